@@ -1,0 +1,218 @@
+"""What is kept of a call: its spec, its turns, its outcome. Depends on nothing.
+
+Status words are Twilio's (https://www.twilio.com/docs/voice/api/call-resource#call-status-values).
+Times are UTC datetimes; positions on the line are milliseconds of the media clock, which starts at the
+first audio of the call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class Status(StrEnum):
+    """Where a call stands. It only moves forward: see `may_follow`."""
+
+    QUEUED = "queued"
+    INITIATED = "initiated"
+    RINGING = "ringing"
+    IN_PROGRESS = "in-progress"
+    COMPLETED = "completed"
+    BUSY = "busy"
+    NO_ANSWER = "no-answer"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+    @property
+    def final(self) -> bool:
+        return self in _FINAL
+
+
+_FINAL = frozenset({Status.COMPLETED, Status.BUSY, Status.NO_ANSWER, Status.FAILED, Status.CANCELED})
+_ORDER = {Status.QUEUED: 0, Status.INITIATED: 1, Status.RINGING: 2, Status.IN_PROGRESS: 3}
+
+
+def may_follow(old: Status, new: Status) -> bool:
+    """Whether `new` is news after `old`: callbacks arrive late, twice and out of order."""
+    if old.final:
+        return False
+    return new.final or _ORDER[new] > _ORDER[old]
+
+
+class EndedReason(StrEnum):
+    """Why the call ended, as the agent saw it."""
+
+    CALLEE_HANGUP = "callee_hangup"
+    AGENT_HANGUP = "agent_hangup"
+    TRANSFERRED = "transferred"
+    VOICEMAIL_REACHED = "voicemail_reached"
+    SCREENING_UNANSWERED = "screening_unanswered"
+    MENU_REACHED = "menu_reached"
+    SILENCE = "silence"
+    MAX_DURATION = "max_duration"
+    DIAL_BUSY = "dial_busy"
+    DIAL_NO_ANSWER = "dial_no_answer"
+    DIAL_FAILED = "dial_failed"
+    CANCELED = "canceled"
+    ERROR_STT = "error_stt"
+    ERROR_LLM = "error_llm"
+    ERROR_TTS = "error_tts"
+    ERROR_LINE = "error_line"
+    SERVER_SHUTDOWN = "server_shutdown"
+
+
+class Direction(StrEnum):
+    OUTBOUND = "outbound"
+    INBOUND = "inbound"
+
+
+class Speaker(StrEnum):
+    AGENT = "agent"
+    CALLEE = "callee"
+
+
+@dataclass(frozen=True)
+class CallSpec:
+    """What the API's caller asks for; for an inbound call, what the scenario knows of it.
+
+    Numbers are E.164. `context` is text or a JSON object, passed to the agent as data.
+    """
+
+    phone_number: str
+    scenario: str
+    action: str = ""
+    context: str | dict[str, Any] = ""
+    callee_name: str | None = None
+    agent_name: str | None = None
+    organization: str | None = None
+    first_speaker: Speaker | None = None
+    from_number: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TurnLatency:
+    """Where a reply's time went, in ms; None where the part was not seen.
+
+    `voice_to_voice_ms` runs from the end of the callee's speech to the first audio sent to the line.
+    """
+
+    voice_to_voice_ms: float | None = None
+    vad_ms: float | None = None
+    """From the end of speech to the VAD saying so."""
+    stt_ms: float | None = None
+    """From the VAD's stop to the last final transcript of the turn."""
+    turn_ms: float | None = None
+    """From the later of those to the decision that the turn is over."""
+    llm_ms: float | None = None
+    """To the first token."""
+    sentence_ms: float | None = None
+    """Gathering the first piece the voice can start on."""
+    tts_ms: float | None = None
+    """From that piece to the first audio."""
+    line_ms: float | None = None
+    """From the first audio to its sending."""
+
+
+@dataclass(frozen=True)
+class ToolUse:
+    name: str
+    arguments: dict[str, Any]
+    result: Any
+    at_ms: int
+    """Media clock at the call of the tool."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One side's speech. An agent's turn holds exactly the words that were heard."""
+
+    index: int
+    speaker: Speaker
+    text: str
+    started_at: datetime
+    start_ms: int
+    """Media clock when the speech began."""
+    end_ms: int | None = None
+    interrupted: bool = False
+    complete: bool = True
+    """False while the turn is still being spoken."""
+    latency: TurnLatency | None = None
+    tools: tuple[ToolUse, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the call achieved. `fields` are the scenario's outcome fields; `source` says who filled them."""
+
+    reached_goal: bool
+    summary: str
+    fields: dict[str, Any] = field(default_factory=dict)
+    source: str = "rules"
+
+
+@dataclass(frozen=True)
+class CallRecord:
+    """Everything kept of one call."""
+
+    call_id: str
+    spec: CallSpec
+    direction: Direction
+    status: Status
+    created_at: datetime
+    call_sid: str | None = None
+    """The carrier's id; None until it was dialled."""
+    ended_reason: EndedReason | None = None
+    error: str | None = None
+    """The vendor's own words when a vendor ended the call."""
+    started_at: datetime | None = None
+    answered_at: datetime | None = None
+    ended_at: datetime | None = None
+    duration_seconds: float | None = None
+    """Answer to end."""
+    answer_to_first_audio_ms: float | None = None
+    recording: str | None = None
+    """File name below the recordings folder."""
+    vendors: dict[str, str] = field(default_factory=dict)
+    """Slot → vendor or engine that held this call."""
+    turns: tuple[Turn, ...] = ()
+    interruptions: int = 0
+    outcome: Outcome | None = None
+
+
+@dataclass(frozen=True)
+class Registration:
+    """A call kept for a caller who dials by himself: his carrier is to fetch `voice_url` in time."""
+
+    call_id: str
+    voice_url: str
+    token_seconds: float
+    """How long the one-use media token lives."""
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Who fills a slot of the pipeline now, and why."""
+
+    vendor: str
+    state: str
+    """ready, warming or failed."""
+    why: str
+
+
+@dataclass(frozen=True)
+class Health:
+    """What this process can do now; holds no secrets."""
+
+    ready: bool
+    slots: Mapping[str, Slot]
+    """carrier, stt, llm, tts."""
+    calls_on_line: int
+    capacity: int
+    version: str
+    why_not_ready: str | None = None

@@ -1,0 +1,95 @@
+"""The environment, read once.
+
+Every name is documented in .env.example. Secrets are SecretStr: they hide in repr, logs and tracebacks.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from bot.errors import SettingsError
+
+
+class Settings(BaseSettings):
+    """All settings. Empty strings count as unset, so `KEY=` in .env changes nothing."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    # Carrier
+    twilio_account_sid: str | None = None
+    twilio_auth_token: SecretStr | None = None
+    twilio_phone_number: str | None = None
+    twilio_base_url: str = "https://api.twilio.com"
+
+    # Vendors of the stages
+    deepgram_api_key: SecretStr | None = None
+    deepgram_base_url: str = "wss://api.deepgram.com"
+    anthropic_api_key: SecretStr | None = None
+    anthropic_model: str = "claude-haiku-5-5"
+    anthropic_base_url: str = "https://api.anthropic.com"
+    elevenlabs_api_key: SecretStr | None = None
+    elevenlabs_voice_id: str | None = None
+    elevenlabs_base_url: str = "wss://api.elevenlabs.io"
+
+    # This server
+    public_host: str | None = None
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    database_url: str | None = None
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    data_dir: Path = Path("data")
+    pipelines_dir: Path = Path("pipelines")
+    max_calls: int = Field(default=20, ge=1)
+    drain_seconds: float = Field(default=600.0, ge=0)
+    log_level: str = "INFO"
+    ngrok_api_url: str = "http://127.0.0.1:4040"
+    """Where a running local ngrok agent is asked for its tunnel; its documented default address."""
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _split_keys(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("public_host")
+    @classmethod
+    def _host_or_url(cls, value: str | None) -> str | None:
+        """A bare host, host:port or an http(s)/ws(s) URL; kept as an http(s) origin without a slash."""
+        if value is None:
+            return None
+        url = value.strip() if "://" in value else f"https://{value.strip()}"
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https", "ws", "wss") or not parts.hostname:
+            raise ValueError("give a host (bot.example.com) or a URL (https://bot.example.com)")
+        scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
+        return f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+
+
+def load_settings() -> Settings:
+    """The environment and .env. SettingsError names every variable that is wrong."""
+    try:
+        return Settings()
+    except ValidationError as e:
+        wrong = "; ".join(f"{str(error['loc'][0]).upper()}: {error['msg']}" for error in e.errors())
+        raise SettingsError(wrong) from None
+
+
+def with_scheme(url: str, *, websocket: bool) -> str:
+    """`url` for a WebSocket or an HTTP client: http/ws and https/wss are the same door.
+
+    A bare host is taken as TLS. The path is kept, a trailing slash is not.
+    """
+    if "://" not in url:
+        url = f"https://{url}"
+    parts = urlsplit(url)
+    tls = parts.scheme in ("https", "wss")
+    scheme = ("wss" if tls else "ws") if websocket else ("https" if tls else "http")
+    return f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}"
