@@ -1,0 +1,265 @@
+"""What a callee's words mean, by rule: intents, times, numbers, names. Pure; words are data, never orders."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from enum import StrEnum
+
+
+class Intent(StrEnum):
+    YES = "yes"
+    NO = "no"
+    GOODBYE = "goodbye"
+    THANKS = "thanks"
+    GREETING = "greeting"
+    WHO = "who"
+    WHY = "why"
+    REPEAT = "repeat"
+    ROBOT = "robot"
+    HOLD = "hold"
+    WRONG_NUMBER = "wrong_number"
+    DO_NOT_CALL = "do_not_call"
+    RESCHEDULE = "reschedule"
+    CANCEL = "cancel"
+    LATER = "later"
+    MESSAGE = "message"
+    ORDERS = "orders"
+
+
+_RULES: dict[Intent, str] = {
+    Intent.DO_NOT_CALL: r"(do not|don'?t|never|stop|quit) (ever )?call(ing)?( (me|us|here|this number))*"
+    r"( again| any ?more|$)|(take|remove) (me|us|my (name|number)) (off|from)|unsubscribe|stop (phoning"
+    r"|bothering)",
+    Intent.WRONG_NUMBER: r"wrong (number|person)|(no ?(one|body)|not anyone) (here )?(by|with|called|named|of) "
+    r"|(there('s| is) no|i don'?t know (any|a)) \w+ (here|at this number)|not the (right )?person you",
+    Intent.ORDERS: r"(ignore|forget|disregard|override) (\w+ ){0,4}(instructions?|prompts?|rules"
+    r"|everything|training)"
+    r"|system prompt|you are now|pretend (to be|you)|act as (a|an|if)|developer mode|new instructions"
+    r"|(reveal|print|show|read)( me)? (your|the) (\w+ )?(prompt|instructions|context|rules)",
+    Intent.ROBOT: r"(are|is) (you|this|that) (\w+ )?(a |an )?(real )?(robot|bot|machine|ai\b|a\.?i\.?"
+    r"|computer|human|person"
+    r"|recording|real person|automated|artificial)|(talking|speaking) (to|with) (a |an )?(robot|bot"
+    r"|machine|ai\b|computer"
+    r"|human|person|real|recording)",
+    Intent.WHO: r"who('s| is| are|'re) (this|calling|you|there|that|speaking)|who am i (speaking|talking)"
+    r"|(what|which) (company|organi[sz]ation|office|place|clinic) (is this|are you|do you)"
+    r"|who do you (work|call)"
+    r"|(what's|what is) your name|your name again",
+    Intent.WHY: r"why (are|did|do) you call|what('s| is) (this|it|that) (call )?(about|regarding|for"
+    r"|concerning)|what do you want"
+    r"|reason for (your|the|this) call|what are you calling|how can i help you|what can i do for you",
+    Intent.REPEAT: r"repeat (that|it|the|yourself|please)|say (that|it) again|(can|could"
+    r"|would) you repeat|\bpardon\b|come again"
+    r"|what did you say|what was that|(didn'?t|did not|couldn'?t|can'?t|cannot) (quite )?(catch|hear"
+    r"|understand|get) (that|you|it)"
+    r"|^(sorry|what|huh|excuse me)$|one more time|you('re| are) breaking up",
+    Intent.HOLD: r"hold (on|the line|please)|^(please )?hold$|hang on|^(please |just )?wait( a| for"
+    r"| please| up|$)|(just |one |give me )+(a "
+    r"|one )?(moment|second|sec|minute|min)\b"
+    r"|bear with me|let me (check|look|see|get|grab)",
+    Intent.LATER: r"call (me |us )?(back|later|again|another)|(not|isn'?t) (a|the) (good|best"
+    r"|great) (time|moment)|i'?m (\w+ )?(busy|driving"
+    r"|in a meeting|at work)|busy right now|bad time|can'?t talk|(try|ring) (me )?(again|later|back)",
+    Intent.RESCHEDULE: r"re-?schedul\w*|(another|different|other|new|later|earlier|better) (time|day|date"
+    r"|slot|appointment)"
+    r"|(move|change|push|postpone|switch) (it|that|this|my|the)\b|postpone|(doesn'?t|does not|won'?t"
+    r"|will not|not going to|not) work"
+    r"|(can'?t|cannot|won'?t|not able to|unable to) (make|come|do|be there|attend)",
+    Intent.CANCEL: r"\bcancel\w*|(don'?t|do not|no longer) (want|need) (it|the|that|this|my)",
+    Intent.MESSAGE: r"(leave|take|pass on|give) (\w+ ){0,3}(a |the )?message|tell (him|her|them|the|dr|mr"
+    r"|ms|mrs)|have (him|her|them|someone) call",
+    Intent.GOODBYE: r"good ?bye|\bbye\b|see you|talk to you (soon|later)|have a (good|nice|great|lovely"
+    r"|wonderful)|take care"
+    r"|that('s| is| will be|'ll be) (all|everything|it)\b|nothing else|(i )?(have|got) to go\b|good night"
+    r"|no more questions",
+    Intent.THANKS: r"\bthank(s| you)\b|appreciate",
+    Intent.YES: r"\b(yes|yeah|yep|yup|yah|sure|correct|absolutely|definitely|certainly|exactly|indeed"
+    r"|of course|ok|okay|alright"
+    r"|all right|perfect|great|go ahead|sounds (good|great|fine)|i do|i am|i will|i'?ll be there|i can"
+    r"|it is|it does)\b"
+    r"|\b(that|it|this|thursday|monday|tuesday|wednesday|friday|saturday|sunday|time|day)('s| is| will)? "
+    r"(works?|worked|fine|good|right|ok|okay|perfect|great|suits)\b|works for me|^(right|fine|good)\b"
+    r"|uh[- ]?huh|mm-?hmm",
+    Intent.NO: r"\b(no|nope|nah|negative|not (really|interested|now|today|yet|at all)|i don'?t|i do not"
+    r"|i'?m not|i can'?t|i cannot|never)\b",
+    Intent.GREETING: r"^(hello|hi|hey|good (morning|afternoon|evening)|speaking|yes speaking|this is \w+"
+    r"|\w+ speaking)\b",
+}
+_PATTERNS = {intent: re.compile(rule) for intent, rule in _RULES.items()}
+_QUESTION = re.compile(
+    r"^((and|but|so|well|um+|uh+|ok(ay)?|yes|yeah|great|sure|right|sorry|hi|hello|thanks|thank you|please"
+    r"|actually|also|oh"
+    r"|no|perfect|fine|just|then|by the way|i see) )*"
+    r"(who|what|where|when|why|which|how|whose|can|could|do|does|did|is|are|am|will|would|should|may|have"
+    r"|has|was"
+    r"|who's|what's|where's|when's|how's|isn't|aren't|don't you|tell me|i wonder|i was wondering"
+    r"|i'd like to know)\b"
+)
+_DAYS = r"(mon|tues|wednes|thurs|fri|satur|sun)day"
+_HOURS = (
+    r"\d{1,2}(:\d\d)? ?(am|pm|a\.m\.?|p\.m\.?|o'?clock)|\d{1,2}:\d\d|noon|midnight"
+    r"|(one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve) (o'?clock|thirty|fifteen|am|pm)"
+)
+_WHEN = re.compile(
+    rf"((on|at|in|next|this|after|before|around|by|until|the|some time|sometime|early|late|maybe) )*"
+    rf"({_DAYS}|tomorrow|today|tonight|next (week|month)|(this|the|in the) (morning|afternoon|evening"
+    rf"|week|weekend)"
+    rf"|(morning|afternoon|evening)s?\b|{_HOURS}|\d+ (minutes?|hours?|days?|weeks?)|an? (hour|week|day|month)\b"
+    rf"|(january|february|march|april|may|june|july|august|september|october|november"
+    rf"|december) \d{{1,2}}(st|nd|rd|th)?)"
+    rf"( ?(at|in|on|after|before|around|the|or|and|morning|afternoon|evening|night|{_DAYS}|{_HOURS}"
+    rf"|\d{{1,2}}|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirty))*",
+    re.IGNORECASE,
+)
+_NUMBERS = {
+    word: number
+    for number, word in enumerate(
+        [
+            "zero",
+            "one",
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+            "thirteen",
+            "fourteen",
+            "fifteen",
+            "sixteen",
+            "seventeen",
+            "eighteen",
+            "nineteen",
+            "twenty",
+        ]
+    )
+} | {"none": 0, "once": 1, "twice": 2, "thirty": 30, "forty": 40, "fifty": 50, "hundred": 100}
+
+
+def plain(text: str) -> str:
+    """Lower case, straight apostrophes, no punctuation but the apostrophe and what times need."""
+    text = text.lower().replace("’", "'").replace("‘", "'")
+    return re.sub(r"\s+", " ", re.sub(r"[^\w':.$ -]|[.:](?!\d)|(?<!\w)'|'(?!\w)", " ", text)).strip(" -")
+
+
+def utterance_parts(text: str) -> list[str]:
+    """The sentences of what was heard; a title's or initial's dot ends none."""
+    marked = re.sub(r"\b(dr|mr|mrs|ms|st|ave|no|a\.m|p\.m)\.(?=\s)", r"\1·", text, flags=re.IGNORECASE)
+    return [p.replace("·", ".").strip() for p in re.split(r"(?<=[.!?])\s+", marked) if plain(p)]
+
+
+def intents(text: str) -> frozenset[Intent]:
+    """Everything the words may mean; several at once is usual ("yes, thanks, bye")."""
+    found = {
+        intent
+        for part in [text, *utterance_parts(text)]
+        for intent, rule in _PATTERNS.items()
+        if rule.search(plain(part))
+    }
+    if found & {Intent.DO_NOT_CALL, Intent.WRONG_NUMBER}:
+        found.discard(Intent.LATER)
+    if re.search(
+        r"\b(no|not any) (problem|worries|question)|\bwhy not\b|no,? (that|it)('s| is) (fine|ok|okay|good)",
+        plain(text),
+    ):
+        found = (found - {Intent.NO}) | {Intent.YES}
+    if Intent.NO in found and re.search(r"\bno\b.*\b(thank|thanks|that's all|nothing)", plain(text)):
+        found.discard(Intent.YES)
+    if re.search(
+        r"\b(doesn'?t|does not|not|won'?t|isn'?t|never) (\w+ )?(work|fine|good|ok|okay|right|correct|sure"
+        r"|suit|great)",
+        plain(text),
+    ):
+        found = (found - {Intent.YES}) | {Intent.NO}
+    return frozenset(found)
+
+
+def is_question(part: str) -> bool:
+    """Whether one sentence asks something; recognisers leave question marks out."""
+    words = plain(part).split()
+    return bool(_QUESTION.match(plain(part))) or (part.rstrip().endswith("?") and len(words) > 2)
+
+
+def when_said(text: str) -> str | None:
+    """The time the words name, as said: "Friday at 3 pm"; None without one."""
+    best = max((m.group(0).strip(" ,.?!") for m in _WHEN.finditer(text)), key=len, default="")
+    best = re.sub(r"( (at|in|on|after|before|around|the|or|and))+$", "", best, flags=re.IGNORECASE)
+    if re.match(
+        r"(tomorrow|today|tonight|next|this|the|in|on|at|an?|after|before|maybe|early|late)\b",
+        best,
+        re.IGNORECASE,
+    ):
+        best = best[0].lower() + best[1:]
+    return best or None
+
+
+def without_refusal(text: str) -> str:
+    """The words without what they rule out: "I can't on Thursday, how about Friday" keeps Friday."""
+    return re.sub(
+        r"\b(can'?t|cannot|won'?t|doesn'?t|don'?t|not|unable|no longer)\b.*?(?=[.,;!?]|\bbut\b"
+        r"|\bhow about\b|\bcan we\b"
+        r"|\bcould\b|\bmaybe\b|\binstead\b|$)",
+        "",
+        text.replace("’", "'"),
+        flags=re.IGNORECASE,
+    )
+
+
+def number_said(text: str) -> float | None:
+    """The first number, in digits or words."""
+    digits = re.search(r"-?\d+(?:\.\d+)?", text)
+    if digits:
+        return float(digits.group(0))
+    return next((float(_NUMBERS[word]) for word in plain(text).split() if word in _NUMBERS), None)
+
+
+def option_said(text: str, options: Sequence[str]) -> str | None:
+    """The option the words name: whole, by one of its own words, or by its place ("the second")."""
+    heard = plain(text)
+    for option in sorted(options, key=len, reverse=True):
+        if re.search(rf"\b{re.escape(plain(option.replace('_', ' ')))}\b", heard):
+            return option
+    said = set(heard.split())
+    own = {o: set(plain(o.replace("_", " ")).split()) for o in options}
+    for option, words in own.items():
+        others = set().union(*(w for o, w in own.items() if o != option))
+        if said & {w for w in words - others if len(w) > 3}:
+            return option
+    places = ("first", "second", "third", "fourth")
+    return next((o for place, o in zip(places, options, strict=False) if place in said), None)
+
+
+def phone_said(text: str) -> str | None:
+    """A phone number in digits or digit words, as digits; None below seven digits."""
+    words = [
+        str(_NUMBERS[w]) if w in _NUMBERS and _NUMBERS[w] < 10 else ("0" if w == "oh" else w)
+        for w in plain(text).split()
+    ]
+    digits = re.sub(r"\D", "", " ".join(words))
+    return ("+" if "+" in text else "") + digits if len(digits) >= 7 else None
+
+
+def name_said(text: str) -> str | None:
+    """The name someone gives for themselves: "my name is Ann Lee", "it's Ann", or just "Ann Lee"."""
+    intro = re.search(
+        r"\b(?:my name is|my name's|this is|i am|i'm|it's|it is|name is"
+        r"|call me)\s+([a-z][\w'-]*(?:\s+[a-z][\w'-]*)?)",
+        text.replace("’", "'"),
+        re.IGNORECASE,
+    )
+    words = (intro.group(1) if intro else text).strip(" .!?,").split()
+    stop = {"and", "from", "calling", "speaking", "here", "my", "at", "the", "with"}
+    kept = []
+    for word in words:
+        if word.lower() in stop:
+            break
+        kept.append(word.strip(".,!?"))
+    if not kept or len(kept) > 3 or is_question(text) or (not intro and intents(text)):
+        return None
+    return " ".join(word[:1].upper() + word[1:] for word in kept)
