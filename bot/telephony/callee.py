@@ -1,0 +1,299 @@
+"""The simulated callee: listens to the agent, speaks its conversation, on the media clock.
+
+A conversation is a generator that yields one payload per 20 ms, driven by MediaStream's beat. Tasks that
+sleep were the other way; their waits would follow the machine's load instead of the line, and could not be
+tested without waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import math
+from collections import deque
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Protocol
+
+import numpy as np
+
+from bot.audio import MULAW_SILENCE, SAMPLE_RATE, Speech, TimedWord, mulaw_to_pcm, pcm_to_mulaw
+from bot.telephony.conversation import (
+    Beep,
+    Conversation,
+    HangUp,
+    Hear,
+    Interrupt,
+    Press,
+    Say,
+    Silence,
+    Step,
+    WaitForHangUp,
+)
+from bot.telephony.media_stream import FRAME_MS, FRAME_SAMPLES, Tick
+
+NOISE_DBFS = -62.0
+"""A line is never digitally silent; at this level it is heard as quiet (and a VAD wakes up faster)."""
+_NOISE_FRAMES = 150
+_LOUD = 8 * FRAME_SAMPLES
+"""Sum of a frame's levels (|sample| / 16) that counts as speech: a mean of -48 dBFS, well above the noise."""
+_SPOKEN_FRAMES = 5
+"""Loud frames in a row of ten that make a start of speech: 100 ms, so that a click is none."""
+_BEEP_AMPLITUDE = 8000
+
+
+class Voice(Protocol):
+    """Speaks for the callee."""
+
+    async def speak(self, text: str) -> Speech: ...
+
+
+class Listener(Protocol):
+    """Is told what the callee says, as it begins to say it."""
+
+    def tell(self, call_sid: str, text: str, words: Sequence[TimedWord]) -> None:
+        """Word times are ms of the call's media clock: since the stream's first media message."""
+        ...
+
+
+class DeafListener:
+    """Nobody asked what the callee says."""
+
+    def tell(self, call_sid: str, text: str, words: Sequence[TimedWord]) -> None:
+        return
+
+
+@dataclass(frozen=True)
+class Line:
+    """A text ready for the wire: one payload (base64 of 160 μ-law bytes) per 20 ms."""
+
+    text: str
+    payloads: tuple[str, ...]
+    words: tuple[TimedWord, ...]
+    """Times from the line's first sample."""
+
+
+def _noise(samples: int, seed: int = 0) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    return np.random.default_rng(seed).normal(0.0, 32768 * 10 ** (NOISE_DBFS / 20), samples)
+
+
+def line_of(speech: Speech) -> Line:
+    """Speech over the line's noise, filled up to a whole frame."""
+    spoken = np.frombuffer(speech.pcm, dtype=np.int16)
+    frames = max(1, math.ceil(len(spoken) / FRAME_SAMPLES))
+    mixed = _noise(frames * FRAME_SAMPLES)
+    mixed[: len(spoken)] += spoken
+    return Line(text=speech.text, payloads=_payloads(mixed), words=speech.words)
+
+
+def _payloads(samples: np.ndarray[tuple[int], np.dtype[np.float64]]) -> tuple[str, ...]:
+    mulaw = pcm_to_mulaw(np.clip(np.rint(samples), -32768, 32767).astype(np.int16).tobytes())
+    return tuple(
+        base64.b64encode(mulaw[start : start + FRAME_SAMPLES]).decode()
+        for start in range(0, len(mulaw), FRAME_SAMPLES)
+    )
+
+
+@cache
+def noise_payloads() -> tuple[str, ...]:
+    """Three seconds of the line's noise, played in a loop."""
+    return _payloads(_noise(_NOISE_FRAMES * FRAME_SAMPLES, seed=1))
+
+
+@cache
+def beep_payloads(for_ms: int, hertz: int) -> tuple[str, ...]:
+    time = np.arange(math.ceil(for_ms / FRAME_MS) * FRAME_SAMPLES) / SAMPLE_RATE
+    return _payloads(_BEEP_AMPLITUDE * np.sin(2 * math.pi * hertz * time))
+
+
+class Lines:
+    """The callees' lines, each text spoken once and kept: callees of one conversation share them."""
+
+    def __init__(self, voice: Voice, *, keep: int = 256) -> None:
+        self._voice = voice
+        self._keep = keep
+        self._lines: dict[str, Line] = {}
+        self._speaking = asyncio.Lock()
+
+    async def ready(self, conversation: Conversation) -> Mapping[str, Line]:
+        """Every line of a conversation. One text at a time: callees who ring together share the work."""
+        lines: dict[str, Line] = {}
+        for text in conversation.texts:
+            async with self._speaking:
+                line = self._lines.get(text)
+                if line is None:
+                    line = line_of(await self._voice.speak(text))
+                    while len(self._lines) >= self._keep:
+                        del self._lines[next(iter(self._lines))]
+                    self._lines[text] = line
+            lines[text] = line
+        return lines
+
+
+def _level_table() -> bytes:
+    """μ-law code to |sample| / 16, at most 255: a frame's loudness is one translate and one sum."""
+    samples = np.frombuffer(mulaw_to_pcm(bytes(range(256))), dtype=np.int16).astype(np.int32)
+    return bytes(np.minimum(np.abs(samples) // 16, 255).astype(np.uint8))
+
+
+_LEVELS = _level_table()
+_DIGITAL_SILENCE = bytes([MULAW_SILENCE]) * FRAME_SAMPLES
+
+
+def is_loud(mulaw: bytes | None) -> bool:
+    """Whether 20 ms of the agent's audio is speech, by its energy."""
+    if mulaw is None or mulaw == _DIGITAL_SILENCE:
+        return False
+    return sum(mulaw.translate(_LEVELS)) >= _LOUD
+
+
+class Ear:
+    """When the agent began to speak and how long it has been quiet, in frames."""
+
+    def __init__(self) -> None:
+        self._recent: deque[bool] = deque(maxlen=2 * _SPOKEN_FRAMES)
+        self._frame = 0
+        self._began: int | None = None
+        self._last_loud = 0
+
+    def attend(self) -> None:
+        """Start afresh: what was heard before does not count."""
+        self._recent.clear()
+        self._began = None
+
+    def hear(self, mulaw: bytes | None) -> None:
+        self._frame += 1
+        loud = is_loud(mulaw)
+        self._recent.append(loud)
+        if not loud:
+            return
+        self._last_loud = self._frame
+        if self._began is None and sum(self._recent) >= _SPOKEN_FRAMES:
+            self._began = self._frame - (len(self._recent) - list(self._recent).index(True)) + 1
+
+    @property
+    def speaking_ms(self) -> int | None:
+        """Since the agent's first sound; None if it has made none."""
+        return None if self._began is None else (self._frame - self._began + 1) * FRAME_MS
+
+    @property
+    def quiet_ms(self) -> int:
+        """Since its last one."""
+        return (self._frame - self._last_loud) * FRAME_MS
+
+
+class Callee:
+    """One callee on one call. `tick` once per 20 ms of the media clock; after its last step it hangs up.
+
+    `lines` holds every text of the conversation. `press_heard` takes digits the agent's side pressed.
+    """
+
+    def __init__(
+        self, *, call_sid: str, conversation: Conversation, lines: Mapping[str, Line], listener: Listener
+    ) -> None:
+        self._call_sid = call_sid
+        self._conversation = conversation
+        self._lines = lines
+        self._listener = listener
+        self._ear = Ear()
+        self._noise = noise_payloads()
+        self._frame = 0
+        self._stream_frame = 0
+        self._digits = ""
+        self._script = self._act()
+        self._gone = False
+        self.digits_heard = ""
+
+    def stream_begins(self) -> None:
+        """A new media stream: its clock, and so the words' times, start again at 0."""
+        self._stream_frame = self._frame
+
+    def press_heard(self, digits: str) -> None:
+        self.digits_heard += digits
+
+    def tick(self, heard: bytes | None) -> Tick:
+        self._ear.hear(heard)
+        if not self._gone:
+            if self._frame * FRAME_MS >= self._conversation.longest_ms:
+                self._gone = True
+            else:
+                try:
+                    payload = next(self._script)
+                except StopIteration:
+                    self._gone = True
+        if self._gone:
+            return Tick(self._quiet(), hang_up=True)
+        self._frame += 1
+        digits, self._digits = self._digits, ""
+        return Tick(payload, digits)
+
+    def _quiet(self) -> str:
+        return self._noise[self._frame % _NOISE_FRAMES]
+
+    def _act(self) -> Generator[str, None, None]:
+        for step in self._conversation.steps:
+            if not (yield from self._take(step)):
+                return
+
+    def _take(self, step: Step) -> Generator[str, None, bool]:
+        """One step, a payload per 20 ms; False to hang up after it."""
+        match step:
+            case Say():
+                yield from self._say(step.text)
+            case Hear():
+                heard = yield from self._hear(step)
+                return heard or step.or_else == "go_on"
+            case Interrupt():
+                yield from self._interrupt(step)
+            case Press():
+                for digit in step.digits:
+                    self._digits = digit
+                    # A person's fingers: five keys a second.
+                    yield from self._wait(200)
+            case Silence():
+                yield from self._wait(step.for_ms)
+            case Beep():
+                yield from beep_payloads(step.for_ms, step.hertz)
+            case WaitForHangUp():
+                yield from self._wait(step.within_ms)
+                return False
+            case HangUp():
+                return False
+        return True
+
+    def _say(self, text: str) -> Generator[str, None, None]:
+        line = self._lines[text]
+        offset_ms = (self._frame - self._stream_frame) * FRAME_MS
+        words = tuple(
+            TimedWord(word.text, word.start_ms + offset_ms, word.end_ms + offset_ms) for word in line.words
+        )
+        self._listener.tell(self._call_sid, text, words)
+        yield from line.payloads
+
+    def _hear(self, step: Hear) -> Generator[str, None, bool]:
+        """Whether the agent spoke. The deadline is for its first sound; `longest_ms` bounds its speech."""
+        self._ear.attend()
+        waited_ms = 0
+        while True:
+            if self._ear.speaking_ms is not None:
+                if self._ear.quiet_ms >= step.pause_ms:
+                    return True
+            elif waited_ms >= step.within_ms:
+                return False
+            yield self._quiet()
+            waited_ms += FRAME_MS
+
+    def _interrupt(self, step: Interrupt) -> Generator[str, None, None]:
+        self._ear.attend()
+        waited_ms = 0
+        while (self._ear.speaking_ms or 0) < max(step.after_ms, 1) and (
+            self._ear.speaking_ms is not None or waited_ms < step.within_ms
+        ):
+            yield self._quiet()
+            waited_ms += FRAME_MS
+        yield from self._say(step.text)
+
+    def _wait(self, for_ms: int) -> Generator[str, None, None]:
+        for _ in range(math.ceil(for_ms / FRAME_MS)):
+            yield self._quiet()

@@ -1,0 +1,170 @@
+"""The offline carrier: the contract of a carrier, with no account.
+
+Our server meets Twilio's own protocols: a signed voice webhook, a signed media socket, signed status
+callbacks. The auth token is drawn per process, so nobody else's signature holds.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+import phonenumbers
+from loguru import logger
+
+from bot.errors import CarrierError
+from bot.telephony import signatures
+from bot.telephony.callee import DeafListener, Listener, Voice
+from bot.telephony.carrier import CarrierCall, DialOrder, masked
+from bot.telephony.conversation import Conversation, conversation_for
+from bot.telephony.courier import Courier
+from bot.telephony.exchange import Exchange, Leg, LinesBusyError, SimulatedCall, new_sid
+
+DEFAULT_FROM = "+15005550006"
+"""Twilio's own magic number for a From that is always valid."""
+_E164 = re.compile(r"\+[1-9]\d{1,14}")
+
+
+class OfflineCarrier:
+    """Dials simulated callees. `local_origin`: where this server listens if its public URL is elsewhere."""
+
+    vendor = "offline"
+
+    def __init__(
+        self,
+        *,
+        voice: Voice,
+        listener: Listener | None = None,
+        max_lines: int = 20,
+        local_origin: str | None = None,
+        conversations: Callable[[str], Conversation] = conversation_for,
+    ) -> None:
+        """`conversations` gives the callee for a scenario's name."""
+        self._auth_token = secrets.token_hex(16)
+        self._conversations = conversations
+        self._exchange = Exchange(
+            account_sid=new_sid("AC"),
+            courier=Courier(auth_token=self._auth_token, local_origin=local_origin),
+            voice=voice,
+            listener=listener or DeafListener(),
+            max_lines=max_lines,
+        )
+
+    @property
+    def account_sid(self) -> str:
+        return self._exchange.account_sid
+
+    @property
+    def lines_taken(self) -> int:
+        return self._exchange.lines_taken
+
+    async def open(self) -> None:
+        await self._exchange.open()
+
+    async def close(self) -> None:
+        await self._exchange.close()
+
+    async def dial(self, order: DialOrder) -> str:
+        refusal = number_refusal(order.to, "To", 21211) or number_refusal(
+            order.from_number or DEFAULT_FROM, "From", 21212
+        )
+        if refusal is not None:
+            raise refusal
+        call_sid = self._place(
+            Leg(
+                to=order.to,
+                from_number=order.from_number or DEFAULT_FROM,
+                voice_url=order.voice_url,
+                status_url=order.status_url,
+                conversation=self._conversations(order.scenario),
+                ring_seconds=order.ring_seconds,
+                time_limit_seconds=order.time_limit_seconds,
+            )
+        )
+        logger.info("the offline carrier dials {} as {}", masked(order.to), call_sid)
+        return call_sid
+
+    async def call_in(
+        self, *, voice_url: str, status_url: str | None, to: str, from_number: str, scenario: str
+    ) -> str:
+        """A simulated caller calls us: an inbound call, its sid."""
+        return self._place(
+            Leg(
+                to=to,
+                from_number=from_number,
+                voice_url=voice_url,
+                status_url=status_url,
+                conversation=self._conversations(scenario),
+                direction="inbound",
+            )
+        )
+
+    async def hang_up(self, call_sid: str) -> None:
+        self._exchange.hang_up(call_sid)
+
+    async def instruct(self, call_sid: str, twiml: str) -> None:
+        if not self._exchange.instruct(call_sid, twiml):
+            raise CarrierError(
+                "Call is not in-progress. Cannot redirect.",
+                provider=self.vendor,
+                status=400,
+                carrier_code=21220,
+            )
+
+    async def fetch(self, call_sid: str) -> CarrierCall | None:
+        call = self._exchange.get(call_sid)
+        return None if call is None else _carrier_call(call)
+
+    async def recent_calls(self, to: str, since: datetime) -> Sequence[CarrierCall]:
+        return [
+            _carrier_call(call) for call in self._exchange.calls if call.leg.to == to and call.created_at >= since
+        ]
+
+    def signature_holds(self, url: str, params: Mapping[str, str], signature: str) -> bool:
+        return signatures.holds(self._auth_token, url, params, signature)
+
+    def _place(self, leg: Leg) -> str:
+        try:
+            return self._exchange.place(leg).call_sid
+        except LinesBusyError as error:
+            raise CarrierError(
+                f"Call concurrency limit exceeded: {error}",
+                provider=self.vendor,
+                status=429,
+                carrier_code=10004,
+                retryable=True,
+            ) from error
+
+
+def number_refusal(number: str, name: str, code: int) -> CarrierError | None:
+    """Twilio's refusal of a To or From that cannot be a number; None for one that can.
+
+    Possible, not assigned: numbers reserved for fiction are fine on a line that reaches nobody.
+    """
+    possible = _E164.fullmatch(number) is not None
+    if possible:
+        try:
+            possible = phonenumbers.is_possible_number(phonenumbers.parse(number))
+        except phonenumbers.NumberParseException:
+            possible = False
+    if possible:
+        return None
+    return CarrierError(
+        f"The '{name}' number {number} is not a valid phone number.",
+        provider=OfflineCarrier.vendor,
+        status=400,
+        carrier_code=code,
+    )
+
+
+def _carrier_call(call: SimulatedCall) -> CarrierCall:
+    return CarrierCall(
+        call_sid=call.call_sid,
+        status=call.status,
+        duration_seconds=call.duration_seconds,
+        to=call.leg.to,
+        from_number=call.leg.from_number,
+        created_at=call.created_at,
+    )

@@ -1,0 +1,263 @@
+"""The Twilio carrier: dial, hang up, fetch, through the SDK's REST client.
+
+Ending a call takes one of two words: `completed` ends an answered call, `canceled` one that is queued or
+ringing and leaves an answered one alone
+(https://www.twilio.com/docs/voice/api/call-resource#update-a-call-resource). Looking first and then
+choosing loses the race against the callee picking up, so hang_up says `completed`, looks at the state
+Twilio answers with, and says the other word only while the call is still up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from loguru import logger
+from twilio.base.exceptions import (  # type: ignore[import-untyped]  # ships no py.typed
+    TwilioRestException,
+    TwilioServiceException,
+)
+from twilio.rest import Client  # type: ignore[import-untyped]
+
+from bot.errors import CarrierError, DialUnconfirmedError, SettingsError
+from bot.records import Status
+from bot.settings import Settings, with_scheme
+from bot.telephony import signatures
+from bot.telephony.carrier import CarrierCall, DialOrder, masked
+from bot.telephony.twilio_http import Failure, NoAnswerError, RetryRules, TwilioHttp
+
+DEFAULT_BASE_URL = "https://api.twilio.com"
+STATUS_EVENTS = ("initiated", "ringing", "answered", "completed")
+_NOT_FOUND = 20404
+_NO_FROM_NUMBER = 21213
+_WRONG_STATE = 21220
+"""Twilio's code for changing a call whose state does not allow it."""
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Account:
+    """What the doctor says of the account: `status` is active, suspended or closed."""
+
+    status: str
+    kind: str
+    """Trial or Full."""
+    name: str
+
+
+@dataclass(frozen=True)
+class OwnedNumber:
+    number: str
+    voice: bool
+    """Whether it can place and take calls."""
+
+
+class TwilioCarrier:
+    """Twilio over REST. `open` before use, `close` after; both on the loop of the calls."""
+
+    vendor = "twilio"
+
+    def __init__(
+        self,
+        *,
+        account_sid: str,
+        auth_token: str,
+        default_from: str | None = None,
+        base_url: str = DEFAULT_BASE_URL,
+        rules: RetryRules | None = None,
+        connect_seconds: float = 2.0,
+        total_seconds: float = 5.0,
+    ) -> None:
+        """`base_url` other than Twilio's own wins over TWILIO_EDGE and TWILIO_REGION, which the SDK reads."""
+        self._account_sid = account_sid
+        self._auth_token = auth_token
+        self._default_from = default_from
+        self._base_url = with_scheme(base_url, websocket=False)
+        self._rules = rules
+        self._connect_seconds = connect_seconds
+        self._total_seconds = total_seconds
+        self._http: TwilioHttp | None = None
+        self._client: Any = None
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> TwilioCarrier:
+        if settings.twilio_account_sid is None or settings.twilio_auth_token is None:
+            raise SettingsError("Twilio needs TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN")
+        return cls(
+            account_sid=settings.twilio_account_sid,
+            auth_token=settings.twilio_auth_token.get_secret_value(),
+            default_from=settings.twilio_phone_number,
+            base_url=settings.twilio_base_url,
+        )
+
+    @property
+    def account_sid(self) -> str:
+        return self._account_sid
+
+    async def open(self) -> None:
+        self._http = TwilioHttp(
+            rules=self._rules, connect_seconds=self._connect_seconds, total_seconds=self._total_seconds
+        )
+        client = Client(self._account_sid, self._auth_token, http_client=self._http)
+        if self._base_url != DEFAULT_BASE_URL:
+            client.api.base_url = self._base_url
+            # With an edge or region the SDK rewrites the host as api.EDGE.REGION.twilio.com.
+            client.edge = client.region = None
+        self._client = client
+        # The SDK imports a resource's module when it is first named: here, and not in front of a call.
+        _ = (self._api.calls, self._api.incoming_phone_numbers)
+
+    async def close(self) -> None:
+        if self._http is not None:
+            await self._http.close()
+        self._http = self._client = None
+
+    async def dial(self, order: DialOrder) -> str:
+        from_number = order.from_number or self._default_from
+        if from_number is None:
+            raise CarrierError(
+                "No 'From' number: set TWILIO_PHONE_NUMBER or give from_number.",
+                provider=self.vendor,
+                status=400,
+                carrier_code=_NO_FROM_NUMBER,
+            )
+        try:
+            call = await self._asked(
+                self._api.calls.create_async(
+                    to=order.to,
+                    from_=from_number,
+                    url=order.voice_url,
+                    method="POST",
+                    status_callback=order.status_url,
+                    status_callback_method="POST",
+                    status_callback_event=list(STATUS_EVENTS),
+                    timeout=order.ring_seconds,
+                    time_limit=order.time_limit_seconds,
+                )
+            )
+        except CarrierError as error:
+            if error.status >= 500 or (error.status == 0 and not error.retryable):
+                raise DialUnconfirmedError(
+                    f"Twilio did not confirm the call, it may ring: {error.message}",
+                    provider=self.vendor,
+                    status=error.status,
+                    carrier_code=error.carrier_code,
+                ) from error
+            raise
+        logger.info("Twilio dials {} as {}", masked(order.to), call.sid)
+        return str(call.sid)
+
+    async def hang_up(self, call_sid: str) -> None:
+        for word in ("completed", "canceled", "completed"):
+            try:
+                call = await self._asked(self._api.calls(call_sid).update_async(status=word))
+            except CarrierError as error:
+                if error.status == 404 or error.carrier_code == _NOT_FOUND:
+                    return
+                if error.carrier_code != _WRONG_STATE:
+                    raise
+                known = await self.fetch(call_sid)
+                if known is None or known.status.final:
+                    return
+            else:
+                # Accepted is enough for the word that fits: the call may be shown as it was a moment longer.
+                answered = Status(call.status) is Status.IN_PROGRESS
+                if Status(call.status).final or (answered and word == "completed"):
+                    return
+        logger.warning("Twilio took the hang-up of {}, which still rings", call_sid)
+
+    async def instruct(self, call_sid: str, twiml: str) -> None:
+        await self._asked(self._api.calls(call_sid).update_async(twiml=twiml))
+
+    async def fetch(self, call_sid: str) -> CarrierCall | None:
+        try:
+            return _carrier_call(await self._asked(self._api.calls(call_sid).fetch_async()))
+        except CarrierError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    async def recent_calls(self, to: str, since: datetime) -> Sequence[CarrierCall]:
+        """Twilio filters by day and a queued call has no start, so `since` meets `created_at` here.
+
+        `created_at` has no fraction of a second, so `since` loses its own.
+        """
+        since = since.replace(microsecond=0)
+        calls = await self._asked(self._api.calls.list_async(to=to, limit=50, page_size=50))
+        known = [_carrier_call(call) for call in calls]
+        return [call for call in known if call.created_at is not None and call.created_at >= since]
+
+    def signature_holds(self, url: str, params: Mapping[str, str], signature: str) -> bool:
+        return signatures.holds(self._auth_token, url, params, signature)
+
+    async def check_account(self) -> Account:
+        """One cheap request that proves the keys. CarrierError 401, code 20003, if they are refused."""
+        account = await self._asked(self._api.fetch_async())
+        return Account(status=str(account.status), kind=str(account.type), name=str(account.friendly_name))
+
+    async def owns_number(self, number: str) -> OwnedNumber | None:
+        """The account's number, or None if it is not the account's."""
+        found = await self._asked(self._api.incoming_phone_numbers.list_async(phone_number=number, limit=20))
+        for owned in found:
+            if owned.phone_number == number:
+                capabilities = owned.capabilities if isinstance(owned.capabilities, dict) else {}
+                return OwnedNumber(number=number, voice=bool(capabilities.get("voice")))
+        return None
+
+    @property
+    def _api(self) -> Any:
+        if self._client is None:
+            raise RuntimeError("TwilioCarrier is not open")
+        return self._client.api.v2010.accounts(self._account_sid)
+
+    async def _asked(self, request: Awaitable[_T]) -> _T:
+        """The answer, or the CarrierError that stands for what the SDK raises."""
+        try:
+            return await request
+        except TwilioRestException as error:
+            raise CarrierError(
+                _own_words(error.msg),
+                provider=self.vendor,
+                status=error.status,
+                carrier_code=error.code if error.code != error.status else None,
+                retryable=error.status == 429 or error.status >= 500,
+            ) from error
+        except TwilioServiceException as error:
+            raise CarrierError(
+                error.detail or error.title,
+                provider=self.vendor,
+                status=error.status,
+                carrier_code=error.code,
+                retryable=error.status == 429 or error.status >= 500,
+            ) from error
+        except NoAnswerError as error:
+            unreached = error.failure is Failure.UNREACHED
+            raise CarrierError(
+                "Twilio could not be reached" if unreached else "Twilio did not answer in time",
+                provider=self.vendor,
+                retryable=unreached,
+            ) from error
+        except ValueError as error:
+            raise CarrierError("Twilio's answer is not JSON", provider=self.vendor) from error
+
+
+def _own_words(message: str) -> str:
+    """Twilio's message without the SDK's "Unable to create record: " before it."""
+    prefix, separator, own = message.partition(": ")
+    return own if separator and prefix.startswith("Unable to ") else message
+
+
+def _carrier_call(call: Any) -> CarrierCall:
+    created: datetime | None = call.date_created
+    if created is not None and created.tzinfo is None:
+        created = created.replace(tzinfo=UTC)
+    return CarrierCall(
+        call_sid=call.sid,
+        status=Status(call.status),
+        duration_seconds=float(call.duration) if call.duration not in (None, "") else None,
+        to=call.to,
+        from_number=call._from,
+        created_at=created,
+    )

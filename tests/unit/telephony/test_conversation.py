@@ -1,0 +1,66 @@
+"""Conversations: what is shipped, and mistakes that name their file and key."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.errors import ScenarioError
+from bot.telephony.conversation import (
+    DEFAULT,
+    Interrupt,
+    WaitForHangUp,
+    conversation_for,
+    parse_conversation,
+    shipped_conversations,
+)
+
+SCENARIOS = {
+    "appointment_confirmation",
+    "appointment_reschedule",
+    "lead_callback",
+    "survey",
+    "inbound_reception",
+}
+SMALL = {"silent", "voicemail", "hangs_up", "busy", "no_answer", "interrupter"}
+
+
+def test_what_is_shipped() -> None:
+    shipped = shipped_conversations()
+    assert set(shipped) == SCENARIOS | SMALL
+    for name in SCENARIOS:
+        assert shipped[name].texts
+        assert isinstance(shipped[name].steps[-1], WaitForHangUp)
+
+
+def test_the_default_interrupts_once_and_says_goodbye() -> None:
+    default = conversation_for("a scenario of their own")
+    assert default.name == DEFAULT
+    assert sum(isinstance(step, Interrupt) for step in default.steps) == 1
+    assert default.texts[0] == "Hello?"
+    assert "office" in default.texts[1]
+    assert "reschedule" in default.texts[2]
+    assert "Goodbye" in default.texts[-1]
+
+
+GOOD = 'name = "x"\ndescription = "y"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        (GOOD + "colour = 1\n", "colour"),
+        ('description = "y"\n', "name"),
+        (GOOD + '[[steps]]\ndo = "sing"\n', "steps.0"),
+        (GOOD + '[[steps]]\ndo = "say"\ntext = "a"\n[[steps]]\ndo = "say"\n', "steps.1.say.text"),
+        (GOOD + '[[steps]]\ndo = "hear"\nwithin_ms = -1\n', "steps.0.hear.within_ms"),
+        (GOOD + '[[steps]]\ndo = "press"\ndigits = "abc"\n', "steps.0.press.digits"),
+        (GOOD + '[pickup]\nanswer = "perhaps"\n', "pickup.answer"),
+        (GOOD + "longest_ms = 3600000\n", "longest_ms"),
+        (GOOD + "[[steps\n", "line 3"),
+    ],
+)
+def test_mistakes_name_the_file_and_the_key(text: str, key: str) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        parse_conversation(text, file="mine.toml")
+    assert caught.value.message.startswith("mine.toml: ")
+    assert key in caught.value.message

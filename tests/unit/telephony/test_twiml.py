@@ -1,0 +1,65 @@
+"""TwiML as text, and read back by the simulated line."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from bot.telephony import twiml, verbs
+
+
+def test_connect_stream_is_the_last_word() -> None:
+    document = twiml.connect_stream("wss://a.example/media", {"token": 'a<b&"', "call_id": "c1"})
+    assert document == (
+        '<?xml version="1.0" encoding="UTF-8"?><Response><Connect><Stream url="wss://a.example/media">'
+        '<Parameter name="token" value="a&lt;b&amp;&quot;" /><Parameter name="call_id" value="c1" />'
+        "</Stream></Connect></Response>"
+    )
+    assert [child.tag for child in ET.fromstring(document)] == ["Connect"]
+    stream = verbs.Stream("wss://a.example/media", {"token": 'a<b&"', "call_id": "c1"})
+    assert verbs.read(document) == (stream,)
+
+
+def test_the_short_documents() -> None:
+    assert verbs.read(twiml.reject_busy()) == (verbs.Reject("busy"),)
+    assert verbs.read(twiml.hang_up()) == (verbs.Hangup(),)
+    said = verbs.read(twiml.say_and_hang_up("We will call back."))
+    assert isinstance(said[0], verbs.Wait)
+    assert said[0].ms > 0
+    assert said[1] == verbs.Hangup()
+
+
+def test_digits_then_the_stream_again() -> None:
+    pressed = verbs.read(twiml.play_digits("1w#", "wss://a.example/media", {"token": "t"}))
+    assert pressed == (verbs.Wait(ms=750, digits="1#"), verbs.Stream("wss://a.example/media", {"token": "t"}))
+    assert len(verbs.read(twiml.play_digits("12"))) == 1
+
+
+@pytest.mark.parametrize("digits", ["", "12a", "1 2", "+1"])
+def test_not_digits(digits: str) -> None:
+    with pytest.raises(ValueError, match="digits"):
+        twiml.play_digits(digits)
+
+
+@pytest.mark.parametrize(
+    ("document", "why"),
+    [
+        ("busy", "12100"),
+        ("<Answer/>", "12100"),
+        ("<Response><Dial>+1</Dial></Response>", "12200"),
+        ("<Response><Connect/></Response>", "12200"),
+        ('<Response><Connect><Stream url="https://a"/></Connect></Response>', "ws://"),
+        ('<Response><Connect><Stream url="wss://a/b?token=1"/></Connect></Response>', "query"),
+    ],
+)
+def test_documents_twilio_would_refuse(document: str, why: str) -> None:
+    with pytest.raises(verbs.TwimlError, match=why):
+        verbs.read(document)
+
+
+def test_a_pause_is_as_long_as_it_says() -> None:
+    assert verbs.read('<Response><Pause length="3"/><Pause/></Response>') == (
+        verbs.Wait(ms=3000),
+        verbs.Wait(ms=1000),
+    )
