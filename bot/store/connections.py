@@ -1,0 +1,131 @@
+"""The database connections of one process: one that writes and a few that read.
+
+SQLite takes one writer at a time, so a pool of writers would only wait for each other inside SQLite with a
+thread each; one connection behind a queue keeps the order of arrival. It begins with BEGIN IMMEDIATE: a
+transaction that starts as a reader and then writes fails at once with SQLITE_BUSY when another process wrote
+in between, and no busy_timeout helps it.
+
+synchronous=NORMAL with WAL: a commit is a write() to the WAL file, so it is in the kernel's page cache and
+survives a kill of the process at any moment. What it gives up is an fsync for each commit: a power cut can
+lose the last commits, but leaves the file whole (https://www.sqlite.org/pragma.html#pragma_synchronous).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg  # type: ignore[import-untyped]  # ships no types
+from sqlalchemy import Connection, event
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from bot.store.address import PostgresAddress, SqliteAddress
+from bot.store.rows import to_json
+
+BUSY_SECONDS = 10.0
+"""How long one process waits for another's write or migration."""
+DATABASE_ERRORS: tuple[type[Exception], ...] = (
+    SQLAlchemyError,
+    sqlite3.Error,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    OSError,
+)
+"""What a database that cannot be opened raises; asyncpg's own errors pass SQLAlchemy unwrapped while
+connecting."""
+_READERS = 2
+_POSTGRES_POOL = 5
+_POSTGRES_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Connections:
+    """Engines connect when first used. The two are one and the same on PostgreSQL."""
+
+    writer: AsyncEngine
+    reader: AsyncEngine
+
+    async def close(self) -> None:
+        await self.reader.dispose()
+        if self.writer is not self.reader:
+            await self.writer.dispose()
+
+
+async def connect(address: SqliteAddress | PostgresAddress) -> Connections:
+    """Engines for `address`. An SQLite file and its folder exist afterwards, in WAL mode."""
+    if isinstance(address, PostgresAddress):
+        engine = _postgres_engine(address)
+        return Connections(writer=engine, reader=engine)
+    await asyncio.to_thread(_prepare_file, address)
+    return Connections(
+        writer=_sqlite_engine(address, pool_size=1, begin="BEGIN IMMEDIATE", read_only=False),
+        reader=_sqlite_engine(address, pool_size=_READERS, begin="BEGIN", read_only=True),
+    )
+
+
+def _prepare_file(address: SqliteAddress) -> None:
+    """Creates the file in WAL mode, which is a property of the file and stays.
+
+    The switch needs the file for itself and SQLite refuses it without asking the busy handler, so two
+    processes that start at once meet here: the loser asks again, at most BUSY_SECONDS long.
+    """
+    address.path.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        connection = sqlite3.connect(address.path, timeout=BUSY_SECONDS)
+        try:
+            mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+            if mode != "wal":
+                raise sqlite3.OperationalError(f"no WAL on this file system (journal_mode is {mode})")
+            return
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+            if not busy or time.monotonic() >= deadline:
+                raise
+            time.sleep(0.02)
+        finally:
+            connection.close()
+
+
+def _sqlite_engine(address: SqliteAddress, *, pool_size: int, begin: str, read_only: bool) -> AsyncEngine:
+    engine = create_async_engine(
+        URL.create("sqlite+aiosqlite", database=str(address.path)),
+        pool_size=pool_size,
+        max_overflow=0,
+        json_serializer=to_json,
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def on_connect(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # the driver's own BEGIN would come before ours
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}")
+        cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute(f"PRAGMA query_only={int(read_only)}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def on_begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _postgres_engine(address: PostgresAddress) -> AsyncEngine:
+    async def open_connection() -> Any:
+        return await asyncpg.connect(address.dsn, timeout=_POSTGRES_SECONDS, command_timeout=_POSTGRES_SECONDS)
+
+    return create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=open_connection,
+        pool_size=_POSTGRES_POOL,
+        max_overflow=_POSTGRES_POOL,
+        pool_pre_ping=True,
+        json_serializer=to_json,
+    )

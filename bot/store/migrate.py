@@ -1,0 +1,35 @@
+"""Brings a database's schema up to date at start, whoever starts first.
+
+Everything happens in one transaction that holds a lock before it looks: on SQLite the write lock of BEGIN
+IMMEDIATE, on PostgreSQL an advisory lock that ends with the transaction, so that a process killed in mid-way
+leaves neither a lock nor half a schema.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+_LOCK = 0x70686F6E65  # "phone"
+
+
+async def migrate(writer: AsyncEngine, revision: str = "head") -> None:
+    """Up to `revision`. alembic's CommandError when the database is newer than this program."""
+    async with writer.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        await connection.run_sync(_upgrade, revision)
+
+
+def _upgrade(connection: Connection, revision: str) -> None:
+    config = Config()
+    # A ConfigParser behind it reads % as the start of a reference.
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)

@@ -1,0 +1,1 @@
+"""How a database got its tables: alembic's versions, run by bot.store.migrate."""

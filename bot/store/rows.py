@@ -1,0 +1,171 @@
+"""Records to rows and back: pure, and the one place that knows both shapes."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any, overload
+
+from sqlalchemy import RowMapping
+
+from bot.records import (
+    CallRecord,
+    CallSpec,
+    Direction,
+    EndedReason,
+    Outcome,
+    Speaker,
+    Status,
+    ToolUse,
+    Turn,
+    TurnLatency,
+)
+from bot.store.call_store import CallChange
+
+Row = dict[str, Any]
+
+
+def call_row(record: CallRecord) -> Row:
+    spec = record.spec
+    return {
+        "call_id": record.call_id,
+        "call_sid": record.call_sid,
+        "direction": record.direction.value,
+        "status": record.status.value,
+        "phone_number": storable(spec.phone_number),
+        "from_number": storable(spec.from_number),
+        "scenario": spec.scenario,
+        "action": storable(spec.action),
+        "context": spec.context,
+        "callee_name": storable(spec.callee_name),
+        "agent_name": storable(spec.agent_name),
+        "organization": storable(spec.organization),
+        "first_speaker": None if spec.first_speaker is None else spec.first_speaker.value,
+        "metadata": spec.metadata,
+        "created_at": record.created_at,
+        "started_at": record.started_at,
+        "answered_at": record.answered_at,
+        "ended_at": record.ended_at,
+        "ended_reason": None if record.ended_reason is None else record.ended_reason.value,
+        "error": storable(record.error),
+        "duration_seconds": record.duration_seconds,
+        "answer_to_first_audio_ms": record.answer_to_first_audio_ms,
+        "recording": record.recording,
+        "vendors": dict(record.vendors),
+        "interruptions": record.interruptions,
+        "outcome": None if record.outcome is None else asdict(record.outcome),
+    }
+
+
+def turn_row(call_id: str, turn: Turn) -> Row:
+    return {
+        "call_id": call_id,
+        "index": turn.index,
+        "speaker": turn.speaker.value,
+        "text": storable(turn.text),
+        "started_at": turn.started_at,
+        "start_ms": turn.start_ms,
+        "end_ms": turn.end_ms,
+        "interrupted": turn.interrupted,
+        "complete": turn.complete,
+        "latency": None if turn.latency is None else asdict(turn.latency),
+        "tools": [asdict(tool) for tool in turn.tools],
+    }
+
+
+def change_row(change: CallChange) -> Row:
+    """Only the columns that `change` writes."""
+    row: Row = {
+        "call_sid": change.call_sid,
+        "ended_reason": None if change.ended_reason is None else change.ended_reason.value,
+        "error": storable(change.error),
+        "ended_at": change.ended_at,
+        "duration_seconds": change.duration_seconds,
+        "answer_to_first_audio_ms": change.answer_to_first_audio_ms,
+        "recording": change.recording,
+        "interruptions": change.interruptions,
+        "vendors": None if change.vendors is None else dict(change.vendors),
+        "outcome": None if change.outcome is None else asdict(change.outcome),
+    }
+    return {column: value for column, value in row.items() if value is not None}
+
+
+def call_record(row: RowMapping, turns: Iterable[Turn] = ()) -> CallRecord:
+    spec = CallSpec(
+        phone_number=row["phone_number"],
+        scenario=row["scenario"],
+        action=row["action"],
+        context=row["context"],
+        callee_name=row["callee_name"],
+        agent_name=row["agent_name"],
+        organization=row["organization"],
+        first_speaker=None if row["first_speaker"] is None else Speaker(row["first_speaker"]),
+        from_number=row["from_number"],
+        metadata=row["metadata"],
+    )
+    return CallRecord(
+        call_id=row["call_id"],
+        spec=spec,
+        direction=Direction(row["direction"]),
+        status=Status(row["status"]),
+        created_at=row["created_at"],
+        call_sid=row["call_sid"],
+        ended_reason=None if row["ended_reason"] is None else EndedReason(row["ended_reason"]),
+        error=row["error"],
+        started_at=row["started_at"],
+        answered_at=row["answered_at"],
+        ended_at=row["ended_at"],
+        duration_seconds=row["duration_seconds"],
+        answer_to_first_audio_ms=row["answer_to_first_audio_ms"],
+        recording=row["recording"],
+        vendors=row["vendors"],
+        turns=tuple(turns),
+        interruptions=row["interruptions"],
+        outcome=None if row["outcome"] is None else Outcome(**row["outcome"]),
+    )
+
+
+def turn_record(row: RowMapping) -> Turn:
+    return Turn(
+        index=row["index"],
+        speaker=Speaker(row["speaker"]),
+        text=row["text"],
+        started_at=row["started_at"],
+        start_ms=row["start_ms"],
+        end_ms=row["end_ms"],
+        interrupted=row["interrupted"],
+        complete=row["complete"],
+        latency=None if row["latency"] is None else TurnLatency(**row["latency"]),
+        tools=tuple(ToolUse(**tool) for tool in row["tools"]),
+    )
+
+
+@overload
+def storable(text: str) -> str: ...
+@overload
+def storable(text: str | None) -> str | None: ...
+def storable(text: str | None) -> str | None:
+    """`text` as both databases can hold it: PostgreSQL's text has no U+0000, UTF-8 no lone surrogates."""
+    if text is None:
+        return None
+    return text.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
+
+
+def to_json(value: object) -> str:
+    """JSON for a column. What JSON cannot say becomes null (NaN, infinity) or text: no turn is lost to it."""
+    try:
+        return json.dumps(value, allow_nan=False, default=str)
+    except ValueError:
+        return json.dumps(_finite(value), allow_nan=False, default=str)
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value

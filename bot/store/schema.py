@@ -1,0 +1,95 @@
+"""The tables, as the code reads and writes them; migrations/ holds how a database got there.
+
+JSON is kept as text JSON also on PostgreSQL, not JSONB: metadata goes back to its owner untouched, and
+JSONB reorders keys, drops doubled ones and refuses the character U+0000.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware datetime in UTC. SQLite has no zones: there it is kept naive, and UTC by agreement."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"a time without a zone: {value.isoformat()}")
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+metadata = sa.MetaData()
+
+calls = sa.Table(
+    "calls",
+    metadata,
+    sa.Column("call_id", sa.Text, primary_key=True),
+    sa.Column("call_sid", sa.Text),
+    sa.Column("direction", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("phone_number", sa.Text, nullable=False),
+    sa.Column("from_number", sa.Text),
+    sa.Column("scenario", sa.Text, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("context", sa.JSON, nullable=False),
+    sa.Column("callee_name", sa.Text),
+    sa.Column("agent_name", sa.Text),
+    sa.Column("organization", sa.Text),
+    sa.Column("first_speaker", sa.Text),
+    sa.Column("metadata", sa.JSON, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("started_at", UtcDateTime),
+    sa.Column("answered_at", UtcDateTime),
+    sa.Column("ended_at", UtcDateTime),
+    sa.Column("ended_reason", sa.Text),
+    sa.Column("error", sa.Text),
+    sa.Column("duration_seconds", sa.Double),
+    sa.Column("answer_to_first_audio_ms", sa.Double),
+    sa.Column("recording", sa.Text),
+    sa.Column("vendors", sa.JSON, nullable=False),
+    sa.Column("interruptions", sa.Integer, nullable=False),
+    sa.Column("outcome", sa.JSON(none_as_null=True)),
+    sa.Index("calls_by_age", "created_at", "call_id"),
+    sa.Index("calls_by_status_and_age", "status", "created_at", "call_id"),
+    sa.Index("calls_by_sid", "call_sid", unique=True),
+)
+
+turns = sa.Table(
+    "turns",
+    metadata,
+    sa.Column("call_id", sa.Text, sa.ForeignKey("calls.call_id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("index", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("speaker", sa.Text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("started_at", UtcDateTime, nullable=False),
+    sa.Column("start_ms", sa.Integer, nullable=False),
+    sa.Column("end_ms", sa.Integer),
+    sa.Column("interrupted", sa.Boolean, nullable=False),
+    sa.Column("complete", sa.Boolean, nullable=False),
+    sa.Column("latency", sa.JSON(none_as_null=True)),
+    sa.Column("tools", sa.JSON, nullable=False),
+)
+
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    sa.Column("token_hash", sa.Text, primary_key=True),
+    sa.Column("call_id", sa.Text, sa.ForeignKey("calls.call_id", ondelete="CASCADE"), nullable=False),
+    sa.Column("expires_at", UtcDateTime, nullable=False),
+    sa.Index("tokens_by_expiry", "expires_at"),
+)

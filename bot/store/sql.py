@@ -1,0 +1,230 @@
+"""The store in SQL: one class for SQLite and PostgreSQL, on SQLAlchemy Core.
+
+Core and not its ORM: records are frozen and every write is one statement whose guard (forward only, once
+only) must be in the WHERE clause, where two processes cannot both pass it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.util.exc import CommandError
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.errors import ConflictError, NotFoundError, RequestError, SettingsError
+from bot.records import CallRecord, Status, Turn, may_follow
+from bot.settings import Settings
+from bot.store.address import PostgresAddress, SqliteAddress, parse_database_url
+from bot.store.call_store import NO_CHANGE, CallChange, CallStore, Page
+from bot.store.connections import DATABASE_ERRORS, Connections, connect
+from bot.store.migrate import migrate
+from bot.store.rows import Row, call_record, call_row, change_row, turn_record, turn_row
+from bot.store.schema import calls, tokens, turns
+
+MAX_PAGE = 200
+_FIRST_STANDS = ("ended_reason", "error", "ended_at")
+
+
+def open_store(settings: Settings) -> CallStore:
+    """The store the settings name, not yet opened. SettingsError on a DATABASE_URL that makes no sense."""
+    return SqlCallStore(parse_database_url(settings.database_url, settings.data_dir / "calls.db"))
+
+
+class SqlCallStore:
+    def __init__(self, address: SqliteAddress | PostgresAddress) -> None:
+        self.address = address
+        self._connections: Connections | None = None
+
+    async def open(self) -> None:
+        try:
+            connections = await connect(self.address)
+            try:
+                await migrate(connections.writer)
+            except BaseException:
+                await connections.close()
+                raise
+        except CommandError as error:
+            raise SettingsError(
+                f"{self.address.label} was written by a newer version of this program ({error}). "
+                "Start that version, or give another DATABASE_URL.",
+                field="DATABASE_URL",
+            ) from error
+        except DATABASE_ERRORS as error:
+            raise SettingsError(
+                f"{self.address.label} cannot be used: {_reason(error)}", field="DATABASE_URL"
+            ) from error
+        self._connections = connections
+
+    async def close(self) -> None:
+        connections, self._connections = self._connections, None
+        if connections is not None:
+            await connections.close()
+
+    async def add(self, record: CallRecord) -> None:
+        rows = [turn_row(record.call_id, turn) for turn in record.turns]
+        try:
+            async with self._open.writer.begin() as connection:
+                await connection.execute(calls.insert(), call_row(record))
+                if rows:
+                    await connection.execute(turns.insert(), rows)
+        except IntegrityError as error:
+            raise ConflictError(f"Call {record.call_id} is kept already.") from error
+
+    async def get(self, call_id: str) -> CallRecord | None:
+        return await self._one(calls.c.call_id == call_id)
+
+    async def get_by_sid(self, call_sid: str) -> CallRecord | None:
+        return await self._one(calls.c.call_sid == call_sid)
+
+    async def page(self, *, status: Status | None = None, limit: int = 50, cursor: str | None = None) -> Page:
+        limit = max(1, min(limit, MAX_PAGE))
+        query = sa.select(calls).order_by(calls.c.created_at.desc(), calls.c.call_id.desc()).limit(limit + 1)
+        if status is not None:
+            query = query.where(calls.c.status == status.value)
+        if cursor is not None:
+            created_at, call_id = read_cursor(cursor)
+            after = sa.tuple_(
+                sa.literal(created_at, calls.c.created_at.type), sa.literal(call_id, calls.c.call_id.type)
+            )
+            query = query.where(sa.tuple_(calls.c.created_at, calls.c.call_id) < after)
+        async with self._open.reader.connect() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+        records = tuple(call_record(row) for row in rows[:limit])
+        more = len(rows) > limit
+        return Page(calls=records, next_cursor=make_cursor(records[-1]) if more else None)
+
+    async def advance(
+        self, call_id: str, status: Status, *, at: datetime, change: CallChange = NO_CHANGE
+    ) -> bool:
+        earlier = [old.value for old in Status if may_follow(old, status)]
+        columns = _written(change_row(change))
+        columns["status"] = status.value
+        if not status.final and status is not Status.QUEUED:
+            columns["started_at"] = sa.func.coalesce(calls.c.started_at, at)
+        if status is Status.IN_PROGRESS:
+            columns["answered_at"] = sa.func.coalesce(calls.c.answered_at, at)
+        if status.final and change.ended_at is None:
+            columns["ended_at"] = sa.func.coalesce(calls.c.ended_at, at)
+        where = sa.and_(calls.c.call_id == call_id, calls.c.status.in_(earlier))
+        return await self._update(where, columns)
+
+    async def update(self, call_id: str, change: CallChange) -> bool:
+        columns = _written(change_row(change)) or {"status": calls.c.status}
+        return await self._update(calls.c.call_id == call_id, columns)
+
+    async def put_turn(self, call_id: str, turn: Turn) -> None:
+        row = turn_row(call_id, turn)
+        async with self._open.writer.begin() as connection:
+            statement = _insert(connection, turns).values(row)
+            new = statement.excluded
+            statement = statement.on_conflict_do_update(
+                index_elements=[turns.c.call_id, turns.c.index],
+                set_={column: new[column] for column in row if column not in ("call_id", "index")},
+                where=sa.or_(sa.not_(turns.c.complete), new.complete),
+            )
+            try:
+                await connection.execute(statement)
+            except IntegrityError as error:
+                raise _no_call(call_id) from error
+
+    async def issue_token(self, call_id: str, token_hash: str, expires_at: datetime) -> None:
+        row = {"token_hash": token_hash, "call_id": call_id, "expires_at": expires_at}
+        try:
+            async with self._open.writer.begin() as connection:
+                await connection.execute(tokens.insert(), row)
+        except IntegrityError as error:
+            raise _no_call(call_id) from error
+
+    async def burn_token(self, token_hash: str, now: datetime) -> str | None:
+        mine = sa.and_(tokens.c.token_hash == token_hash, tokens.c.expires_at > now)
+        async with self._open.writer.begin() as connection:
+            burnt = await connection.execute(tokens.delete().where(mine).returning(tokens.c.call_id))
+            call_id = burnt.scalar_one_or_none()
+            if call_id is not None:
+                await connection.execute(tokens.delete().where(tokens.c.expires_at <= now))
+        return call_id
+
+    async def unfinished(self) -> tuple[CallRecord, ...]:
+        open_ones = [status.value for status in Status if not status.final]
+        query = sa.select(calls).where(calls.c.status.in_(open_ones)).order_by(calls.c.created_at)
+        async with self._open.reader.connect() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+            return tuple([call_record(row, await _turns(connection, row["call_id"])) for row in rows])
+
+    @property
+    def _open(self) -> Connections:
+        if self._connections is None:
+            raise RuntimeError("the store is not open")
+        return self._connections
+
+    async def _one(self, where: sa.ColumnElement[bool]) -> CallRecord | None:
+        async with self._open.reader.connect() as connection:
+            row = (await connection.execute(sa.select(calls).where(where))).mappings().one_or_none()
+            return None if row is None else call_record(row, await _turns(connection, row["call_id"]))
+
+    async def _update(self, where: sa.ColumnElement[bool], columns: Row) -> bool:
+        async with self._open.writer.begin() as connection:
+            try:
+                result = await connection.execute(calls.update().where(where).values(columns))
+            except IntegrityError as error:
+                raise ConflictError("Another call has this call_sid.") from error
+        return result.rowcount == 1
+
+
+def make_cursor(last: CallRecord) -> str:
+    """Says where the next page begins; opaque to the API's caller."""
+    text = f"{last.created_at.isoformat()}|{last.call_id}"
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def read_cursor(cursor: str) -> tuple[datetime, str]:
+    """The place `make_cursor` named. RequestError when it is not one of ours."""
+    try:
+        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+        text = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
+        created_at, _, call_id = text.partition("|")
+        moment = datetime.fromisoformat(created_at)
+    except (ValueError, binascii.Error):
+        moment, call_id = None, ""
+    if moment is None or moment.tzinfo is None or not call_id:
+        raise RequestError(
+            "cursor is not one this server gave: pass next_cursor of the page before, unchanged.",
+            code="bad_cursor",
+            field="cursor",
+        )
+    return moment, call_id
+
+
+def _written(row: Row) -> dict[str, Any]:
+    """Columns to write, where the first value of some stands."""
+    return {
+        column: sa.func.coalesce(calls.c[column], value) if column in _FIRST_STANDS else value
+        for column, value in row.items()
+    }
+
+
+async def _turns(connection: AsyncConnection, call_id: str) -> Sequence[Turn]:
+    query = sa.select(turns).where(turns.c.call_id == call_id).order_by(turns.c.index)
+    return [turn_record(row) for row in (await connection.execute(query)).mappings()]
+
+
+def _insert(connection: AsyncConnection, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
+    """Both dialects have ON CONFLICT DO UPDATE, each in its own class."""
+    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def _no_call(call_id: str) -> NotFoundError:
+    return NotFoundError(f"There is no call {call_id}.")
+
+
+def _reason(error: Exception) -> str:
+    """The database's own words, without the statement and its parameters."""
+    origin = error.orig if isinstance(error, DBAPIError) else error
+    return str(origin) or type(origin).__name__

@@ -1,0 +1,35 @@
+"""The store on SQLite and on a real PostgreSQL: every test that takes `store` or `url` runs on both."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from bot.store import SqlCallStore
+from bot.store.address import parse_database_url
+from tests.unit.store.postgres import PostgresServer
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    server = PostgresServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'data' / 'calls.db'}"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.new_url()
+
+
+@pytest.fixture
+async def store(url: str) -> AsyncIterator[SqlCallStore]:
+    store = SqlCallStore(parse_database_url(url, Path("unused.db")))
+    await store.open()
+    yield store
+    await store.close()
