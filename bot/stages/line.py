@@ -1,0 +1,457 @@
+"""The phone line of a call: one Twilio Media Stream, this end, and its two processors in the pipeline.
+
+`Line` owns the socket: a reader that parses what comes in and a writer that keeps the playout ahead of the
+callee's ear. `LineInput` pushes the callee's audio into the pipeline; `LineOutput` takes the agent's audio
+out of it and gives back, in order, what was heard of it.
+
+pipecat's own transport and Twilio serializer were rejected here: they drop `mark` and `stop`, send in
+lock-step, and commit words to the context by the clock of sending. The line exists before its pipeline
+does, so an opening that is ready plays while the services still connect; the callee's audio waits for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from loguru import logger
+from pipecat.frames.frames import (
+    BotStartedSpeakingFrame,
+    BotStoppedSpeakingFrame,
+    CancelFrame,
+    ControlFrame,
+    EndFrame,
+    Frame,
+    InputAudioRawFrame,
+    InterruptionFrame,
+    LLMAssistantPushAggregationFrame,
+    LLMFullResponseEndFrame,
+    MetricsFrame,
+    OutputAudioRawFrame,
+    StartFrame,
+    SystemFrame,
+    TextFrame,
+    TTSStartedFrame,
+    TTSStoppedFrame,
+    TTSTextFrame,
+)
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+
+from bot.audio import (
+    MULAW_SILENCE,
+    SAMPLE_RATE,
+    SAMPLES_PER_MS,
+    Speech,
+    mulaw_to_pcm,
+    pcm_to_mulaw,
+)
+from bot.recording import Recording
+from bot.stages import media_protocol as protocol
+from bot.stages.playout import LEAD_MS, Audio, Heard, Playout
+from bot.stages.socket import Socket, SocketClosedError
+
+INPUT_FRAME_SAMPLES = 256
+"""One Silero window at 8 kHz: each frame is one decision of the VAD, and 31 frames a second instead of 50."""
+MAX_GAP_MS = 5000
+"""A larger jump of the media clock is not a gap of lost audio; the clock is followed without filling."""
+MAX_WAITING_SECONDS = 15
+"""Callee audio kept for a pipeline that is still starting."""
+WORD_HEARD_MS = 100
+"""A word counts as heard this long after its start: engines time starts, not ends."""
+
+
+class LineEnd(StrEnum):
+    """How the line ended, as seen from here."""
+
+    STOPPED = "stopped"
+    """Twilio said so: the call is over or left the stream."""
+    SOCKET_CLOSED = "socket_closed"
+    HUNG_UP = "hung_up"
+    """We closed it."""
+
+
+@dataclass
+class HeardTextFrame(SystemFrame):
+    """Words of the agent the callee has heard. A system frame: it must not be overtaken by the
+    InterruptionFrame that it precedes."""
+
+    text: str
+
+
+@dataclass
+class FarewellFrame(ControlFrame):
+    """Queued behind the goodbye; `heard` is called when all of it was heard."""
+
+    heard: Callable[[], Awaitable[None]] = field(repr=False)
+    interruptible: bool = field(default=False, init=False)
+
+
+Payload = Frame | Callable[[], Awaitable[None]]
+
+
+class Line:
+    """One stream from its `start` to its end. `run` is awaited by whoever holds the call."""
+
+    def __init__(
+        self,
+        socket: Socket,
+        started: protocol.Started,
+        *,
+        lead_ms: int = LEAD_MS,
+        recording: Recording | None = None,
+    ) -> None:
+        self.stream_sid = started.stream_sid
+        self.call_sid = started.call_sid
+        self.recording = recording
+        self.opened_at = time.monotonic()
+        self.first_audio_at: float | None = None
+        """When the first audio of the agent was sent, on time.monotonic()."""
+        self.on_burst: Callable[[float], None] | None = None
+        """Told when audio is sent to a line that was silent, time.monotonic()."""
+        self.cleared_at: float | None = None
+        self.media_ms = 0
+        """The media clock: the end of the callee's audio received so far."""
+        self.on_audio: Callable[[bytes], Awaitable[None]] | None = None
+        self.on_digit: Callable[[str], Awaitable[None]] | None = None
+        self.on_heard: Callable[[Payload], Awaitable[None]] | None = None
+        self._socket = socket
+        self._playout: Playout[Payload] = Playout(lead_ms=lead_ms)
+        self._wake = asyncio.Event()
+        self._pending = bytearray()
+        """μ-law received and not yet given to the pipeline."""
+        self._record_offset_ms: float | None = None
+        self._heard_lock = asyncio.Lock()
+        self._dropped = 0
+        self._silent = True
+        self._ended = asyncio.Event()
+        self._end = LineEnd.SOCKET_CLOSED
+
+    # -- life ----------------------------------------------------------------------------------------
+
+    async def run(self) -> LineEnd:
+        """Hold the line until it ends; says how. Both directions stop with it."""
+        reader = asyncio.create_task(self._read(), name=f"line reader {self.call_sid}")
+        writer = asyncio.create_task(self._write(), name=f"line writer {self.call_sid}")
+        ended = asyncio.create_task(self._ended.wait(), name=f"line end {self.call_sid}")
+        tasks = (reader, writer, ended)
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._ended.set()
+            for task in tasks:
+                task.cancel()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+        for result in results:
+            if isinstance(result, Exception) and not isinstance(result, SocketClosedError):
+                logger.opt(exception=result).error("the line broke")
+        if self._dropped:
+            logger.warning("{} frames of the media stream were malformed and dropped", self._dropped)
+        return self._end
+
+    async def close(self) -> None:
+        """Leave the stream from this side."""
+        if not self._ended.is_set():
+            self._end = LineEnd.HUNG_UP
+            self._ended.set()
+        await self._socket.close(1000)
+
+    @property
+    def ended(self) -> bool:
+        return self._ended.is_set()
+
+    # -- the agent's voice ---------------------------------------------------------------------------
+
+    @property
+    def position(self) -> int:
+        """Where audio queued now will begin, in samples of the agent's voice."""
+        return self._playout.queued
+
+    @property
+    def idle(self) -> bool:
+        """Everything given was heard or dropped."""
+        return self._playout.idle
+
+    def playing_ms(self) -> float:
+        """How much of what was given is still to be heard."""
+        return self._playout.playing_ms(time.monotonic())
+
+    def play(self, mulaw: bytes) -> None:
+        """Queue audio."""
+        self._playout.add_audio(mulaw)
+        self._wake.set()
+
+    def when_heard(self, payload: Payload, *, position: int | None = None, mark: bool = False) -> None:
+        """Give `payload` to `on_heard` once playback passes `position` (default: all queued so far)."""
+        self._playout.add_point(payload, position=position, mark=mark)
+        self._wake.set()
+
+    async def interrupt(self) -> None:
+        """Silence the agent now; what was heard by now is told, the rest is dropped."""
+        silent = self._playout.idle
+        news = self._playout.clear(time.monotonic())
+        if not silent:
+            self.cleared_at = time.monotonic()
+            try:
+                await self._socket.send(protocol.clear(self.stream_sid))
+            except SocketClosedError:
+                self._ended.set()
+        await self._tell(news)
+        self._record_offset_ms = None
+
+    async def _write(self) -> None:
+        while True:
+            self._wake.clear()
+            now = time.monotonic()
+            news = self._playout.overdue(now)
+            if news is not None:
+                await self._tell(news)
+            for sending in self._playout.due(time.monotonic()):
+                if isinstance(sending, Audio):
+                    self._note_sent()
+                    await self._socket.send(protocol.media(self.stream_sid, sending.mulaw))
+                else:
+                    await self._socket.send(protocol.mark(self.stream_sid, sending.name))
+            wait = self._playout.wake_in(time.monotonic())
+            if wait is None:
+                await self._wake.wait()
+            else:
+                await self._sleep(wait)
+
+    async def _sleep(self, seconds: float) -> None:
+        """Until new audio comes, `seconds` at most."""
+        loop = asyncio.get_running_loop()
+        handle = loop.call_later(seconds, self._wake.set)
+        try:
+            await self._wake.wait()
+        finally:
+            handle.cancel()
+
+    def _note_sent(self) -> None:
+        if not self._silent:
+            return
+        self._silent = False
+        now = time.monotonic()
+        if self.first_audio_at is None:
+            self.first_audio_at = now
+        if self.on_burst is not None:
+            self.on_burst(now)
+
+    async def _tell(self, news: Heard[Payload]) -> None:
+        # Two tasks bring news (the reader's echoes, an interruption); the lock keeps their order.
+        self._silent = self._silent or self._playout.idle
+        async with self._heard_lock:
+            if self.recording is not None and news.audio:
+                self._record(self.recording, news)
+            if self.on_heard is not None:
+                for payload in news.points:
+                    await self.on_heard(payload)
+
+    def _record(self, recording: Recording, news: Heard[Payload]) -> None:
+        """Place what was heard on the media clock.
+
+        Twilio echoes a mark on the same socket, in order with the callee's audio, so the media clock at
+        the echo is the place of the mark, free of the network's jitter. Within a burst the audio is
+        contiguous; a later mark that is off by more than a frame or two means the far end ran dry.
+        """
+        start = news.position - len(news.audio)
+        measured = self.media_ms - news.position / SAMPLES_PER_MS
+        if self._record_offset_ms is None or abs(measured - self._record_offset_ms) > 50:
+            self._record_offset_ms = measured
+        recording.agent(news.audio, start / SAMPLES_PER_MS + self._record_offset_ms)
+        if self._playout.idle:
+            self._record_offset_ms = None
+
+    # -- the callee's voice --------------------------------------------------------------------------
+
+    async def _read(self) -> None:
+        while True:
+            frame = await self._socket.receive()
+            if frame is None:
+                return
+            event = protocol.parse(frame)
+            match event:
+                case protocol.Media():
+                    await self._hear(event)
+                case protocol.Marked():
+                    news = self._playout.echoed(event.name, time.monotonic())
+                    if news is not None:
+                        await self._tell(news)
+                        self._wake.set()
+                case protocol.Dtmf():
+                    if self.on_digit is not None:
+                        await self.on_digit(event.digit)
+                case protocol.Stopped():
+                    self._end = LineEnd.STOPPED
+                    return
+                case protocol.Malformed():
+                    self._note_malformed(event.reason)
+                case _:
+                    self._note_malformed("a second connected or start event")
+
+    def _note_malformed(self, reason: str) -> None:
+        self._dropped += 1
+        if self._dropped == 1:
+            logger.warning("dropped a frame of the media stream: {}", reason)
+
+    async def _hear(self, media: protocol.Media) -> None:
+        mulaw = media.mulaw
+        if media.at_ms is not None:
+            gap = media.at_ms - self.media_ms
+            if 0 < gap <= MAX_GAP_MS:
+                mulaw = bytes([MULAW_SILENCE]) * (gap * SAMPLES_PER_MS) + mulaw
+        if self.recording is not None:
+            self.recording.callee(mulaw, self.media_ms)
+        self.media_ms += len(mulaw) // SAMPLES_PER_MS
+        self._pending += mulaw
+        if self.on_audio is None:
+            del self._pending[: -MAX_WAITING_SECONDS * SAMPLE_RATE]
+            return
+        await self.deliver_audio()
+
+    async def deliver_audio(self) -> None:
+        """Give the pipeline every whole frame that is waiting."""
+        while self.on_audio is not None and len(self._pending) >= INPUT_FRAME_SAMPLES:
+            piece = bytes(self._pending[:INPUT_FRAME_SAMPLES])
+            del self._pending[:INPUT_FRAME_SAMPLES]
+            await self.on_audio(mulaw_to_pcm(piece))
+
+
+class LineInput(FrameProcessor):
+    """First of the pipeline: the callee's audio, 8 kHz 16-bit mono, 32 ms a frame."""
+
+    def __init__(self, line: Line) -> None:
+        super().__init__(name="LineInput")
+        self._line = line
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        await self.push_frame(frame, direction)
+        if isinstance(frame, StartFrame):
+            self._line.on_audio = self._push_audio
+        elif isinstance(frame, EndFrame | CancelFrame):
+            self._line.on_audio = None
+
+    async def _push_audio(self, pcm: bytes) -> None:
+        await self.push_frame(InputAudioRawFrame(audio=pcm, sample_rate=SAMPLE_RATE, num_channels=1))
+
+
+class LineOutput(FrameProcessor):
+    """Last before the assistant's context: plays the agent's audio, gives back what was heard.
+
+    Text and the ends of replies travel on only when the callee has heard what they belong to, so what
+    stands behind this processor never knows more than the callee does.
+    """
+
+    def __init__(
+        self,
+        line: Line,
+        *,
+        on_metrics: Callable[[MetricsFrame], None] | None = None,
+        on_speaking: Callable[[bool], None] | None = None,
+    ) -> None:
+        super().__init__(name="LineOutput")
+        self.last_word_at = 0.0
+        """When the last word was heard, time.monotonic()."""
+        self._line = line
+        self._on_metrics = on_metrics
+        self._on_speaking = on_speaking
+        self._starts: dict[str | None, int] = {}
+        """Context of speech → position of its first sample."""
+        self._last_word_at: dict[str | None, int] = {}
+        self._speaking = False
+        line.on_heard = self._heard
+
+    def speak(self, speech: Speech, *, context_id: str = "opening") -> None:
+        """Play speech that was prepared elsewhere, as a turn of its own. Works before the pipeline runs."""
+        start = self._line.position
+        self._line.when_heard(TTSStartedFrame(context_id=context_id), position=start)
+        self._line.play(pcm_to_mulaw(speech.pcm))
+        for word in speech.words:
+            at = start + round((word.start_ms + WORD_HEARD_MS) * SAMPLES_PER_MS)
+            self._line.when_heard(HeardTextFrame(word.text), position=min(at, self._line.position))
+        if not speech.words:
+            self._line.when_heard(HeardTextFrame(speech.text))
+        self._line.when_heard(LLMAssistantPushAggregationFrame(), mark=True)
+        self._line.when_heard(TTSStoppedFrame(context_id=context_id))
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        if direction is FrameDirection.UPSTREAM:
+            await self.push_frame(frame, direction)
+            return
+        match frame:
+            case OutputAudioRawFrame():
+                await self._play(frame)
+            case TTSTextFrame():
+                self._place_word(frame)
+            case InterruptionFrame():
+                await self._interrupt(frame)
+            case TTSStoppedFrame() | LLMFullResponseEndFrame() | LLMAssistantPushAggregationFrame():
+                self._line.when_heard(frame, mark=isinstance(frame, TTSStoppedFrame))
+            case FarewellFrame():
+                self._line.when_heard(frame.heard, mark=True)
+            case EndFrame():
+                self._line.when_heard(frame)
+            case TextFrame():
+                pass  # announcements of text to be spoken; the heard words follow
+            case MetricsFrame():
+                if self._on_metrics is not None:
+                    self._on_metrics(frame)
+            case _:
+                await self.push_frame(frame, direction)
+
+    async def _play(self, frame: OutputAudioRawFrame) -> None:
+        context_id = getattr(frame, "context_id", None)
+        if context_id not in self._starts:
+            self._starts = {context_id: self._line.position}
+            self._last_word_at = {}
+        self._line.play(pcm_to_mulaw(frame.audio))
+        await self._note_speaking()
+
+    def _place_word(self, frame: TTSTextFrame) -> None:
+        """A word belongs where its audio is; one without a later time than its predecessor is the tail."""
+        offset_ms = frame.metadata.get("offset_ms")
+        start = self._starts.get(frame.context_id)
+        position = None
+        if offset_ms is not None and start is not None:
+            position = start + round((offset_ms + WORD_HEARD_MS) * SAMPLES_PER_MS)
+            if position <= self._last_word_at.get(frame.context_id, -1):
+                position = None
+            else:
+                self._last_word_at[frame.context_id] = position
+        self._line.when_heard(HeardTextFrame(frame.text), position=position)
+
+    async def _interrupt(self, frame: InterruptionFrame) -> None:
+        await self._line.interrupt()
+        self._starts.clear()
+        await self._note_silent()
+        await self.push_frame(frame)
+
+    async def _heard(self, payload: Payload) -> None:
+        if not isinstance(payload, Frame):
+            await payload()
+            return
+        if isinstance(payload, HeardTextFrame):
+            self.last_word_at = time.monotonic()
+        elif isinstance(payload, TTSStartedFrame):
+            await self._note_speaking()
+        await self.push_frame(payload)
+        if isinstance(payload, TTSStoppedFrame) and self._line.idle:
+            await self._note_silent()
+
+    async def _note_speaking(self) -> None:
+        if not self._speaking:
+            self._speaking = True
+            if self._on_speaking is not None:
+                self._on_speaking(True)
+            await self.broadcast_frame(BotStartedSpeakingFrame)
+
+    async def _note_silent(self) -> None:
+        if self._speaking:
+            self._speaking = False
+            if self._on_speaking is not None:
+                self._on_speaking(False)
+            await self.broadcast_frame(BotStoppedSpeakingFrame)

@@ -1,0 +1,235 @@
+"""What the agent says on its way to the callee's ear: when to send it, and what was heard. No I/O.
+
+Twilio plays what we send from a buffer of its own. Sending in lock-step makes every hiccup of the event
+loop a gap on the line; sending everything at once makes an interruption forget what was heard. Audio
+therefore runs ahead of the ear by a bounded lead, and marks, echoed when playback reaches them, say where
+the ear is.
+
+Positions count samples (one μ-law byte each) of the agent's audio since the call began. Two clocks tell
+where playback stands: the `pace` estimate advances with our clock from the first byte of a burst and is
+corrected by each mark; the `heard` position never passes a mark that has not come back, because a mark
+that was passed would have been echoed. Pacing by marks alone was rejected: a peer that never echoes one
+would stop the agent in mid-word.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from bot.audio import SAMPLES_PER_MS
+
+T = TypeVar("T")
+
+LEAD_MS = 300
+MARK_EVERY_MS = 250
+MESSAGE_MS = 100
+MARK_PATIENCE_SECONDS = 2.0
+"""A mark overdue by this much is not coming; the clock is trusted instead."""
+
+
+@dataclass(frozen=True)
+class Audio:
+    """Send this media."""
+
+    mulaw: bytes
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Send this mark."""
+
+    name: str
+
+
+Sending = Audio | Mark
+
+
+@dataclass(frozen=True)
+class Point(Generic[T]):
+    """Something to be told when the audio queued before it has been heard."""
+
+    position: int
+    payload: T
+
+
+@dataclass(frozen=True)
+class Heard(Generic[T]):
+    """News of the ear: `audio` was played, ending at `position`; `points` were passed."""
+
+    position: int
+    audio: bytes
+    points: tuple[T, ...]
+
+
+@dataclass
+class _PendingMark:
+    name: str
+    position: int
+    due_at: float
+
+
+@dataclass
+class Playout(Generic[T]):
+    """Audio and points in, sendings and news of the ear out. All times are seconds of one clock."""
+
+    lead_ms: int = LEAD_MS
+    mark_every_ms: int = MARK_EVERY_MS
+    message_ms: int = MESSAGE_MS
+    queued: int = 0
+    """Position of the end of all audio given so far."""
+    sent: int = 0
+    heard: int = 0
+    _waiting: deque[bytes] = field(default_factory=deque)
+    _offset: int = 0
+    """Bytes of the first waiting piece that are sent already."""
+    _unheard: bytearray = field(default_factory=bytearray)
+    """Sent and not yet heard."""
+    _points: deque[Point[T]] = field(default_factory=deque)
+    _stops: deque[int] = field(default_factory=deque)
+    """Positions at which a mark has to stand: ends of sentences and utterances."""
+    _marks: deque[_PendingMark] = field(default_factory=deque)
+    _last_mark: int = 0
+    _names: int = 0
+    _anchor_position: int = 0
+    _anchor_at: float = 0.0
+
+    # -- in ------------------------------------------------------------------------------------------
+
+    def add_audio(self, mulaw: bytes) -> None:
+        """Queue audio behind what is queued."""
+        if mulaw:
+            self._waiting.append(mulaw)
+            self.queued += len(mulaw)
+
+    def add_point(self, payload: T, *, position: int | None = None, mark: bool = False) -> None:
+        """Ask for news when playback passes `position` (default: all queued so far).
+
+        Points leave in order: one placed before its predecessor waits for it.
+        """
+        at = self.queued if position is None else position
+        if self._points:
+            at = max(at, self._points[-1].position)
+        self._points.append(Point(at, payload))
+        if mark and at > max(self.sent, self._stops[-1] if self._stops else 0):
+            self._stops.append(at)
+
+    # -- out -----------------------------------------------------------------------------------------
+
+    @property
+    def idle(self) -> bool:
+        """Nothing waits and nothing sounds."""
+        return self.heard >= self.queued
+
+    def playing_ms(self, now: float) -> float:
+        """How much is still to be heard."""
+        return (self.queued - max(self.heard, self._paced(now))) / SAMPLES_PER_MS
+
+    def due(self, now: float) -> list[Sending]:
+        """What has to be sent now to keep the lead."""
+        sendings: list[Sending] = []
+        if self.sent < self.queued and self._paced(now) >= self.sent:
+            self._anchor_position, self._anchor_at = self.sent, now
+        limit = self._paced(now) + self.lead_ms * SAMPLES_PER_MS
+        while self.sent < self.queued and self.sent < limit:
+            self._send_piece(now, sendings)
+        return sendings
+
+    def wake_in(self, now: float) -> float | None:
+        """Seconds until `due` or `overdue` has something, None if only new audio changes that."""
+        waits: list[float] = []
+        if self.sent < self.queued:
+            target = self.sent - (self.lead_ms - self.message_ms) * SAMPLES_PER_MS
+            waits.append((target - self._paced(now)) / (SAMPLES_PER_MS * 1000))
+        if self._marks:
+            waits.append(self._marks[0].due_at + MARK_PATIENCE_SECONDS - now)
+        return max(0.0, min(waits)) if waits else None
+
+    def echoed(self, name: str, now: float) -> Heard[T] | None:
+        """A mark came back. None for one that is not pending: repeated, foreign or cleared."""
+        if not any(mark.name == name for mark in self._marks):
+            return None
+        position = self.heard
+        while self._marks:
+            mark = self._marks.popleft()
+            position = mark.position
+            if mark.name == name:
+                break
+        self._anchor_position, self._anchor_at = position, now
+        return self._advance(position)
+
+    def overdue(self, now: float) -> Heard[T] | None:
+        """The clock's word where a mark stayed away, or where points need none."""
+        position = self.heard
+        while self._marks and now >= self._marks[0].due_at + MARK_PATIENCE_SECONDS:
+            position = self._marks.popleft().position
+        if position > self.heard or (self._points and self._points[0].position <= self.heard):
+            return self._advance(position)
+        return None
+
+    def clear(self, now: float) -> Heard[T]:
+        """Stop here: what is not heard by now never will be. Its points are dropped with it."""
+        news = self._advance(self._heard_by(now))
+        self._waiting.clear()
+        self._offset = 0
+        self._unheard.clear()
+        self._points.clear()
+        self._stops.clear()
+        self._marks.clear()
+        self.heard = self.sent = self.queued
+        self._last_mark = self.sent
+        self._anchor_position, self._anchor_at = self.sent, now
+        return news
+
+    # -- inside --------------------------------------------------------------------------------------
+
+    def _paced(self, now: float) -> int:
+        """Where playback stands if the far end plays at 8 kHz since the anchor."""
+        elapsed = int((now - self._anchor_at) * 1000 * SAMPLES_PER_MS)
+        return min(self.sent, self._anchor_position + max(0, elapsed))
+
+    def _heard_by(self, now: float) -> int:
+        ceiling = self._marks[0].position if self._marks else self.sent
+        return max(self.heard, min(self._paced(now), ceiling))
+
+    def _send_piece(self, now: float, sendings: list[Sending]) -> None:
+        size = min(self.message_ms * SAMPLES_PER_MS, self.queued - self.sent)
+        if self._stops:
+            size = min(size, self._stops[0] - self.sent)
+        piece = self._take(size)
+        sendings.append(Audio(piece))
+        self._unheard += piece
+        self.sent += size
+        at_stop = bool(self._stops) and self._stops[0] <= self.sent
+        if at_stop:
+            self._stops.popleft()
+        spaced = self.sent - self._last_mark > (self.mark_every_ms - self.message_ms) * SAMPLES_PER_MS
+        if at_stop or spaced or self.sent == self.queued:
+            self._names += 1
+            due_at = self._anchor_at + (self.sent - self._anchor_position) / (SAMPLES_PER_MS * 1000)
+            self._marks.append(_PendingMark(f"m{self._names}", self.sent, due_at))
+            self._last_mark = self.sent
+            sendings.append(Mark(f"m{self._names}"))
+
+    def _take(self, size: int) -> bytes:
+        parts: list[bytes] = []
+        while size:
+            first = self._waiting[0]
+            part = first[self._offset : self._offset + size]
+            parts.append(part)
+            size -= len(part)
+            self._offset += len(part)
+            if self._offset == len(first):
+                self._waiting.popleft()
+                self._offset = 0
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _advance(self, position: int) -> Heard[T]:
+        played = bytes(self._unheard[: position - self.heard])
+        del self._unheard[: position - self.heard]
+        self.heard = position
+        points: list[T] = []
+        while self._points and self._points[0].position <= position:
+            points.append(self._points.popleft().payload)
+        return Heard(position, played, tuple(points))

@@ -1,0 +1,29 @@
+"""What bot/ below api/ sees of a WebSocket: no framework's types."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class SocketClosedError(Exception):
+    """The other side is gone: nothing can be sent any more."""
+
+
+class Socket(Protocol):
+    """A server-side WebSocket, not yet accepted."""
+
+    async def accept(self) -> None:
+        """Finish the handshake."""
+        ...
+
+    async def receive(self) -> str | bytes | None:
+        """The next frame, None once the socket is closed."""
+        ...
+
+    async def send(self, text: str) -> None:
+        """Send a text frame. SocketClosedError when the other side is gone."""
+        ...
+
+    async def close(self, code: int, reason: str = "") -> None:
+        """Close; harmless on a closed socket."""
+        ...

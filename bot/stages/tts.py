@@ -1,0 +1,102 @@
+"""Text to speech: the menu of voices, 8 kHz each, words timed.
+
+A member is a vendor or a local engine with its settings, the environment it `needs`, and `build`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pipecat.frames.frames import Frame, TTSTextFrame
+from pipecat.processors.frame_processor import FrameDirection
+from pipecat.services.elevenlabs.tts import ElevenLabsTTSService
+from pipecat.services.tts_service import TTSService
+from pydantic import Field
+
+from bot.audio import SAMPLE_RATE
+from bot.engines.tts import LocalTTSService
+from bot.settings import Settings, with_scheme
+from bot.stages.menu import Member
+from bot.stages.resources import Resources, SharedTls
+
+
+class TimedWords:
+    """Says where in its audio each word stands: `metadata["offset_ms"]`, from the context's first sample.
+
+    pipecat turns word times into presentation times of the moment of sending. The line needs the offset
+    itself: it knows when each sample is heard.
+    """
+
+    async def push_frame(self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
+        if isinstance(frame, TTSTextFrame) and frame.pts is not None:
+            baseline = self._word_timestamp_tracker._baseline  # type: ignore[attr-defined]  # a mixin
+            if baseline is not None:
+                frame.metadata["offset_ms"] = (frame.pts - baseline) / 1e6
+        await super().push_frame(frame, direction)  # type: ignore[misc]  # a mixin
+
+
+class ElevenLabs(Member):
+    """ElevenLabs' multi-context websocket; 8 kHz PCM, so nothing is resampled."""
+
+    vendor: Literal["elevenlabs"] = "elevenlabs"
+    needs: ClassVar[tuple[str, ...]] = ("ELEVENLABS_API_KEY", "ELEVENLABS_VOICE_ID")
+    model: str = "eleven_flash_v2_5"
+    voice_id: str | None = None
+    """None: ELEVENLABS_VOICE_ID."""
+    stability: float | None = Field(default=None, ge=0, le=1)
+    similarity_boost: float | None = Field(default=None, ge=0, le=1)
+    speed: float | None = Field(default=None, ge=0.7, le=1.2)
+
+    def missing(self, settings: Settings) -> list[str]:
+        """A voice named by the scenario needs no ELEVENLABS_VOICE_ID."""
+        names = super().missing(settings)
+        return [name for name in names if name != "ELEVENLABS_VOICE_ID" or not self.voice_id]
+
+    def build(self, resources: Resources, *, language: str) -> TTSService:
+        settings = resources.settings
+        assert settings.elevenlabs_api_key is not None
+        service = ElevenLabsService(
+            api_key=settings.elevenlabs_api_key.get_secret_value(),
+            url=with_scheme(settings.elevenlabs_base_url, websocket=True),
+            sample_rate=SAMPLE_RATE,
+            settings=ElevenLabsTTSService.Settings(
+                model=self.model,
+                voice=self.voice_id or settings.elevenlabs_voice_id,
+                language=language,
+                stability=self.stability,
+                similarity_boost=self.similarity_boost,
+                speed=self.speed,
+            ),
+        )
+        service.tls = resources.tls
+        return service
+
+
+class LocalVoiceMember(Member):
+    """hibari on this machine; English."""
+
+    vendor: Literal["hibari"] = "hibari"
+    speed: float = Field(default=1.0, ge=0.5, le=2.0)
+
+    def build(self, resources: Resources, *, language: str) -> TTSService:
+        return LocalService(voice=resources.voice, speed=self.speed)
+
+
+TtsMember = ElevenLabs | LocalVoiceMember
+Tts = Annotated[TtsMember, Field(discriminator="vendor")]
+
+
+def offline() -> TtsMember:
+    """The member that stands in when keys are missing."""
+    return LocalVoiceMember()
+
+
+class ElevenLabsService(SharedTls, TimedWords, ElevenLabsTTSService):
+    """pipecat's service with timed words and the process's TLS context."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_consecutive_zero_audio_contexts=2, **kwargs)
+
+
+class LocalService(TimedWords, LocalTTSService):
+    """The local voice with timed words."""
