@@ -1,0 +1,18 @@
+"""What the agent can do while talking: one file a tool; file, function and tool share a name.
+
+A tool is a coroutine `(arguments, control) -> result`; `control` is all it may do to its call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bot.tools import end_call, record_outcome, schedule_callback, take_message
+from bot.tools.tool import CallControl, Tool
+
+TOOLS: Mapping[str, Tool] = {
+    tool.name: tool for tool in (end_call.TOOL, record_outcome.TOOL, schedule_callback.TOOL, take_message.TOOL)
+}
+"""The menu of tools a scenario chooses from."""
+
+__all__ = ["TOOLS", "CallControl", "Tool"]

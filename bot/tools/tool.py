@@ -1,0 +1,36 @@
+"""What a tool is: its schema for the model, its function, and all it may do to its call."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+class CallControl(Protocol):
+    """What a tool needs from its call."""
+
+    async def end_after_goodbye(self) -> None:
+        """Hang up when the reply being spoken, or a goodbye where there is none, was heard."""
+        ...
+
+    def note_outcome(self, fields: Mapping[str, Any]) -> list[str]:
+        """Keep outcome fields, `reached_goal` and `summary`; says which names it does not know."""
+        ...
+
+    def note_message(self, message: str, name: str | None, phone_number: str | None) -> None: ...
+
+    def note_callback(self, when: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A tool's schema for the model and its function. `parameters` is a JSON Schema's `properties`."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    required: tuple[str, ...]
+    run: Callable[[Mapping[str, Any], CallControl], Awaitable[dict[str, Any]]]
+    speaks_after: bool = True
+    """Whether the model is asked to go on speaking with the result."""
