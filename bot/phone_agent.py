@@ -1,0 +1,541 @@
+"""Everything one server process holds, and what its routes ask of it: place, register, answer, hang up.
+
+The composition root below the routes: it opens the parts in order, wires them, and closes them in reverse.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from urllib.parse import parse_qs, quote, urlsplit
+
+from loguru import logger
+
+from bot import public_url as public
+from bot.audio import Speech
+from bot.call import Call, Plan
+from bot.engines.voice import CALLEE_PITCH, LocalVoice
+from bot.errors import (
+    BusyError,
+    CarrierError,
+    ConflictError,
+    ForbiddenError,
+    NotFoundError,
+    PhoneAgentError,
+    SettingsError,
+)
+from bot.recorder import Recorder
+from bot.recording import Recording
+from bot.records import (
+    CallRecord,
+    CallSpec,
+    Direction,
+    EndedReason,
+    Health,
+    Registration,
+    Slot,
+    Status,
+    Turn,
+)
+from bot.scenario import DEFAULT_OUTBOUND, Scenarios
+from bot.settings import Settings, with_scheme
+from bot.slots import choose
+from bot.stages import media_protocol as protocol
+from bot.stages.line import Line
+from bot.stages.resources import Resources
+from bot.stages.socket import Socket, SocketClosedError
+from bot.store import CallChange, CallStore, Page, open_store
+from bot.switchboard import Switchboard
+from bot.telephony import twiml
+from bot.telephony.carrier import Carrier, DialOrder
+from bot.telephony.offline import OfflineCarrier
+from bot.telephony.twilio import TwilioCarrier
+from bot.wrap_up import wrap_up
+
+MEDIA_PATH = "/api/phone/media-stream"
+VOICE_PATH = "/api/phone/twilio/voice"
+STATUS_PATH = "/api/phone/twilio/status"
+HANDSHAKE_SECONDS = 4.0
+"""A media socket that has not shown a token by then is closed; the promise is 5 s."""
+UNAUTHORIZED_CLOSE = 4401
+_ENDED_BY_STATUS = {
+    Status.BUSY: EndedReason.DIAL_BUSY,
+    Status.NO_ANSWER: EndedReason.DIAL_NO_ANSWER,
+    Status.FAILED: EndedReason.DIAL_FAILED,
+    Status.CANCELED: EndedReason.CANCELED,
+}
+
+
+class PhoneAgent:
+    """One process's phone agent. Use `open_phone_agent`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        scenarios: Scenarios,
+        resources: Resources,
+        store: CallStore,
+        carrier: Carrier,
+    ) -> None:
+        self.settings = settings
+        self.scenarios = scenarios
+        self.carrier = carrier
+        self.switchboard = Switchboard(settings.max_calls, resources)
+        self.on_turn: Callable[[str, Turn], None] | None = None
+        """Told of every complete turn, with its call's id."""
+        self._resources = resources
+        self._store = store
+        self._public_url: str | None = None
+        self._ready = False
+
+    @property
+    def simulated_line(self) -> bool:
+        return isinstance(self.carrier, OfflineCarrier)
+
+    # -- life -----------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Ready to take calls when this returns. SettingsError when the environment forbids it."""
+        self._public_url = await self._find_public_url()
+        public.check_doors(self.settings, self._public_url)
+        await self._resources.open()
+        await self._store.open()
+        await self.carrier.open()
+        await self._settle_unfinished()
+        self._ready = True
+
+    async def close(self) -> None:
+        """End what is on the line and close everything."""
+        self._ready = False
+        await self.switchboard.end_all(EndedReason.SERVER_SHUTDOWN)
+        await self.carrier.close()
+        await self._store.close()
+        await self._resources.close()
+
+    async def stop_calls(self) -> None:
+        """The server is told to stop: no new calls, and those on the line end as server_shutdown."""
+        await self.switchboard.end_all(EndedReason.SERVER_SHUTDOWN)
+
+    async def _find_public_url(self) -> str | None:
+        if self.simulated_line:
+            return self.settings.public_host or f"http://127.0.0.1:{self.settings.port}"
+        return await public.find(self.settings)
+
+    async def _settle_unfinished(self) -> None:
+        """Calls a former process left open: ask the carrier, and close what nobody holds any more."""
+        for record in await self._store.unfinished():
+            known = None
+            if record.call_sid is not None:
+                try:
+                    known = await self.carrier.fetch(record.call_sid)
+                except CarrierError as e:
+                    logger.warning("call {} cannot be settled now: {}", record.call_id, e.message)
+                    continue
+            if known is not None and not known.status.final and record.call_sid is not None:
+                await self.carrier.hang_up(record.call_sid)
+            status = known.status if known is not None and known.status.final else Status.FAILED
+            if record.answered_at is not None:
+                status = Status.COMPLETED
+            change = CallChange(
+                ended_reason=_ENDED_BY_STATUS.get(status, EndedReason.SERVER_SHUTDOWN)
+                if known is not None
+                else EndedReason.SERVER_SHUTDOWN,
+                duration_seconds=None if known is None else known.duration_seconds,
+            )
+            await self._store.advance(record.call_id, status, at=datetime.now(UTC), change=change)
+            logger.warning("call {} was left open by a former process: {}", record.call_id, status)
+
+    # -- what the routes ask --------------------------------------------------------------------------
+
+    async def place_call(self, spec: CallSpec) -> CallRecord:
+        """Dial. The record returned is as kept: dialled, its sid known."""
+        origin = await self._origin()
+        plan, record = self._planned(spec, Direction.OUTBOUND)
+        self.switchboard.take_line(plan.call_id)
+        try:
+            await self._store.add(record)
+            self.switchboard.prepare(plan)
+            sid = await self.carrier.dial(self._order(plan, origin))
+        except PhoneAgentError as e:
+            await self.switchboard.free_line(plan.call_id)
+            change = CallChange(ended_reason=EndedReason.DIAL_FAILED, error=e.message)
+            await self._store.advance(plan.call_id, Status.FAILED, at=datetime.now(UTC), change=change)
+            raise
+        await self._store.update(plan.call_id, CallChange(call_sid=sid, vendors=self._vendors(plan)))
+        await self._store.advance(plan.call_id, Status.INITIATED, at=datetime.now(UTC))
+        return await self.get_call(plan.call_id)
+
+    async def register_call(self, spec: CallSpec) -> Registration:
+        """Keep a call for a caller who dials by himself; our voice webhook answers it."""
+        origin = await self._origin()
+        plan, record = self._planned(spec, Direction.OUTBOUND)
+        await self._store.add(record)
+        await self._store.update(plan.call_id, CallChange(vendors=self._vendors(plan)))
+        lifetime = plan.scenario.limits.ring_seconds
+        return Registration(
+            call_id=plan.call_id,
+            voice_url=f"{origin}{VOICE_PATH}?call_id={quote(plan.call_id)}",
+            token_seconds=float(lifetime),
+            expires_at=datetime.now(UTC) + timedelta(seconds=lifetime),
+        )
+
+    async def voice_webhook(self, url_path_and_query: str, form: Mapping[str, str], signature: str | None) -> str:
+        """TwiML that connects the media stream, or that turns the call away."""
+        origin = await self._checked(url_path_and_query, form, signature)
+        call_sid = form.get("CallSid", "")
+        try:
+            record = await self._called(url_path_and_query, form)
+        except ConflictError as e:
+            logger.warning("a voice webhook for a call that is over: {}", e.message)
+            return twiml.hang_up()
+        plan = self._plan_of(record)
+        try:
+            self.switchboard.take_line(plan.call_id)
+        except BusyError:
+            await self._store.advance(
+                plan.call_id,
+                Status.BUSY,
+                at=datetime.now(UTC),
+                change=CallChange(ended_reason=EndedReason.DIAL_BUSY),
+            )
+            return twiml.reject_busy()
+        if record.call_sid is None:
+            await self._store.update(plan.call_id, CallChange(call_sid=call_sid))
+        await self._store.advance(plan.call_id, Status.IN_PROGRESS, at=datetime.now(UTC))
+        self.switchboard.prepare(plan)
+        self.switchboard.build_ahead(plan.call_id, call_sid)
+        token = secrets.token_urlsafe(32)
+        lifetime = timedelta(seconds=plan.scenario.limits.ring_seconds)
+        await self._store.issue_token(plan.call_id, _hashed(token), datetime.now(UTC) + lifetime)
+        return twiml.connect_stream(f"{with_scheme(origin, websocket=True)}{MEDIA_PATH}", {"token": token})
+
+    async def status_webhook(
+        self, url_path_and_query: str, form: Mapping[str, str], signature: str | None
+    ) -> None:
+        """The carrier's news of a call. In any order, more than once, or of nobody we know: no error."""
+        await self._checked(url_path_and_query, form, signature)
+        record = await self._store.get_by_sid(form.get("CallSid", ""))
+        if record is None:
+            call_id = _query(url_path_and_query, "call_id")
+            record = None if call_id is None else await self._store.get(call_id)
+        try:
+            status = Status(form.get("CallStatus", ""))
+        except ValueError:
+            return
+        if record is None:
+            logger.warning("status {} of a call nobody here knows", status)
+            return
+        if status is Status.COMPLETED and record.call_id in self.switchboard.on_line:
+            return  # the line ends by itself in a moment, and its end knows more than this word
+        change = CallChange(
+            ended_reason=_ENDED_BY_STATUS.get(status, EndedReason.CALLEE_HANGUP) if status.final else None,
+            duration_seconds=_seconds(form.get("CallDuration")) if status is Status.COMPLETED else None,
+        )
+        await self._store.advance(record.call_id, status, at=datetime.now(UTC), change=change)
+        if status.final:
+            await self.switchboard.free_line(record.call_id)
+
+    async def media_stream(
+        self, socket: Socket, path_and_query: str, signature: str | None, path_token: str | None
+    ) -> None:
+        """One media socket from handshake to close."""
+        if not self.simulated_line and not await self._handshake_signed(path_and_query, signature):
+            await socket.close(1008)
+            return
+        try:
+            await socket.accept()
+            try:
+                started, record = await asyncio.wait_for(self._welcome(socket, path_token), HANDSHAKE_SECONDS)
+            except (TimeoutError, ForbiddenError) as e:
+                logger.warning("a media socket was refused: {}", e or "no token in time")
+                await socket.close(UNAUTHORIZED_CLOSE, "no valid token")
+                return
+        except SocketClosedError:
+            return
+        with logger.contextualize(call_id=record.call_id):
+            await self._hold(socket, started, record)
+
+    async def get_call(self, call_id: str) -> CallRecord:
+        record = await self._store.get(call_id)
+        if record is None:
+            raise NotFoundError(f"There is no call {call_id!r}.", field="call_id")
+        return record
+
+    async def list_calls(self, *, status: Status | None, limit: int, cursor: str | None) -> Page:
+        return await self._store.page(status=status, limit=limit, cursor=cursor)
+
+    async def recording_path(self, call_id: str) -> Path:
+        record = await self.get_call(call_id)
+        path = self._recordings / f"{call_id}.wav"
+        if record.recording is None or not await asyncio.to_thread(path.is_file):
+            raise NotFoundError(f"Call {call_id!r} has no recording.", field="call_id")
+        return path
+
+    async def hang_up(self, call_id: str) -> CallRecord:
+        """End a call wherever it stands."""
+        record = await self.get_call(call_id)
+        if record.status.final:
+            raise ConflictError(f"Call {call_id!r} is over already: {record.status}.", field="call_id")
+        call = self.switchboard.on_line.get(call_id)
+        if call is not None:
+            await call.hang_up(EndedReason.AGENT_HANGUP)
+            return record
+        if record.call_sid is not None:
+            await self.carrier.hang_up(record.call_sid)
+        change = CallChange(ended_reason=EndedReason.CANCELED)
+        await self._store.advance(call_id, Status.CANCELED, at=datetime.now(UTC), change=change)
+        await self.switchboard.free_line(call_id)
+        return await self.get_call(call_id)
+
+    def health(self) -> Health:
+        scenario = self.scenarios.get(DEFAULT_OUTBOUND)
+        slots = choose(scenario, self.settings, simulated_line=self.simulated_line).described()
+        why_not = None if self._ready else "starting"
+        if self.switchboard.draining:
+            why_not = "shutting down"
+        return Health(
+            ready=why_not is None,
+            slots={"carrier": self._carrier_slot(), **slots},
+            calls_on_line=len(self.switchboard.on_line),
+            capacity=self.settings.max_calls,
+            version=version("phone-agent"),
+            why_not_ready=why_not,
+        )
+
+    def _carrier_slot(self) -> Slot:
+        if self.simulated_line:
+            missing = [n for n in _TWILIO_KEYS if not getattr(self.settings, n.lower())]
+            return Slot("offline", "ready", f"{' and '.join(missing)} not set; callees are simulated")
+        if self._public_url is None:
+            return Slot("twilio", "failed", "PUBLIC_HOST not set and no local ngrok agent runs")
+        return Slot("twilio", "ready", f"{' and '.join(_TWILIO_KEYS)} set; webhooks at {self._public_url}")
+
+    # -- one call -------------------------------------------------------------------------------------
+
+    async def _hold(self, socket: Socket, started: protocol.Started, record: CallRecord) -> None:
+        plan = self._plan_of(record)
+        answered_at = datetime.now(UTC)
+        recording = Recording(self._recordings / f"{plan.call_id}.wav")
+        line = Line(socket, started, recording=recording)
+        recorder = Recorder(
+            plan.call_id,
+            self._store,
+            lambda: line.media_ms,
+            vad_start_ms=round(plan.scenario.vad.start_seconds * 1000),
+        )
+        recorder.on_turn = self._note_turn(plan.call_id)
+        plan, services = await self.switchboard.prepared(plan, started.call_sid)
+        keeping = asyncio.create_task(recorder.run(), name=f"recorder {plan.call_id}")
+        opening = asyncio.create_task(recording.open(), name=f"recording {plan.call_id}")
+        try:
+            call = Call(
+                plan,
+                line=line,
+                services=services,
+                recorder=recorder,
+                carrier=self.carrier,
+                resources=self._resources,
+            )
+            self.switchboard.on_line[plan.call_id] = call
+            logger.info("answered: {}, {}", plan.scenario.name, plan.slots.vendors)
+            await self._store.update(plan.call_id, CallChange(recording=f"{plan.call_id}.wav"))
+            end = await call.hold()
+        finally:
+            await recorder.close()
+            await keeping
+            await opening
+            await recording.close()
+            self._resources.hearing.forget(started.call_sid)
+        await wrap_up(
+            self._store,
+            plan,
+            end,
+            recorder.kept_turns(),
+            answered_at=answered_at,
+            recording=f"{plan.call_id}.wav",
+            interruptions=recorder.interruptions,
+        )
+        await self.switchboard.free_line(plan.call_id)
+
+    def _note_turn(self, call_id: str) -> Callable[[Turn], None]:
+        def note(turn: Turn) -> None:
+            if self.on_turn is not None:
+                self.on_turn(call_id, turn)
+
+        return note
+
+    async def _welcome(self, socket: Socket, path_token: str | None) -> tuple[protocol.Started, CallRecord]:
+        """Read up to `start` and burn its token. ForbiddenError when there is none that holds."""
+        while True:
+            frame = await socket.receive()
+            if frame is None:
+                raise SocketClosedError("closed before start")
+            event = protocol.parse(frame)
+            if isinstance(event, protocol.Started):
+                break
+        token = event.parameters.get("token") or path_token
+        call_id = None if not token else await self._store.burn_token(_hashed(token), datetime.now(UTC))
+        record = None if call_id is None else await self._store.get(call_id)
+        if record is None:
+            raise ForbiddenError("the token is missing, used, expired or unknown")
+        if record.call_sid is not None and record.call_sid != event.call_sid:
+            raise ForbiddenError("the token belongs to another call")
+        return event, record
+
+    # -- plans and identities -------------------------------------------------------------------------
+
+    def _planned(self, spec: CallSpec, direction: Direction) -> tuple[Plan, CallRecord]:
+        spec = replace(spec, scenario=spec.scenario or self.scenarios.default(direction))
+        record = CallRecord(
+            call_id=f"call_{secrets.token_hex(12)}",
+            spec=spec,
+            direction=direction,
+            status=Status.QUEUED,
+            created_at=datetime.now(UTC),
+        )
+        return self._plan_of(record), record
+
+    def _plan_of(self, record: CallRecord) -> Plan:
+        scenario = self.scenarios.get(record.spec.scenario)
+        slots = choose(scenario, self.settings, simulated_line=self.simulated_line)
+        return Plan(record.call_id, record.spec, record.direction, scenario, slots)
+
+    def _vendors(self, plan: Plan) -> dict[str, str]:
+        return {"carrier": self.carrier.vendor, **plan.slots.vendors}
+
+    def _order(self, plan: Plan, origin: str) -> DialOrder:
+        limits = plan.scenario.limits
+        return DialOrder(
+            to=plan.spec.phone_number,
+            from_number=plan.spec.from_number,
+            voice_url=f"{origin}{VOICE_PATH}?call_id={quote(plan.call_id)}",
+            status_url=f"{origin}{STATUS_PATH}?call_id={quote(plan.call_id)}",
+            ring_seconds=limits.ring_seconds,
+            time_limit_seconds=round(limits.max_duration_seconds) + 60,
+            scenario=plan.scenario.name,
+            call_id=plan.call_id,
+        )
+
+    async def _called(self, url_path_and_query: str, form: Mapping[str, str]) -> CallRecord:
+        """The call a voice webhook is about; an unknown one is inbound. ConflictError when it is over."""
+        call_id = _query(url_path_and_query, "call_id")
+        record = None if call_id is None else await self._store.get(call_id)
+        if record is None:
+            record = await self._store.get_by_sid(form.get("CallSid", ""))
+        if record is None:
+            return await self._inbound(form)
+        if record.status.final or record.call_id in self.switchboard.on_line:
+            raise ConflictError(f"call {record.call_id} is {record.status}")
+        return record
+
+    async def _inbound(self, form: Mapping[str, str]) -> CallRecord:
+        ours = form.get("To", "")
+        spec = CallSpec(
+            phone_number=form.get("From", ""), scenario=self.scenarios.for_number(ours), from_number=ours or None
+        )
+        plan, record = self._planned(spec, Direction.INBOUND)
+        record = replace(record, call_sid=form.get("CallSid") or None)
+        await self._store.add(record)
+        await self._store.update(plan.call_id, CallChange(vendors=self._vendors(plan)))
+        return record
+
+    @property
+    def _recordings(self) -> Path:
+        return self.settings.data_dir / "recordings"
+
+    # -- doors ----------------------------------------------------------------------------------------
+
+    async def _origin(self) -> str:
+        """Our public origin. SettingsError when the carrier could not reach us."""
+        if self._public_url is None:
+            self._public_url = await self._find_public_url()
+            public.check_doors(self.settings, self._public_url)
+        if self._public_url is None:
+            raise SettingsError(
+                "Twilio has to reach this server: set PUBLIC_HOST, or start ngrok (ngrok http "
+                f"{self.settings.port}) beside it.",
+                field="PUBLIC_HOST",
+            )
+        return self._public_url
+
+    async def _checked(self, path_and_query: str, form: Mapping[str, str], signature: str | None) -> str:
+        """Our origin. ForbiddenError unless the carrier signed this request for it."""
+        origin = await self._origin()
+        if not signature or not self.carrier.signature_holds(f"{origin}{path_and_query}", form, signature):
+            raise ForbiddenError("The X-Twilio-Signature does not hold for this URL and form.")
+        return origin
+
+    async def _handshake_signed(self, path_and_query: str, signature: str | None) -> bool:
+        url = f"{with_scheme(await self._origin(), websocket=True)}{path_and_query}"
+        return bool(signature) and self.carrier.signature_holds(url, {}, signature or "")
+
+
+_TWILIO_KEYS = ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN")
+
+
+class _CalleeVoice:
+    """The local voice lowered, so that callee and agent sound like two people."""
+
+    def __init__(self, voice: LocalVoice) -> None:
+        self._voice = voice
+
+    async def speak(self, text: str) -> Speech:
+        return await self._voice.speak(text, pitch=CALLEE_PITCH)
+
+
+def build_carrier(settings: Settings, resources: Resources) -> Carrier:
+    """Twilio with its keys, the offline carrier without. SettingsError on half a key pair."""
+    present = [name for name in _TWILIO_KEYS if getattr(settings, name.lower())]
+    if len(present) == len(_TWILIO_KEYS):
+        if settings.twilio_phone_number is None:
+            logger.warning("TWILIO_PHONE_NUMBER is not set: every request has to name its from_number")
+        return TwilioCarrier.from_settings(settings)
+    if present:
+        missing = next(name for name in _TWILIO_KEYS if name not in present)
+        raise SettingsError(f"{present[0]} is set and {missing} is not: set both, or neither.", field=missing)
+    return OfflineCarrier(
+        voice=_CalleeVoice(resources.voice),
+        listener=resources.hearing,
+        max_lines=settings.max_calls,
+        local_origin=f"http://127.0.0.1:{settings.port}",
+    )
+
+
+@asynccontextmanager
+async def open_phone_agent(settings: Settings) -> AsyncIterator[PhoneAgent]:
+    """A phone agent, ready; closed when the block ends."""
+    started = time.monotonic()
+    scenarios = Scenarios.load(settings.pipelines_dir)
+    resources = Resources(settings)
+    store = open_store(settings)
+    agent = PhoneAgent(settings, scenarios, resources, store, build_carrier(settings, resources))
+    try:
+        await agent.open()
+        logger.debug("ready after {:.1f} s", time.monotonic() - started)
+        yield agent
+    finally:
+        await agent.close()
+
+
+def _hashed(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _query(path_and_query: str, name: str) -> str | None:
+    values = parse_qs(urlsplit(path_and_query).query).get(name)
+    return values[0] if values else None
+
+
+def _seconds(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None

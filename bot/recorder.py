@@ -1,0 +1,268 @@
+"""Watches one call: its turns, latencies, interruptions, tool uses; keeps them in the store as they grow.
+
+The open turn is written at most every KEEP_SECONDS, so a killed server loses less than two seconds of
+what was said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+from loguru import logger
+from pipecat.frames.frames import MetricsFrame
+from pipecat.metrics.metrics import TextAggregationMetricsData, TTFBMetricsData
+
+from bot.records import Speaker, ToolUse, Turn, TurnLatency
+
+KEEP_SECONDS = 1.0
+
+
+class TurnStore(Protocol):
+    """Where turns are kept; the call store is one."""
+
+    async def put_turn(self, call_id: str, turn: Turn) -> None:
+        """Insert or replace the turn of this index."""
+        ...
+
+
+@dataclass
+class _Timing:
+    """One reply on its way, seconds of time.monotonic()."""
+
+    speech_end: float | None = None
+    vad_at: float | None = None
+    final_at: float | None = None
+    turn_at: float | None = None
+    llm_s: float | None = None
+    sentence_s: float | None = None
+    tts_s: float | None = None
+    owed: bool = False
+    """The callee's turn is over and no audio has answered it yet."""
+
+
+class Recorder:
+    """The Watcher of one call's context stages. `media_ms` gives the line's media clock."""
+
+    def __init__(self, call_id: str, store: TurnStore, media_ms: Callable[[], int], *, vad_start_ms: int) -> None:
+        self._call_id = call_id
+        self._store = store
+        self._media_ms = media_ms
+        self._vad_start_ms = vad_start_ms
+        self.turns: list[Turn] = []
+        self.interruptions = 0
+        self.last_callee_turn_at = 0.0
+        """When the callee's last turn was over, time.monotonic()."""
+        self.on_turn: Callable[[Turn], None] | None = None
+        """Told of each complete turn."""
+        self.on_callee_words: Callable[[str], None] | None = None
+        """Told of all the callee said in the open turn, whenever it grows."""
+        self.on_speech: Callable[[bool], None] | None = None
+        """Told when the callee begins and ends to speak."""
+        self._open: dict[Speaker, int] = {}
+        self._final_words: list[str] = []
+        self._interim = ""
+        self._dirty: set[int] = set()
+        self._changed = asyncio.Event()
+        self._closing = False
+        self._timing = _Timing()
+        self._next_latency: TurnLatency | None = None
+        self._tools: list[ToolUse] = []
+
+    # -- told by the stages ---------------------------------------------------------------------------
+
+    def callee_speech_started(self) -> None:
+        if Speaker.CALLEE not in self._open:
+            self._begin(Speaker.CALLEE, "", self._media_ms() - self._vad_start_ms)
+        if self.on_speech is not None:
+            self.on_speech(True)
+
+    def callee_speech_stopped(self, silence_seconds: float) -> None:
+        now = time.monotonic()
+        self._timing.vad_at, self._timing.speech_end = now, now - silence_seconds
+        index = self._open.get(Speaker.CALLEE)
+        if index is not None:
+            self._change(index, end_ms=self._media_ms() - round(silence_seconds * 1000))
+        if self.on_speech is not None:
+            self.on_speech(False)
+
+    def callee_words(self, text: str, *, final: bool) -> None:
+        if not text.strip():
+            return
+        if final:
+            self._final_words.append(text.strip())
+            self._interim = ""
+            self._timing.final_at = time.monotonic()
+        else:
+            self._interim = text.strip()
+        if Speaker.CALLEE not in self._open:
+            self._begin(Speaker.CALLEE, "", self._media_ms())
+        words = " ".join([*self._final_words, self._interim]).strip()
+        self._change(self._open[Speaker.CALLEE], text=words)
+        if self.on_callee_words is not None:
+            self.on_callee_words(words)
+
+    def callee_turn_over(self, text: str) -> None:
+        self._timing.turn_at = self.last_callee_turn_at = time.monotonic()
+        self._timing.owed = bool(text)
+        index = self._open.pop(Speaker.CALLEE, None)
+        said = text or " ".join([*self._final_words, self._interim]).strip()
+        self._final_words, self._interim = [], ""
+        if index is None:
+            return
+        if said:
+            self._change(index, text=said, end_ms=self.turns[index].end_ms or self._media_ms())
+            self._complete(index)
+        else:
+            self._drop(index)
+
+    def agent_words(self, text: str) -> None:
+        index = self._open.get(Speaker.AGENT)
+        if index is None:
+            self._begin(Speaker.AGENT, text, self._media_ms())
+            self._change(self._open[Speaker.AGENT], latency=self._next_latency)
+            self._next_latency = None
+        else:
+            self._change(index, text=f"{self.turns[index].text} {text}")
+
+    def agent_turn_over(self, text: str, *, interrupted: bool) -> None:
+        index = self._open.pop(Speaker.AGENT, None)
+        if index is None:
+            return
+        self.interruptions += interrupted
+        tools, self._tools = tuple(self._tools), []
+        self._change(
+            index,
+            text=text or self.turns[index].text,
+            end_ms=self._media_ms(),
+            interrupted=interrupted,
+            tools=tools,
+        )
+        self._complete(index)
+
+    def tool_used(self, name: str, arguments: dict[str, Any], result: Any) -> None:
+        """Belongs to the reply being spoken, or to the next one."""
+        use = ToolUse(name, arguments, result, self._media_ms())
+        index = self._open.get(Speaker.AGENT)
+        last = index if index is not None else self._last_agent_turn()
+        if last is not None:
+            self._change(last, tools=(*self.turns[last].tools, use))
+        else:
+            self._tools.append(use)
+
+    # -- told by the line and by the metrics ----------------------------------------------------------
+
+    def audio_sent(self, now: float) -> None:
+        """The first audio after silence left for the callee."""
+        timing = self._timing
+        if not timing.owed:
+            return
+        voice = _ms(timing.speech_end, now)
+        decided = max((t for t in (timing.final_at, timing.vad_at) if t is not None), default=None)
+        parts = [timing.llm_s, timing.sentence_s, timing.tts_s]
+        spent = sum(part for part in parts if part is not None)
+        line = None if timing.turn_at is None else max(0.0, (now - timing.turn_at - spent) * 1000)
+        self._next_latency = TurnLatency(
+            voice_to_voice_ms=voice,
+            vad_ms=_ms(timing.speech_end, timing.vad_at),
+            stt_ms=_ms(timing.vad_at, timing.final_at),
+            turn_ms=_ms(decided, timing.turn_at),
+            llm_ms=_scaled(timing.llm_s),
+            sentence_ms=_scaled(timing.sentence_s),
+            tts_ms=_scaled(timing.tts_s),
+            line_ms=None if line is None else round(line, 1),
+        )
+        self._timing = _Timing()
+
+    def metrics(self, frame: MetricsFrame, *, llm: str, tts: str) -> None:
+        """Times to first token and first audio, by the names of the services."""
+        for item in frame.data:
+            if isinstance(item, TTFBMetricsData) and item.value:
+                if item.processor == llm and self._timing.llm_s is None:
+                    self._timing.llm_s = item.value
+                elif item.processor == tts and self._timing.tts_s is None:
+                    self._timing.tts_s = item.value
+            elif isinstance(item, TextAggregationMetricsData) and self._timing.sentence_s is None:
+                self._timing.sentence_s = item.value
+
+    # -- keeping --------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Write what changed until `close`. A store that fails is reported and tried again."""
+        while not self._closing or self._dirty:
+            await self._changed.wait()
+            self._changed.clear()
+            await self._keep()
+            if not self._closing:
+                await asyncio.sleep(KEEP_SECONDS)
+
+    async def close(self) -> None:
+        """Complete what is open; `run` returns when all is kept."""
+        for index in list(self._open.values()):
+            if self.turns[index].text:
+                self._change(index, end_ms=self._media_ms())
+                self._complete(index)
+            else:
+                self._drop(index)
+        self._open.clear()
+        self._closing = True
+        self._changed.set()
+
+    def kept_turns(self) -> tuple[Turn, ...]:
+        """The turns that hold words, in order of their beginning."""
+        return tuple(turn for turn in self.turns if turn.text)
+
+    async def _keep(self) -> None:
+        for index in sorted(self._dirty):
+            turn = self.turns[index]
+            self._dirty.discard(index)
+            if not turn.text:
+                continue
+            try:
+                await self._store.put_turn(self._call_id, turn)
+            except Exception as e:
+                logger.error("turn {} could not be kept: {}", index, e)
+                if not self._closing:
+                    self._dirty.add(index)
+
+    def _begin(self, speaker: Speaker, text: str, start_ms: int) -> None:
+        now = datetime.now(UTC)
+        late = timedelta(milliseconds=self._media_ms() - start_ms)
+        turn = Turn(len(self.turns), speaker, text, now - late, max(0, start_ms), complete=False)
+        self.turns.append(turn)
+        self._open[speaker] = turn.index
+        self._touch(turn.index)
+
+    def _change(self, index: int, **changes: Any) -> None:
+        self.turns[index] = replace(self.turns[index], **changes)
+        self._touch(index)
+
+    def _complete(self, index: int) -> None:
+        self._change(index, complete=True)
+        if self.on_turn is not None:
+            self.on_turn(self.turns[index])
+
+    def _drop(self, index: int) -> None:
+        """A noise, not a turn: its index stays, empty, so that no kept turn is renumbered."""
+        self.turns[index] = replace(self.turns[index], text="", complete=True)
+
+    def _touch(self, index: int) -> None:
+        self._dirty.add(index)
+        self._changed.set()
+
+    def _last_agent_turn(self) -> int | None:
+        if not self.turns or self.turns[-1].speaker is not Speaker.AGENT:
+            return None
+        return self.turns[-1].index
+
+
+def _ms(start: float | None, end: float | None) -> float | None:
+    return None if start is None or end is None else round(max(0.0, (end - start) * 1000), 1)
+
+
+def _scaled(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 1)

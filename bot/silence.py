@@ -1,0 +1,55 @@
+"""The callee's silence: when to ask whether they are there, and when to give up. Pure.
+
+Silence counts from the end of what was heard last, of either side: playback, not sending.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Silence(Enum):
+    """What the silence calls for."""
+
+    NOTHING = "nothing"
+    PROMPT = "prompt"
+    GOODBYE = "goodbye"
+
+
+@dataclass
+class SilenceWatch:
+    """Times are seconds of one clock."""
+
+    seconds: float
+    prompts: int
+    quiet_since: float
+    asked: int = 0
+    _agent: bool = False
+    _callee: bool = False
+
+    def agent_speaks(self, speaking: bool, now: float) -> None:
+        self._agent = speaking
+        self.quiet_since = now
+
+    def callee_speaks(self, speaking: bool, now: float) -> None:
+        self._callee = speaking
+        self.quiet_since = now
+
+    def callee_said_something(self) -> None:
+        """Words, not only noise: the prompts start over."""
+        self.asked = 0
+
+    def decide(self, now: float) -> Silence:
+        """Counts the prompt it calls for."""
+        if self.wake_in(now) > 0.001:
+            return Silence.NOTHING
+        self.quiet_since = now
+        self.asked += 1
+        return Silence.PROMPT if self.asked <= self.prompts else Silence.GOODBYE
+
+    def wake_in(self, now: float) -> float:
+        """Seconds until the silence is long enough; at least `seconds` while somebody speaks."""
+        if self._agent or self._callee:
+            return self.seconds
+        return self.quiet_since + self.seconds - now

@@ -1,0 +1,65 @@
+"""After a call: complete its record and say in one line how it went."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from loguru import logger
+
+from bot.call import CallEnd, Plan
+from bot.engines.brain import rule_outcome
+from bot.records import EndedReason, Outcome, Status, Turn
+from bot.store import CallChange, CallStore
+
+
+async def wrap_up(
+    store: CallStore,
+    plan: Plan,
+    end: CallEnd,
+    turns: tuple[Turn, ...],
+    *,
+    answered_at: datetime,
+    recording: str | None,
+    interruptions: int,
+) -> Outcome:
+    """Keep how the call ended. What tools recorded wins over what the rules infer."""
+    now = datetime.now(UTC)
+    outcome = _outcome(plan, end, turns)
+    change = CallChange(
+        ended_reason=end.reason,
+        error=end.error,
+        ended_at=now,
+        duration_seconds=round((now - answered_at).total_seconds(), 3),
+        answer_to_first_audio_ms=end.answer_to_first_audio_ms,
+        recording=recording,
+        interruptions=interruptions,
+        outcome=outcome,
+    )
+    if not await store.advance(plan.call_id, Status.COMPLETED, at=now, change=change):
+        await store.update(plan.call_id, change)
+    _log(end.reason, change, turns, outcome)
+    return outcome
+
+
+def _outcome(plan: Plan, end: CallEnd, turns: tuple[Turn, ...]) -> Outcome:
+    inferred = rule_outcome(plan.spec, plan.mind.fields, turns)
+    if end.outcome is None:
+        return inferred
+    told = end.outcome
+    return Outcome(
+        told.reached_goal, told.summary or inferred.summary, inferred.fields | told.fields, source=told.source
+    )
+
+
+def _log(reason: EndedReason, change: CallChange, turns: tuple[Turn, ...], outcome: Outcome) -> None:
+    voices = [t.latency.voice_to_voice_ms for t in turns if t.latency and t.latency.voice_to_voice_ms is not None]
+    median = f"{sorted(voices)[len(voices) // 2]:.0f} ms" if voices else "none"
+    logger.info(
+        "hung up: {}, {:.1f} s, {} turns, {} interruptions, voice to voice {}, goal {}",
+        reason,
+        change.duration_seconds or 0.0,
+        len(turns),
+        change.interruptions or 0,
+        median,
+        "reached" if outcome.reached_goal else "not reached",
+    )
