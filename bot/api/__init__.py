@@ -1,0 +1,18 @@
+"""HTTP and WebSocket routes below /api/phone, one noun a file; the only place that imports fastapi.
+
+    from fastapi import FastAPI
+    from bot.api import router
+
+    app = FastAPI()
+    app.include_router(router)
+
+The router brings its own lifespan, which opens the agent that `use` named; an app that puts an agent of its
+own into `app.state.phone_agent` during its lifespan keeps that one.
+"""
+
+from bot.api.lifespan import use
+from bot.api.phone_agent import PhoneAgent
+from bot.api.problems import install
+from bot.api.routes import router
+
+__all__ = ["PhoneAgent", "install", "router", "use"]

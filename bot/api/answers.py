@@ -1,0 +1,251 @@
+"""What callers get: the records in JSON. Times are UTC with milliseconds, durations say their unit."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+from bot.records import (
+    CallRecord,
+    Direction,
+    EndedReason,
+    Health,
+    Registration,
+    Speaker,
+    Status,
+)
+
+
+def iso_milliseconds(moment: datetime) -> str:
+    """2026-03-02T12:00:00.123Z"""
+    text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
+    return text.removesuffix("+00:00") + "Z"
+
+
+Time = Annotated[
+    datetime,
+    PlainSerializer(iso_milliseconds, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+
+class LatencyAnswer(_Answer):
+    """Where a reply's time went; null where the part was not seen."""
+
+    voice_to_voice_ms: float | None
+    vad_ms: float | None
+    stt_ms: float | None
+    turn_ms: float | None
+    llm_ms: float | None
+    sentence_ms: float | None
+    tts_ms: float | None
+    line_ms: float | None
+
+
+class ToolUseAnswer(_Answer):
+    name: str
+    arguments: dict[str, Any]
+    result: Any
+    at_ms: int
+
+
+class TurnAnswer(_Answer):
+    index: int
+    speaker: Speaker
+    text: str = Field(description="An agent's turn holds exactly the words that were heard.")
+    started_at: Time
+    start_ms: int = Field(description="On the media clock, which starts with the call's first audio.")
+    end_ms: int | None
+    interrupted: bool
+    complete: bool = Field(description="False while it is still being spoken.")
+    latency: LatencyAnswer | None
+    tools: list[ToolUseAnswer]
+
+
+class OutcomeAnswer(_Answer):
+    reached_goal: bool
+    summary: str
+    fields: dict[str, Any] = Field(description="The scenario's outcome fields.")
+    source: str
+
+
+_SUMMARY_EXAMPLE: dict[str, Any] = {
+    "call_id": "c_01",
+    "call_sid": "CA0123456789abcdef0123456789abcdef",
+    "direction": "outbound",
+    "status": "completed",
+    "ended_reason": "agent_hangup",
+    "error": None,
+    "phone_number": "+12025550123",
+    "from_number": None,
+    "scenario": "appointment_confirmation",
+    "action": "Confirm your dentist appointment Thursday at 2pm",
+    "context": "Dr. Smith, Suite 200. Rescheduling available Mon-Fri.",
+    "callee_name": "John",
+    "agent_name": "Alex",
+    "organization": "Downtown Dental",
+    "first_speaker": None,
+    "metadata": {"crm_id": "A-17"},
+    "created_at": "2026-03-02T12:00:00.123Z",
+    "started_at": "2026-03-02T12:00:00.310Z",
+    "answered_at": "2026-03-02T12:00:06.020Z",
+    "ended_at": "2026-03-02T12:00:41.733Z",
+    "duration_seconds": 35.7,
+    "answer_to_first_audio_ms": 182.0,
+    "interruptions": 1,
+    "vendors": {"carrier": "twilio", "stt": "deepgram", "llm": "anthropic", "tts": "elevenlabs"},
+    "outcome": {
+        "reached_goal": True,
+        "summary": "John confirmed Thursday at 2pm.",
+        "fields": {"confirmed": True},
+        "source": "anthropic",
+    },
+    "recording_url": "/api/phone/calls/c_01/recording",
+}
+_TURN_EXAMPLE: dict[str, Any] = {
+    "index": 0,
+    "speaker": "callee",
+    "text": "Hello?",
+    "started_at": "2026-03-02T12:00:06.420Z",
+    "start_ms": 400,
+    "end_ms": 880,
+    "interrupted": False,
+    "complete": True,
+    "latency": None,
+    "tools": [],
+}
+
+
+class CallSummary(_Answer):
+    """A call without its transcript."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_SUMMARY_EXAMPLE]})
+
+    call_id: str
+    call_sid: str | None = Field(description="The carrier's id; null until it was dialled.")
+    direction: Direction
+    status: Status
+    ended_reason: EndedReason | None
+    error: str | None = Field(description="The vendor's own words when a vendor ended the call.")
+    phone_number: str
+    from_number: str | None
+    scenario: str
+    action: str
+    context: str | dict[str, Any]
+    callee_name: str | None
+    agent_name: str | None
+    organization: str | None
+    first_speaker: Speaker | None
+    metadata: dict[str, Any]
+    created_at: Time
+    started_at: Time | None
+    answered_at: Time | None
+    ended_at: Time | None
+    duration_seconds: float | None = Field(description="Answer to end.")
+    answer_to_first_audio_ms: float | None
+    interruptions: int
+    vendors: dict[str, str] = Field(description="Slot to the vendor or engine that held this call.")
+    outcome: OutcomeAnswer | None
+    recording_url: str | None = Field(description="Path of the recording on this server.")
+
+    @classmethod
+    def of(cls, record: CallRecord, recording_url: str) -> Self:
+        """`recording_url` is where a recording of the call would be."""
+        return cls.model_validate(_fields(record, recording_url))
+
+
+class CallAnswer(CallSummary):
+    """A call with its transcript."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{**_SUMMARY_EXAMPLE, "transcript": [_TURN_EXAMPLE]}]}
+    )
+
+    transcript: list[TurnAnswer]
+
+
+class PlacedAnswer(_Answer):
+    model_config = ConfigDict(
+        from_attributes=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "call_id": "c_01",
+                    "call_sid": "CA0123456789abcdef0123456789abcdef",
+                    "status": "queued",
+                }
+            ]
+        },
+    )
+
+    call_id: str
+    call_sid: str | None
+    status: Status
+
+    @classmethod
+    def of(cls, record: CallRecord) -> Self:
+        return cls(call_id=record.call_id, call_sid=record.call_sid, status=record.status)
+
+
+class PageAnswer(_Answer):
+    calls: list[CallSummary] = Field(description="Newest first.")
+    next_cursor: str | None = Field(description="Pass it as `cursor` for the page after; null on the last.")
+
+
+class RegistrationAnswer(_Answer):
+    model_config = ConfigDict(
+        from_attributes=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "call_id": "c_01",
+                    "voice_url": "https://bot.example.com/api/phone/twilio/voice?call_id=c_01",
+                    "token_seconds": 120.0,
+                    "expires_at": "2026-03-02T12:02:00.123Z",
+                }
+            ]
+        },
+    )
+
+    call_id: str
+    voice_url: str = Field(description="What your carrier is to fetch when the callee picks up.")
+    token_seconds: float = Field(description="How long the one-use media token lives.")
+    expires_at: Time
+
+    @classmethod
+    def of(cls, registration: Registration) -> Self:
+        return cls.model_validate(registration)
+
+
+class SlotAnswer(_Answer):
+    vendor: str
+    state: str
+    why: str
+
+
+class HealthAnswer(_Answer):
+    ready: bool
+    why_not_ready: str | None
+    slots: dict[str, SlotAnswer]
+    calls_on_line: int
+    capacity: int
+    version: str
+
+    @classmethod
+    def of(cls, health: Health) -> Self:
+        return cls.model_validate(health)
+
+
+def _fields(record: CallRecord, recording_url: str) -> dict[str, Any]:
+    return {
+        **vars(record.spec),
+        **vars(record),
+        "transcript": record.turns,
+        "recording_url": recording_url if record.recording else None,
+    }

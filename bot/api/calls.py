@@ -1,0 +1,75 @@
+"""Calls: place, list, read, listen to, hang up."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import FileResponse
+
+from bot.api.answers import CallAnswer, CallSummary, PageAnswer, PlacedAnswer
+from bot.api.auth import KEY_REQUIRED
+from bot.api.lifespan import agent_of
+from bot.api.problems import ProblemRoute, responses
+from bot.api.requests import CallRequest, ListQuery
+from bot.errors import NotFoundError
+
+router = APIRouter(tags=["calls"], route_class=ProblemRoute, dependencies=[KEY_REQUIRED])
+
+
+@router.post("/call", status_code=201, summary="Make a call", responses=responses(401, 413, 422, 429, 500, 502))
+async def place_call(body: CallRequest, request: Request, response: Response) -> PlacedAnswer:
+    record = await agent_of(request).place_call(body.spec())
+    response.headers["Location"] = _path(request, "get_call", record.call_id)
+    return PlacedAnswer.of(record)
+
+
+@router.get("/calls", summary="List calls, newest first", responses=responses(401, 422, 500))
+async def list_calls(query: Annotated[ListQuery, Query()], request: Request) -> PageAnswer:
+    page = await agent_of(request).list_calls(status=query.status, limit=query.limit, cursor=query.cursor)
+    calls = [CallSummary.of(call, _path(request, "get_recording", call.call_id)) for call in page.calls]
+    return PageAnswer(calls=calls, next_cursor=page.next_cursor)
+
+
+@router.get("/calls/{call_id}", summary="Read a call", responses=responses(401, 404, 422, 500))
+async def get_call(call_id: str, request: Request) -> CallAnswer:
+    record = await agent_of(request).get_call(call_id)
+    return CallAnswer.of(record, _path(request, "get_recording", call_id))
+
+
+@router.get(
+    "/calls/{call_id}/recording",
+    summary="Listen to a call: stereo WAV, callee left, agent right",
+    response_class=FileResponse,
+    responses={
+        200: {"content": {"audio/wav": {}}, "description": "The whole recording."},
+        206: {"content": {"audio/wav": {}}, "description": "The range that the Range header asked for."},
+        **responses(401, 404, 422, 500),
+    },
+)
+async def get_recording(call_id: str, request: Request) -> FileResponse:
+    path = await agent_of(request).recording_path(call_id)
+    try:
+        stat = await asyncio.to_thread(os.stat, path)
+    except FileNotFoundError:
+        raise NotFoundError(f"The recording of call {call_id} is no longer on this server.") from None
+    return FileResponse(
+        path,
+        media_type="audio/wav",
+        filename=path.name,
+        content_disposition_type="inline",
+        stat_result=stat,
+    )
+
+
+@router.post("/calls/{call_id}/hangup", summary="End a call", responses=responses(401, 404, 409, 422, 500, 502))
+async def hang_up(call_id: str, request: Request) -> CallAnswer:
+    record = await agent_of(request).hang_up(call_id)
+    return CallAnswer.of(record, _path(request, "get_recording", call_id))
+
+
+def _path(request: Request, route: str, call_id: str) -> str:
+    """The path of a route of ours, wherever the app has put the router."""
+    return request.url_for(route, call_id=call_id).path

@@ -1,0 +1,47 @@
+"""The media socket: Twilio Media Streams, from the handshake to the end of the call.
+
+The token comes as a `<Parameter>` in the `start` message, or as the last segment of the path. A frame over
+1 MiB is refused by the server itself (uvicorn's ws_max_size), which closes that socket only.
+"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, WebSocket
+from loguru import logger
+from starlette.exceptions import HTTPException
+
+from bot.api.lifespan import agent_of
+from bot.api.twilio import SIGNATURE, path_and_query
+from bot.api.websocket import StarletteSocket
+
+MAX_FRAME_BYTES = 1024 * 1024
+"""What the server is to set as its largest WebSocket frame."""
+_INTERNAL_ERROR = 1011
+_TRY_AGAIN_LATER = 1013
+
+router = APIRouter(tags=["twilio"])
+
+
+@router.websocket("/media-stream")
+async def media_stream(websocket: WebSocket) -> None:
+    await _serve(websocket, None)
+
+
+@router.websocket("/media-stream/{token}")
+async def media_stream_with_token(websocket: WebSocket, token: str) -> None:
+    await _serve(websocket, token)
+
+
+async def _serve(websocket: WebSocket, token: str | None) -> None:
+    socket = StarletteSocket(websocket)
+    try:
+        agent = agent_of(websocket)
+        signature = websocket.headers.get(SIGNATURE)
+        await agent.media_stream(socket, path_and_query(websocket), signature, token)
+    except HTTPException:
+        await socket.close(_TRY_AGAIN_LATER)
+    except Exception as error:
+        logger.opt(exception=error).error("a media socket failed")
+        await socket.close(_INTERNAL_ERROR)
+    else:
+        await socket.close(1000)

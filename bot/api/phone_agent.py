@@ -1,0 +1,59 @@
+"""What the routes ask of the product below them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from bot.records import CallRecord, CallSpec, Health, Registration, Status
+from bot.settings import Settings
+from bot.stages.socket import Socket
+from bot.store import Page
+
+
+class PhoneAgent(Protocol):
+    """Errors are those of bot.errors; each has its HTTP status in bot.api.problems."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    async def place_call(self, spec: CallSpec) -> CallRecord:
+        """Dials. RequestError, BusyError, CarrierError."""
+        ...
+
+    async def register_call(self, spec: CallSpec) -> Registration: ...
+
+    async def voice_webhook(self, url_path_and_query: str, form: Mapping[str, str], signature: str | None) -> str:
+        """TwiML. ForbiddenError when the signature does not hold."""
+        ...
+
+    async def status_webhook(
+        self, url_path_and_query: str, form: Mapping[str, str], signature: str | None
+    ) -> None:
+        """ForbiddenError when the signature does not hold. News of an unknown call is no error."""
+        ...
+
+    async def media_stream(
+        self, socket: Socket, path_and_query: str, signature: str | None, path_token: str | None
+    ) -> None:
+        """The whole life of a media socket, which is not yet accepted."""
+        ...
+
+    async def get_call(self, call_id: str) -> CallRecord:
+        """NotFoundError."""
+        ...
+
+    async def list_calls(self, *, status: Status | None, limit: int, cursor: str | None) -> Page:
+        """RequestError on a cursor that is not ours."""
+        ...
+
+    async def recording_path(self, call_id: str) -> Path:
+        """NotFoundError when there is no such call or it has no recording."""
+        ...
+
+    async def hang_up(self, call_id: str) -> CallRecord:
+        """NotFoundError; ConflictError when the call is over."""
+        ...
+
+    def health(self) -> Health: ...

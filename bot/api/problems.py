@@ -1,0 +1,241 @@
+"""Errors to JSON: `{"error": {"code", "message", "field?", "provider?", "retryable"}}`, never a stack trace.
+
+Each route answers its own errors (ProblemRoute), because the router is included in apps that we do not own:
+a handler on the app would change the errors of their routes, and theirs would change ours. `install` adds
+the same words for paths without a route; our own server calls it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from fastapi.routing import APIRoute
+from loguru import logger
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.types import Message, Receive, Scope, Send
+
+from bot.errors import (
+    BusyError,
+    CarrierError,
+    ConflictError,
+    ForbiddenError,
+    NotFoundError,
+    PhoneAgentError,
+    RequestError,
+    UnauthorizedError,
+    VendorError,
+)
+
+MAX_BODY_BYTES = 256 * 1024
+_STATUS: tuple[tuple[type[PhoneAgentError], int], ...] = (
+    (RequestError, 422),
+    (UnauthorizedError, 401),
+    (ForbiddenError, 403),
+    (NotFoundError, 404),
+    (ConflictError, 409),
+    (BusyError, 429),
+    (VendorError, 502),
+)
+_WORDS = {
+    "missing": ("missing_field", "is required"),
+    "extra_forbidden": ("unknown_field", "is not a field of this request"),
+    "string_unicode": ("invalid_field", "is not valid Unicode"),
+}
+_NOT_AN_OBJECT = frozenset({"model_attributes_type", "model_type", "dict_type"})
+
+
+class Problem(BaseModel):
+    code: str = Field(description="Stable, snake_case.")
+    message: str = Field(description="What is wrong and what to do about it.")
+    field: str | None = Field(default=None, description="The field of the request that is meant.")
+    provider: str | None = Field(default=None, description="The vendor that refused.")
+    provider_code: int | None = Field(default=None, description="The vendor's own error number.")
+    retryable: bool = Field(default=False, description="Whether the same request may succeed later.")
+
+
+class ErrorBody(BaseModel):
+    error: Problem
+
+
+class BodyTooLarge(HTTPException):
+    """Reading stopped. An HTTPException, because FastAPI makes every other error of a body a 400."""
+
+    def __init__(self) -> None:
+        super().__init__(413, f"The body is larger than {MAX_BODY_BYTES // 1024} KiB.")
+
+
+_Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class ProblemRoute(APIRoute):
+    """A route whose every error is ours, and whose body is read up to MAX_BODY_BYTES."""
+
+    def get_route_handler(self) -> _Handler:
+        handle = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            try:
+                return await handle(_limited(request))
+            except Exception as error:
+                return problem(request, error)
+
+        return answer
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a wrong method too, which FastAPI refuses before the handler is asked."""
+        try:
+            await super().handle(scope, receive, send)
+        except HTTPException as error:
+            if error.status_code != HTTPStatus.METHOD_NOT_ALLOWED:
+                raise
+            await problem(Request(scope, receive), error)(scope, receive, send)
+
+
+def install(app: FastAPI) -> None:
+    """Makes `app` answer everything in our words: paths without a route, and errors outside our routes."""
+
+    async def answer(request: Request, error: Exception) -> Response:
+        return problem(request, error)
+
+    for kind in (HTTPException, RequestValidationError, PhoneAgentError, Exception):
+        app.add_exception_handler(kind, answer)
+
+
+def problem(request: Request, error: Exception) -> JSONResponse:
+    """The answer to `error`. What nobody expected is logged here and told to nobody else."""
+    if isinstance(error, PhoneAgentError):
+        status, body = _status_of(error), _ours(error)
+    elif isinstance(error, RequestValidationError):
+        status, body = 422, validation_problem(error.errors())
+    elif isinstance(error, HTTPException):
+        status, body = error.status_code, _framework(error)
+    else:
+        status, body = (
+            500,
+            Problem(code="internal_error", message="Something broke on our side; it is logged."),
+        )
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        logger.opt(exception=error).error("{} {} failed", request.method, request.url.path)
+    content = {"error": body.model_dump(exclude_none=True)}
+    return JSONResponse(content, status_code=status, headers=_headers(error))
+
+
+def validation_problem(errors: Any) -> Problem:
+    """One problem for all of pydantic's `errors`; the field is the first one's. No input is repeated."""
+    said = [_said(error) for error in errors]
+    code, field, _ = said[0]
+    message = "; ".join(f"{name}: {words}" if name else words for _, name, words in said)
+    return Problem(code=code, message=message, field=field)
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI entries of a route's errors, each with an example."""
+    return {
+        status: {
+            "model": ErrorBody,
+            "description": HTTPStatus(status).phrase,
+            "content": {"application/json": {"example": {"error": _EXAMPLES[status]}}},
+        }
+        for status in statuses
+    }
+
+
+def _limited(request: Request) -> Request:
+    length = request.headers.get("content-length", "0")
+    if length.isdecimal() and int(length) > MAX_BODY_BYTES:
+        raise BodyTooLarge
+    seen = 0
+
+    async def receive() -> Message:
+        nonlocal seen
+        message = await request.receive()
+        seen += len(message.get("body", b""))
+        if seen > MAX_BODY_BYTES:
+            raise BodyTooLarge
+        return message
+
+    return Request(request.scope, receive)
+
+
+def _status_of(error: PhoneAgentError) -> int:
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+
+
+def _ours(error: PhoneAgentError) -> Problem:
+    return Problem(
+        code=error.code,
+        message=error.message,
+        field=error.field,
+        provider=error.provider,
+        provider_code=error.carrier_code if isinstance(error, CarrierError) else None,
+        retryable=error.retryable,
+    )
+
+
+def _framework(error: HTTPException) -> Problem:
+    try:
+        phrase = HTTPStatus(error.status_code).phrase
+    except ValueError:
+        phrase = "Error"
+    code = "body_too_large" if isinstance(error, BodyTooLarge) else phrase.lower().replace(" ", "_")
+    retryable = error.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    return Problem(code=code, message=str(error.detail), retryable=retryable)
+
+
+def _said(error: Mapping[str, Any]) -> tuple[str, str | None, str]:
+    """(code, field, words) of one of pydantic's errors."""
+    kind, place = str(error["type"]), tuple(error["loc"])
+    if kind == "json_invalid":
+        return "invalid_json", None, f"The body is not JSON: {error['ctx']['error']} at {place[-1]}."
+    if place == ("body",) and (kind in _NOT_AN_OBJECT or kind == "missing"):
+        return "invalid_json", None, "Send a JSON object, with the header Content-Type: application/json."
+    code, words = _WORDS.get(kind, ("invalid_field", str(error["msg"]).removeprefix("Value error, ")))
+    return code, ".".join(str(part) for part in place[1:]) or None, words
+
+
+def _headers(error: Exception) -> dict[str, str] | None:
+    if isinstance(error, BusyError):
+        return {"Retry-After": str(error.retry_after_seconds)}
+    if isinstance(error, UnauthorizedError):
+        return {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, HTTPException) and error.headers:
+        return dict(error.headers)
+    return None
+
+
+_EXAMPLES: dict[int, dict[str, Any]] = {
+    401: {
+        "code": "unauthorized",
+        "message": "Send one of the API_KEYS as `Authorization: Bearer …` or `X-API-Key: …`.",
+        "retryable": False,
+    },
+    403: {"code": "forbidden", "message": "The signature does not hold.", "retryable": False},
+    404: {"code": "not_found", "message": "There is no call c_01.", "retryable": False},
+    409: {"code": "conflict", "message": "The call is over: completed.", "retryable": False},
+    413: {"code": "body_too_large", "message": "The body is larger than 256 KiB.", "retryable": False},
+    422: {
+        "code": "invalid_field",
+        "message": "phone_number: write it in E.164, with + and country code: +12025550123",
+        "field": "phone_number",
+        "retryable": False,
+    },
+    429: {"code": "busy", "message": "All 20 lines are taken; ask again in 10 s.", "retryable": True},
+    500: {
+        "code": "internal_error",
+        "message": "Something broke on our side; it is logged.",
+        "retryable": False,
+    },
+    502: {
+        "code": "carrier_error",
+        "message": "The 'To' number is not a valid phone number.",
+        "provider": "twilio",
+        "provider_code": 21211,
+        "retryable": False,
+    },
+}

@@ -1,0 +1,13 @@
+"""The router: every route of the product, below /api/phone."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from bot.api import calls, echo, health, media_stream, registration, twilio
+from bot.api.lifespan import lifespan
+from bot.api.problems import ProblemRoute
+
+router = APIRouter(prefix="/api/phone", lifespan=lifespan, route_class=ProblemRoute)
+for part in (calls, registration, twilio, media_stream, health, echo):
+    router.include_router(part.router)

@@ -1,0 +1,48 @@
+"""Starlette's WebSocket as the Socket that bot/ knows."""
+
+from __future__ import annotations
+
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from bot.stages.socket import SocketClosedError
+
+_GONE = (WebSocketDisconnect, RuntimeError, OSError)
+"""What starlette and uvicorn raise on a socket that is closed, by us or by the other side."""
+
+
+class StarletteSocket:
+    """A bot.stages.socket.Socket."""
+
+    def __init__(self, websocket: WebSocket) -> None:
+        self._websocket = websocket
+
+    async def accept(self) -> None:
+        try:
+            await self._websocket.accept()
+        except _GONE as error:
+            raise SocketClosedError("the other side is gone") from error
+
+    async def receive(self) -> str | bytes | None:
+        if self._websocket.client_state is WebSocketState.DISCONNECTED:
+            return None
+        message = await self._websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            return None
+        text: str | None = message.get("text")
+        data: bytes | None = message.get("bytes")
+        return text if text is not None else data or b""
+
+    async def send(self, text: str) -> None:
+        try:
+            await self._websocket.send_text(text)
+        except _GONE as error:
+            raise SocketClosedError("the other side is gone") from error
+
+    async def close(self, code: int, reason: str = "") -> None:
+        websocket = self._websocket
+        if WebSocketState.DISCONNECTED in (websocket.client_state, websocket.application_state):
+            return
+        try:
+            await websocket.close(code, reason)
+        except _GONE:
+            return

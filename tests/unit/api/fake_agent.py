@@ -1,0 +1,144 @@
+"""A phone agent without phones: keeps what the routes asked of it and answers as it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bot.errors import NotFoundError
+from bot.records import (
+    CallRecord,
+    CallSpec,
+    Direction,
+    EndedReason,
+    Health,
+    Outcome,
+    Registration,
+    Slot,
+    Speaker,
+    Status,
+    ToolUse,
+    Turn,
+    TurnLatency,
+)
+from bot.settings import Settings
+from bot.stages.socket import Socket
+from bot.store import Page
+
+NOON = datetime(2026, 3, 2, 12, 0, 0, 123456, tzinfo=UTC)
+
+A_CALL = CallRecord(
+    call_id="c_01",
+    call_sid="CA1",
+    spec=CallSpec(
+        phone_number="+12025550123", scenario="survey", action="Ask", context={"a": 1}, metadata={"crm": [1]}
+    ),
+    direction=Direction.OUTBOUND,
+    status=Status.COMPLETED,
+    created_at=NOON,
+    answered_at=NOON,
+    ended_at=NOON,
+    ended_reason=EndedReason.AGENT_HANGUP,
+    duration_seconds=30.25,
+    answer_to_first_audio_ms=180.5,
+    recording="c_01.wav",
+    vendors={"stt": "deepgram"},
+    turns=(
+        Turn(
+            index=0,
+            speaker=Speaker.AGENT,
+            text="Hello",
+            started_at=NOON,
+            start_ms=0,
+            end_ms=700,
+            latency=TurnLatency(voice_to_voice_ms=612.5),
+            tools=(ToolUse("end_call", {"why": "done"}, {"ok": True}, 650),),
+        ),
+    ),
+    interruptions=1,
+    outcome=Outcome(reached_goal=True, summary="Done.", fields={"score": 5}, source="claude"),
+)
+
+
+@dataclass
+class FakeAgent:
+    settings: Settings
+    error: BaseException | None = None
+    specs: list[CallSpec] = field(default_factory=list)
+    lists: list[tuple[Status | None, int, str | None]] = field(default_factory=list)
+    webhooks: list[tuple[str, str, dict[str, str], str | None]] = field(default_factory=list)
+    sockets: list[tuple[str, str | None, str | None]] = field(default_factory=list)
+    recordings: dict[str, Path] = field(default_factory=dict)
+    ready: bool = True
+    heard: list[str | bytes | None] = field(default_factory=list)
+
+    def _fail(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+    async def place_call(self, spec: CallSpec) -> CallRecord:
+        self._fail()
+        self.specs.append(spec)
+        return replace(A_CALL, spec=spec, status=Status.QUEUED)
+
+    async def register_call(self, spec: CallSpec) -> Registration:
+        self._fail()
+        self.specs.append(spec)
+        return Registration("c_01", "https://bot.example.com/api/phone/twilio/voice", 120.0, NOON)
+
+    async def voice_webhook(self, url_path_and_query: str, form: Mapping[str, str], signature: str | None) -> str:
+        self._fail()
+        self.webhooks.append(("voice", url_path_and_query, dict(form), signature))
+        return "<Response/>"
+
+    async def status_webhook(
+        self, url_path_and_query: str, form: Mapping[str, str], signature: str | None
+    ) -> None:
+        self._fail()
+        self.webhooks.append(("status", url_path_and_query, dict(form), signature))
+
+    async def media_stream(
+        self, socket: Socket, path_and_query: str, signature: str | None, path_token: str | None
+    ) -> None:
+        """Accepts, echoes text frames in capitals until the other side is gone."""
+        self.sockets.append((path_and_query, signature, path_token))
+        await socket.accept()
+        self._fail()
+        while True:
+            self.heard.append(frame := await socket.receive())
+            if frame is None or frame == "bye":
+                return
+            if isinstance(frame, str):
+                await socket.send(frame.upper())
+
+    async def get_call(self, call_id: str) -> CallRecord:
+        self._fail()
+        if call_id != A_CALL.call_id:
+            raise NotFoundError(f"There is no call {call_id}.")
+        return A_CALL
+
+    async def list_calls(self, *, status: Status | None, limit: int, cursor: str | None) -> Page:
+        self._fail()
+        self.lists.append((status, limit, cursor))
+        return Page(calls=(replace(A_CALL, turns=()),), next_cursor="more")
+
+    async def recording_path(self, call_id: str) -> Path:
+        self._fail()
+        return self.recordings[call_id]
+
+    async def hang_up(self, call_id: str) -> CallRecord:
+        self._fail()
+        return A_CALL
+
+    def health(self) -> Health:
+        self._fail()
+        return Health(
+            ready=self.ready,
+            slots={"stt": Slot("deepgram", "ready", "DEEPGRAM_API_KEY is set")},
+            calls_on_line=2,
+            capacity=20,
+            version="0.1.0",
+            why_not_ready=None if self.ready else "draining",
+        )

@@ -1,0 +1,59 @@
+"""Keys open the API; Twilio's routes, the media socket and health ask for none."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import SecretStr
+from starlette.testclient import TestClient
+
+from bot.api.auth import is_one_of
+from tests.unit.api.fake_agent import FakeAgent
+
+LOCKED = [
+    ("POST", "/api/phone/call"),
+    ("POST", "/api/phone/register-call"),
+    ("GET", "/api/phone/calls"),
+    ("GET", "/api/phone/calls/c_01"),
+    ("GET", "/api/phone/calls/c_01/recording"),
+    ("POST", "/api/phone/calls/c_01/hangup"),
+]
+
+
+@pytest.fixture(autouse=True)
+def keys(agent: FakeAgent) -> None:
+    agent.settings = agent.settings.model_copy(update={"api_keys": (SecretStr("one"), SecretStr("two"))})
+
+
+@pytest.mark.parametrize(("method", "path"), LOCKED)
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"Authorization": "Bearer three"}, {"X-API-Key": ""}, {"Authorization": "Basic b25lOg=="}],
+)
+def test_without_a_key_the_door_is_shut(
+    client: TestClient, agent: FakeAgent, method: str, path: str, headers: dict[str, str]
+) -> None:
+    answer = client.request(method, path, headers=headers, json={} if method == "POST" else None)
+    assert answer.status_code == 401
+    assert answer.json()["error"]["code"] == "unauthorized"
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert not agent.specs
+    assert not agent.lists
+
+
+@pytest.mark.parametrize("headers", [{"Authorization": "Bearer two"}, {"X-API-Key": "one"}])
+def test_any_of_the_keys_opens(client: TestClient, headers: dict[str, str]) -> None:
+    assert client.get("/api/phone/calls", headers=headers).status_code == 200
+
+
+def test_twilio_and_health_need_no_key(client: TestClient) -> None:
+    assert client.post("/api/phone/twilio/voice").status_code == 200
+    assert client.post("/api/phone/twilio/status").status_code == 204
+    assert client.get("/api/phone/health").status_code == 200
+
+
+def test_a_key_is_compared_whole() -> None:
+    assert is_one_of("two", ["one", "two"])
+    assert not is_one_of("tw", ["one", "two"])
+    assert not is_one_of("", ["one", "two"])
+    assert not is_one_of("one", [])
+    assert not is_one_of("öne\udcff", ["one"])

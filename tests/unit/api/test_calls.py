@@ -1,0 +1,225 @@
+"""Placing, listing, reading, hearing and ending calls over HTTP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from bot.api import router
+from bot.records import CallSpec, Speaker, Status
+from tests.unit.api.fake_agent import FakeAgent
+
+README_REQUEST: dict[str, Any] = {
+    "phone_number": "+12025550123",
+    "action": "Confirm your dentist appointment Thursday at 2pm",
+    "context": "Dr. Smith, Suite 200. Rescheduling available Mon-Fri.",
+    "callee_name": "John",
+    "agent_name": "Alex",
+    "organization": "Downtown Dental",
+}
+
+
+def test_the_readme_request_is_answered_201(client: TestClient, agent: FakeAgent) -> None:
+    answer = client.post("/api/phone/call", json=README_REQUEST)
+    assert answer.status_code == 201
+    assert answer.json() == {"call_id": "c_01", "call_sid": "CA1", "status": "queued"}
+    assert answer.headers["location"] == "/api/phone/calls/c_01"
+    assert agent.specs == [CallSpec(scenario="appointment_confirmation", **README_REQUEST)]
+
+
+def test_every_field_reaches_the_agent(client: TestClient, agent: FakeAgent) -> None:
+    body: dict[str, Any] = {
+        "phone_number": "+442071838750",
+        "task": "  Ask how it went ",
+        "context": {"orders": [{"id": 1, "price": 9.5}], "note": "☃"},
+        "scenario": "survey",
+        "first_speaker": "agent",
+        "metadata": {"b": None, "a": [1, {"x": "y"}]},
+        "from_number": "+12025550100",
+    }
+    assert client.post("/api/phone/call", json=body).status_code == 201
+    assert agent.specs == [
+        CallSpec(
+            phone_number="+442071838750",
+            scenario="survey",
+            action="Ask how it went",
+            context=body["context"],
+            first_speaker=Speaker.AGENT,
+            metadata={"b": None, "a": [1, {"x": "y"}]},
+            from_number="+12025550100",
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "words"),
+    [
+        ({"phone_number": "2025550123"}, "phone_number", "E.164"),
+        ({"phone_number": "+1 202 555 0123"}, "phone_number", "no spaces"),
+        ({"phone_number": "+12025550123 "}, "phone_number", "E.164"),
+        ({"phone_number": "+1202555012"}, "phone_number", "no such number"),
+        ({"phone_number": "+999123456789"}, "phone_number", "no country code"),
+        ({"phone_number": "+١٢٠٢٥٥٥٠١٢٣"}, "phone_number", "E.164"),
+        ({"phone_number": 12025550123}, "phone_number", "string"),
+        ({"from_number": "Alice"}, "from_number", "E.164"),
+        ({"action": "  "}, "action", "at least 1 character"),
+        ({"action": None}, "action", "string"),
+        ({"callee_name": "x" * 201}, "callee_name", "200"),
+        ({"context": "x" * 70_000}, "context", "64 KiB"),
+        ({"context": 5}, "context", "string"),
+        ({"metadata": {"x": "y" * 17_000}}, "metadata", "16 KiB"),
+        ({"metadata": []}, "metadata", "dictionary"),
+        ({"first_speaker": "both"}, "first_speaker", "agent"),
+        ({"fone": 1}, "fone", "not a field"),
+        ({"task": "twice"}, "task", "not a field"),
+    ],
+)
+def test_what_the_caller_can_mend_is_named(
+    client: TestClient, agent: FakeAgent, changes: dict[str, Any], field: str, words: str
+) -> None:
+    answer = client.post("/api/phone/call", json=README_REQUEST | changes)
+    assert answer.status_code == 422
+    error = answer.json()["error"]
+    assert error["field"].split(".")[0] == field
+    assert words in error["message"]
+    assert error["retryable"] is False
+    assert agent.specs == []
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"", "invalid_json"),
+        (b"{", "invalid_json"),
+        (b"[]", "invalid_json"),
+        (b'"x"', "invalid_json"),
+        (b"{}", "missing_field"),
+        (b'{"phone_number": "+12025550123", "action": "a\xff"}', "bad_request"),
+        (b'{"phone_number": "+12025550123", "action": "a\\ud800"}', "invalid_field"),
+        (b'{"phone_number": "+12025550123", "action": "a", "metadata": {"x": NaN}}', "invalid_field"),
+        (b'{"phone_number": "+12025550123", "action": "a", "metadata": {"x": 1e999}}', "invalid_field"),
+        (b'{"phone_number": "+12025550123", "action": "a", "metadata": {"\\ud800": 1}}', "invalid_field"),
+        (
+            b'{"phone_number": "+12025550123", "action": "a", "metadata": {"x": ' + b"[" * 40 + b"]" * 40 + b"}}",
+            "invalid_field",
+        ),
+        (b"[" * 100_000, "bad_request"),
+    ],
+)
+def test_bodies_that_make_no_sense_are_refused_in_our_words(
+    client: TestClient, agent: FakeAgent, body: bytes, code: str
+) -> None:
+    answer = client.post("/api/phone/call", content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["error"]["code"]) in ((422, code), (400, code))
+    assert agent.specs == []
+
+
+def test_json_without_its_content_type_is_explained(client: TestClient) -> None:
+    answer = client.post("/api/phone/call", data=README_REQUEST)
+    assert answer.status_code == 422
+    assert "Content-Type: application/json" in answer.json()["error"]["message"]
+
+
+def test_a_registered_call_needs_no_action(client: TestClient, agent: FakeAgent) -> None:
+    answer = client.post("/api/phone/register-call", json={"phone_number": "+12025550123"})
+    assert answer.status_code == 201
+    assert answer.json() == {
+        "call_id": "c_01",
+        "voice_url": "https://bot.example.com/api/phone/twilio/voice",
+        "token_seconds": 120.0,
+        "expires_at": "2026-03-02T12:00:00.123Z",
+    }
+    assert agent.specs == [CallSpec(phone_number="+12025550123", scenario="appointment_confirmation")]
+
+
+def test_a_call_is_read_with_its_transcript(client: TestClient) -> None:
+    answer = client.get("/api/phone/calls/c_01")
+    assert answer.status_code == 200
+    call = answer.json()
+    assert call["status"] == "completed"
+    assert call["ended_reason"] == "agent_hangup"
+    assert call["created_at"] == "2026-03-02T12:00:00.123Z"
+    assert call["started_at"] is None
+    assert call["metadata"] == {"crm": [1]}
+    assert call["recording_url"] == "/api/phone/calls/c_01/recording"
+    assert call["outcome"] == {
+        "reached_goal": True,
+        "summary": "Done.",
+        "fields": {"score": 5},
+        "source": "claude",
+    }
+    [turn] = call["transcript"]
+    assert turn["started_at"] == "2026-03-02T12:00:00.123Z"
+    assert turn["latency"]["voice_to_voice_ms"] == 612.5
+    assert turn["latency"]["stt_ms"] is None
+    assert turn["tools"] == [
+        {"name": "end_call", "arguments": {"why": "done"}, "result": {"ok": True}, "at_ms": 650}
+    ]
+
+
+def test_an_unknown_call_is_404(client: TestClient) -> None:
+    answer = client.get("/api/phone/calls/nobody")
+    assert answer.status_code == 404
+    assert answer.json() == {
+        "error": {"code": "not_found", "message": "There is no call nobody.", "retryable": False}
+    }
+
+
+def test_calls_are_listed_by_page(client: TestClient, agent: FakeAgent) -> None:
+    answer = client.get("/api/phone/calls", params={"status": "no-answer", "limit": 7, "cursor": "here"})
+    assert answer.status_code == 200
+    assert answer.json()["next_cursor"] == "more"
+    [call] = answer.json()["calls"]
+    assert call["call_id"] == "c_01"
+    assert "transcript" not in call
+    assert agent.lists == [(Status.NO_ANSWER, 7, "here")]
+    client.get("/api/phone/calls")
+    assert agent.lists[-1] == (None, 50, None)
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=201", "limit=x", "status=ended", "page=2"])
+def test_a_wrong_query_is_named(client: TestClient, query: str) -> None:
+    answer = client.get(f"/api/phone/calls?{query}")
+    assert answer.status_code == 422
+    assert answer.json()["error"]["field"] == query.partition("=")[0]
+
+
+def test_a_recording_is_served_whole_and_by_range(client: TestClient, agent: FakeAgent, tmp_path: Path) -> None:
+    path = tmp_path / "c_01.wav"
+    path.write_bytes(b"RIFF" + bytes(range(200)))
+    agent.recordings["c_01"] = path
+    whole = client.get("/api/phone/calls/c_01/recording")
+    assert whole.status_code == 200
+    assert whole.headers["content-type"] == "audio/wav"
+    assert whole.headers["accept-ranges"] == "bytes"
+    assert whole.content == path.read_bytes()
+    part = client.get("/api/phone/calls/c_01/recording", headers={"Range": "bytes=2-5"})
+    assert part.status_code == 206
+    assert part.content == b"FF\x00\x01"
+    assert part.headers["content-range"] == "bytes 2-5/204"
+
+
+def test_a_recording_that_is_gone_is_404(client: TestClient, agent: FakeAgent, tmp_path: Path) -> None:
+    agent.recordings["c_01"] = tmp_path / "gone.wav"
+    answer = client.get("/api/phone/calls/c_01/recording")
+    assert answer.status_code == 404
+    assert str(tmp_path) not in answer.text
+
+
+def test_hanging_up_answers_the_call(client: TestClient) -> None:
+    answer = client.post("/api/phone/calls/c_01/hangup")
+    assert answer.status_code == 200
+    assert answer.json()["status"] == "completed"
+
+
+def test_paths_follow_the_prefix_of_the_app(agent: FakeAgent) -> None:
+    app = FastAPI()
+    app.state.phone_agent = agent
+    app.include_router(router, prefix="/tenant")
+    with TestClient(app) as client:
+        call = client.get("/tenant/api/phone/calls/c_01").json()
+        assert call["recording_url"] == "/tenant/api/phone/calls/c_01/recording"

@@ -1,0 +1,174 @@
+"""Every error is JSON in our words, in an app that is not ours, and tells nothing it should not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from bot.api import install, router
+from bot.api.problems import MAX_BODY_BYTES
+from bot.errors import (
+    BusyError,
+    CarrierError,
+    ConflictError,
+    ForbiddenError,
+    PhoneAgentError,
+    SettingsError,
+    UnknownScenarioError,
+    VendorError,
+)
+from tests.unit.api.fake_agent import FakeAgent
+
+CALL = {"phone_number": "+12025550123", "action": "Ask"}
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "body"),
+    [
+        (
+            UnknownScenarioError("No scenario x.", field="scenario"),
+            422,
+            {"code": "unknown_scenario", "message": "No scenario x.", "field": "scenario"},
+        ),
+        (ForbiddenError("No."), 403, {"code": "forbidden", "message": "No."}),
+        (ConflictError("Over."), 409, {"code": "conflict", "message": "Over."}),
+        (
+            BusyError("Full.", retry_after_seconds=12),
+            429,
+            {"code": "busy", "message": "Full.", "retryable": True},
+        ),
+        (
+            CarrierError("Bad number.", provider="twilio", status=400, carrier_code=21211),
+            502,
+            {
+                "code": "carrier_error",
+                "message": "Bad number.",
+                "provider": "twilio",
+                "provider_code": 21211,
+            },
+        ),
+        (
+            VendorError("Down.", provider="anthropic", retryable=True),
+            502,
+            {"code": "vendor_error", "message": "Down.", "provider": "anthropic", "retryable": True},
+        ),
+        (SettingsError("No number."), 500, {"code": "bad_settings", "message": "No number."}),
+        (PhoneAgentError("Odd."), 500, {"code": "internal_error", "message": "Odd."}),
+        (
+            ZeroDivisionError("sk-ant-secret"),
+            500,
+            {"code": "internal_error", "message": "Something broke on our side; it is logged."},
+        ),
+    ],
+)
+def test_each_error_has_its_status(
+    client: TestClient, agent: FakeAgent, error: Exception, status: int, body: dict[str, Any]
+) -> None:
+    agent.error = error
+    answer = client.post("/api/phone/call", json=CALL)
+    assert answer.status_code == status
+    assert answer.json() == {"error": {"retryable": False} | body}
+    if status == 429:
+        assert answer.headers["retry-after"] == "12"
+
+
+def test_unexpected_errors_are_ours_where_exceptions_would_pass(app: FastAPI, agent: FakeAgent) -> None:
+    agent.error = ZeroDivisionError()
+    with TestClient(app, raise_server_exceptions=True) as client:
+        assert client.get("/api/phone/calls").status_code == 500
+
+
+def test_no_input_is_repeated(client: TestClient) -> None:
+    answer = client.post("/api/phone/call", json=CALL | {"phone_number": "+1hush"})
+    assert answer.status_code == 422
+    assert "hush" not in answer.text
+
+
+def test_several_mistakes_are_told_at_once(client: TestClient) -> None:
+    error = client.post("/api/phone/call", json={"phone_number": "1", "x": 1}).json()["error"]
+    assert error["field"] == "phone_number"
+    assert error["message"].count(";") == 2
+    assert "action: is required" in error["message"]
+    assert "x: is not a field of this request" in error["message"]
+
+
+def test_a_wrong_method_is_ours(client: TestClient) -> None:
+    answer = client.get("/api/phone/call")
+    assert answer.status_code == 405
+    assert answer.json()["error"]["code"] == "method_not_allowed"
+    assert answer.headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize("path", ["/api/phone/call", "/api/phone/twilio/voice"])
+def test_a_body_over_the_limit_is_413(client: TestClient, agent: FakeAgent, path: str) -> None:
+    def in_pieces() -> Iterator[bytes]:
+        for _ in range(MAX_BODY_BYTES // 65536 + 1):
+            yield b" " * 65536
+
+    for content in (b" " * (MAX_BODY_BYTES + 1), in_pieces()):
+        answer = client.post(path, content=content, headers={"Content-Type": "application/json"})
+        assert answer.status_code == 413
+        assert answer.json()["error"]["code"] == "body_too_large"
+    assert agent.webhooks == []
+
+
+def test_the_routes_of_the_other_app_keep_their_errors(app: FastAPI) -> None:
+    @app.get("/theirs")
+    def theirs(number: int) -> int:
+        return number
+
+    with TestClient(app) as client:
+        assert "detail" in client.get("/theirs?number=x").json()
+        assert client.get("/nothing").json() == {"detail": "Not Found"}
+
+
+def test_our_own_app_answers_everything_in_our_words(agent: FakeAgent) -> None:
+    app = FastAPI()
+    app.state.phone_agent = agent
+    app.include_router(router)
+    install(app)
+
+    @app.get("/broken")
+    def broken(number: int) -> float:
+        return 1 / number
+
+    with TestClient(app, raise_server_exceptions=False) as client:
+        assert client.get("/api/phone/nothing").json() == {
+            "error": {"code": "not_found", "message": "Not Found", "retryable": False}
+        }
+        assert client.get("/broken?number=x").json()["error"]["field"] == "number"
+        broke = client.get("/broken?number=0")
+        assert broke.status_code == 500
+        assert broke.json()["error"]["code"] == "internal_error"
+
+
+def test_without_an_agent_everything_is_503() -> None:
+    app = FastAPI()
+    app.include_router(router)
+    client = TestClient(app)
+    answer = client.get("/api/phone/health")
+    assert answer.status_code == 503
+    assert answer.json()["error"] == {
+        "code": "service_unavailable",
+        "message": "The phone agent is not running; ask again soon.",
+        "retryable": True,
+    }
+
+
+def test_openapi_has_an_example_for_every_body_and_every_error(client: TestClient) -> None:
+    document = client.get("/openapi.json").json()
+    assert "HTTPValidationError" not in document["components"]["schemas"]
+    operations = [(path, operation) for path, item in document["paths"].items() for operation in item.values()]
+    assert len(operations) == 9
+    for path, operation in operations:
+        for status, answer in operation["responses"].items():
+            if int(status) >= 400 and not (path.endswith("/health") and status == "503"):
+                content = answer["content"]["application/json"]
+                assert content["schema"] == {"$ref": "#/components/schemas/ErrorBody"}
+                assert set(content["example"]["error"]) >= {"code", "message", "retryable"}
+    for name in ("CallRequest", "RegisterRequest", "CallAnswer", "CallSummary", "PlacedAnswer"):
+        assert document["components"]["schemas"][name]["examples"]
