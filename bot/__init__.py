@@ -1,12 +1,12 @@
 """An AI phone agent: one request, one phone call, one record.
 
-    api/          the routes, the only place that knows the web framework; app.py serves them
-    phone_agent   everything one process holds: place, register, answer, hang up
-    switchboard   calls that ring and calls on the line · wrap_up: after a call
-    call          ONE CALL from answer to hang-up · opening, pickup, silence, recorder, recording: its parts
-    stages/       THE WAY OF THE AUDIO, a file a step: line vad stt turn context llm tts
-    scenario      the model of pipelines/*.toml · prompt: what the model is told · slots: who fills them
-    tools/        what the agent can do while talking
-    engines/      this machine in a vendor's place · telephony/: who dials · store/: what is kept
-    records, audio, settings, errors: what all of them know
+api/          the routes, the only place that knows the web framework; app.py serves them
+phone_agent   everything one process holds: place, register, answer, hang up
+switchboard   calls that ring and calls on the line · wrap_up: after a call
+call          ONE CALL from answer to hang-up · opening, pickup, silence, recorder, recording: its parts
+stages/       THE WAY OF THE AUDIO, a file a step: line vad stt turn context llm tts
+scenario      the model of pipelines/*.toml · prompt: what the model is told · slots: who fills them
+tools/        what the agent can do while talking
+engines/      this machine in a vendor's place · telephony/: who dials · store/: what is kept
+records, audio, settings, errors: what all of them know
 """

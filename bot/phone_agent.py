@@ -91,6 +91,8 @@ class PhoneAgent:
         self.switchboard = Switchboard(settings.max_calls, resources)
         self.on_turn: Callable[[str, Turn], None] | None = None
         """Told of every complete turn, with its call's id."""
+        self.on_ended: Callable[[str], None] | None = None
+        """Told when a call has a final status and its record is complete."""
         self._resources = resources
         self._store = store
         self._public_url: str | None = None
@@ -240,8 +242,9 @@ class PhoneAgent:
             duration_seconds=_seconds(form.get("CallDuration")) if status is Status.COMPLETED else None,
         )
         await self._store.advance(record.call_id, status, at=datetime.now(UTC), change=change)
-        if status.final:
+        if status.final and record.call_id not in self.switchboard.on_line:
             await self.switchboard.free_line(record.call_id)
+            self._note_ended(record.call_id)
 
     async def media_stream(
         self, socket: Socket, path_and_query: str, signature: str | None, path_token: str | None
@@ -268,6 +271,15 @@ class PhoneAgent:
         if record is None:
             raise NotFoundError(f"There is no call {call_id!r}.", field="call_id")
         return record
+
+    async def call_id_of(self, call_sid: str) -> str:
+        """The call of a carrier's id, waiting up to five seconds for a call that is coming in."""
+        deadline = time.monotonic() + 5.0
+        while (record := await self._store.get_by_sid(call_sid)) is None:
+            if time.monotonic() > deadline:
+                raise NotFoundError(f"There is no call {call_sid!r}.", field="call_sid")
+            await asyncio.sleep(0.05)
+        return record.call_id
 
     async def list_calls(self, *, status: Status | None, limit: int, cursor: str | None) -> Page:
         return await self._store.page(status=status, limit=limit, cursor=cursor)
@@ -364,6 +376,11 @@ class PhoneAgent:
             interruptions=recorder.interruptions,
         )
         await self.switchboard.free_line(plan.call_id)
+        self._note_ended(plan.call_id)
+
+    def _note_ended(self, call_id: str) -> None:
+        if self.on_ended is not None:
+            self.on_ended(call_id)
 
     def _note_turn(self, call_id: str) -> Callable[[Turn], None]:
         def note(turn: Turn) -> None:

@@ -93,6 +93,15 @@ class Voicemail(_Part):
     )
 
 
+class Example(_Part):
+    """[example]: a request to try the scenario with, for `phone-agent simulate`."""
+
+    action: str = ""
+    context: str = ""
+    callee_name: str | None = "John"
+    organization: str | None = None
+
+
 class OutcomeField(_Part):
     """[[outcome]]: one thing the call has to find out."""
 
@@ -135,6 +144,7 @@ class Scenario(_Part):
     limits: Limits = Limits()
     phrases: Phrases = Phrases()
     voicemail: Voicemail = Voicemail()
+    example: Example = Example()
     outcome: tuple[OutcomeField, ...] = ()
 
     @field_validator("tools")

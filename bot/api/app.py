@@ -67,7 +67,7 @@ def create_app(settings: Settings) -> FastAPI:
 class PhoneServer(uvicorn.Server):
     """uvicorn that ends the calls before it closes their sockets, and says last what is there."""
 
-    def __init__(self, app: FastAPI, settings: Settings) -> None:
+    def __init__(self, app: FastAPI, settings: Settings, *, announcing: bool = True) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -81,12 +81,12 @@ class PhoneServer(uvicorn.Server):
             )
         )
         self._app = app
-        self._settings = settings
+        self._announcing = announcing
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         agent = self._app.state.phone_agent
-        if agent is not None and self.started:
+        if agent is not None and self.started and self._announcing:
             announce(agent)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
