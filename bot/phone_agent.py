@@ -32,6 +32,7 @@ from bot.errors import (
     PhoneAgentError,
     SettingsError,
 )
+from bot.house_lock import HouseLock
 from bot.recorder import Recorder
 from bot.recording import Recording
 from bot.records import (
@@ -96,6 +97,7 @@ class PhoneAgent:
         self._resources = resources
         self._store = store
         self._public_url: str | None = None
+        self._house = HouseLock(settings.data_dir / "server.lock")
         self._ready = False
 
     @property
@@ -111,7 +113,12 @@ class PhoneAgent:
         await self._resources.open()
         await self._store.open()
         await self.carrier.open()
-        await self._settle_unfinished()
+        if self._house.take():
+            await self._settle_unfinished()
+        else:
+            logger.warning(
+                "another server uses {}: calls left open are its own to settle", self.settings.data_dir
+            )
         self._ready = True
 
     async def close(self) -> None:
@@ -121,6 +128,7 @@ class PhoneAgent:
         await self.carrier.close()
         await self._store.close()
         await self._resources.close()
+        self._house.leave()
 
     async def stop_calls(self) -> None:
         """The server is told to stop: no new calls, and those on the line end as server_shutdown."""
@@ -134,6 +142,8 @@ class PhoneAgent:
     async def _settle_unfinished(self) -> None:
         """Calls a former process left open: ask the carrier, and close what nobody holds any more."""
         for record in await self._store.unfinished():
+            if not self._is_abandoned(record):
+                continue
             known = None
             if record.call_sid is not None:
                 try:
@@ -154,6 +164,18 @@ class PhoneAgent:
             )
             await self._store.advance(record.call_id, status, at=datetime.now(UTC), change=change)
             logger.warning("call {} was left open by a former process: {}", record.call_id, status)
+
+    def _is_abandoned(self, record: CallRecord) -> bool:
+        """In a database of our own every open call is; in a shared one, those too old to be on a line."""
+        address = self.settings.database_url or "sqlite:"
+        limits = (
+            self.scenarios.get(record.spec.scenario).limits
+            if record.spec.scenario in self.scenarios.names
+            else None
+        )
+        longest = 14400.0 if limits is None else limits.ring_seconds + limits.max_duration_seconds
+        age = (datetime.now(UTC) - record.created_at).total_seconds()
+        return address.startswith("sqlite") or age > longest + 120
 
     # -- what the routes ask --------------------------------------------------------------------------
 
