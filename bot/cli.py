@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from statistics import median
 
 from pydantic import SecretStr
@@ -39,12 +40,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     simulate_parser.add_argument("scenario", nargs="?", default=DEFAULT_OUTBOUND)
     simulate_parser.add_argument("--action", help="what the agent calls for; default: the scenario's example")
     simulate_parser.add_argument("--context", help="what it may know; default: the scenario's example")
+    simulate_parser.add_argument(
+        "--callee", help="who picks up: voicemail, silent, busy …; default: the scenario's"
+    )
     commands.add_parser("doctor", help="check what a first call needs")
     chosen = parser.parse_args(arguments)
     set_up(chosen.log_level)
     try:
         if chosen.command == "simulate":
-            code = asyncio.run(simulate(chosen.scenario, action=chosen.action, context=chosen.context))
+            wish = Wish(chosen.scenario, chosen.action, chosen.context, chosen.callee)
+            code = asyncio.run(simulate(wish))
         else:
             code = asyncio.run(doctor())
     except PhoneAgentError as e:
@@ -57,18 +62,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
 # -- simulate -----------------------------------------------------------------------------------------
 
 
-async def simulate(name: str, *, action: str | None = None, context: str | None = None) -> int:
+@dataclass(frozen=True)
+class Wish:
+    """What to simulate; None: the scenario's own example and callee."""
+
+    scenario: str
+    action: str | None = None
+    context: str | None = None
+    callee: str | None = None
+
+
+async def simulate(wish: Wish) -> int:
     """Hold one call with a simulated callee; 0 if its outcome was reached."""
     settings = load_settings()
     async with _serving(_without_account(settings)) as agent:
-        scenario = agent.scenarios.get(name)
+        scenario = agent.scenarios.get(wish.scenario)
         for slot, filled in agent.health().slots.items():
             print(f"{slot:<8} {filled.vendor:<13} {filled.why}")
         print()
+        assert isinstance(agent.carrier, OfflineCarrier)
+        if wish.callee is not None:
+            agent.carrier.answer_with(wish.callee)
         ended: asyncio.Event = asyncio.Event()
         agent.on_turn = lambda _call_id, turn: _print_turn(turn)
         agent.on_ended = lambda _call_id: ended.set()
-        call_id = await _begin(agent, scenario, action, context)
+        call_id = await _begin(agent, agent.carrier, scenario, wish)
         try:
             await asyncio.wait_for(ended.wait(), _LONGEST_SECONDS)
         except TimeoutError:
@@ -79,12 +97,11 @@ async def simulate(name: str, *, action: str | None = None, context: str | None 
     return 0 if record.outcome is not None and record.outcome.reached_goal else 1
 
 
-async def _begin(agent: PhoneAgent, scenario: Scenario, action: str | None, context: str | None) -> str:
+async def _begin(agent: PhoneAgent, carrier: OfflineCarrier, scenario: Scenario, wish: Wish) -> str:
     example = scenario.example
     if scenario.direction == "inbound":
-        assert isinstance(agent.carrier, OfflineCarrier)
         origin = f"http://127.0.0.1:{agent.settings.port}"
-        sid = await agent.carrier.call_in(
+        sid = await carrier.call_in(
             voice_url=f"{origin}{VOICE_PATH}",
             status_url=f"{origin}{STATUS_PATH}",
             to=OUR_NUMBER,
@@ -95,8 +112,8 @@ async def _begin(agent: PhoneAgent, scenario: Scenario, action: str | None, cont
     spec = CallSpec(
         phone_number=SIMULATED_NUMBER,
         scenario=scenario.name,
-        action=example.action if action is None else action,
-        context=example.context if context is None else context,
+        action=example.action if wish.action is None else wish.action,
+        context=example.context if wish.context is None else wish.context,
         callee_name=example.callee_name,
         organization=example.organization,
     )

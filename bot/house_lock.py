@@ -1,38 +1,51 @@
-"""One server at a time settles what a former one left open in a data folder.
+"""Who is alone with a data folder: only they may settle what a former server left open there.
 
-A lock of the operating system on a file: it goes with its process, however that ends, so a killed server
-never keeps its successor out. Servers that share a PostgreSQL each have a data folder of their own; what
-belongs to whom is then for the durable engine to say.
+Every server holds a shared lock on a file of the folder for as long as it lives; whoever can have it
+exclusively is alone. The lock is the operating system's and goes with its process, however that ends, so a
+killed server never keeps its successor out. Servers that share a PostgreSQL each have a folder of their own;
+what belongs to whom is then for the durable engine to say.
 """
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 from pathlib import Path
 from typing import IO
 
 
 class HouseLock:
-    """Exclusive while held; not inherited by children that do not share the file."""
+    """`enter`, `share`, `leave`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: IO[bytes] | None = None
 
-    def take(self) -> bool:
-        """False when another process holds it. OSError when the folder cannot be written."""
+    async def enter(self) -> bool:
+        """True when nobody else is in: call `share` when done with being alone. OSError: no such folder."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        file = self._path.open("ab")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
-            return False
-        self._file = file
-        return True
+        self._file = self._path.open("ab")
+        if self._try(fcntl.LOCK_EX):
+            return True
+        # Not in a thread: a lock held exclusively is held for the moment of settling only.
+        while not self._try(fcntl.LOCK_SH):
+            await asyncio.sleep(0.05)
+        return False
+
+    def share(self) -> None:
+        """Let others in."""
+        self._try(fcntl.LOCK_SH)
 
     def leave(self) -> None:
-        """Let go; harmless when not held."""
+        """Go; harmless when not in."""
         if self._file is not None:
             self._file.close()
             self._file = None
+
+    def _try(self, kind: int) -> bool:
+        assert self._file is not None
+        try:
+            fcntl.flock(self._file, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True

@@ -27,6 +27,7 @@ from bot.errors import (
     BusyError,
     CarrierError,
     ConflictError,
+    DialUnconfirmedError,
     ForbiddenError,
     NotFoundError,
     PhoneAgentError,
@@ -113,8 +114,9 @@ class PhoneAgent:
         await self._resources.open()
         await self._store.open()
         await self.carrier.open()
-        if self._house.take():
+        if await self._house.enter():
             await self._settle_unfinished()
+            self._house.share()
         else:
             logger.warning(
                 "another server uses {}: calls left open are its own to settle", self.settings.data_dir
@@ -187,7 +189,7 @@ class PhoneAgent:
         try:
             await self._store.add(record)
             self.switchboard.prepare(plan)
-            sid = await self.carrier.dial(self._order(plan, origin))
+            sid = await self._dial(self._order(plan, origin), record.created_at)
         except PhoneAgentError as e:
             await self.switchboard.free_line(plan.call_id)
             change = CallChange(ended_reason=EndedReason.DIAL_FAILED, error=e.message)
@@ -196,6 +198,17 @@ class PhoneAgent:
         await self._store.update(plan.call_id, CallChange(call_sid=sid, vendors=self._vendors(plan)))
         await self._store.advance(plan.call_id, Status.INITIATED, at=datetime.now(UTC))
         return await self.get_call(plan.call_id)
+
+    async def _dial(self, order: DialOrder, since: datetime) -> str:
+        """The sid. A dial without an answer may have rung all the same: its call is looked for, not repeated."""
+        try:
+            return await self.carrier.dial(order)
+        except DialUnconfirmedError:
+            for call in await self.carrier.recent_calls(order.to, since - timedelta(seconds=5)):
+                if await self._store.get_by_sid(call.call_sid) is None:
+                    logger.warning("the carrier did not answer and dialled all the same: {}", call.call_sid)
+                    return call.call_sid
+            raise
 
     async def register_call(self, spec: CallSpec) -> Registration:
         """Keep a call for a caller who dials by himself; our voice webhook answers it."""

@@ -14,11 +14,11 @@ from datetime import datetime
 import phonenumbers
 from loguru import logger
 
-from bot.errors import CarrierError
+from bot.errors import CarrierError, RequestError
 from bot.telephony import signatures
 from bot.telephony.callee import DeafListener, Listener, Voice
 from bot.telephony.carrier import CarrierCall, DialOrder, masked
-from bot.telephony.conversation import Conversation, conversation_for
+from bot.telephony.conversation import Conversation, conversation_for, shipped_conversations
 from bot.telephony.courier import Courier
 from bot.telephony.exchange import Exchange, Leg, LinesBusyError, SimulatedCall, new_sid
 
@@ -85,6 +85,13 @@ class OfflineCarrier:
         )
         logger.info("the offline carrier dials {} as {}", masked(order.to), call_sid)
         return call_sid
+
+    def answer_with(self, name: str) -> None:
+        """From now on every callee holds the shipped conversation `name`. RequestError says which there are."""
+        shipped = shipped_conversations()
+        if name not in shipped:
+            raise RequestError(f"there is no callee {name!r}; there are: {', '.join(sorted(shipped))}")
+        self._conversations = lambda _scenario: shipped[name]
 
     async def call_in(
         self, *, voice_url: str, status_url: str | None, to: str, from_number: str, scenario: str
