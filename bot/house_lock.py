@@ -27,9 +27,8 @@ class HouseLock:
         self._file = self._path.open("ab")
         if self._try(fcntl.LOCK_EX):
             return True
-        # Not in a thread: a lock held exclusively is held for the moment of settling only.
-        while not self._try(fcntl.LOCK_SH):
-            await asyncio.sleep(0.05)
+        # Somebody settles, for a moment.
+        await asyncio.to_thread(fcntl.flock, self._file, fcntl.LOCK_SH)
         return False
 
     def share(self) -> None:

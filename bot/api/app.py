@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import gc
 import json
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import uvicorn
+import uvloop
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from loguru import logger
 
-from bot.api.lifespan import use
 from bot.api.media_stream import MAX_FRAME_BYTES
 from bot.api.problems import install
 from bot.api.routes import router
@@ -38,8 +38,9 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_phone_agent(settings) as agent:
-            app.state.phone_agent = agent
+        async with AsyncExitStack() as stack:
+            if app.state.phone_agent is None:
+                app.state.phone_agent = await stack.enter_async_context(open_phone_agent(settings))
             # What is loaded now stays: the collector need not walk it during calls.
             gc.collect()
             gc.freeze()
@@ -114,16 +115,40 @@ def announce(agent: PhoneAgent) -> None:
     )
 
 
+@asynccontextmanager
+async def serving(settings: Settings) -> AsyncIterator[PhoneAgent]:
+    """Our own server on a loopback port, for as long as the block lasts."""
+    app = create_app(settings)
+    server = PhoneServer(app, settings, announcing=False)
+    running = asyncio.create_task(server.serve(), name="server")
+    try:
+        while not server.started:
+            if running.done():
+                await running
+                raise PhoneAgentError("the server did not start; see the log above")
+            await asyncio.sleep(0.05)
+        yield app.state.phone_agent
+    finally:
+        server.should_exit = True
+        await running
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until a signal. The agent is opened first, so a wrong setting is said before anything listens."""
+    async with open_phone_agent(settings) as agent:
+        app = create_app(settings)
+        app.state.phone_agent = agent
+        await PhoneServer(app, settings).serve()
+
+
 def main() -> None:
-    """Serve until a signal. A setting or scenario that is wrong is said in one line, exit code 2."""
+    """A setting or scenario that is wrong is said in one line, exit code 1."""
     try:
         settings = load_settings()
+        set_up(settings.log_level)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(settings))
     except PhoneAgentError as e:
         raise SystemExit(f"error: {e.message}") from None
-    set_up(settings.log_level)
-    use(lambda: open_phone_agent(settings))
-    server = PhoneServer(create_app(settings), settings)
-    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises Ctrl-C again once all is closed
-        server.run()
-    if not server.started:
-        raise SystemExit(2)
+    except KeyboardInterrupt:  # uvicorn raises Ctrl-C again once all is closed
+        return

@@ -21,6 +21,7 @@ from bot.engines.purpose import purpose
 from bot.engines.talk import Talk, bare
 from bot.engines.understanding import (
     Intent,
+    heard_parts,
     intents,
     is_question,
     name_said,
@@ -172,7 +173,8 @@ class Brain:
             )
         if self._await is _Await.FIELD and self._questions[0].type == "string" and len(heard.split()) > 2:
             return self._conversed(heard, meaning)  # free text: "I was busy" is a remark here
-        if Intent.HOLD in meaning and Intent.GOODBYE not in meaning and not when_said(heard):
+        asks_more = any(is_question(p) and Intent.HOLD not in intents(p) for p in heard_parts(heard))
+        if Intent.HOLD in meaning and Intent.GOODBYE not in meaning and not (asks_more or when_said(heard)):
             return say(self._talk.pick("Of course, take your time.", "No problem, I'll wait."))
         if Intent.LATER in meaning and self._await is not _Await.CALLBACK:
             return self._call_later(heard)
@@ -180,11 +182,10 @@ class Brain:
 
     def _conversed(self, heard: str, meaning: frozenset[Intent]) -> str:
         about_us = self._about_us(meaning)
-        asked = [p for p in utterance_parts(heard) if is_question(p) and not intents(p) & _NOT_FOR_FACTS]
+        parts = heard_parts(heard)
+        asked = [p for p in parts if is_question(p) and not intents(p) & _NOT_FOR_FACTS]
         asks_time = [p for p in asked if Intent.RESCHEDULE in intents(p) and " if " not in f" {plain(p)} "]
-        stated = " ".join(
-            p for p in utterance_parts(heard) if p not in asked or (p in asks_time and when_said(p))
-        )
+        stated = " ".join(p for p in parts if p not in asked or (p in asks_time and when_said(p)))
         meant = intents(stated) if stated else frozenset()
         answers = [self._answer(part) for part in asked if not (part in asks_time and when_said(part))]
         if Intent.GOODBYE in meaning and not answers:
@@ -268,7 +269,7 @@ class Brain:
         if verb in _SCHEDULING and when_said(heard):
             return self._another_time(heard)
         if Intent.NO in meant:
-            self._learnt.learn("confirmed", False)
+            self._confirmed(False)
             self._learnt.note(f"{self._them()} said no to {_reported(topic)}.")
             if verb in _CONFIRMING:
                 self._await = _Await.WHEN
@@ -281,7 +282,7 @@ class Brain:
         if verb in _SCHEDULING:
             return [self._purpose.question]
         self._learnt.reached = True
-        self._learnt.learn("confirmed", True)
+        self._confirmed(True)
         self._learnt.note(
             f"{self._them()} confirmed {_reported(topic)}."
             if verb in _CONFIRMING
@@ -381,7 +382,7 @@ class Brain:
             self._learnt.learn("reschedule", True)
             return [offers.text if offers else "That's no problem.", "Which day and time would suit you?"]
         self._learnt.learn("reschedule", True)
-        self._learnt.learn("confirmed", False)
+        self._confirmed(False)
         self._learnt.learn("when", when)
         self._learnt.note(f"{self._them()} would like another time: {when}.")
         if self._purpose and self._purpose.verb in _SCHEDULING:
@@ -392,8 +393,18 @@ class Brain:
             *self._onward(skip_questions=True),
         ]
 
+    def _confirmed(self, value: bool) -> None:
+        """Yes or no to the purpose; a field that asks what the purpose asks is answered by it too."""
+        self._learnt.learn("confirmed", value)
+        purposes = set(plain(self._purpose.question if self._purpose else "").split())
+        for spec in [f for f in self._questions if f.type == "boolean"]:
+            question = set(plain(spec.question or "").split())
+            if len(question & purposes) >= 0.6 * len(question):
+                self._learnt.values[spec.name] = value
+                self._questions.remove(spec)
+
     def _canceled(self) -> list[str]:
-        self._learnt.learn("confirmed", False)
+        self._confirmed(False)
         self._learnt.learn("canceled", True)
         self._learnt.reached = False
         self._learnt.note(f"{self._them()} wants to cancel.")

@@ -96,6 +96,11 @@ _QUESTION = re.compile(
     r"|who's|what's|where's|when's|how's|isn't|aren't|don't you|tell me|i wonder|i was wondering"
     r"|i'd like to know)\b"
 )
+_TURN_TO_QUESTION = re.compile(
+    r",\s+(?:(?:and|but|so|because)\s+)?(?=(?:who|where|when|why|which|(?:what|how)(?! about)"
+    r"|(?:can|could|may|should|shall|do|did) (?:i|we|you)|(?:is|are|will) there)\b)",
+    re.IGNORECASE,
+)
 _DAYS = r"(mon|tues|wednes|thurs|fri|satur|sun)day"
 _HOURS = (
     r"\d{1,2}(:\d\d)? ?(am|pm|a\.m\.?|p\.m\.?|o'?clock)|\d{1,2}:\d\d|noon|midnight"
@@ -152,6 +157,15 @@ def utterance_parts(text: str) -> list[str]:
     """The sentences of what was heard; a title's or initial's dot ends none."""
     marked = re.sub(r"\b(dr|mr|mrs|ms|st|ave|no|a\.m|p\.m)\.(?=\s)", r"\1·", text, flags=re.IGNORECASE)
     return [p.replace("·", ".").strip() for p in re.split(r"(?<=[.!?])\s+", marked) if plain(p)]
+
+
+def heard_parts(text: str) -> list[str]:
+    """`utterance_parts` that also part at the comma where a statement turns into a question: "yes, that
+    works, but where is it?" is two things."""
+    parts: list[str] = []
+    for sentence in utterance_parts(text):
+        parts += _TURN_TO_QUESTION.split(sentence) if sentence.endswith("?") else [sentence]
+    return [part for part in parts if plain(part)]
 
 
 def intents(text: str) -> frozenset[Intent]:

@@ -56,7 +56,7 @@ from bot.stages.socket import Socket, SocketClosedError
 INPUT_FRAME_SAMPLES = 256
 """One Silero window at 8 kHz: each frame is one decision of the VAD, and 31 frames a second instead of 50."""
 MAX_GAP_MS = 5000
-"""A larger jump of the media clock is not a gap of lost audio; the clock is followed without filling."""
+"""A larger jump of the timestamps, or one backwards, is not a gap of lost audio: our clock runs on over it."""
 MAX_WAITING_SECONDS = 15
 """Callee audio kept for a pipeline that is still starting."""
 WORD_HEARD_MS = 100
@@ -125,6 +125,8 @@ class Line:
         self._record_offset_ms: float | None = None
         self._heard_lock = asyncio.Lock()
         self._dropped = 0
+        self._clears = 0
+        self._clock_jump_ms = 0
         self._silent = True
         self._ended = asyncio.Event()
         self._end = LineEnd.SOCKET_CLOSED
@@ -191,6 +193,7 @@ class Line:
     async def interrupt(self) -> None:
         """Silence the agent now; what was heard by now is told, the rest is dropped."""
         silent = self._playout.idle
+        self._clears += 1
         news = self._playout.clear(time.monotonic())
         if not silent:
             self.cleared_at = time.monotonic()
@@ -208,7 +211,10 @@ class Line:
             news = self._playout.overdue(now)
             if news is not None:
                 await self._tell(news)
+            clears = self._clears
             for sending in self._playout.due(time.monotonic()):
+                if clears != self._clears:
+                    break  # an interruption came while a piece was being sent; the others are history
                 if isinstance(sending, Audio):
                     self._note_sent()
                     await self._socket.send(protocol.media(self.stream_sid, sending.mulaw))
@@ -299,8 +305,10 @@ class Line:
     async def _hear(self, media: protocol.Media) -> None:
         mulaw = media.mulaw
         if media.at_ms is not None:
-            gap = media.at_ms - self.media_ms
-            if 0 < gap <= MAX_GAP_MS:
+            gap = media.at_ms - self._clock_jump_ms - self.media_ms
+            if abs(gap) > MAX_GAP_MS:
+                self._clock_jump_ms += gap
+            elif gap > 0:
                 mulaw = bytes([MULAW_SILENCE]) * (gap * SAMPLES_PER_MS) + mulaw
         if self.recording is not None:
             self.recording.callee(mulaw, self.media_ms)

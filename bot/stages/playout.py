@@ -5,9 +5,12 @@ loop a gap on the line; sending everything at once makes an interruption forget 
 therefore runs ahead of the ear by a bounded lead, and marks, echoed when playback reaches them, say where
 the ear is.
 
-Positions count samples (one μ-law byte each) of the agent's audio since the call began. Two clocks tell
-where playback stands: the `pace` estimate advances with our clock from the first byte of a burst and is
-corrected by each mark; the `heard` position never passes a mark that has not come back, because a mark
+Positions count samples (one μ-law byte each) of the agent's audio since the call began. The `pace` is where
+playback stands if our audio needed no time to travel: it advances with our clock from the first byte of a
+burst, and each mark that is later than the quickest one so far moves it back, because then the far end ran
+dry. So the far end's buffer is the lead whatever the distance; anchoring the pace at the echo itself was
+rejected, since it shrinks the buffer by the round trip and a far line stutters. What was heard is judged
+more carefully: the pace less the round trip, and never past a mark that has not come back, because a mark
 that was passed would have been echoed. Pacing by marks alone was rejected: a peer that never echoes one
 would stop the agent in mid-word.
 """
@@ -94,6 +97,12 @@ class Playout(Generic[T]):
     _names: int = 0
     _anchor_position: int = 0
     _anchor_at: float = 0.0
+    """When the far end would play `_anchor_position` if our audio needed no time to travel."""
+    _burst_position: int = 0
+    _burst_at: float = 0.0
+    """When the first byte of this burst was sent."""
+    _round_trip: float | None = None
+    """Seconds the quickest mark took beyond the length of its audio."""
 
     # -- in ------------------------------------------------------------------------------------------
 
@@ -106,9 +115,13 @@ class Playout(Generic[T]):
     def add_point(self, payload: T, *, position: int | None = None, mark: bool = False) -> None:
         """Ask for news when playback passes `position` (default: all queued so far).
 
-        Points leave in order: one placed before its predecessor waits for it.
+        Points leave in order: one placed before its predecessor waits for it. `mark` says that what was
+        queued so far is whole: points placed beyond it, which would wait for audio that never comes, are
+        drawn to its end.
         """
         at = self.queued if position is None else position
+        if mark:
+            self._draw_in(at)
         if self._points:
             at = max(at, self._points[-1].position)
         self._points.append(Point(at, payload))
@@ -124,13 +137,13 @@ class Playout(Generic[T]):
 
     def playing_ms(self, now: float) -> float:
         """How much is still to be heard."""
-        return (self.queued - max(self.heard, self._paced(now))) / SAMPLES_PER_MS
+        return (self.queued - max(self.heard, self._at_the_ear(now))) / SAMPLES_PER_MS
 
     def due(self, now: float) -> list[Sending]:
         """What has to be sent now to keep the lead."""
         sendings: list[Sending] = []
         if self.sent < self.queued and self._paced(now) >= self.sent:
-            self._anchor_position, self._anchor_at = self.sent, now
+            self._begin_burst(now)
         limit = self._paced(now) + self.lead_ms * SAMPLES_PER_MS
         while self.sent < self.queued and self.sent < limit:
             self._send_piece(now, sendings)
@@ -156,7 +169,11 @@ class Playout(Generic[T]):
             position = mark.position
             if mark.name == name:
                 break
-        self._anchor_position, self._anchor_at = position, now
+        if position > self._burst_position:  # an echo from before the burst says nothing of its beginning
+            since = now - self._burst_at - (position - self._burst_position) / (SAMPLES_PER_MS * 1000)
+            trip = max(0.0, since)
+            self._round_trip = trip if self._round_trip is None else min(self._round_trip, trip)
+            self._anchor_position, self._anchor_at = position, now - self._round_trip
         return self._advance(position)
 
     def overdue(self, now: float) -> Heard[T] | None:
@@ -179,10 +196,24 @@ class Playout(Generic[T]):
         self._marks.clear()
         self.heard = self.sent = self.queued
         self._last_mark = self.sent
-        self._anchor_position, self._anchor_at = self.sent, now
+        self._begin_burst(now)
         return news
 
     # -- inside --------------------------------------------------------------------------------------
+
+    def _draw_in(self, end: int) -> None:
+        beyond: list[Point[T]] = []
+        while self._points and self._points[-1].position > end:
+            beyond.append(Point(end, self._points.pop().payload))
+        self._points.extend(reversed(beyond))
+
+    def _begin_burst(self, now: float) -> None:
+        self._burst_position = self._anchor_position = self.sent
+        self._burst_at = self._anchor_at = now
+
+    def _at_the_ear(self, now: float) -> int:
+        """Where playback is known to stand: the news of it was one way old, our audio the other."""
+        return self._paced(now - (self._round_trip or 0.0))
 
     def _paced(self, now: float) -> int:
         """Where playback stands if the far end plays at 8 kHz since the anchor."""
@@ -191,7 +222,7 @@ class Playout(Generic[T]):
 
     def _heard_by(self, now: float) -> int:
         ceiling = self._marks[0].position if self._marks else self.sent
-        return max(self.heard, min(self._paced(now), ceiling))
+        return max(self.heard, min(self._at_the_ear(now), ceiling))
 
     def _send_piece(self, now: float, sendings: list[Sending]) -> None:
         size = min(self.message_ms * SAMPLES_PER_MS, self.queued - self.sent)

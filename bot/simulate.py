@@ -1,0 +1,131 @@
+"""A whole call with a simulated callee in the terminal: turns as they are spoken, latencies, a summary."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from dataclasses import dataclass
+from statistics import median
+
+from pydantic import SecretStr
+
+from bot.api.app import serving
+from bot.phone_agent import STATUS_PATH, VOICE_PATH, PhoneAgent
+from bot.records import CallRecord, CallSpec, Speaker, Turn, TurnLatency
+from bot.scenario import DEFAULT_OUTBOUND, Scenario
+from bot.settings import Settings, load_settings
+from bot.telephony.offline import OfflineCarrier
+
+SIMULATED_NUMBER = "+12025550123"
+OUR_NUMBER = "+12025550100"
+_LONGEST_SECONDS = 180.0
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What to simulate; None: the scenario's own example and callee."""
+
+    scenario: str | None = None
+    action: str | None = None
+    context: str | None = None
+    callee: str | None = None
+
+
+async def simulate(wish: Wish) -> int:
+    """Hold one call with a simulated callee; 0 if its outcome was reached."""
+    settings = load_settings()
+    async with serving(_without_account(settings)) as agent:
+        scenario = agent.scenarios.get(wish.scenario or DEFAULT_OUTBOUND)
+        for slot, filled in agent.health().slots.items():
+            print(f"{slot:<8} {filled.vendor:<13} {filled.why}")
+        print()
+        assert isinstance(agent.carrier, OfflineCarrier)
+        if wish.callee is not None:
+            agent.carrier.answer_with(wish.callee)
+        ended: asyncio.Event = asyncio.Event()
+        agent.on_turn = lambda _call_id, turn: _print_turn(turn)
+        agent.on_ended = lambda _call_id: ended.set()
+        call_id = await _begin(agent, agent.carrier, scenario, wish)
+        try:
+            await asyncio.wait_for(ended.wait(), _LONGEST_SECONDS)
+        except TimeoutError:
+            await agent.hang_up(call_id)
+            print(f"the call was still going on after {_LONGEST_SECONDS:.0f} s")
+        record = await agent.get_call(call_id)
+        _print_summary(record, str((agent.settings.data_dir / "recordings" / f"{call_id}.wav").resolve()))
+    return 0 if record.outcome is not None and record.outcome.reached_goal else 1
+
+
+async def _begin(agent: PhoneAgent, carrier: OfflineCarrier, scenario: Scenario, wish: Wish) -> str:
+    example = scenario.example
+    if scenario.direction == "inbound":
+        origin = f"http://127.0.0.1:{agent.settings.port}"
+        sid = await carrier.call_in(
+            voice_url=f"{origin}{VOICE_PATH}",
+            status_url=f"{origin}{STATUS_PATH}",
+            to=OUR_NUMBER,
+            from_number=SIMULATED_NUMBER,
+            scenario=scenario.name,
+        )
+        return await agent.call_id_of(sid)
+    spec = CallSpec(
+        phone_number=SIMULATED_NUMBER,
+        scenario=scenario.name,
+        action=example.action if wish.action is None else wish.action,
+        context=example.context if wish.context is None else wish.context,
+        callee_name=example.callee_name,
+        organization=example.organization,
+    )
+    return (await agent.place_call(spec)).call_id
+
+
+def _without_account(settings: Settings) -> Settings:
+    """The same vendors, the offline carrier, a port and a folder of its own."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    return settings.model_copy(
+        update={
+            "twilio_account_sid": None,
+            "twilio_auth_token": None,
+            "public_host": None,
+            "database_url": None,
+            "api_keys": (SecretStr("simulate"),),
+            "host": "127.0.0.1",
+            "port": port,
+            "data_dir": settings.data_dir / "simulated",
+        }
+    )
+
+
+def _print_turn(turn: Turn) -> None:
+    who = "agent " if turn.speaker is Speaker.AGENT else "callee"
+    cut = "  (interrupted)" if turn.interrupted else ""
+    print(f"{turn.start_ms / 1000:6.1f} s  {who}  {turn.text}{cut}", flush=True)
+    if turn.latency is not None:
+        print(f"{'':19}{_latency_line(turn.latency)}", flush=True)
+
+
+def _latency_line(latency: TurnLatency) -> str:
+    parts = ("vad", "stt", "turn", "llm", "sentence", "tts", "line")
+    values = [(part, getattr(latency, f"{part}_ms")) for part in parts]
+    shown = ", ".join(f"{part} {value:.0f}" for part, value in values if value is not None)
+    total = latency.voice_to_voice_ms
+    return f"~ voice to voice {total:.0f} ms ({shown})" if total is not None else f"~ {shown}"
+
+
+def _print_summary(record: CallRecord, recording: str) -> None:
+    latencies = [t.latency.voice_to_voice_ms for t in record.turns if t.latency is not None]
+    known = [value for value in latencies if value is not None]
+    print()
+    print(f"status      {record.status}, {record.ended_reason}, {record.duration_seconds} s")
+    if record.error:
+        print(f"error       {record.error}")
+    if known:
+        print(f"latency     voice to voice, median {median(known):.0f} ms of {len(known)} replies")
+    if record.outcome is not None:
+        reached = "reached" if record.outcome.reached_goal else "not reached"
+        print(f"outcome     {reached}: {record.outcome.summary}")
+        for name, value in record.outcome.fields.items():
+            print(f"            {name}: {value}")
+    print(f"recording   {recording}")
