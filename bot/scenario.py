@@ -6,6 +6,7 @@ so a mistake stops the server and not a call.
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -27,12 +28,25 @@ from bot.tools import TOOLS
 DEFAULT_OUTBOUND = "appointment_confirmation"
 DEFAULT_INBOUND = "inbound_reception"
 _VARIABLE = re.compile(r"\{\{\s*([a-z_]+)\s*(?:\|([^{}]*))?\}\}")
+_PART_OF_TEMPLATE = re.compile(r"\[\[(?P<section>.*?)\]\]|" + _VARIABLE.pattern, re.S)
 VARIABLES = frozenset({"callee_name", "agent_name", "organization", "action", "reason"})
 """What {{…}} may name: the call spec's fields, and `reason`, the action as it follows "I'm calling to"."""
 
 
+def _checked_template(text: str) -> str:
+    """ValueError for an unknown variable, or for brackets that would be spoken."""
+    unknown = sorted({name for name, _ in _VARIABLE.findall(text)} - VARIABLES)
+    if unknown:
+        raise ValueError(f"unknown variable {{{{{unknown[0]}}}}}; known: {', '.join(sorted(VARIABLES))}")
+    plain = _VARIABLE.sub("", re.sub(r"\[\[(.*?)\]\]", r"\1", text, flags=re.S))
+    stray = re.search(r"\{\{|\}\}|\[\[|\]\]", plain)
+    if stray:
+        raise ValueError(f"{stray.group()} without its other half; write {{{{name}}}} or [[a part]]")
+    return text
+
+
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Opening(_Part):
@@ -48,11 +62,8 @@ class Opening(_Part):
 
     @field_validator("text")
     @classmethod
-    def _known_variables(cls, value: str | None) -> str | None:
-        unknown = sorted({name for name, _ in _VARIABLE.findall(value or "")} - VARIABLES)
-        if unknown:
-            raise ValueError(f"unknown variable {{{{{unknown[0]}}}}}; known: {', '.join(sorted(VARIABLES))}")
-        return value
+    def _template(cls, value: str | None) -> str | None:
+        return None if value is None else _checked_template(value)
 
 
 class Agent(_Part):
@@ -60,6 +71,8 @@ class Agent(_Part):
 
     name: str = "Alex"
     organization: str = ""
+    context: str = ""
+    """What it may know; an inbound call brings nothing of its own."""
 
 
 class Limits(_Part):
@@ -76,7 +89,7 @@ class Limits(_Part):
 class Phrases(_Part):
     """[phrases]: what the agent says without the model."""
 
-    silence: tuple[str, ...] = ("Are you still there?", "Hello? I can't hear you.")
+    silence: tuple[str, ...] = Field(default=("Are you still there?", "Hello? I can't hear you."), min_length=1)
     silence_goodbye: str = "I can't hear you, so I'll hang up now. Goodbye."
     time_is_up: str = "I'm sorry, I have to end the call here. Thank you for your time. Goodbye."
     trouble: str = "I'm sorry, I'm having technical trouble. We will call you back. Goodbye."
@@ -91,6 +104,11 @@ class Voicemail(_Part):
         "Hello, this is {{agent_name}}[[ from {{organization}}]]. I was calling to {{reason}}. "
         "Please call us back. Thank you, goodbye."
     )
+
+    @field_validator("message")
+    @classmethod
+    def _template(cls, value: str) -> str:
+        return _checked_template(value)
 
 
 class Example(_Part):
@@ -190,7 +208,9 @@ def load_file(path: Path) -> Scenario:
     if "name" in data and data["name"] != path.stem:
         raise ScenarioError(f"{path}: name: a scenario is named by its file; remove the key or say {path.stem!r}")
     try:
-        return Scenario.model_validate(data | {"name": path.stem})
+        # As JSON, because strict validation takes an array for a tuple there and nowhere else.
+        document = json.dumps(data | {"name": path.stem}, default=str)
+        return Scenario.model_validate_json(document, strict=True)
     except ValidationError as e:
         mistakes = "; ".join(
             f"{'.'.join(str(part) for part in error['loc']) or 'file'}: {error['msg']}" for error in e.errors()
@@ -276,8 +296,10 @@ def render(template: str, values: Mapping[str, str | None]) -> str:
 
         return _VARIABLE.sub(one, text), missing
 
-    def section(match: re.Match[str]) -> str:
-        text, missing = fill(match.group(1))
-        return "" if missing else text
+    def part(match: re.Match[str]) -> str:
+        section = match.group("section")
+        text, missing = fill(match.group() if section is None else section)
+        return "" if section is not None and missing else text
 
-    return re.sub(r"\s+", " ", fill(re.sub(r"\[\[(.*?)\]\]", section, template, flags=re.S))[0]).strip()
+    # One pass: a value that looks like a template stays a value.
+    return re.sub(r"\s+", " ", _PART_OF_TEMPLATE.sub(part, template)).strip()

@@ -47,7 +47,6 @@ class Settings(BaseSettings):
     data_dir: Path = Path("data")
     pipelines_dir: Path = Path("pipelines")
     max_calls: int = Field(default=20, ge=1)
-    drain_seconds: float = Field(default=600.0, ge=0)
     log_level: str = "INFO"
     ngrok_api_url: str = "http://127.0.0.1:4040"
     """Where a running local ngrok agent is asked for its tunnel; its documented default address."""
