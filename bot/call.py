@@ -83,7 +83,8 @@ class Plan:
         scenario = self.scenario
         fields = tuple(BrainField(f.name, f.type, f.description, f.question, f.options) for f in scenario.outcome)
         instructions = prompt.system_prompt(self.spec, scenario, self.direction)
-        return Mind(self.spec, instructions, fields, frozenset(scenario.tools), scenario.goal)
+        spec = prompt.completed(self.spec, scenario)
+        return Mind(spec, instructions, fields, frozenset(scenario.tools), scenario.goal)
 
 
 @dataclass(frozen=True)
@@ -164,6 +165,7 @@ class Call:
             scenario.opening.wait_seconds,
             scenario.opening.pause_seconds,
         )
+        self._pickup.deaf()
         self._machine_at: float | None = None
         self._silence = SilenceWatch(
             scenario.limits.silence_seconds, scenario.limits.silence_prompts, line.opened_at
@@ -187,6 +189,7 @@ class Call:
         recorder.on_speech = self._note_callee_speech
         recorder.on_callee_words = self._note_callee_words
         line.on_burst = recorder.audio_sent
+        line.on_listening = self._note_listening
 
     # -- life -----------------------------------------------------------------------------------------
 
@@ -464,6 +467,10 @@ class Call:
         return Outcome(reached, noted.summary or "", dict(noted.fields), source="tools")
 
     # -- news -----------------------------------------------------------------------------------------
+
+    def _note_listening(self) -> None:
+        self._pickup.listening(time.monotonic())
+        self._changed.set()
 
     def _note_agent_speech(self, speaking: bool) -> None:
         self._silence.agent_speaks(speaking, time.monotonic())

@@ -26,6 +26,10 @@ _MACHINE = re.compile(
 )
 
 
+DEAF_SECONDS = 3.0
+"""How much longer a hello is waited for while the call cannot listen yet."""
+
+
 class Verdict(Enum):
     """What to do now."""
 
@@ -53,6 +57,14 @@ class Pickup:
     _silent_since: float | None = None
     """Since the callee's speech ended; None while nobody has spoken."""
     opened: bool = False
+
+    def deaf(self) -> None:
+        """Nobody listens yet: a hello may have been said that is heard later."""
+        self.answered_at += DEAF_SECONDS
+
+    def listening(self, now: float) -> None:
+        """What the callee has said so far is heard from now on; the wait for their hello begins here."""
+        self.answered_at = now
 
     def speech_started(self) -> None:
         self._speaking = True

@@ -1,16 +1,21 @@
 """What the model is told: the system prompt and the opening, from a scenario and a call spec.
 
 What the callee says reaches the model as the user's messages only; what the API's caller wrote stands
-between tags, as data.
+between tags, as data, and cannot close them: a `<` that would begin one of our tags is written as `‹`.
+Names stand in a sentence of ours, so they are one line each.
 """
 
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 
+from bot.engines.purpose import reason
 from bot.records import CallSpec, Direction
 from bot.scenario import Scenario, render
 
+_OUR_TAG = re.compile(r"<(?=[\s/]*(?:action|context)\b)", re.IGNORECASE)
 _RULES = """\
 You are on a telephone call; your words are spoken aloud by a voice.
 - One or two short sentences a turn, plain spoken language: no lists, no markup, no emoji, no stage directions.
@@ -26,22 +31,27 @@ You are on a telephone call; your words are spoken aloud by a voice.
   same reply."""
 
 
+def completed(spec: CallSpec, scenario: Scenario) -> CallSpec:
+    """The spec with what the scenario's [agent] says where the request says nothing."""
+    agent = scenario.agent
+    return replace(
+        spec,
+        agent_name=spec.agent_name or agent.name,
+        organization=spec.organization or agent.organization or None,
+        context=spec.context or agent.context,
+    )
+
+
 def variables(spec: CallSpec, scenario: Scenario) -> dict[str, str | None]:
     """The values of {{…}} in an opening or a message."""
-    action = spec.action.strip().rstrip(".!")
+    spec = completed(spec, scenario)
     return {
         "callee_name": spec.callee_name,
-        "agent_name": spec.agent_name or scenario.agent.name,
-        "organization": spec.organization or scenario.agent.organization or None,
-        "action": action or None,
-        "reason": _as_reason(action) or None,
+        "agent_name": spec.agent_name,
+        "organization": spec.organization,
+        "action": spec.action.strip().rstrip(".!") or None,
+        "reason": reason(spec),
     }
-
-
-def _as_reason(action: str) -> str:
-    """The action as it follows "I'm calling to": its first word in lower case unless it is all capitals."""
-    first = action.split(" ", 1)[0]
-    return action if first.isupper() and len(first) > 1 else action[:1].lower() + action[1:]
 
 
 def opening_text(spec: CallSpec, scenario: Scenario) -> str | None:
@@ -58,22 +68,24 @@ def voicemail_text(spec: CallSpec, scenario: Scenario) -> str:
 
 def system_prompt(spec: CallSpec, scenario: Scenario, direction: Direction) -> str:
     """The whole system prompt. It is constant during a call, so it can be cached."""
+    spec = completed(spec, scenario)
     values = variables(spec, scenario)
     context = spec.context if isinstance(spec.context, str) else json.dumps(spec.context, ensure_ascii=False)
     outbound = direction is Direction.OUTBOUND
-    who = f"You are {values['agent_name']}"
+    who = f"You are {_name(values['agent_name'])}"
     if values["organization"]:
-        who += f", calling for {values['organization']}" if outbound else f" of {values['organization']}"
+        organization = _name(values["organization"])
+        who += f", calling for {organization}" if outbound else f" of {organization}"
     parts = [
         f"{who}. {'You placed this call.' if outbound else 'You answer this call.'}",
         scenario.instructions.strip(),
         _RULES,
     ]
     if spec.callee_name:
-        parts.append(f"You expect to speak with {spec.callee_name}.")
+        parts.append(f"You expect to speak with {_name(spec.callee_name)}.")
     if spec.action:
-        parts.append(f"The purpose of the call:\n<action>\n{spec.action}\n</action>")
-    parts.append(f"All you know about the matter:\n<context>\n{context or '(nothing)'}\n</context>")
+        parts.append(f"The purpose of the call:\n<action>\n{_data(spec.action)}\n</action>")
+    parts.append(f"All you know about the matter:\n<context>\n{_data(context) or '(nothing)'}\n</context>")
     if scenario.outcome:
         lines = [
             f"- {field.name} ({', '.join(field.options) or field.type}): {field.description}"
@@ -84,3 +96,13 @@ def system_prompt(spec: CallSpec, scenario: Scenario, direction: Direction) -> s
     if scenario.language.split("-")[0] != "en":
         parts.append(f"Speak the language with the code {scenario.language} only.")
     return "\n\n".join(parts)
+
+
+def _data(text: str) -> str:
+    """`text` for between our tags, which it can neither open nor close."""
+    return _OUR_TAG.sub("‹", text)
+
+
+def _name(name: str | None) -> str:
+    """A name for a sentence of ours: one line."""
+    return _data(" ".join((name or "").split()))

@@ -32,7 +32,8 @@ async def _ngrok_tunnel(settings: Settings) -> str | None:
     ours: list[str] = []
     for tunnel in tunnels if isinstance(tunnels, list) else []:
         url = tunnel.get("public_url") if isinstance(tunnel, dict) else None
-        address = str((tunnel.get("config") or {}).get("addr", "")) if isinstance(tunnel, dict) else ""
+        config = tunnel.get("config") if isinstance(tunnel, dict) else None
+        address = str(config.get("addr", "")) if isinstance(config, dict) else ""
         if isinstance(url, str) and address.rstrip("/").endswith(f":{settings.port}"):
             ours.append(url.rstrip("/"))
     https = [url for url in ours if url.startswith("https://")]
@@ -43,9 +44,9 @@ def check_doors(settings: Settings, public_url: str | None) -> None:
     """SettingsError when strangers could reach the API without a key."""
     if settings.api_keys:
         return
-    for name, url in (("PUBLIC_HOST", public_url), ("HOST", f"//{settings.host}")):
-        if url is not None and not is_loopback(urlsplit(url).hostname or ""):
-            shown = settings.host if name == "HOST" else url
+    public_host = None if public_url is None else urlsplit(public_url).hostname or ""
+    for name, host, shown in (("PUBLIC_HOST", public_host, public_url), ("HOST", settings.host, settings.host)):
+        if host is not None and not is_loopback(host):
             raise SettingsError(
                 f"{name} makes this server reachable from outside ({shown}) and API_KEYS is not set: anybody "
                 "could place calls. Set API_KEYS to one or more secrets, comma-separated, and send one as "
@@ -56,7 +57,7 @@ def check_doors(settings: Settings, public_url: str | None) -> None:
 
 def is_loopback(host: str) -> bool:
     """localhost, 127.0.0.0/8, ::1."""
-    if host == "localhost":
+    if host.lower() == "localhost":
         return True
     try:
         return ipaddress.ip_address(host).is_loopback

@@ -20,6 +20,8 @@ from pipecat.metrics.metrics import TextAggregationMetricsData, TTFBMetricsData
 from bot.records import Speaker, ToolUse, Turn, TurnLatency
 
 KEEP_SECONDS = 1.0
+CLOSING_TRIES = 3
+"""How often the last turns are offered to a store that fails."""
 
 
 class TurnStore(Protocol):
@@ -134,7 +136,7 @@ class Recorder:
         if index is None:
             return
         self.interruptions += interrupted
-        tools, self._tools = tuple(self._tools), []
+        tools, self._tools = (*self._tools, *self.turns[index].tools), []
         self._change(
             index,
             text=text or self.turns[index].text,
@@ -160,6 +162,8 @@ class Recorder:
         """The first audio after silence left for the callee."""
         timing = self._timing
         if not timing.owed:
+            # A prompt or a goodbye: what it took is no part of the next reply.
+            timing.llm_s = timing.sentence_s = timing.tts_s = None
             return
         voice = _ms(timing.speech_end, now)
         decided = max((t for t in (timing.final_at, timing.vad_at) if t is not None), default=None)
@@ -193,11 +197,13 @@ class Recorder:
 
     async def run(self) -> None:
         """Write what changed until `close`. A store that fails is reported and tried again."""
-        while not self._closing or self._dirty:
+        tries = CLOSING_TRIES
+        while not self._closing or (self._dirty and tries):
             await self._changed.wait()
             self._changed.clear()
+            tries -= self._closing
             await self._keep()
-            if not self._closing:
+            if not self._closing or (self._dirty and tries):
                 await asyncio.sleep(KEEP_SECONDS)
 
     async def close(self) -> None:
@@ -209,6 +215,11 @@ class Recorder:
             else:
                 self._drop(index)
         self._open.clear()
+        spoken = [turn.index for turn in self.turns if turn.speaker is Speaker.AGENT and turn.text]
+        if self._tools and spoken:
+            # Used after the agent's last words, by a reply that was never heard.
+            self._change(spoken[-1], tools=(*self.turns[spoken[-1]].tools, *self._tools))
+            self._tools = []
         self._closing = True
         self._changed.set()
 
@@ -226,8 +237,7 @@ class Recorder:
                 await self._store.put_turn(self._call_id, turn)
             except Exception as e:
                 logger.error("turn {} could not be kept: {}", index, e)
-                if not self._closing:
-                    self._dirty.add(index)
+                self._touch(index)
 
     def _begin(self, speaker: Speaker, text: str, start_ms: int) -> None:
         now = datetime.now(UTC)

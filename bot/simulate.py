@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from bot.api.app import serving
 from bot.phone_agent import STATUS_PATH, VOICE_PATH, PhoneAgent
 from bot.records import CallRecord, CallSpec, Speaker, Turn, TurnLatency
-from bot.scenario import DEFAULT_OUTBOUND, Scenario
+from bot.scenario import DEFAULT_OUTBOUND, Scenario, Scenarios
 from bot.settings import Settings, load_settings
 from bot.telephony.offline import OfflineCarrier
 
@@ -59,6 +59,7 @@ async def simulate(wish: Wish) -> int:
 async def _begin(agent: PhoneAgent, carrier: OfflineCarrier, scenario: Scenario, wish: Wish) -> str:
     example = scenario.example
     if scenario.direction == "inbound":
+        agent.scenarios = _with_example(agent.scenarios, scenario, wish)
         origin = f"http://127.0.0.1:{agent.settings.port}"
         sid = await carrier.call_in(
             voice_url=f"{origin}{VOICE_PATH}",
@@ -77,6 +78,20 @@ async def _begin(agent: PhoneAgent, carrier: OfflineCarrier, scenario: Scenario,
         organization=example.organization,
     )
     return (await agent.place_call(spec)).call_id
+
+
+def _with_example(scenarios: Scenarios, scenario: Scenario, wish: Wish) -> Scenarios:
+    """The same scenarios, `scenario` answering our number and knowing what its example says.
+
+    A caller from outside brings no request, so an inbound scenario has to know it by itself.
+    """
+    example, agent = scenario.example, scenario.agent
+    known = {
+        "organization": example.organization or agent.organization,
+        "context": (example.context if wish.context is None else wish.context) or agent.context,
+    }
+    filled = scenario.model_copy(update={"numbers": (OUR_NUMBER,), "agent": agent.model_copy(update=known)})
+    return Scenarios(filled if name == scenario.name else scenarios.get(name) for name in scenarios.names)
 
 
 def _without_account(settings: Settings) -> Settings:

@@ -42,7 +42,8 @@ async def wrap_up(
 
 
 def _outcome(plan: Plan, end: CallEnd, turns: tuple[Turn, ...]) -> Outcome:
-    inferred = rule_outcome(plan.spec, plan.mind.fields, turns)
+    mind = plan.mind
+    inferred = rule_outcome(mind.spec, mind.fields, turns, mind.goal)
     if end.outcome is None:
         return inferred
     told = end.outcome

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from bot.engines.understanding import Intent, intents, number_said, option_said, plain
+from bot.engines.times import when_said, without_refusal
+from bot.engines.understanding import Intent, intents, name_said, number_said, option_said, phone_said, plain
 from bot.records import Outcome
 
 
@@ -21,13 +22,21 @@ class BrainField:
     question: str | None = None
     options: tuple[str, ...] = ()
 
+    @property
+    def is_time(self) -> bool:
+        """Whether it holds a day or a time; a number or a yes is none."""
+        by_name = re.search(r"(^|_)(time|when|date|day|slot|callback)(_|$)", self.name)
+        by_question = re.search(r"\b(when|(what|which) (day|time|date))\b", self.question or "", re.IGNORECASE)
+        return self.type == "string" and bool(by_name or by_question)
+
 
 _MEANINGS: dict[str, str] = {
-    # what was learnt: field names and options that stand for it
-    "confirmed": r"confirm|accept|agree|attend|interested|still_works",
+    # what was learnt: words of field names and options that stand for it
+    "confirmed": r"confirm|accept|attend|interest|coming|works",
+    "agreed": r"agree|accept|booked|arranged|scheduled",
     "reschedule": r"resched|another_time|change",
     "canceled": r"cancel",
-    "when": r"time|when|date|day|slot|callback",
+    "when": r"(?<!up)date|time|when|day|slot|callback|change",
     "wrong_number": r"wrong",
     "do_not_call": r"do_not_call|dnc|opt_?out|remove",
     "callback": r"callback|call_back|later",
@@ -49,26 +58,36 @@ class Learnt:
 
     def learn(self, meaning: str, value: Any) -> None:
         """Fills the fields that stand for `meaning`: booleans, matching options, or text."""
-        rule = re.compile(_MEANINGS[meaning])
+        rule = re.compile(rf"(^|_)({_MEANINGS[meaning]})")
         for spec in self.fields:
             if spec.type == "choice" and value is True:
                 option = next((o for o in spec.options if rule.search(o.lower())), None)
                 if option and not spec.question:
                     self.values[spec.name] = option
-            elif rule.search(spec.name.lower()) and not spec.question:
+            elif rule.search(spec.name.lower()):
                 fits = isinstance(value, bool) if spec.type == "boolean" else isinstance(value, str)
                 if fits and spec.type in ("boolean", "string"):
                     self.values[spec.name] = value
+
+    def answer(self, spec: BrainField, value: Any) -> None:
+        """Keeps the answer to a field's own question."""
+        self.values[spec.name] = value
+        said = {True: "yes", False: "no"}.get(value, value) if isinstance(value, bool) else value
+        self.note(f"{spec.name.replace('_', ' ').capitalize()}: {said}.")
 
     def note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
 
     def outcome(self) -> Outcome:
-        """`reached_goal` follows the field the goal names, if it names one."""
-        reached = bool(self.values.get(self.goal)) if self.goal in {f.name for f in self.fields} else self.reached
-        summary = " ".join(self.notes) or "Nothing was settled."
-        return Outcome(reached, summary, dict(self.values), "rules")
+        """`reached_goal` is the field the goal names; where no answer filled that field, the talk does."""
+        values = dict(self.values)
+        reached = self.reached
+        if any(spec.name == self.goal and spec.type == "boolean" for spec in self.fields):
+            if self.goal not in values and (reached or self.notes):
+                values[str(self.goal)] = reached
+            reached = bool(values.get(str(self.goal)))
+        return Outcome(reached, " ".join(self.notes) or "Nothing was settled.", values, "rules")
 
 
 def parsed(spec: BrainField, heard: str) -> Any:
@@ -80,7 +99,26 @@ def parsed(spec: BrainField, heard: str) -> Any:
         return option_said(heard, spec.options)
     if spec.type == "boolean":
         meaning = intents(heard)
-        if Intent.NO in meaning or Intent.CANCEL in meaning:
+        if meaning & {Intent.NO, Intent.CANCEL, Intent.DECLINE}:
             return False
         return True if Intent.YES in meaning else None
+    if spec.is_time:
+        return when_said(without_refusal(heard))
+    if re.search(r"(^|_)name$", spec.name):
+        return name_said(heard)
+    if re.search(r"(^|_)phone(_|$)", spec.name):
+        return phone_said(heard)
     return heard.strip(" .") if plain(heard) else None
+
+
+def answered_in(fields: Sequence[BrainField], asked: str, heard: str) -> dict[str, Any]:
+    """What `heard` says as the answer to whichever fields' questions `asked` holds."""
+    words = set(plain(asked).split())
+    found: dict[str, Any] = {}
+    for spec in fields:
+        question = set(plain(spec.question or "").split())
+        if question and len(question & words) >= 0.6 * len(question):
+            value = parsed(spec, heard)
+            if value is not None:
+                found[spec.name] = value
+    return found

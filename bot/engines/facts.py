@@ -36,10 +36,16 @@ _KINDS: dict[str, tuple[str, str, str]] = {
         "who whom doctor dentist see meet appointment person visit treat name",
     ),
     "reschedule": (
-        r"re-?schedul|\b(another|different|other) (time|day|date)\b|\b(move|change|postpone|cancel)\b",
+        r"re-?schedul|\b(another|different|other) (time|day|date|slot|appointment)s?\b|\b(move|change|postpone"
+        r"|cancel)\b|\b(what|which) (other )?(times|days|slots|dates|appointments|openings)\b"
+        r"|\b(what|when) (else )?(do you have|is free|are you free|would be possible)\b"
+        r"|\bwhat('s| is) (free|available)\b",
         r"re-?schedul|\b(another|different|other|alternative) (time|day|date|slot)s?\b|\b(move|change"
-        r"|postpone|cancel)\w*\b",
-        "reschedul another different other time day date move change postpone appointment something come happen",
+        r"|postpone|cancel)\w*\b|\b(free|available|open) (times?|slots?|days?|dates?|appointments?)\b"
+        r"|\b(times?|slots?|days?|dates?|appointments?)\b.*\b(free|available|open|possible)\b"
+        r"|\bis (free|available) on\b",
+        "reschedul another different other time day date move change postpone appointment something come happen"
+        " slot opening free available possible else",
     ),
     "when": (
         r"\b(when|what (time|day|date|hours?)|which day|hours|open|opening|close|how (early|late))\b",
@@ -64,7 +70,7 @@ _STOP_WORDS = (
     "them then there these they this those to up us was we were what when where which who why will "
     "with would you your yes yeah ok okay great thanks thank about any also s t re ll ve d m not no "
     "get got going need want like know tell let say said anything something come happen still really "
-    "much many long hello hi well um uh "
+    "much many long hello hi well um uh sure right fine perfect actually please moment sorry could "
 )
 _STOP = frozenset(_STOP_WORDS.split())
 _TO_AGENT = re.compile(

@@ -1,16 +1,19 @@
 """The rule-based brain as a pipecat LLM service: same frames, same tool calls, no model.
 
-The brain keeps state, and pipecat may run one turn twice: ahead of its end as a speculation, then again when
-the words turned out otherwise or a tool was wanted. So each run of a turn starts from a copy of the brain as it
-was before that turn; which turn it is follows from the number of user messages. What the callee has heard is
-read from the context, where the assistant's messages hold exactly the words that were played.
+What was said is read from the context alone, where the assistant's messages hold exactly the words that were
+played: each reply comes from a fresh brain to which the whole talk is told again. Counting turns as they come
+was the other way; it loses a turn whose reply was cancelled before a word of it was heard (a sentence split in
+two, a speculation withdrawn), while in the context two turns without a word between them are one utterance.
+The brain before the last exchange is kept, so that a turn costs one reply and not the talk so far.
 """
 
 from __future__ import annotations
 
 import copy
+import json
+import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,16 +35,27 @@ from bot.engines.brain import Brain, BrainReply
 
 @dataclass(frozen=True)
 class Exchange:
-    """What a context asks of the brain: the turn's number, what was heard, what of the agent was heard."""
+    """What was heard of the agent, a line a turn of its, and what the callee said to it; "" for nothing."""
 
-    turn: int
-    heard: str | None
-    """None where there is nothing to answer."""
     spoken: str
+    heard: str
+
+
+@dataclass(frozen=True)
+class Talk:
+    """What a context holds: the exchanges in order, and whether the last one waits for a reply."""
+
+    exchanges: tuple[Exchange, ...]
+    open: bool
+    done: frozenset[tuple[str, str]] = frozenset()
+    """The tools called, with their arguments as JSON, since a word of the agent was heard last."""
 
 
 class RuleLLMService(LLMService[Any]):
     """`brain` belongs to this call. Tools are registered or advertised as for any LLM service."""
+
+    reply_has_text = True
+    """All there is to say is said with a tool's call: no tool's result asks for another reply."""
 
     def __init__(self, *, brain: Brain, **kwargs: Any) -> None:
         super().__init__(
@@ -61,10 +75,11 @@ class RuleLLMService(LLMService[Any]):
             ),
             **kwargs,
         )
+        self._fresh = copy.deepcopy(brain)
         self._brain = brain
+        self._told: tuple[Exchange, ...] = ()
         self._before = copy.deepcopy(brain)
-        """The brain as it was before the turn it last answered."""
-        self._turn = -1
+        """The brain that was told these exchanges."""
 
     @property
     def brain(self) -> Brain:
@@ -86,10 +101,12 @@ class RuleLLMService(LLMService[Any]):
         await self.start_processing_metrics()
         await self.start_ttfb_metrics()
         try:
-            reply = self._reply(exchange(context.get_messages()))
+            talk = read(context.get_messages())
+            reply = self._reply(talk)
             await self.stop_ttfb_metrics()
             for word in reply.text.split():
                 await self._push_llm_text(f"{word} ")
+            # A reply that nobody heard has called its tools all the same: the same call is not made twice.
             await self.run_function_calls(
                 [
                     FunctionCallFromLLM(
@@ -99,6 +116,7 @@ class RuleLLMService(LLMService[Any]):
                         context=context,
                     )
                     for call in reply.tools
+                    if (call.name, _key(call.arguments)) not in talk.done
                 ]
             )
         except Exception as error:  # the rim of a request: the turn is lost, the call goes on
@@ -108,38 +126,74 @@ class RuleLLMService(LLMService[Any]):
             await self.stop_processing_metrics()
             await self.push_frame(LLMFullResponseEndFrame())
 
-    def _reply(self, asked: Exchange) -> BrainReply:
-        if asked.heard is None:
-            # Nothing was said yet: the agent speaks first. Else a tool's result, and all was said with the call.
-            return BrainReply(self._brain.opening()) if asked.turn == 0 and not asked.spoken else BrainReply("")
-        if asked.turn == self._turn:
-            self._brain = copy.deepcopy(self._before)
-        else:
-            self._before = copy.deepcopy(self._brain)
-            self._turn = asked.turn
-        return self._brain.reply(asked.heard, spoken=asked.spoken)
+    def _reply(self, talk: Talk) -> BrainReply:
+        if not talk.exchanges:
+            self._brain = copy.deepcopy(self._fresh)
+            return BrainReply(self._brain.opening())
+        if not talk.open:
+            return BrainReply("")
+        *before, last = talk.exchanges
+        self._tell(tuple(before))
+        self._brain = copy.deepcopy(self._before)
+        return self._brain.reply(last.heard, spoken=last.spoken)
+
+    def _tell(self, exchanges: tuple[Exchange, ...]) -> None:
+        """Brings the kept brain to where it was told exactly `exchanges`."""
+        if self._told != exchanges[: len(self._told)]:
+            self._before, self._told = copy.deepcopy(self._fresh), ()
+        for exchange in exchanges[len(self._told) :]:
+            self._before.reply(exchange.heard, spoken=exchange.spoken)
+        self._told = exchanges
 
 
-def exchange(messages: Sequence[Any]) -> Exchange:
+def read(messages: Sequence[Any]) -> Talk:
     """Reads a context's messages. Pure.
 
-    Only a user message at the end is answered (instructions may follow it); after a tool call or its result
-    there is nothing left to say.
+    The callee's turns between which nothing of the agent was heard are one. What they said before the opening is
+    answered by it. A message all in parentheses sets the scene and is no speech. Only a user's message at the
+    end, or with instructions after it, is answered; after a tool call or its result all has been said.
     """
     talk = [
         m for m in messages if not isinstance(m, LLMSpecificMessage) and _role(m) not in ("system", "developer")
     ]
-    users = [number for number, message in enumerate(talk) if _role(message) == "user"]
-    if not users or users[-1] != len(talk) - 1:
-        since = users[-1] + 1 if users else 0
-        return Exchange(len(users), None, _spoken(talk[since:]))
-    previous = users[-2] + 1 if len(users) > 1 else 0
-    return Exchange(len(users), standard_message_text(talk[-1]), _spoken(talk[previous:-1]))
+    exchanges: list[Exchange] = []
+    done: set[tuple[str, str]] = set()
+    spoken: list[str] = []
+    heard: list[str] = []
+    for message in talk:
+        text = standard_message_text(message).strip() if message.get("content") else ""
+        if _role(message) == "assistant":
+            done |= _calls(message)
+            if text:
+                done = set()
+                if heard and (spoken or exchanges):
+                    exchanges.append(Exchange("\n".join(spoken), " ".join(heard)))
+                    spoken = []
+                heard = []
+                spoken.append(text)
+        elif _role(message) == "user" and text and not re.fullmatch(r"\(.*\)", text, re.DOTALL):
+            heard.append(text)
+    if heard:
+        exchanges.append(Exchange("\n".join(spoken), " ".join(heard)))
+    asked = bool(talk) and _role(talk[-1]) == "user" and bool(heard)
+    if not exchanges and spoken:
+        exchanges.append(Exchange("\n".join(spoken), ""))
+    return Talk(tuple(exchanges), asked, frozenset(done))
 
 
-def _spoken(messages: Sequence[Any]) -> str:
-    texts = (standard_message_text(message) for message in messages if _role(message) == "assistant")
-    return " ".join(text.strip() for text in texts if text.strip())
+def _calls(message: Any) -> set[tuple[str, str]]:
+    functions = [call.get("function", {}) for call in message.get("tool_calls") or ()]
+    calls = set()
+    for function in functions:
+        try:
+            calls.add((str(function.get("name")), _key(json.loads(function.get("arguments") or "{}"))))
+        except ValueError:
+            continue
+    return calls
+
+
+def _key(arguments: Mapping[str, Any]) -> str:
+    return json.dumps(arguments, sort_keys=True, ensure_ascii=False, default=str)
 
 
 def _role(message: Any) -> str:

@@ -44,14 +44,31 @@ class Talk:
                 said.append(form)
         return " ".join(said)
 
+    def unheard(self, reply: str, heard: str) -> None:
+        """Takes back the sentences of `reply` that were cut off: said again, they are said for the first time."""
+        for part in utterance_parts(reply):
+            if not was_heard(part, heard) and self._said[plain(part)]:
+                self._said[plain(part)] -= 1
+
+
+def was_heard(sentence: str, heard: str) -> bool:
+    """Whether the whole sentence is among the words that were played."""
+    return f" {plain(sentence)} " in f" {plain(heard)} "
+
 
 def bare(text: str) -> str:
     """A reply without its introductions, to be said again."""
     return re.sub(rf"(?<![\w,] )({'|'.join(map(re.escape, _AGAIN))})(\w)", lambda m: m.group(2).upper(), text)
 
 
+def mid_sentence(sentence: str) -> str:
+    """A sentence as it goes on after "And": its first word in lower case unless it is a name."""
+    first = sentence.split(maxsplit=1)[0]
+    keep = re.match(r"(I|Dr|Mr|Mrs|Ms)\b", sentence) or not first[1:].replace("'", "").islower()
+    return sentence if keep else sentence[0].lower() + sentence[1:]
+
+
 def _forms(sentence: str, introductions: list[str]) -> list[str]:
     sentence = re.sub(r"^(So|Coming back to my question), ", "", sentence)
-    keep = re.match(r"(I|Dr|Mr|Mrs|Ms)\b", sentence) or not sentence.split()[0][1:].islower()
-    lowered = sentence if keep else sentence[0].lower() + sentence[1:]
+    lowered = mid_sentence(sentence)
     return [again + lowered for again in introductions]

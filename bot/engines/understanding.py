@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from enum import StrEnum
+from functools import lru_cache
 
 
 class Intent(StrEnum):
@@ -25,9 +26,16 @@ class Intent(StrEnum):
     LATER = "later"
     MESSAGE = "message"
     ORDERS = "orders"
+    HOW_ARE_YOU = "how_are_you"
+    DECLINE = "decline"
+    """Does not want to go on with what is asked."""
 
 
 _RULES: dict[Intent, str] = {
+    Intent.HOW_ARE_YOU: r"how('s it going| are you( (doing|today))*$| are you doing|'re you doing| do you do$)",
+    Intent.DECLINE: r"not interested|(do not|don'?t) (want|like|wish) to (answer|continue|go on|talk|participate"
+    r"|do)|(don'?t|do not) have (any )?(time|a minute|a moment)|no (more )?time|(i'?d|i would|i) (rather"
+    r"|prefer to) not|rather not|no more questions|stop asking|leave me alone",
     Intent.DO_NOT_CALL: r"(do not|don'?t|never|stop|quit) (ever )?call(ing)?( (me|us|here|this number))*"
     r"( again| any ?more|$)|(take|remove) (me|us|my (name|number)) (off|from)|unsubscribe|stop (phoning"
     r"|bothering)",
@@ -46,14 +54,16 @@ _RULES: dict[Intent, str] = {
     r"|(what|which) (company|organi[sz]ation|office|place|clinic) (is this|are you|do you)"
     r"|who do you (work|call)"
     r"|(what's|what is) your name|your name again",
-    Intent.WHY: r"why (are|did|do) you call|what('s| is) (this|it|that) (call )?(about|regarding|for"
+    Intent.WHY: r"why (are|did|do|would) you (call|ring|phon)|why am i (getting|being)"
+    r"|what('s| is) (this|it|that) (call )?(about|regarding|for"
     r"|concerning)|what do you want"
     r"|reason for (your|the|this) call|what are you calling|how can i help you|what can i do for you",
     Intent.REPEAT: r"repeat (that|it|the|yourself|please)|say (that|it) again|(can|could"
     r"|would) you repeat|\bpardon\b|come again"
     r"|what did you say|what was that|(didn'?t|did not|couldn'?t|can'?t|cannot) (quite )?(catch|hear"
     r"|understand|get) (that|you|it)"
-    r"|^(sorry|what|huh|excuse me)$|one more time|you('re| are) breaking up",
+    r"|^(sorry|what|huh|excuse me)( (what|sorry))?$|one more time|you('re| are) breaking up"
+    r"|(what|how) do you mean|(do not|don't) understand|what('s| is) the question|what was the question",
     Intent.HOLD: r"hold (on|the line|please)|^(please )?hold$|hang on|^(please |just )?wait( a| for"
     r"| please| up|$)|(just |one |give me )+(a "
     r"|one )?(moment|second|sec|minute|min)\b"
@@ -80,42 +90,34 @@ _RULES: dict[Intent, str] = {
     r"|it is|it does)\b"
     r"|\b(that|it|this|thursday|monday|tuesday|wednesday|friday|saturday|sunday|time|day)('s| is| will)? "
     r"(works?|worked|fine|good|right|ok|okay|perfect|great|suits)\b|works for me|^(right|fine|good)\b"
-    r"|uh[- ]?huh|mm-?hmm",
-    Intent.NO: r"\b(no|nope|nah|negative|not (really|interested|now|today|yet|at all)|i don'?t|i do not"
+    r"|uh[- ]?huh|mm-?hmm"
+    r"|\bi (think|guess|suppose|believe|hope) so\b|\bprobably\b|\bi would\b(?! say)",
+    Intent.NO: r"\b(no|nope|nah|negative|(definitely|certainly|absolutely|probably|of course|maybe) not|wouldn'?t"
+    r"|not (really|interested|now|today|yet|at all)|i don'?t|i do not"
     r"|i'?m not|i can'?t|i cannot|never)\b",
     Intent.GREETING: r"^(hello|hi|hey|good (morning|afternoon|evening)|speaking|yes speaking|this is \w+"
     r"|\w+ speaking)\b",
 }
 _PATTERNS = {intent: re.compile(rule) for intent, rule in _RULES.items()}
+_SUBJECT = (
+    r"(i|you|we|he|she|it|they|there|this|that|these|those|the|my|your|our|his|her|a|an|any|all|some|someone"
+    r"|somebody|anyone|anybody|dr|mr|mrs|ms|insurance|parking"
+    r"|(mon|tues|wednes|thurs|fri|satur|sun)day)"
+)
+_OPENER = (
+    rf"(who|where|whose|(what|how|which|why)(?! (a|an)\b)|when(?! (i|we|you|he|she|they|it)\b)"
+    rf"|(can|could|do|does|did|is|are|am|will|would|should|may|has|was|were) {_SUBJECT}"
+    rf"|have (you|i|we|they)|who's|what's|where's|when's|how's|(isn't|aren't|don't|can't|couldn't|won't)"
+    rf" {_SUBJECT}"
+    rf"|tell me (who|what|where|when|why|which|how|if|whether|about|more)|i wonder|i was wondering"
+    rf"|i'd like to know)"
+)
 _QUESTION = re.compile(
     r"^((and|but|so|well|um+|uh+|ok(ay)?|yes|yeah|great|sure|right|sorry|hi|hello|thanks|thank you|please"
-    r"|actually|also|oh"
-    r"|no|perfect|fine|just|then|by the way|i see) )*"
-    r"(who|what|where|when|why|which|how|whose|can|could|do|does|did|is|are|am|will|would|should|may|have"
-    r"|has|was"
-    r"|who's|what's|where's|when's|how's|isn't|aren't|don't you|tell me|i wonder|i was wondering"
-    r"|i'd like to know)\b"
+    rf"|actually|also|oh|no|perfect|fine|just|then|by the way|i see) )*{_OPENER}\b"
 )
 _TURN_TO_QUESTION = re.compile(
-    r",\s+(?:(?:and|but|so|because)\s+)?(?=(?:who|where|when|why|which|(?:what|how)(?! about)"
-    r"|(?:can|could|may|should|shall|do|did) (?:i|we|you)|(?:is|are|will) there)\b)",
-    re.IGNORECASE,
-)
-_DAYS = r"(mon|tues|wednes|thurs|fri|satur|sun)day"
-_HOURS = (
-    r"\d{1,2}(:\d\d)? ?(am|pm|a\.m\.?|p\.m\.?|o'?clock)|\d{1,2}:\d\d|noon|midnight"
-    r"|(one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve) (o'?clock|thirty|fifteen|am|pm)"
-)
-_WHEN = re.compile(
-    rf"((on|at|in|next|this|after|before|around|by|until|the|some time|sometime|early|late|maybe) )*"
-    rf"({_DAYS}|tomorrow|today|tonight|next (week|month)|(this|the|in the) (morning|afternoon|evening"
-    rf"|week|weekend)"
-    rf"|(morning|afternoon|evening)s?\b|{_HOURS}|\d+ (minutes?|hours?|days?|weeks?)|an? (hour|week|day|month)\b"
-    rf"|(january|february|march|april|may|june|july|august|september|october|november"
-    rf"|december) \d{{1,2}}(st|nd|rd|th)?)"
-    rf"( ?(at|in|on|after|before|around|the|or|and|morning|afternoon|evening|night|{_DAYS}|{_HOURS}"
-    rf"|\d{{1,2}}|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirty))*",
-    re.IGNORECASE,
+    rf"(?:,\s+(?:(?:and|but|so|because|or|then)\s+)?|\s+(?:and|but)\s+)(?={_OPENER}\b)", re.IGNORECASE
 )
 _NUMBERS = {
     word: number
@@ -147,6 +149,7 @@ _NUMBERS = {
 } | {"none": 0, "once": 1, "twice": 2, "thirty": 30, "forty": 40, "fifty": 50, "hundred": 100}
 
 
+@lru_cache(maxsize=2048)
 def plain(text: str) -> str:
     """Lower case, straight apostrophes, no punctuation but the apostrophe and what times need."""
     text = text.lower().replace("’", "'").replace("‘", "'")
@@ -160,14 +163,31 @@ def utterance_parts(text: str) -> list[str]:
 
 
 def heard_parts(text: str) -> list[str]:
-    """`utterance_parts` that also part at the comma where a statement turns into a question: "yes, that
-    works, but where is it?" is two things."""
+    """`utterance_parts` that also part where a statement turns into a question: "yes, that works, but where
+    is it?" is two things. Recognisers leave the marks out, so a conjunction is enough."""
     parts: list[str] = []
     for sentence in utterance_parts(text):
-        parts += _TURN_TO_QUESTION.split(sentence) if sentence.endswith("?") else [sentence]
+        rest = sentence.replace("’", "'")
+        while (turn := _turn_to_question(rest)) is not None:
+            parts.append(rest[: turn.start()])
+            rest = rest[turn.end() :]
+        parts.append(rest)
     return [part for part in parts if plain(part)]
 
 
+def _turn_to_question(sentence: str) -> re.Match[str] | None:
+    for turn in _TURN_TO_QUESTION.finditer(sentence):
+        left = sentence[: turn.start()]
+        # "Could you tell me, please, where …" is one question; "where is it, and when" are two.
+        if not plain(left) or (is_question(left) and not re.search(r"\band\b", turn.group(0), re.IGNORECASE)):
+            continue
+        # "I don't know how …", "I wonder and …": the clause belongs to its verb.
+        if not re.search(r"\b(know|(not|i'm|am) sure|wonder|see|remember|say|tell me|depends)$", plain(left)):
+            return turn
+    return None
+
+
+@lru_cache(maxsize=512)
 def intents(text: str) -> frozenset[Intent]:
     """Everything the words may mean; several at once is usual ("yes, thanks, bye")."""
     found = {
@@ -186,7 +206,8 @@ def intents(text: str) -> frozenset[Intent]:
     if Intent.NO in found and re.search(r"\bno\b.*\b(thank|thanks|that's all|nothing)", plain(text)):
         found.discard(Intent.YES)
     if re.search(
-        r"\b(doesn'?t|does not|not|won'?t|isn'?t|never) (\w+ )?(work|fine|good|ok|okay|right|correct|sure"
+        r"\b(definitely|certainly|absolutely|probably|of course) not\b|\bi would not\b"
+        r"|\b(doesn'?t|does not|not|won'?t|isn'?t|never) (\w+ )?(work|fine|good|ok|okay|right|correct|sure"
         r"|suit|great)",
         plain(text),
     ):
@@ -200,37 +221,17 @@ def is_question(part: str) -> bool:
     return bool(_QUESTION.match(plain(part))) or (part.rstrip().endswith("?") and len(words) > 2)
 
 
-def when_said(text: str) -> str | None:
-    """The time the words name, as said: "Friday at 3 pm"; None without one."""
-    best = max((m.group(0).strip(" ,.?!") for m in _WHEN.finditer(text)), key=len, default="")
-    best = re.sub(r"( (at|in|on|after|before|around|the|or|and))+$", "", best, flags=re.IGNORECASE)
-    if re.match(
-        r"(tomorrow|today|tonight|next|this|the|in|on|at|an?|after|before|maybe|early|late)\b",
-        best,
-        re.IGNORECASE,
-    ):
-        best = best[0].lower() + best[1:]
-    return best or None
-
-
-def without_refusal(text: str) -> str:
-    """The words without what they rule out: "I can't on Thursday, how about Friday" keeps Friday."""
-    return re.sub(
-        r"\b(can'?t|cannot|won'?t|doesn'?t|don'?t|not|unable|no longer)\b.*?(?=[.,;!?]|\bbut\b"
-        r"|\bhow about\b|\bcan we\b"
-        r"|\bcould\b|\bmaybe\b|\binstead\b|$)",
-        "",
-        text.replace("’", "'"),
-        flags=re.IGNORECASE,
-    )
-
-
 def number_said(text: str) -> float | None:
-    """The first number, in digits or words."""
+    """The first number, in digits or words ("twenty five")."""
     digits = re.search(r"-?\d+(?:\.\d+)?", text)
     if digits:
         return float(digits.group(0))
-    return next((float(_NUMBERS[word]) for word in plain(text).split() if word in _NUMBERS), None)
+    words = plain(text).replace("-", " ").split()
+    for place, word in enumerate(words):
+        if word in _NUMBERS:
+            number, after = _NUMBERS[word], _NUMBERS.get(words[place + 1], 0) if words[place + 1 :] else 0
+            return float(number + after if 20 <= number < 100 and 0 < after < 10 else number)
+    return None
 
 
 def option_said(text: str, options: Sequence[str]) -> str | None:
@@ -259,21 +260,47 @@ def phone_said(text: str) -> str | None:
     return ("+" if "+" in text else "") + digits if len(digits) >= 7 else None
 
 
-def name_said(text: str) -> str | None:
-    """The name someone gives for themselves: "my name is Ann Lee", "it's Ann", or just "Ann Lee"."""
-    intro = re.search(
-        r"\b(?:my name is|my name's|this is|i am|i'm|it's|it is|name is"
-        r"|call me)\s+([a-z][\w'-]*(?:\s+[a-z][\w'-]*)?)",
-        text.replace("’", "'"),
-        re.IGNORECASE,
+def phone_spoken(digits: str) -> str:
+    """A number to be read back, digit by digit in groups, a pause between them."""
+    names = [word for word, number in sorted(_NUMBERS.items(), key=lambda item: item[1]) if number < 10]
+    names.remove("none")
+    names.remove("once")
+    names.remove("twice")
+    bare = re.sub(r"\D", "", digits)
+    sizes = {7: (3, 4), 10: (3, 3, 4), 11: (1, 3, 3, 4)}.get(len(bare)) or [3] * (len(bare) // 3 + 1)
+    groups, start = [], 0
+    for size in sizes:
+        groups.append(" ".join(names[int(digit)] for digit in bare[start : start + size]))
+        start += size
+    return ", ".join(group for group in groups if group)
+
+
+_NO_NAME = re.compile(
+    r"(and|from|calling|speaking|here|my|at|the|with|about|an?|not|just|so|regarding|to|for|in|on|of|is|but|or|back"
+    r"|because|interested|sorry|very|really|good|fine|great|okay|ok|sure|trying|looking|afraid|number|phone|you"
+    r"|again|later|please|\d.*)",
+    re.IGNORECASE,
+)
+
+
+def name_said(text: str, *, asked: bool = True) -> str | None:
+    """The name someone gives for themselves: "my name is Ann Lee", "it's Ann", or just "Ann Lee".
+
+    Unasked, only an introduction counts, and of the vague ones ("I'm …") only before a capital letter.
+    """
+    text = text.replace("’", "'")
+    first = "(?i:[a-z])" if asked else "[A-Z]"
+    intro = re.search(r"\b(?:name is|name's)\s+([a-z][\w'-]*(?:\s+[a-z][\w'-]*)?)", text, re.I) or re.search(
+        rf"\b(?i:this is|i am|i'm|it's|it is|call me)\s+({first}[\w'-]*(?:\s+(?i:[a-z])[\w'-]*)?)", text
     )
-    words = (intro.group(1) if intro else text).strip(" .!?,").split()
-    stop = {"and", "from", "calling", "speaking", "here", "my", "at", "the", "with"}
-    kept = []
-    for word in words:
-        if word.lower() in stop:
+    if not intro and (not asked or is_question(text)):
+        return None
+    kept: list[str] = []
+    for word in (intro.group(1) if intro else re.split(r"[,.;!?]", text.strip())[0]).split():
+        bare = word.strip(".,!?")
+        if _NO_NAME.fullmatch(bare) or bare.lower() in _NUMBERS:
             break
-        kept.append(word.strip(".,!?"))
-    if not kept or len(kept) > 3 or is_question(text) or (not intro and intents(text)):
+        kept.append(bare)
+    if not kept or len(kept) > 3 or (not intro and intents(" ".join(kept))):
         return None
     return " ".join(word[:1].upper() + word[1:] for word in kept)

@@ -117,6 +117,8 @@ class Line:
         self.on_audio: Callable[[bytes], Awaitable[None]] | None = None
         self.on_digit: Callable[[str], Awaitable[None]] | None = None
         self.on_heard: Callable[[Payload], Awaitable[None]] | None = None
+        self.on_listening: Callable[[], None] | None = None
+        """Told when the pipeline begins to take the callee's audio, what was kept for it first."""
         self._socket = socket
         self._playout: Playout[Payload] = Playout(lead_ms=lead_ms)
         self._wake = asyncio.Event()
@@ -339,6 +341,8 @@ class LineInput(FrameProcessor):
         await self.push_frame(frame, direction)
         if isinstance(frame, StartFrame):
             self._line.on_audio = self._push_audio
+            if self._line.on_listening is not None:
+                self._line.on_listening()
         elif isinstance(frame, EndFrame | CancelFrame):
             self._line.on_audio = None
 
@@ -420,16 +424,14 @@ class LineOutput(FrameProcessor):
         await self._note_speaking()
 
     def _place_word(self, frame: TTSTextFrame) -> None:
-        """A word belongs where its audio is; one without a later time than its predecessor is the tail."""
+        """A word belongs where its audio is, and never before its predecessor."""
         offset_ms = frame.metadata.get("offset_ms")
         start = self._starts.get(frame.context_id)
         position = None
         if offset_ms is not None and start is not None:
             position = start + round((offset_ms + WORD_HEARD_MS) * SAMPLES_PER_MS)
-            if position <= self._last_word_at.get(frame.context_id, -1):
-                position = None
-            else:
-                self._last_word_at[frame.context_id] = position
+            position = max(position, self._last_word_at.get(frame.context_id, 0))
+            self._last_word_at[frame.context_id] = position
         self._line.when_heard(HeardTextFrame(frame.text), position=position)
 
     async def _interrupt(self, frame: InterruptionFrame) -> None:

@@ -74,6 +74,12 @@ class Resources:
                 timeout=LLM_TIMEOUT,
                 max_retries=LLM_RETRIES,
             )
+        if self.settings.deepgram_api_key is not None:
+            # The SDK imports itself piece by piece at first use: 1 s for a client, 50 ms on the loop to connect.
+            from deepgram import AsyncDeepgramClient
+            from deepgram.listen import raw_client  # noqa: F401
+
+            AsyncDeepgramClient(api_key="warm-up").listen.v1  # noqa: B018
 
 
 class SharedTls:

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import format_datetime
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
+import aiohttp
 from aiohttp import web
 
 from bot.audio import SAMPLE_RATE, Speech, TimedWord
@@ -26,7 +28,8 @@ from bot.telephony.courier import Answer, Courier
 from bot.telephony.exchange import Exchange, Leg, LinesBusyError, SimulatedCall, new_sid
 from bot.telephony.offline import number_refusal
 from tests.simulators.faults import Plan
-from tests.simulators.voice import speak
+from tests.simulators.stream_log import LoggedSocket, StreamLog
+from tests.simulators.voice import CHARACTER_MS, speak
 
 OWN_NUMBER = "+15005550006"
 UNREACHABLE = "+15005550002"
@@ -82,13 +85,18 @@ class RestRequest:
     path: str
     query: Mapping[str, str]
     form: tuple[tuple[str, str], ...]
+    at: float = 0.0
+    """time.monotonic()."""
 
 
 class FormantVoice:
     """The simulators' speech-like sound as a callee's voice."""
 
+    def __init__(self, *, character_ms: int = CHARACTER_MS) -> None:
+        self._character_ms = character_ms
+
     async def speak(self, text: str) -> Speech:
-        sound = speak(text, SAMPLE_RATE)
+        sound = speak(text, SAMPLE_RATE, character_ms=self._character_ms)
         words: list[TimedWord] = []
         position = 0
         for word in text.split():
@@ -100,13 +108,19 @@ class FormantVoice:
 
 
 class FaultyCourier(Courier):
-    """A courier that loses, repeats and reorders status callbacks; voice webhooks pass."""
+    """A courier that loses, repeats and reorders status callbacks, and logs media sockets."""
 
     def __init__(self, *, auth_token: str, faults: CallbackFaults) -> None:
         super().__init__(auth_token=auth_token)
         self._faults = faults
         self._held: dict[str, tuple[str, Mapping[str, str]]] = {}
         self.posted: list[Mapping[str, str]] = []
+        self.sockets: list[LoggedSocket] = []
+
+    async def connect(self, url: str) -> aiohttp.ClientWebSocketResponse:
+        socket = LoggedSocket(await super().connect(url), url)
+        self.sockets.append(socket)
+        return cast(aiohttp.ClientWebSocketResponse, socket)
 
     async def post(self, url: str, fields: Mapping[str, str]) -> Answer:
         if "CallbackSource" not in fields:
@@ -181,16 +195,27 @@ class TwilioSimulator:
         await self.exchange.close()
         await self._runner.cleanup()
 
+    @property
+    def streams(self) -> list[StreamLog]:
+        """Media sockets that were opened, in order, as this end saw them."""
+        return [socket.log for socket in self.courier.sockets]
+
     def call_in(
-        self, *, voice_url: str, status_url: str | None, scenario: str, from_number: str, to: str = OWN_NUMBER
+        self,
+        *,
+        voice_url: str,
+        status_url: str | None,
+        scenario: str | Conversation,
+        from_number: str,
+        to: str = OWN_NUMBER,
     ) -> str:
-        """Somebody calls the account's number; the sid."""
+        """Somebody calls the account's number; the sid. `scenario` names a shipped callee, or is one."""
         leg = Leg(
             to=to,
             from_number=from_number,
             voice_url=voice_url,
             status_url=status_url,
-            conversation=conversation_for(scenario),
+            conversation=conversation_for(scenario) if isinstance(scenario, str) else scenario,
             direction="inbound",
         )
         return self.exchange.place(leg).call_sid
@@ -200,7 +225,9 @@ class TwilioSimulator:
         form = await request.post() if request.method == "POST" else {}
         fields = tuple((name, str(value)) for name, value in form.items())
         fault = self.rest.nth(len(self.requests))
-        self.requests.append(RestRequest(request.method, request.path, dict(request.query), fields))
+        self.requests.append(
+            RestRequest(request.method, request.path, dict(request.query), fields, time.monotonic())
+        )
         if isinstance(fault, TooMany):
             headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
             return _error(429, 20429, "Too Many Requests", headers)

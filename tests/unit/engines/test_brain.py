@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from bot.engines.brain import Brain, BrainField, BrainReply, rule_outcome
 from bot.engines.facts import answer, sentences
-from bot.engines.understanding import Intent, intents, name_said, number_said, option_said, phone_said, when_said
+from bot.engines.times import when_said
+from bot.engines.understanding import Intent, intents, name_said, number_said, option_said, phone_said
 from bot.records import CallSpec, Speaker, Turn
 
 TOOLS = frozenset({"record_outcome", "end_call", "take_message", "schedule_callback"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from pipecat.services.llm_service import FunctionCallParams
 from pipecat.tests.utils import SleepFrame
 
 from bot.engines.brain import Brain
-from bot.engines.rule_llm import Exchange, RuleLLMService, exchange
+from bot.engines.rule_llm import Exchange, RuleLLMService, Talk, read
 from bot.records import CallSpec
 from tests.unit.engines.line import Line
 
@@ -121,21 +122,147 @@ async def test_a_withdrawn_speculation_leaves_no_trace(line: Line) -> None:
     assert not llm.brain.outcome().reached_goal
 
 
+def tool_call(name: str, **arguments: Any) -> list[dict[str, Any]]:
+    """A call and its result as the assistant aggregator writes them."""
+    function = {"name": name, "arguments": json.dumps(arguments)}
+    return [
+        {"role": "assistant", "tool_calls": [{"id": "1", "function": function, "type": "function"}]},
+        {"role": "tool", "tool_call_id": "1", "content": "{}"},
+    ]
+
+
+OPENING = "Hi John, this is Alex. I'm calling to confirm your appointment Thursday at 2pm. Does that still work for you?"
+UNHEARD = tool_call(
+    "record_outcome", reached_goal=True, summary="John confirmed the appointment Thursday at 2pm."
+)
+
+
+async def test_a_turn_split_in_two_counts_as_one(line: Line) -> None:
+    """The first half's reply is cancelled before a word of it is heard; its yes still counts, said once."""
+    uses: list[tuple[str, dict[str, Any]]] = []
+    llm = service(uses)
+    start = [message("assistant", OPENING), message("user", "Yes, that works for me,")]
+    down = await line.run(
+        llm,
+        [
+            ask(*start),
+            SleepFrame(0.1),
+            ask(*start, *UNHEARD, message("user", "but where exactly is the office?")),
+            SleepFrame(0.1),
+        ],
+    )
+    whole = "Great, your appointment Thursday at 2pm is confirmed."
+    assert text(down).count(whole) == 2, "said again, because nobody heard it"
+    assert text(down).endswith(
+        f"{whole} You'll find us at Suite 200. Is there anything else I can help you with?"
+    )
+    assert [name for name, _ in uses] == ["record_outcome"]
+    assert llm.brain.outcome().reached_goal
+
+
+async def test_a_question_nobody_heard_answered_is_noted_once(line: Line) -> None:
+    uses: list[tuple[str, dict[str, Any]]] = []
+    llm = RuleLLMService(brain=Brain(SPEC, (), TOOLS | {"take_message"}))
+
+    async def tool(params: FunctionCallParams) -> None:
+        uses.append((params.function_name, dict(params.arguments)))
+        await params.result_callback({"ok": True})
+
+    llm.register_function("take_message", tool)
+    start = [message("assistant", OPENING), message("user", "What does it cost?")]
+    done = tool_call("take_message", message="Question: What does it cost?", name="John")
+    down = await line.run(llm, [ask(*start, *done, message("user", "Hello?"))])
+    assert "pass" in text(down)
+    assert uses == []
+
+
+async def test_what_was_cut_is_said_again_beside_the_new_answer(line: Line) -> None:
+    talk = [
+        message("user", "(The line is open.)"),
+        message("user", "Hello?"),
+        message("assistant", OPENING),
+        message("user", "Where is the office?"),
+        message("assistant", "You'll find us at Suite —"),
+    ]
+    again = await line.run(service(), [ask(*talk, message("user", "Sorry, what was that?"))])
+    assert "You'll find us at Suite 200." in text(again)
+    other = await line.run(service(), [ask(*talk, message("user", "Sorry, one moment, who is this?"))])
+    assert text(other) == "This is Alex. You'll find us at Suite 200. So, does that still work for you?"
+    heard = [*talk[:-1], message("assistant", "You'll find us at Suite 200. Does that —")]
+    whole = await line.run(service(), [ask(*heard, message("user", "Sorry, who is this?"))])
+    assert "Suite" not in text(whole)
+
+
+async def test_a_yes_to_are_you_still_there_is_no_yes_to_the_question(line: Line) -> None:
+    llm = service()
+    prompt = message("assistant", "Are you still there?")
+    down = await line.run(llm, [ask(message("assistant", OPENING), prompt, message("user", "Yes, I'm here."))])
+    assert text(down).endswith("does that still work for you?")
+    assert not llm.brain.outcome().reached_goal
+
+
+async def test_the_state_follows_from_the_context_alone(line: Line) -> None:
+    """A fresh service that joins late knows as much as one that heard every turn."""
+    talk = [
+        message("assistant", OPENING),
+        message("user", "Yes."),
+        message("assistant", "Great, your appointment Thursday at 2pm is confirmed. Is there anything else?"),
+        message("user", "Goodbye!"),
+    ]
+    late, along = service(), service()
+    await line.run(along, [ask(*talk[:2]), SleepFrame(0.05), ask(*talk)])
+    await line.run(late, [ask(*talk)])
+    assert late.brain.outcome() == along.brain.outcome()
+    assert late.brain.outcome().reached_goal
+    await line.run(late, [ask(message("assistant", OPENING), message("user", "No."))])
+    assert not late.brain.outcome().reached_goal, "another context is another talk"
+
+
 @pytest.mark.parametrize(
     ("messages", "expected"),
     [
-        ([], Exchange(0, None, "")),
-        ([message("user", "hi")], Exchange(1, "hi", "")),
+        ([], Talk((), False)),
+        ([message("user", "(The line is open.)")], Talk((), False)),
+        ([message("user", "hi")], Talk((Exchange("", "hi"),), True)),
         (
-            [message("assistant", "A"), message("user", "hi"), message("developer", "be kind")],
-            Exchange(1, "hi", "A"),
+            [
+                message("user", "hi"),
+                message("assistant", "A"),
+                message("user", "b"),
+                message("developer", "be kind"),
+            ],
+            Talk((Exchange("A", "b"),), True),
         ),
-        ([message("user", "a"), message("assistant", "B")], Exchange(1, None, "B")),
         (
-            [message("user", "a"), message("assistant", "B"), message("assistant", "C"), message("user", "d")],
-            Exchange(2, "d", "B C"),
+            [message("assistant", "A"), message("user", "b"), message("assistant", "C")],
+            Talk((Exchange("A", "b"),), False),
+        ),
+        (
+            [
+                message(*m)
+                for m in (
+                    ("assistant", "A"),
+                    ("user", "b"),
+                    ("assistant", "C"),
+                    ("assistant", "D"),
+                    ("user", "e"),
+                )
+            ],
+            Talk((Exchange("A", "b"), Exchange("C\nD", "e")), True),
+        ),
+        (
+            [message("assistant", "A"), message("user", "b"), *tool_call("t", x=1), message("user", "c")],
+            Talk((Exchange("A", "b c"),), True, frozenset({("t", '{"x": 1}')})),
+        ),
+        (
+            [message("assistant", "A"), message("user", "b"), *tool_call("t", x=1)],
+            Talk((Exchange("A", "b"),), False, frozenset({("t", '{"x": 1}')})),
+        ),
+        (
+            [*tool_call("t", x=1), message("assistant", "A"), message("user", "b")],
+            Talk((Exchange("A", "b"),), True),
         ),
     ],
 )
-def test_a_context_is_read(messages: list[dict[str, Any]], expected: Exchange) -> None:
-    assert exchange(messages) == expected
+def test_a_context_is_read(messages: list[dict[str, Any]], expected: Talk) -> None:
+    assert read(messages) == expected

@@ -1,0 +1,11 @@
+"""How fast a call answers and how many one core carries: measured at the far end, over real sockets.
+
+latency.py      python -m tests.benchmarks.latency: where a turn's time goes, for N calls at once
+capacity.py     python -m tests.benchmarks.capacity: calls per core without an audio gap, beside stock pipecat
+blocking.py     python -m tests.benchmarks.blocking: what holds the event loop while calls start, memory per call
+callee.py       who holds the phone: talks, listens, interrupts, keeps the times
+line.py         carries callees to a server: through the simulated Twilio, or straight to a media socket
+servers.py      the processes: vendors, ours, stock, each pinned where it belongs
+vendors.py      the vendors' process · ours.py, stock.py the servers under test · probe.py their event loop
+figures.py      gaps, replies, percentiles, tables: pure
+"""

@@ -1,0 +1,140 @@
+"""The benchmarks import, and their pure parts compute what they say."""
+
+from __future__ import annotations
+
+import importlib
+import math
+
+import pytest
+
+from bot.audio import MULAW_SILENCE
+from tests.benchmarks.capacity import Climb, Step
+from tests.benchmarks.figures import (
+    Reply,
+    Tally,
+    highest_that_held,
+    median,
+    percentile,
+    reply_in,
+    runs_of_silence,
+    silent_after_ms,
+    spread,
+    table,
+)
+from tests.benchmarks.latency import Figures, report
+
+SOUND = bytes([0x20, 0xA0])
+
+
+def _sound(ms: float) -> bytes:
+    return SOUND * round(ms * 4)
+
+
+def _rest(ms: float) -> bytes:
+    return bytes([MULAW_SILENCE]) * round(ms * 8)
+
+
+# pipecat 1.14 defines classes upon its own deprecated ones; the import is what warns.
+@pytest.mark.filterwarnings("ignore:`AudioContext.*is deprecated:DeprecationWarning")
+@pytest.mark.parametrize(
+    "name", ["latency", "capacity", "blocking", "stock", "ours", "vendors", "line", "servers"]
+)
+def test_every_benchmark_imports(name: str) -> None:
+    module = importlib.import_module(f"tests.benchmarks.{name}")
+    assert module.__doc__
+
+
+def test_silence_is_found_where_it_is() -> None:
+    assert runs_of_silence(_sound(10) + _rest(30) + _sound(5)) == [(80, 240)]
+    assert runs_of_silence(_rest(2)) == [(0, 16)]
+    assert runs_of_silence(b"") == []
+    assert runs_of_silence(_sound(10)) == []
+
+
+def test_a_zero_crossing_is_no_silence_and_both_zeros_are_zero() -> None:
+    assert runs_of_silence(_sound(1) + b"\xff\x7f\xff" + _sound(1)) == []
+    assert runs_of_silence(b"\xff\x7f" * 40) == [(0, 80)]
+
+
+def test_a_reply_has_a_delay_a_length_and_gaps() -> None:
+    heard = _rest(900) + _sound(1000) + _rest(35) + _sound(500) + _rest(800)
+    assert reply_in(heard) == Reply(900.0, 1535.0, (35.0,))
+
+
+def test_a_tail_of_the_agents_speech_can_be_skipped() -> None:
+    assert reply_in(_sound(100) + _rest(400) + _sound(50), from_ms=100) == Reply(500.0, 50.0)
+
+
+def test_no_sound_is_no_reply() -> None:
+    missing = reply_in(_rest(6000), expected_ms=5000)
+    assert missing.delay_ms is None
+    assert math.isinf(missing.worst_ms)
+
+
+def test_a_reply_that_falls_silent_for_good_is_missing() -> None:
+    assert reply_in(_sound(1000), expected_ms=3000).lost_ms == 2000
+    assert math.isinf(reply_in(_sound(1000), expected_ms=3000).worst_ms)
+    assert reply_in(_sound(2900), expected_ms=3000).good
+
+
+def test_the_bar_of_a_run() -> None:
+    good, small, large = Reply(900, 3000), Reply(900, 3000, (30.0,)), Reply(900, 3000, (61.0,))
+    assert Tally((good,) * 99 + (small,)).holds
+    assert not Tally((good,) * 98 + (small,) * 2).holds
+    assert not Tally((good,) * 999 + (large,)).holds
+    assert not Tally(()).holds
+    assert Tally((good, Reply(None))).missing == 1
+
+
+def test_when_the_agent_fell_silent() -> None:
+    assert silent_after_ms(_sound(210) + _rest(500)) == 210
+    assert silent_after_ms(_rest(100)) == 0
+
+
+def test_percentiles_lie_between_their_neighbours() -> None:
+    assert percentile([4.0, 1.0, 3.0, 2.0], 0.5) == 2.5
+    assert percentile([1.0, 2.0], 0.9) == pytest.approx(1.9)
+    assert percentile([7.0], 0.99) == 7.0
+    assert median([3.0, math.inf, math.inf]) == math.inf
+    assert math.isnan(percentile([], 0.5))
+
+
+def test_spread_is_median_and_p90() -> None:
+    assert spread([float(value) for value in range(101)]) == "50 / 90"
+    assert spread([]) == "-"
+
+
+def test_the_highest_n_is_below_the_first_that_never_held() -> None:
+    assert highest_that_held([(8, True), (12, False), (12, True), (16, False), (16, False)]) == 12
+    assert highest_that_held([(8, False), (12, True)]) == 0
+    assert highest_that_held([]) == 0
+
+
+def test_a_table_is_aligned_markdown() -> None:
+    assert table(["name", "n"], [["a", "1"], ["long name", "200"]]).splitlines() == [
+        "| name      |   n |",
+        "| --------- | --: |",
+        "| a         |   1 |",
+        "| long name | 200 |",
+    ]
+
+
+def test_a_report_survives_runs_that_saw_nothing() -> None:
+    assert "voice to voice" in report([Figures("ours, 1 call")])
+
+
+def test_a_climb_tries_a_failed_step_twice_and_then_halfway() -> None:
+    climb = Climb((8, 12, 16))
+    seen = []
+    for holds in (True, False, False, True):
+        assert climb.next is not None
+        seen.append(climb.next)
+        climb.note(_step(climb.next, holds=holds))
+    assert seen == [8, 12, 12, 10]
+    assert climb.next is None
+    assert climb.best == 10
+
+
+def _step(calls: int, *, holds: bool) -> Step:
+    tally = Tally((Reply(900, 3000) if holds else Reply(None),))
+    return Step("ours", calls, tally, (), (0.0, 1.0, 2.0), 0.5, 100.0, 1.0, 0.3, 0.3)

@@ -1,0 +1,72 @@
+"""The README's call on the offline path: dialled, held, recorded."""
+
+from __future__ import annotations
+
+import io
+import wave
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import numpy.typing as npt
+
+from tests.calls.house import README_BODY, House, house, texts_of
+
+
+async def test_the_readmes_call(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        answer = await home.http.post("/api/phone/call", json=dict(README_BODY))
+        assert answer.status_code == 201
+        placed = answer.json()
+        assert set(placed) == {"call_id", "call_sid", "status"}
+        assert placed["call_sid"].startswith("CA")
+        assert placed["status"] in ("queued", "initiated", "ringing")
+        call = await home.ended(placed["call_id"], within=80)
+        assert (call["status"], call["ended_reason"]) == ("completed", "agent_hangup")
+        assert call["vendors"] == {"carrier": "offline", "stt": "told_hearing", "llm": "rules", "tts": "hibari"}
+        said, heard = texts_of(call, "agent"), texts_of(call, "callee")
+        assert said[0].startswith("Hi John, this is Alex calling from Downtown Dental.")
+        assert said[0].endswith("Does that still work for you?")
+        assert heard[0] == "Hello?"
+        assert any("Suite 200" in text for text in said)
+        cut = [turn for turn in call["transcript"] if turn["interrupted"]]
+        assert [turn["speaker"] for turn in cut] == ["agent"]
+        assert cut[0]["text"].endswith("—")
+        assert call["interruptions"] == 1
+        assert call["outcome"]["reached_goal"] is True
+        assert all(turn["complete"] for turn in call["transcript"])
+        await _check_recording(home, call)
+
+
+async def _check_recording(home: House, call: dict[str, Any]) -> None:
+    answer = await home.http.get(call["recording_url"])
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "audio/wav"
+    left, right = _channels(answer)
+    seconds = len(left) / 8000
+    assert abs(seconds - call["duration_seconds"]) < 1.0
+    cut_at = 0
+    for turn in call["transcript"]:
+        # The edges of a turn are estimates of the VAD and of word times; its inside is not. Whoever
+        # interrupts is heard together with the words they cut.
+        start, end = max(turn["start_ms"], cut_at) + 150, turn["end_ms"] - 150
+        cut_at = turn["end_ms"] if turn["interrupted"] else 0
+        if turn["interrupted"] or end - start < 100:
+            continue
+        own, other = (left, right) if turn["speaker"] == "callee" else (right, left)
+        assert _level(own, start, end) > 300, turn
+        assert _level(other, start, end) < 100, turn
+
+
+def _channels(answer: httpx.Response) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]:
+    with wave.open(io.BytesIO(answer.content)) as recording:
+        assert (recording.getnchannels(), recording.getframerate(), recording.getsampwidth()) == (2, 8000, 2)
+        pairs = np.frombuffer(recording.readframes(recording.getnframes()), dtype="<i2").reshape(-1, 2)
+    return pairs[:, 0], pairs[:, 1]
+
+
+def _level(channel: npt.NDArray[np.int16], start_ms: int, end_ms: int) -> float:
+    """RMS of a span."""
+    span = channel[start_ms * 8 : end_ms * 8].astype(np.float64)
+    return float(np.sqrt((span**2).mean())) if len(span) else 0.0

@@ -1,0 +1,99 @@
+"""Whole calls through the vendors' real clients: what each was asked, in which order a call ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bot.audio import mulaw_to_pcm
+from tests.calls.house import CHARACTER_MS, Vendors, hear, house, say, steps, texts_of, vendors, wait
+from tests.simulators.brain import Reply, RuleBrain, ToolUse
+from tests.simulators.voice import speak
+
+GOODBYE = "You are welcome, John. Goodbye."
+OUTCOME = {"reached_goal": True, "summary": "John confirmed.", "confirmed": True}
+CALLEE = steps(
+    say("Hello?"),
+    hear(),
+    say("Yes it does. Where is the office?"),
+    hear(),
+    say("Thank you, goodbye."),
+    wait(),
+)
+
+
+def brain() -> RuleBrain:
+    goodbye = Reply(GOODBYE, (ToolUse("record_outcome", OUTCOME), ToolUse("end_call", {"reason": "done"})))
+    return RuleBrain([("goodbye", goodbye), ("office", "We are in Suite 200.")], otherwise="Pardon?")
+
+
+@pytest.mark.parametrize("scenario", ["quick", "quick_flux"])
+async def test_question_and_goodbye(tmp_path: Path, scenario: str) -> None:
+    async with vendors(CALLEE, brain()) as sims, house(tmp_path, **sims.keys()) as home:
+        call = await home.ended(await home.call(scenario=scenario, first_speaker="callee"))
+        await home.all_over()
+        assert (call["status"], call["ended_reason"], call["error"]) == ("completed", "agent_hangup", None)
+        ear = "deepgram_flux" if scenario == "quick_flux" else "deepgram"
+        assert call["vendors"] == {"carrier": "twilio", "stt": ear, "llm": "anthropic", "tts": "elevenlabs"}
+        assert texts_of(call, "agent") == ["Hi John, does Thursday work?", "We are in Suite 200.", GOODBYE]
+        assert texts_of(call, "callee")[0].lower().startswith("hello")
+        assert call["outcome"]["reached_goal"] is True
+        assert call["outcome"]["fields"]["confirmed"] is True
+        tools = [tool["name"] for turn in call["transcript"] for tool in turn["tools"]]
+        assert sorted(tools) == ["end_call", "record_outcome"]
+        assert sims.anthropic.rejected == []
+        _check_claude(sims)
+        _check_voice(sims)
+        _check_ear(sims, flux=scenario == "quick_flux")
+        _check_the_end(sims)
+
+
+def _check_claude(sims: Vendors) -> None:
+    requests = [exchange.request for exchange in sims.anthropic.exchanges]
+    assert len(requests) == 2
+    for request in requests:
+        assert request.model == "claude-haiku-5-5"
+        assert request.stream
+        assert "Dr. Smith, Suite 200" in request.system
+        assert "Confirm your dentist appointment Thursday at 2pm" in request.system
+        assert set(request.tool_names) == {"end_call", "record_outcome", "take_message", "schedule_callback"}
+    assert requests[0].system == requests[1].system
+    assert "cache_control" in str(requests[1].body["system"])
+    assert "cache_control" in str(requests[1].messages)
+
+
+def _check_voice(sims: Vendors) -> None:
+    assert sims.elevenlabs.sockets
+    for socket in sims.elevenlabs.sockets:
+        assert socket.query["output_format"] == "pcm_8000"
+        assert socket.query["model_id"] == "eleven_flash_v2_5"
+        assert socket.close_code is not None, "left open"
+
+
+def _check_ear(sims: Vendors, *, flux: bool) -> None:
+    (ear,) = sims.deepgram.connections
+    assert ear.query.path == ("/v2/listen" if flux else "/v1/listen")
+    assert ear.query.get("encoding") == "linear16"
+    assert ear.query.get("sample_rate") == "8000"
+    assert ear.query.get("model") == ("flux-general-en" if flux else "nova-3")
+
+
+def _check_the_end(sims: Vendors) -> None:
+    """Goodbye sent, its mark echoed, hang-up by REST; none of the goodbye's audio lost on the way."""
+    stream = sims.stream
+    marks = stream.received_of("mark")
+    last_media = stream.received_of("media")[-1]
+    echoed = {event.name: event.at for event in stream.sent_of("mark")}
+    assert marks[-1].at >= last_media.at
+    (hang_up,) = [r for r in sims.twilio.requests if ("Status", "completed") in r.form]
+    assert last_media.at < echoed[marks[-1].name] < hang_up.at
+    assert stream.received_of("clear") == []
+    goodbye = speak(GOODBYE, 8000, character_ms=CHARACTER_MS).pcm
+    assert _energy(mulaw_to_pcm(stream.audio)[-len(goodbye) :]) == pytest.approx(_energy(goodbye), rel=0.05)
+    assert len(stream.played()) == len(stream.audio)
+
+
+def _energy(pcm: bytes) -> float:
+    return float((np.frombuffer(pcm, dtype="<i2").astype(np.float64) ** 2).mean())

@@ -1,0 +1,61 @@
+"""A vendor that is down from the start: the callee hears an apology, the record says which it was."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.calls.house import Vendors, hear, house, say, steps, texts_of, vendors, wait
+from tests.simulators import anthropic, deepgram, elevenlabs
+from tests.simulators.brain import RuleBrain
+from tests.simulators.faults import Plan
+
+APOLOGY = "I'm sorry, trouble. Goodbye."
+LONGEST_SECONDS = 20.0
+
+
+def break_vendor(sims: Vendors, case: str) -> dict[str, Any]:
+    """Applies a fault; changes to the environment."""
+    match case:
+        case "deepgram refuses":
+            sims.deepgram.faults = Plan(then=deepgram.Refuse(401, "Invalid credentials"))
+        case "deepgram unreachable":
+            with socket.create_server(("127.0.0.1", 0)) as nobody:
+                return {"deepgram_base_url": f"ws://127.0.0.1:{nobody.getsockname()[1]}"}
+        case "claude overloaded":
+            sims.anthropic.faults = Plan(then=anthropic.Refuse(529))
+        case "claude refuses":
+            sims.anthropic.faults = Plan(then=anthropic.Refuse(401))
+        case "elevenlabs refuses":
+            sims.elevenlabs.faults = Plan(then=elevenlabs.Refuse(401))
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("case", "reason"),
+    [
+        ("deepgram refuses", "error_stt"),
+        ("deepgram unreachable", "error_stt"),
+        ("claude overloaded", "error_llm"),
+        ("claude refuses", "error_llm"),
+        ("elevenlabs refuses", "error_tts"),
+    ],
+)
+async def test_the_callee_hears_an_apology(tmp_path: Path, case: str, reason: str) -> None:
+    callee = steps(hear(), say("Yes, it does."), wait())
+    async with vendors(callee, RuleBrain([], otherwise="Fine.")) as sims:
+        changes = break_vendor(sims, case)
+        async with house(tmp_path, **(sims.keys() | changes)) as home:
+            call = await home.ended(await home.call(scenario="quick"), within=LONGEST_SECONDS)
+            await home.all_over()
+            assert (call["status"], call["ended_reason"]) == ("completed", reason)
+            assert call["error"]
+            assert texts_of(call, "agent")[-1] == APOLOGY
+            stream = sims.stream
+            (hang_up,) = [r for r in sims.twilio.requests if ("Status", "completed") in r.form]
+            apology = stream.played()[-8 * 500 :]
+            assert any(byte not in (0xFF, 0x7F) for byte in apology), "silence at the far end"
+            assert stream.received_of("media")[-1].at < stream.sent_of("mark")[-1].at < hang_up.at

@@ -1,0 +1,109 @@
+"""Twilio's frames: what is understood, and that nothing else hurts."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.stages import media_protocol as protocol
+from bot.stages.media_protocol import Connected, Dtmf, Malformed, Marked, Media, Started, Stopped, parse
+from bot.telephony.media_stream import ClearReceived, MarkReceived, MediaReceived, parse_command
+
+
+def frame(**message: object) -> str:
+    return json.dumps(message)
+
+
+def test_each_event_of_the_documentation() -> None:
+    start = {
+        "streamSid": "MZ1",
+        "callSid": "CA1",
+        "accountSid": "AC1",
+        "tracks": ["inbound"],
+        "customParameters": {"token": "t", "n": 1},
+        "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
+    }
+    payload = b64encode(b"\x01\x02").decode()
+    media = {"track": "inbound", "chunk": "2", "timestamp": "40", "payload": payload}
+    assert parse(frame(event="connected", protocol="Call", version="1.0.0")) == Connected()
+    assert parse(frame(event="start", streamSid="MZ1", start=start)) == Started(
+        "MZ1", "CA1", "AC1", {"token": "t", "n": "1"}
+    )
+    assert parse(frame(event="media", streamSid="MZ1", media=media)) == Media(b"\x01\x02", 40)
+    assert parse(frame(event="mark", mark={"name": "m1"})) == Marked("m1")
+    assert parse(frame(event="dtmf", dtmf={"track": "inbound_track", "digit": "#"})) == Dtmf("#")
+    assert parse(frame(event="stop", stop={"callSid": "CA1"})) == Stopped()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        b"\x00",
+        "",
+        "null",
+        "3",
+        "[]",
+        "{}",
+        "{",
+        "[" * 1_000_000,
+        '{"event":' * 100_000,
+        frame(event=None),
+        frame(event="media"),
+        frame(event="media", media=None),
+        frame(event="media", media={"payload": None}),
+        frame(event="media", media={"payload": "????"}),
+        frame(event="media", media={"payload": ""}),
+        frame(event="media", media={"payload": "AA"}),
+        frame(event="media", media={"payload": "ÄÄÄÄ"}),
+        frame(event="media", media={"payload": b64encode(bytes(8001)).decode()}),
+        frame(event="media", media={"track": "outbound", "payload": "AAAA"}),
+        frame(event="mark", mark={"name": ""}),
+        frame(event="mark", mark="m1"),
+        frame(event="dtmf", dtmf={"digit": "12"}),
+        frame(event="dtmf", dtmf={"digit": ""}),
+        frame(event="start", start={"callSid": "CA1"}),
+        frame(event="start", start={"streamSid": 1, "callSid": "CA1"}),
+        frame(event="start", start=[]),
+        frame(event=["media"]),
+    ],
+)
+def test_whatever_else_comes_is_malformed(wrong: str | bytes) -> None:
+    event = parse(wrong)
+    assert isinstance(event, Malformed)
+    assert event.reason
+    assert len(event.reason) < 80, "the reason never quotes the frame"
+
+
+@pytest.mark.parametrize("timestamp", [None, "x", "-1", -1, True, "9" * 12, "٣", 1.5, [], {}])
+def test_a_timestamp_that_is_none_is_left_out(timestamp: object) -> None:
+    event = parse(frame(event="media", media={"payload": "AAAA", "timestamp": timestamp}))
+    assert event == Media(b"\x00\x00\x00", None)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+keys = st.sampled_from(["media", "mark", "dtmf", "start", "stop", "streamSid", "payload"])
+
+
+@given(st.sampled_from(["media", "mark", "dtmf", "start", "stop", "connected"]), st.dictionaries(keys, json_values))
+def test_parse_never_raises(event: str, rest: dict[str, object]) -> None:
+    parse(frame(**(rest | {"event": event})))
+
+
+@given(st.text() | st.binary())
+def test_parse_never_raises_on_noise(noise: str | bytes) -> None:
+    parse(noise)
+
+
+@given(st.binary(min_size=1, max_size=800))
+def test_what_we_send_is_what_the_far_end_reads(mulaw: bytes) -> None:
+    assert parse_command(protocol.media("MZ1", mulaw), "MZ1") == MediaReceived(mulaw)
+    assert parse_command(protocol.mark("MZ1", "m12"), "MZ1") == MarkReceived("m12")
+    assert parse_command(protocol.clear("MZ1"), "MZ1") == ClearReceived()

@@ -1,0 +1,88 @@
+"""Which strategies a scenario's settings become, and smart turn on shared threads."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from pipecat.turns.user_start import (
+    MinWordsUserTurnStartStrategy,
+    TranscriptionUserTurnStartStrategy,
+    VADUserTurnStartStrategy,
+)
+from pipecat.turns.user_stop import SpeechTimeoutUserTurnStopStrategy, TurnAnalyzerUserTurnStopStrategy
+from pipecat.turns.user_turn_strategies import ExternalUserTurnStrategies
+from pydantic import ValidationError
+
+from bot.stages import turn
+from bot.stages.turn import InterruptionSettings, SharedSmartTurn, TurnSettings
+
+
+def kinds(strategies: Any) -> list[type]:
+    return [type(strategy) for strategy in strategies or []]
+
+
+def test_the_default_is_smart_turn_and_speech_interrupts() -> None:
+    built = turn.build(TurnSettings(), InterruptionSettings(), vendor_turns=False)
+    assert kinds(built.start) == [VADUserTurnStartStrategy, TranscriptionUserTurnStartStrategy]
+    assert kinds(built.stop) == [TurnAnalyzerUserTurnStopStrategy]
+
+
+def test_min_words_replace_mere_speech() -> None:
+    built = turn.build(TurnSettings(), InterruptionSettings(min_words=3), vendor_turns=False)
+    assert kinds(built.start) == [MinWordsUserTurnStartStrategy]
+
+
+def test_a_pause_can_be_enough() -> None:
+    built = turn.build(TurnSettings(detector="timeout"), InterruptionSettings(), vendor_turns=False)
+    assert kinds(built.stop) == [SpeechTimeoutUserTurnStopStrategy]
+
+
+def test_an_ear_that_detects_turns_decides_alone() -> None:
+    built = turn.build(TurnSettings(), InterruptionSettings(), vendor_turns=True)
+    assert isinstance(built, ExternalUserTurnStrategies)
+
+
+@pytest.mark.parametrize("min_words", [0, 2])
+@pytest.mark.parametrize("vendor_turns", [True, False])
+def test_an_agent_that_always_finishes_cannot_be_interrupted(min_words: int, vendor_turns: bool) -> None:
+    interruption = InterruptionSettings(allowed=False, min_words=min_words)
+    built = turn.build(TurnSettings(detector="timeout"), interruption, vendor_turns=vendor_turns)
+    assert all(not strategy._enable_interruptions for strategy in built.start or [])
+    assert built.start
+
+
+@pytest.mark.parametrize(
+    ("settings", "wrong"),
+    [
+        (TurnSettings, {"detector": "magic"}),
+        (TurnSettings, {"incomplete_seconds": 0.1}),
+        (TurnSettings, {"pause": 1}),
+        (InterruptionSettings, {"min_words": -1}),
+    ],
+)
+def test_wrong_settings_are_refused(settings: Any, wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        settings(**wrong)
+
+
+async def test_smart_turn_runs_in_the_processes_threads_and_leaves_the_loop_free() -> None:
+    turn.warm_up()
+    first = turn.build(TurnSettings(incomplete_seconds=0.8), InterruptionSettings(), vendor_turns=False)
+    second = turn.build(TurnSettings(), InterruptionSettings(), vendor_turns=False)
+    analyzers = [strategies.stop[0]._turn_analyzer for strategies in (first, second) if strategies.stop]
+    assert all(isinstance(analyzer, SharedSmartTurn) for analyzer in analyzers)
+    assert analyzers[0]._model_executor is analyzers[1]._model_executor
+    assert analyzers[0]._session is analyzers[1]._session is turn.load()
+    assert analyzers[0].params.stop_secs == 0.8
+    analyzers[0].set_sample_rate(8000)
+    for _ in range(40):
+        analyzers[0].append_audio(bytes(512), True)
+    verdict = asyncio.create_task(analyzers[0].analyze_end_of_turn())
+    ticks = 0
+    while not verdict.done():
+        await asyncio.sleep(0.001)
+        ticks += 1
+    await verdict
+    assert ticks > 2, "the loop was held by the model"

@@ -1,0 +1,128 @@
+"""Who picked up, second by second; every wait has an end."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.pickup import (
+    LONGEST_GREETING_SECONDS,
+    MACHINE_WINDOW_SECONDS,
+    Pickup,
+    Verdict,
+    sounds_like_a_machine,
+)
+from bot.records import Speaker
+
+
+def pickup(first: Speaker = Speaker.CALLEE) -> Pickup:
+    return Pickup(first, answered_at=100.0, wait_seconds=1.5, pause_seconds=0.25)
+
+
+def test_the_agent_may_speak_at_once_where_it_speaks_first() -> None:
+    assert pickup(Speaker.AGENT).decide(100.0) is Verdict.OPEN
+
+
+def test_a_hello_is_answered_after_a_short_pause() -> None:
+    watch = pickup()
+    assert watch.decide(100.2) is Verdict.WAIT
+    watch.speech_started()
+    watch.words("Hello?")
+    assert watch.decide(101.9) is Verdict.WAIT, "they are still speaking"
+    watch.speech_stopped(102.0)
+    assert watch.decide(102.1) is Verdict.WAIT
+    assert watch.wake_in(102.1) == pytest.approx(0.15)
+    assert watch.decide(102.25) is Verdict.OPEN
+
+
+def test_a_silent_line_is_spoken_to() -> None:
+    watch = pickup()
+    assert watch.wake_in(100.0) == pytest.approx(1.5)
+    assert watch.decide(101.4) is Verdict.WAIT
+    assert watch.decide(101.5) is Verdict.OPEN
+
+
+def test_a_line_that_never_falls_silent_is_spoken_to_as_well() -> None:
+    watch = pickup()
+    watch.speech_started()
+    assert watch.decide(100 + LONGEST_GREETING_SECONDS - 0.1) is Verdict.WAIT
+    assert watch.decide(100 + LONGEST_GREETING_SECONDS) is Verdict.OPEN
+
+
+def test_the_opening_is_asked_for_once() -> None:
+    watch = pickup()
+    assert watch.decide(102.0) is Verdict.OPEN
+    assert watch.decide(103.0) is Verdict.WAIT
+    assert watch.wake_in(103.0) is None
+
+
+def test_a_machine_that_pauses_is_recognised_after_the_opening() -> None:
+    watch = pickup()
+    assert watch.decide(102.0) is Verdict.OPEN
+    watch.words("Hi, you've reached John. Please leave a message after the tone.")
+    assert watch.decide(105.0) is Verdict.MACHINE
+
+
+def test_a_talk_about_voicemail_later_is_conversation() -> None:
+    watch = pickup()
+    watch.words("You could have left a message on my voicemail.")
+    assert watch.decide(100 + MACHINE_WINDOW_SECONDS + 1) is not Verdict.MACHINE
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "please leave a message after the beep",
+        "You have reached the office of Dr. Smith",
+        "youve reached bob",
+        "the person you are calling is not available",
+        "I can't come to the phone right now",
+        "I cannot take your call",
+        "at the tone please record your message",
+        "the mailbox is full",
+        "your call has been forwarded to an automatic voice mail system",
+        "Deje su mensaje después del tono",
+    ],
+)
+def test_machines_say_so(words: str) -> None:
+    assert sounds_like_a_machine(words)
+
+
+@pytest.mark.parametrize("words", ["", "Hello?", "John speaking.", "Yes, who is this?", "I'm at the beach", "Hold on"])
+def test_uncertain_means_person(words: str) -> None:
+    assert not sounds_like_a_machine(words)
+
+
+events = st.lists(st.tuples(st.floats(0.0, 3.0), st.sampled_from(["start", "stop", "words"])), max_size=30)
+
+
+@given(events, st.sampled_from(Speaker))
+def test_whatever_happens_the_opening_comes_in_time_and_once(script: list[tuple[float, str]], first: Speaker) -> None:
+    """Waking when `wake_in` says, as the conductor does."""
+    watch = pickup(first)
+    now, opened_at, openings = 100.0, None, 0
+    schedule = [*script, (30.0, "end")]
+    for wait, event in schedule:
+        until = now + wait
+        while True:
+            if watch.decide(now) is Verdict.OPEN:
+                openings += 1
+                opened_at = now
+            wake_in = watch.wake_in(now)
+            if wake_in is None or now + wake_in > until:
+                break
+            now += max(wake_in, 0.001)
+        now = until
+        match event:
+            case "start":
+                watch.speech_started()
+            case "stop":
+                watch.speech_stopped(now)
+            case "words":
+                watch.words("hello")
+            case _:
+                pass
+    assert openings == 1
+    assert opened_at is not None
+    assert opened_at <= 100 + LONGEST_GREETING_SECONDS + 3.1 + 0.26

@@ -1,0 +1,189 @@
+"""Scenarios: the shipped ones load, every mistake names its file and key, templates are filled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.errors import ScenarioError, UnknownScenarioError
+from bot.records import Direction, Speaker
+from bot.scenario import (
+    DEFAULT_INBOUND,
+    DEFAULT_OUTBOUND,
+    VARIABLES,
+    Scenarios,
+    load_file,
+    render,
+)
+
+SHIPPED = Path(__file__).parents[2] / "pipelines"
+MINIMAL = 'description = "d"\ninstructions = "i"\n'
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    path = folder / f"{name}.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+# -- the shipped ones --------------------------------------------------------------------------------------
+
+
+def test_all_shipped_scenarios_load_and_the_promised_ones_are_there() -> None:
+    scenarios = Scenarios.load(SHIPPED)
+    promised = {"appointment_confirmation", "appointment_reschedule", "lead_callback", "survey", "inbound_reception"}
+    assert promised <= set(scenarios.names)
+    assert scenarios.default(Direction.OUTBOUND) == DEFAULT_OUTBOUND == "appointment_confirmation"
+    assert scenarios.default(Direction.INBOUND) == DEFAULT_INBOUND == "inbound_reception"
+    for name in promised:
+        scenario = scenarios.get(name)
+        assert scenario.goal, "without a goal nobody knows whether the call was worth it"
+        assert "end_call" in scenario.tools
+        assert (scenario.limits.max_duration_seconds, scenario.limits.silence_seconds) == (600, 10)
+        assert (scenario.direction == "inbound") == (scenario.first_speaker == "agent")
+
+
+def test_a_shipped_opening_sounds_whole_with_and_without_names() -> None:
+    scenarios = Scenarios.load(SHIPPED)
+    everything = dict.fromkeys(VARIABLES, "Word")
+    for name in scenarios.names:
+        text = scenarios.get(name).opening.text
+        assert text is not None
+        for values in ({}, everything):
+            said = render(text, {"agent_name": "Alex"} | values)
+            assert not any(mark in said for mark in ("{", "}", "[", "]", "  ", " ,", " ."))
+            assert said.endswith("?")
+
+
+# -- mistakes ----------------------------------------------------------------------------------------------
+
+MISTAKES = [
+    ("", "description"),
+    (MINIMAL + 'tone = "warm"', "tone"),
+    (MINIMAL + "instructions = 1", "Cannot overwrite"),
+    (MINIMAL + "first_speaker", "Expected '='"),
+    (MINIMAL + 'first_speaker = "nobody"', "first_speaker"),
+    (MINIMAL + 'language = "english"', "language"),
+    (MINIMAL + 'tools = ["end_call", "order_pizza"]', "order_pizza"),
+    (MINIMAL + 'numbers = ["2025550123"]', "numbers"),
+    (MINIMAL + 'numbers = ["+1 202 555 0123"]', "+12025550123"),
+    (MINIMAL + 'goal = "confirmed"', "confirmed"),
+    (MINIMAL + "[limits]\nring_seconds = 1", "limits.ring_seconds"),
+    (MINIMAL + '[limits]\nring_seconds = "30"', "limits.ring_seconds"),
+    (MINIMAL + '[interruption]\nallowed = "no"', "interruption.allowed"),
+    (MINIMAL + "[limits]\nrings = 30", "limits.rings"),
+    (MINIMAL + '[opening]\ntext = "Hi {{name}}"', "opening.text"),
+    (MINIMAL + '[opening]\ntext = "Hi {{Callee Name}}"', "opening.text"),
+    (MINIMAL + '[opening]\ntext = "Hi [[{{callee_name}}"', "opening.text"),
+    (MINIMAL + '[voicemail]\nmessage = "Call {{organisation}}"', "voicemail.message"),
+    (MINIMAL + "[phrases]\nsilence = []", "phrases.silence"),
+    (MINIMAL + '[stt]\nvendor = "whisper"', "stt"),
+    (MINIMAL + '[stt]\nvendor = "deepgram"\nmodle = "x"', "stt.deepgram.modle"),
+    (MINIMAL + '[tts]\nvendor = "elevenlabs"\nspeed = 9', "tts.elevenlabs.speed"),
+    (MINIMAL + '[llm]\nmodel = "x"', "llm"),
+    (MINIMAL + "[vad]\nconfidence = 2.0", "vad.confidence"),
+    (MINIMAL + '[turn]\ndetector = "magic"', "turn.detector"),
+    (MINIMAL + '[[outcome]]\nname = "Not A Name"\ndescription = "d"', "outcome.0.name"),
+    (MINIMAL + '[[outcome]]\nname = "a"\ndescription = "d"\ntype = "choice"', "outcome.0"),
+    (MINIMAL + '[[outcome]]\nname = "a"\ndescription = "d"\noptions = ["x"]', "outcome.0"),
+    (MINIMAL + '[[outcome]]\nname = "a"\ndescription = "d"\n[[outcome]]\nname = "a"\ndescription = "d"', "same name"),
+    (MINIMAL + 'goal = "a"\n[[outcome]]\nname = "a"\ndescription = "d"', "boolean"),
+    (MINIMAL + 'name = "other"', "name"),
+    (MINIMAL + "language = 2026-01-01", "language"),
+]
+
+
+@pytest.mark.parametrize(("text", "key"), MISTAKES)
+def test_a_mistake_names_its_file_and_key(tmp_path: Path, text: str, key: str) -> None:
+    path = write(tmp_path, "wrong", text)
+    with pytest.raises(ScenarioError) as caught:
+        load_file(path)
+    assert str(path) in caught.value.message
+    assert key in caught.value.message
+
+
+def test_all_mistakes_of_all_files_are_told_together(tmp_path: Path) -> None:
+    write(tmp_path, "one", MINIMAL + "a = 1\nb = 2")
+    write(tmp_path, "two", "not toml")
+    write(tmp_path, "three", MINIMAL)
+    with pytest.raises(ScenarioError) as caught:
+        Scenarios.load(tmp_path)
+    message = caught.value.message
+    assert "one.toml" in message
+    assert "a: " in message
+    assert "b: " in message
+    assert "two.toml" in message
+    assert "three.toml" not in message
+
+
+def test_a_file_that_is_not_utf8_is_a_mistake_too(tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_bytes(b'description = "\xff"')
+    with pytest.raises(ScenarioError, match=r"bad\.toml"):
+        Scenarios.load(tmp_path)
+
+
+def test_an_empty_folder_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match="PIPELINES_DIR"):
+        Scenarios.load(tmp_path)
+
+
+def test_a_number_belongs_to_one_scenario(tmp_path: Path) -> None:
+    write(tmp_path, "one", MINIMAL + 'direction = "inbound"\nnumbers = ["+12025550123"]')
+    write(tmp_path, "two", MINIMAL + 'direction = "inbound"\nnumbers = ["+12025550123"]')
+    with pytest.raises(ScenarioError) as caught:
+        Scenarios.load(tmp_path)
+    assert all(part in caught.value.message for part in ("one.toml", "two.toml", "+12025550123", "numbers"))
+
+
+def test_our_numbers_find_their_scenario(tmp_path: Path) -> None:
+    write(tmp_path, "sales", MINIMAL + 'direction = "inbound"\nnumbers = ["+12025550123"]')
+    scenarios = Scenarios.load(tmp_path)
+    assert scenarios.for_number("+12025550123") == "sales"
+    assert scenarios.for_number("+12025550124") == DEFAULT_INBOUND
+
+
+def test_an_unknown_name_says_which_there_are() -> None:
+    with pytest.raises(UnknownScenarioError) as caught:
+        Scenarios.load(SHIPPED).get("pizza")
+    assert caught.value.field == "scenario"
+    assert "survey" in caught.value.message
+
+
+def test_the_request_says_who_speaks_first(tmp_path: Path) -> None:
+    scenario = load_file(write(tmp_path, "s", MINIMAL))
+    assert scenario.speaks_first(None) is Speaker.CALLEE
+    assert scenario.speaks_first(Speaker.AGENT) is Speaker.AGENT
+
+
+# -- templates ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("template", "values", "said"),
+    [
+        ("Hi {{callee_name}}!", {"callee_name": "John"}, "Hi John!"),
+        ("Hi {{ callee_name | there }}", {}, "Hi there"),
+        ("Hi {{callee_name|there}}", {"callee_name": ""}, "Hi there"),
+        ("Hi {{callee_name}} you", {}, "Hi you"),
+        ("I am Alex[[ from {{organization}}]].", {}, "I am Alex."),
+        ("I am Alex[[ from {{organization}}]].", {"organization": "Acme"}, "I am Alex from Acme."),
+        ("[[{{callee_name}} and {{agent_name}}]]x", {"callee_name": "J"}, "x"),
+        ("[[{{callee_name|you}}]]", {}, "you"),
+        ("a [[b]] c", {}, "a b c"),
+        ("a\n  b", {}, "a b"),
+        ("Hi {{callee_name}}", {"callee_name": "{{action}} [[x]]", "action": "secret"}, "Hi {{action}} [[x]]"),
+        ("[[Hi {{callee_name}}]]", {"callee_name": "{{action}}", "action": "secret"}, "Hi {{action}}"),
+    ],
+)
+def test_templates(template: str, values: dict[str, str | None], said: str) -> None:
+    assert render(template, values) == said
+
+
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_a_value_is_never_read_as_a_template(name: str, action: str) -> None:
+    said = render("<{{callee_name}}>[[<{{callee_name}}>]]", {"callee_name": name, "action": action})
+    folded = " ".join(f"<{name}><{name}>".split())
+    assert said == (folded if name else "<>")

@@ -1,0 +1,78 @@
+"""Who fills a slot: the wanted vendor with its keys, the offline member without, and the reason."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from bot.scenario import Scenario
+from bot.settings import Settings
+from bot.slots import choose
+from bot.stages.llm import Rules
+from bot.stages.stt import DeepgramFlux, PocketSphinx
+from bot.stages.tts import ElevenLabs, LocalVoiceMember
+
+KEYS = {
+    "deepgram_api_key": SecretStr("d"),
+    "anthropic_api_key": SecretStr("a"),
+    "elevenlabs_api_key": SecretStr("e"),
+    "elevenlabs_voice_id": "v",
+}
+
+
+def settings(*names: str) -> Settings:
+    empty: dict[str, Any] = dict.fromkeys(KEYS)
+    return Settings(_env_file=None, **(empty | {name: KEYS[name] for name in names}))
+
+
+def scenario(**changes: Any) -> Scenario:
+    return Scenario(name="s", description="d", instructions="i", **changes)
+
+
+def test_without_keys_everything_is_offline_and_says_why() -> None:
+    slots = choose(scenario(), settings(), simulated_line=True)
+    assert slots.vendors == {"stt": "told_hearing", "llm": "rules", "tts": "hibari"}
+    assert slots.why == {
+        "stt": "DEEPGRAM_API_KEY not set",
+        "llm": "ANTHROPIC_API_KEY not set",
+        "tts": "ELEVENLABS_API_KEY and ELEVENLABS_VOICE_ID not set",
+    }
+
+
+def test_with_all_keys_all_vendors() -> None:
+    slots = choose(scenario(), settings(*KEYS), simulated_line=False)
+    assert slots.vendors == {"stt": "deepgram", "llm": "anthropic", "tts": "elevenlabs"}
+    assert slots.why["stt"] == "DEEPGRAM_API_KEY set"
+
+
+@pytest.mark.parametrize(("key", "slot"), [("deepgram_api_key", "stt"), ("anthropic_api_key", "llm")])
+def test_one_key_upgrades_one_slot(key: str, slot: str) -> None:
+    bare = choose(scenario(), settings(), simulated_line=True).vendors
+    upgraded = choose(scenario(), settings(key), simulated_line=True).vendors
+    assert {name for name in bare if bare[name] != upgraded[name]} == {slot}
+
+
+def test_a_real_line_has_a_real_ear() -> None:
+    assert choose(scenario(), settings(), simulated_line=False).stt == PocketSphinx()
+
+
+def test_the_scenario_chooses_among_what_there_is() -> None:
+    wanted = scenario(stt=DeepgramFlux(), llm=Rules(), tts=LocalVoiceMember(speed=1.2))
+    slots = choose(wanted, settings(*KEYS), simulated_line=False)
+    assert (slots.stt, slots.llm, slots.tts) == (wanted.stt, wanted.llm, wanted.tts)
+    assert slots.why["llm"] == "the scenario asks for it"
+    assert choose(wanted, settings(), simulated_line=True).vendors["stt"] == "told_hearing"
+
+
+def test_a_voice_of_the_scenario_replaces_the_voice_of_the_environment() -> None:
+    slots = choose(scenario(tts=ElevenLabs(voice_id="x")), settings("elevenlabs_api_key"), simulated_line=True)
+    assert slots.vendors["tts"] == "elevenlabs"
+
+
+def test_what_health_shows_holds_no_secret() -> None:
+    slots = choose(scenario(), settings(*KEYS), simulated_line=False)
+    described = slots.described()
+    assert {name: slot.vendor for name, slot in described.items()} == slots.vendors
+    assert {slot.state for slot in described.values()} == {"ready"}

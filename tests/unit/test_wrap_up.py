@@ -1,0 +1,134 @@
+"""After a call: what is kept, and whose word about the outcome counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+from loguru import logger
+
+from bot.call import CallEnd, Plan
+from bot.records import CallSpec, Direction, EndedReason, Outcome, Speaker, Status, Turn, TurnLatency
+from bot.scenario import OutcomeField, Scenario
+from bot.settings import Settings
+from bot.slots import choose
+from bot.store import CallChange, CallStore
+from bot.wrap_up import wrap_up
+
+ANSWERED = datetime.now(UTC) - timedelta(seconds=30)
+SCENARIO = Scenario(
+    name="s",
+    description="d",
+    instructions="i",
+    goal="confirmed",
+    outcome=(
+        OutcomeField(name="confirmed", type="boolean", description="Whether they come.", question="Will you come?"),
+    ),
+)
+PLAN = Plan(
+    "call-1",
+    CallSpec("+12025550123", "s", action="Confirm your appointment"),
+    Direction.OUTBOUND,
+    SCENARIO,
+    choose(SCENARIO, Settings(_env_file=None), simulated_line=True),
+)
+
+
+@dataclass
+class MemoryStore:
+    """Refuses to advance a call whose status is final already."""
+
+    final: bool = False
+    changes: list[tuple[str, CallChange]] = field(default_factory=list)
+
+    async def advance(self, call_id: str, status: Status, *, at: datetime, change: CallChange) -> bool:
+        if not self.final:
+            self.changes.append((status.value, change))
+        return not self.final
+
+    async def update(self, call_id: str, change: CallChange) -> None:
+        self.changes.append(("updated", change))
+
+
+def turn(index: int, speaker: Speaker, text: str, **changes: Any) -> Turn:
+    return Turn(index, speaker, text, ANSWERED, index * 1000, index * 1000 + 900, **changes)
+
+
+TURNS = (
+    turn(0, Speaker.CALLEE, "Hello?"),
+    turn(1, Speaker.AGENT, "Hi, I'm calling to confirm your appointment. Will you come?"),
+    turn(2, Speaker.CALLEE, "Yes, I will be there."),
+    turn(3, Speaker.AGENT, "Great, goodbye.", latency=TurnLatency(voice_to_voice_ms=640.0)),
+)
+
+
+async def finish(store: MemoryStore, end: CallEnd, turns: tuple[Turn, ...] = TURNS) -> Outcome:
+    return await wrap_up(
+        cast(CallStore, store),
+        PLAN,
+        end,
+        turns,
+        answered_at=ANSWERED,
+        recording="call-1.wav",
+        interruptions=2,
+    )
+
+
+async def test_the_end_is_kept_whole() -> None:
+    store = MemoryStore()
+    end = CallEnd(EndedReason.AGENT_HANGUP, answer_to_first_audio_ms=31.5)
+    outcome = await finish(store, end)
+    ((status, change),) = store.changes
+    assert status == "completed"
+    assert (change.ended_reason, change.error) == (EndedReason.AGENT_HANGUP, None)
+    assert (change.recording, change.interruptions) == ("call-1.wav", 2)
+    assert change.answer_to_first_audio_ms == 31.5
+    assert change.duration_seconds == pytest.approx(30, abs=2)
+    assert change.outcome == outcome
+
+
+async def test_a_status_that_came_first_does_not_lose_the_rest() -> None:
+    """Twilio's `completed` callback may be there before the pipeline is torn down."""
+    store = MemoryStore(final=True)
+    await finish(store, CallEnd(EndedReason.CALLEE_HANGUP))
+    ((how, change),) = store.changes
+    assert how == "updated"
+    assert change.ended_reason is EndedReason.CALLEE_HANGUP
+    assert change.outcome is not None
+
+
+async def test_without_tools_the_rules_say_what_came_of_it() -> None:
+    outcome = await finish(MemoryStore(), CallEnd(EndedReason.AGENT_HANGUP))
+    assert outcome.source == "rules"
+    assert outcome.reached_goal
+    assert outcome.fields["confirmed"] is True
+
+
+async def test_what_tools_recorded_wins_over_the_rules() -> None:
+    told = Outcome(False, "", {"confirmed": False}, source="tools")
+    outcome = await finish(MemoryStore(), CallEnd(EndedReason.AGENT_HANGUP, outcome=told))
+    assert not outcome.reached_goal
+    assert outcome.fields["confirmed"] is False
+    assert outcome.source == "tools"
+    assert outcome.summary, "a missing summary is filled in"
+
+
+async def test_a_call_without_words_reached_nothing() -> None:
+    outcome = await finish(MemoryStore(), CallEnd(EndedReason.ERROR_STT, error="401"), turns=())
+    assert not outcome.reached_goal
+
+
+async def test_one_line_says_how_it_went() -> None:
+    lines: list[str] = []
+    sink = logger.add(lambda message: lines.append(message.record["message"]), level="INFO")
+    try:
+        await finish(MemoryStore(), CallEnd(EndedReason.AGENT_HANGUP))
+    finally:
+        logger.remove(sink)
+    (line,) = [line for line in lines if line.startswith("hung up")]
+    assert "agent_hangup" in line
+    assert "4 turns" in line
+    assert "640 ms" in line
+    assert "+12025550123" not in line

@@ -1,0 +1,25 @@
+"""A CallControl that notes what a tool asked of its call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class NotedControl:
+    def __init__(self, *, unknown: list[str] | None = None) -> None:
+        self.asked: list[tuple[Any, ...]] = []
+        self._unknown = unknown or []
+
+    async def end_after_goodbye(self) -> None:
+        self.asked.append(("end",))
+
+    def note_outcome(self, fields: Mapping[str, Any]) -> list[str]:
+        self.asked.append(("outcome", dict(fields)))
+        return self._unknown
+
+    def note_message(self, message: str, name: str | None, phone_number: str | None) -> None:
+        self.asked.append(("message", message, name, phone_number))
+
+    def note_callback(self, when: str) -> None:
+        self.asked.append(("callback", when))

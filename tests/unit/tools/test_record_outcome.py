@@ -1,0 +1,18 @@
+"""record_outcome passes everything on and says what it does not know."""
+
+from __future__ import annotations
+
+from bot.tools.record_outcome import record_outcome
+from tests.unit.tools.control import NotedControl
+
+
+async def test_fields_are_kept() -> None:
+    control = NotedControl()
+    result = await record_outcome({"confirmed": True, "summary": "Fine."}, control)
+    assert control.asked == [("outcome", {"confirmed": True, "summary": "Fine."})]
+    assert result == {"status": "recorded"}
+
+
+async def test_unknown_names_are_told_to_the_model() -> None:
+    result = await record_outcome({"confirmd": True}, NotedControl(unknown=["confirmd"]))
+    assert result == {"status": "recorded", "unknown_fields": ["confirmd"]}
