@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -20,6 +20,7 @@ from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 from pipecat.frames.frames import (
     ErrorFrame,
     FunctionCallResultProperties,
+    LLMRunFrame,
     MetricsFrame,
     TTSSpeakFrame,
 )
@@ -35,7 +36,7 @@ from bot.pickup import Pickup, Verdict
 from bot.pipeline import RunningPipeline
 from bot.recorder import Recorder
 from bot.records import CallSpec, Direction, EndedReason, Outcome, Speaker
-from bot.scenario import Scenario
+from bot.scenario import OutcomeField, Scenario
 from bot.silence import Silence, SilenceWatch
 from bot.slots import Slots
 from bot.stages import turn, vad
@@ -51,6 +52,8 @@ SYNTHESIS_CAP_SECONDS = 6.0
 """How long a goodbye may take to begin."""
 HANG_UP_SECONDS = 3.0
 """How long the line may stay open after the carrier was told to hang up."""
+CARRIER_SECONDS = 6.0
+"""How long the carrier may take to be told; its own retries go on no longer."""
 _CALL_OPENED = "(The line is open. What you hear from now on is said by the other person.)"
 
 
@@ -164,6 +167,7 @@ class Call:
             line.opened_at,
             scenario.opening.wait_seconds,
             scenario.opening.pause_seconds,
+            may_be_machine=plan.direction is Direction.OUTBOUND,
         )
         self._pickup.deaf()
         self._machine_at: float | None = None
@@ -188,6 +192,7 @@ class Call:
         )
         recorder.on_speech = self._note_callee_speech
         recorder.on_callee_words = self._note_callee_words
+        recorder.on_callee_turn_over = self._note_callee_turn_over
         line.on_burst = recorder.audio_sent
         line.on_listening = self._note_listening
 
@@ -221,16 +226,12 @@ class Call:
         self._reason = self._reason or reason
         self._over.set()
 
-    def say_goodbye(self, text: str, reason: EndedReason) -> Awaitable[None]:
-        """Say `text`, then hang up; the callee is not listened to any more."""
-        return self._end_with(text, reason)
-
     async def _leave(self, line_task: asyncio.Task[LineEnd]) -> None:
         """Hang up at the carrier and close the line; the line's own end is awaited a little."""
         stopped = line_task.done() and line_task.result() is LineEnd.STOPPED
         if not stopped:
             try:
-                await self._carrier.hang_up(self._line.call_sid)
+                await asyncio.wait_for(self._carrier.hang_up(self._line.call_sid), CARRIER_SECONDS)
             except Exception as e:
                 logger.error("the carrier could not be told to hang up: {}", e)
             await asyncio.wait({line_task}, timeout=HANG_UP_SECONDS)
@@ -253,7 +254,7 @@ class Call:
     async def _conduct(self) -> None:
         limits = self.plan.scenario.limits
         must_end_at = self._line.opened_at + limits.max_duration_seconds
-        while True:
+        while not self._over.is_set():
             self._changed.clear()
             now = time.monotonic()
             if self._ending_at is not None:
@@ -274,7 +275,9 @@ class Call:
                 continue
 
     def _wake_in(self, now: float, must_end_at: float) -> float:
-        waits = [must_end_at - now, self._silence.wake_in(now)]
+        waits = [must_end_at - now]
+        if self._pickup.opened:
+            waits.append(self._silence.wake_in(now))
         pickup = self._pickup.wake_in(now)
         if pickup is not None:
             waits.append(pickup)
@@ -307,6 +310,9 @@ class Call:
             self._output.speak(self.plan.opening)
         elif self.plan.opening_text:
             await self._pipeline.queue(TTSSpeakFrame(self.plan.opening_text, append_to_context=True))
+        else:
+            self._user.answer_now()
+            await self._pipeline.queue(LLMRunFrame())
 
     async def _treat_machine(self, now: float) -> None:
         """Hang up at once, or leave the message once the greeting has been silent for a second."""
@@ -435,21 +441,28 @@ class Call:
                 logger.opt(exception=e).error("tool {} failed", tool.name)
                 result = {"error": f"{tool.name} failed: {type(e).__name__}"}
             self._recorder.tool_used(tool.name, dict(arguments), result)
-            run_llm = tool.speaks_after and not getattr(params.llm, "reply_has_text", False)
-            await params.result_callback(result, properties=FunctionCallResultProperties(run_llm=run_llm))
+            ends = "end_call" in getattr(params.llm, "reply_tools", ()) or self._ending_at is not None
+            speaks = tool.speaks_after and not ends and not getattr(params.llm, "reply_has_text", False)
+            # None: pipecat runs the model once, when the last call of the reply has its result.
+            silent = None if speaks else FunctionCallResultProperties(run_llm=False)
+            await params.result_callback(result, properties=silent)
 
         return handle
 
     def note_outcome(self, fields: Mapping[str, Any]) -> list[str]:
-        known = {outcome.name for outcome in self.plan.scenario.outcome}
+        known = {outcome.name: outcome for outcome in self.plan.scenario.outcome}
+        refused: list[str] = []
         for name, value in fields.items():
-            if name == "reached_goal":
-                self._noted.reached_goal = bool(value)
-            elif name == "summary":
-                self._noted.summary = str(value)
-            elif name in known:
-                self._noted.fields[name] = value
-        return sorted(set(fields) - known - {"reached_goal", "summary"})
+            try:
+                if name == "reached_goal":
+                    self._noted.reached_goal = OutcomeField.boolean(value)
+                elif name == "summary":
+                    self._noted.summary = str(value)
+                else:
+                    self._noted.fields[name] = known[name].value_of(value)
+            except (KeyError, ValueError):
+                refused.append(name)
+        return sorted(refused)
 
     def note_message(self, message: str, name: str | None, phone_number: str | None) -> None:
         note = {"message": message, "name": name, "phone_number": phone_number}
@@ -474,6 +487,8 @@ class Call:
 
     def _note_agent_speech(self, speaking: bool) -> None:
         self._silence.agent_speaks(speaking, time.monotonic())
+        if speaking:
+            self._tts_errors = 0
         self._changed.set()
 
     def _note_callee_speech(self, speaking: bool) -> None:
@@ -488,6 +503,12 @@ class Call:
     def _note_callee_words(self, words: str) -> None:
         self._pickup.words(words)
         self._silence.callee_said_something()
+        self._changed.set()
+
+    def _note_callee_turn_over(self, text: str) -> None:
+        if text and self._user.answering:
+            self._silence.owe_reply(time.monotonic())
+            self._pickup.conversation_began()
         self._changed.set()
 
     def _note_metrics(self, frame: MetricsFrame) -> None:

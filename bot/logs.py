@@ -44,5 +44,11 @@ def set_up(level: str) -> None:
     """To stderr. TRACE shows pipecat's own lines too."""
     logger.remove()
     everything = level.upper() == "TRACE"
-    logger.add(sys.stderr, level=level.upper(), format=_with_call, filter=None if everything else _ours)
+    logger.add(
+        sys.stderr,
+        level=level.upper(),
+        format=_with_call,
+        filter=None if everything else _ours,
+        diagnose=False,  # local variables hold keys, numbers and what was said
+    )
     logging.basicConfig(handlers=[_ToLoguru()], level=logging.WARNING, force=True)

@@ -10,9 +10,11 @@ from pipecat.frames.frames import (
     ErrorFrame,
     Frame,
     LLMContextFrame,
+    LLMFullResponseEndFrame,
     LLMTextFrame,
     TTSAudioRawFrame,
     TTSSpeakFrame,
+    TTSStoppedFrame,
     TTSTextFrame,
 )
 from pipecat.processors.aggregators.llm_context import LLMContext
@@ -27,6 +29,8 @@ from bot.stages.tts import LocalVoiceMember, TtsMember
 
 PREPARE_SECONDS = 10.0
 """A vendor that has not answered by then is left alone; the opening is then spoken by the pipeline."""
+FLUSH_SECONDS = 2.0
+"""For the last words of a stage that is through, and its socket's goodbye."""
 _ASK = "The phone is ringing. Write only the first thing you say when it is picked up: who you are, for whom \
 you call, and why, in one or two short sentences."
 
@@ -39,6 +43,8 @@ class _Collector(FrameProcessor):
         self.audio = bytearray()
         self.words: list[TimedWord] = []
         self.text = ""
+        self.complete = asyncio.Event()
+        """The stage has said all it has to say."""
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
@@ -49,6 +55,8 @@ class _Collector(FrameProcessor):
             self.words.append(TimedWord(frame.text, start, start))
         elif isinstance(frame, LLMTextFrame):
             self.text += frame.text
+        elif isinstance(frame, LLMFullResponseEndFrame | TTSStoppedFrame):
+            self.complete.set()
         await self.push_frame(frame, direction)
 
 
@@ -61,19 +69,30 @@ class _OneStage:
     error: ErrorFrame | None = None
 
     async def run(self, frame: Frame) -> _Collector:
-        """Feed one frame, let it flow through. VendorError on any error or after PREPARE_SECONDS."""
-        pipeline = RunningPipeline([self.stage, self.collector], on_error=self._stop)
-        self._pipeline = pipeline
-        await pipeline.queue(frame, EndFrame())
+        """Feed one frame, collect what comes of it. VendorError on any error or after PREPARE_SECONDS.
+
+        The EndFrame follows when the stage is through: a pipeline that waits for one cannot be cancelled.
+        """
+        self._pipeline = pipeline = RunningPipeline([self.stage, self.collector], on_error=self._stop)
+        await pipeline.queue(frame)
         running = asyncio.create_task(pipeline.run(), name="opening")
+        complete = asyncio.create_task(self.collector.complete.wait(), name="opening complete")
         try:
-            done, _ = await asyncio.wait({running}, timeout=PREPARE_SECONDS)
+            done, _ = await asyncio.wait(
+                {running, complete}, timeout=PREPARE_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
             if not done:
                 raise VendorError("the opening took too long", provider=self.stage.name, retryable=True)
+            if running not in done:
+                await pipeline.queue(EndFrame())
+                await asyncio.wait({running}, timeout=FLUSH_SECONDS)
         finally:
+            complete.cancel()
             if not running.done():
                 await pipeline.cancel()
-            await running
+            await asyncio.gather(running, complete, return_exceptions=True)
+        if failure := running.exception():
+            raise failure
         if self.error is not None:
             raise VendorError(self.error.error, provider=self.stage.name, retryable=True)
         return self.collector

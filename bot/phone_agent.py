@@ -6,6 +6,7 @@ The composition root below the routes: it opens the parts in order, wires them, 
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import secrets
 import time
@@ -21,7 +22,7 @@ from loguru import logger
 
 from bot import public_url as public
 from bot.audio import Speech
-from bot.call import Call, Plan
+from bot.call import Plan
 from bot.engines.voice import CALLEE_PITCH, LocalVoice
 from bot.errors import (
     BusyError,
@@ -33,9 +34,8 @@ from bot.errors import (
     PhoneAgentError,
     SettingsError,
 )
+from bot.hold import Holder
 from bot.house_lock import HouseLock
-from bot.recorder import Recorder
-from bot.recording import Recording
 from bot.records import (
     CallRecord,
     CallSpec,
@@ -49,18 +49,16 @@ from bot.records import (
 )
 from bot.scenario import DEFAULT_OUTBOUND, Scenarios
 from bot.settings import Settings, with_scheme
-from bot.slots import choose
+from bot.slots import Slots, choose
 from bot.stages import media_protocol as protocol
-from bot.stages.line import Line
 from bot.stages.resources import Resources
 from bot.stages.socket import Socket, SocketClosedError
 from bot.store import CallChange, CallStore, Page, open_store
-from bot.switchboard import Switchboard
+from bot.switchboard import Seat, Switchboard
 from bot.telephony import twiml
 from bot.telephony.carrier import Carrier, DialOrder
 from bot.telephony.offline import OfflineCarrier
 from bot.telephony.twilio import TwilioCarrier
-from bot.wrap_up import wrap_up
 
 MEDIA_PATH = "/api/phone/media-stream"
 VOICE_PATH = "/api/phone/twilio/voice"
@@ -68,6 +66,11 @@ STATUS_PATH = "/api/phone/twilio/status"
 HANDSHAKE_SECONDS = 4.0
 """A media socket that has not shown a token by then is closed; the promise is 5 s."""
 UNAUTHORIZED_CLOSE = 4401
+REGISTRATION_SECONDS = 3600.0
+"""How long a registered call waits to be dialled."""
+STOP_SECONDS = 8.0
+"""What calls on the line get to end when the server stops, within the server's own 10."""
+SETTLED_AT_ONCE = 8
 _ENDED_BY_STATUS = {
     Status.BUSY: EndedReason.DIAL_BUSY,
     Status.NO_ANSWER: EndedReason.DIAL_NO_ANSWER,
@@ -91,6 +94,7 @@ class PhoneAgent:
         self.scenarios = scenarios
         self.carrier = carrier
         self.switchboard = Switchboard(settings.max_calls, resources)
+        self._holder = Holder(self.switchboard, resources, store, carrier, settings.data_dir / "recordings")
         self.on_turn: Callable[[str, Turn], None] | None = None
         """Told of every complete turn, with its call's id."""
         self.on_ended: Callable[[str], None] | None = None
@@ -112,6 +116,7 @@ class PhoneAgent:
         self._public_url = await self._find_public_url()
         public.check_doors(self.settings, self._public_url)
         await self._resources.open()
+        await self._load_ears()
         await self._store.open()
         await self.carrier.open()
         if await self._house.enter():
@@ -125,16 +130,42 @@ class PhoneAgent:
 
     async def close(self) -> None:
         """End what is on the line and close everything."""
-        self._ready = False
-        await self.switchboard.end_all(EndedReason.SERVER_SHUTDOWN)
+        await self.stop_calls()
         await self.carrier.close()
         await self._store.close()
         await self._resources.close()
         self._house.leave()
 
     async def stop_calls(self) -> None:
-        """The server is told to stop: no new calls, and those on the line end as server_shutdown."""
-        await self.switchboard.end_all(EndedReason.SERVER_SHUTDOWN)
+        """The server is told to stop: no new calls, those on the line end, phones stop ringing."""
+        self._ready = False
+        reason = EndedReason.SERVER_SHUTDOWN
+        unanswered = await self.switchboard.end_all(reason, within_seconds=STOP_SECONDS)
+        await asyncio.gather(*(self._call_off(seat, reason) for seat in unanswered))
+
+    async def _call_off(self, seat: Seat, reason: EndedReason) -> None:
+        if seat.call_sid is not None:
+            await self._hang_up_quietly(seat.call_sid)
+        change = CallChange(ended_reason=reason)
+        await self._store.advance(seat.plan.call_id, Status.CANCELED, at=datetime.now(UTC), change=change)
+
+    async def _hang_up_quietly(self, call_sid: str) -> None:
+        try:
+            await asyncio.wait_for(self.carrier.hang_up(call_sid), STOP_SECONDS)
+        except (CarrierError, TimeoutError) as e:
+            logger.error("the carrier could not be told to hang up {}: {}", call_sid, e)
+
+    async def _load_ears(self) -> None:
+        """Models that only some scenarios' ears need."""
+        names = self.scenarios.names
+        ears = {self._slots(name).stt.vendor for name in names}
+        if "pocketsphinx" in ears:
+            await asyncio.to_thread(self._resources.decoders.load)
+        if "moonshine" in ears:
+            await asyncio.to_thread(self._resources.moonshine.load)
+
+    def _slots(self, scenario: str) -> Slots:
+        return choose(self.scenarios.get(scenario), self.settings, simulated_line=self.simulated_line)
 
     async def _find_public_url(self) -> str | None:
         if self.simulated_line:
@@ -143,32 +174,36 @@ class PhoneAgent:
 
     async def _settle_unfinished(self) -> None:
         """Calls a former process left open: ask the carrier, and close what nobody holds any more."""
-        for record in await self._store.unfinished():
-            if not self._is_abandoned(record):
-                continue
-            known = None
-            if record.call_sid is not None:
-                try:
-                    known = await self.carrier.fetch(record.call_sid)
-                except CarrierError as e:
-                    logger.warning("call {} cannot be settled now: {}", record.call_id, e.message)
-                    continue
-            if known is not None and not known.status.final and record.call_sid is not None:
-                await self.carrier.hang_up(record.call_sid)
-            status = known.status if known is not None and known.status.final else Status.FAILED
-            if record.answered_at is not None:
-                status = Status.COMPLETED
-            change = CallChange(
-                ended_reason=_ENDED_BY_STATUS.get(status, EndedReason.SERVER_SHUTDOWN)
-                if known is not None
-                else EndedReason.SERVER_SHUTDOWN,
-                duration_seconds=None if known is None else known.duration_seconds,
-            )
-            await self._store.advance(record.call_id, status, at=datetime.now(UTC), change=change)
-            logger.warning("call {} was left open by a former process: {}", record.call_id, status)
+        abandoned = [record for record in await self._store.unfinished() if self._is_abandoned(record)]
+        for start in range(0, len(abandoned), SETTLED_AT_ONCE):
+            await asyncio.gather(*map(self._settle, abandoned[start : start + SETTLED_AT_ONCE]))
+
+    async def _settle(self, record: CallRecord) -> None:
+        known = None
+        if record.call_sid is not None:
+            try:
+                known = await self.carrier.fetch(record.call_sid)
+                if known is not None and not known.status.final:
+                    await self.carrier.hang_up(record.call_sid)
+            except CarrierError as e:
+                logger.warning("call {} cannot be settled now: {}", record.call_id, e.message)
+                return
+        status = known.status if known is not None and known.status.final else Status.FAILED
+        if record.answered_at is not None:
+            status = Status.COMPLETED
+        reason = EndedReason.SERVER_SHUTDOWN
+        if known is not None:
+            reason = _ENDED_BY_STATUS.get(status, reason)
+        duration = None if known is None else known.duration_seconds
+        change = CallChange(ended_reason=reason, duration_seconds=duration)
+        await self._store.advance(record.call_id, status, at=datetime.now(UTC), change=change)
+        logger.warning("call {} was left open by a former process: {}", record.call_id, status)
 
     def _is_abandoned(self, record: CallRecord) -> bool:
         """In a database of our own every open call is; in a shared one, those too old to be on a line."""
+        age = (datetime.now(UTC) - record.created_at).total_seconds()
+        if record.call_sid is None and record.started_at is None and age < REGISTRATION_SECONDS:
+            return False  # registered, and still to be dialled by somebody else
         address = self.settings.database_url or "sqlite:"
         limits = (
             self.scenarios.get(record.spec.scenario).limits
@@ -176,7 +211,6 @@ class PhoneAgent:
             else None
         )
         longest = 14400.0 if limits is None else limits.ring_seconds + limits.max_duration_seconds
-        age = (datetime.now(UTC) - record.created_at).total_seconds()
         return address.startswith("sqlite") or age > longest + 120
 
     # -- what the routes ask --------------------------------------------------------------------------
@@ -185,19 +219,24 @@ class PhoneAgent:
         """Dial. The record returned is as kept: dialled, its sid known."""
         origin = await self._origin()
         plan, record = self._planned(spec, Direction.OUTBOUND)
-        self.switchboard.take_line(plan.call_id)
+        seat = self.switchboard.take_line(plan)
         try:
             await self._store.add(record)
-            self.switchboard.prepare(plan)
-            sid = await self._dial(self._order(plan, origin), record.created_at)
-        except PhoneAgentError as e:
-            await self.switchboard.free_line(plan.call_id)
-            change = CallChange(ended_reason=EndedReason.DIAL_FAILED, error=e.message)
-            await self._store.advance(plan.call_id, Status.FAILED, at=datetime.now(UTC), change=change)
+            self.switchboard.prepare(seat)
+            seat.call_sid = await self._dial(self._order(plan, origin), record.created_at)
+            change = CallChange(call_sid=seat.call_sid, vendors=self._vendors(plan))
+            await self._store.update(plan.call_id, change)
+            await self._store.advance(plan.call_id, Status.INITIATED, at=datetime.now(UTC))
+        except BaseException as e:
+            await self.switchboard.release(plan.call_id)
+            if isinstance(e, PhoneAgentError):
+                change = CallChange(ended_reason=EndedReason.DIAL_FAILED, error=e.message)
+                await self._store.advance(plan.call_id, Status.FAILED, at=datetime.now(UTC), change=change)
             raise
-        await self._store.update(plan.call_id, CallChange(call_sid=sid, vendors=self._vendors(plan)))
-        await self._store.advance(plan.call_id, Status.INITIATED, at=datetime.now(UTC))
-        return await self.get_call(plan.call_id)
+        record = await self.get_call(plan.call_id)
+        if record.ended_reason is EndedReason.CANCELED and record.answered_at is None:
+            await self._hang_up_quietly(seat.call_sid)  # cancelled while the carrier was being asked
+        return record
 
     async def _dial(self, order: DialOrder, since: datetime) -> str:
         """The sid. A dial without an answer may have rung all the same: its call is looked for, not repeated."""
@@ -216,13 +255,25 @@ class PhoneAgent:
         plan, record = self._planned(spec, Direction.OUTBOUND)
         await self._store.add(record)
         await self._store.update(plan.call_id, CallChange(vendors=self._vendors(plan)))
-        lifetime = plan.scenario.limits.ring_seconds
+        seat = self.switchboard.expect(plan)
+        if seat is not None:
+            self.switchboard.prepare(seat)
+            gone = functools.partial(self._never_came, plan.call_id, Status.CANCELED, EndedReason.CANCELED)
+            self.switchboard.release_after(seat, REGISTRATION_SECONDS, gone)
+        order = self._order(plan, origin)
         return Registration(
             call_id=plan.call_id,
-            voice_url=f"{origin}{VOICE_PATH}?call_id={quote(plan.call_id)}",
-            token_seconds=float(lifetime),
-            expires_at=datetime.now(UTC) + timedelta(seconds=lifetime),
+            voice_url=order.voice_url,
+            status_url=order.status_url,
+            token_seconds=float(plan.scenario.limits.ring_seconds),
+            expires_at=record.created_at + timedelta(seconds=REGISTRATION_SECONDS),
         )
+
+    async def _never_came(self, call_id: str, status: Status, reason: EndedReason) -> None:
+        """Nobody dialled a registered call, or an answered one never opened its media stream."""
+        logger.warning("call {} never came: {}", call_id, reason)
+        await self._store.advance(call_id, status, at=datetime.now(UTC), change=CallChange(ended_reason=reason))
+        self._note_ended(call_id)
 
     async def voice_webhook(self, url_path_and_query: str, form: Mapping[str, str], signature: str | None) -> str:
         """TwiML that connects the media stream, or that turns the call away."""
@@ -235,23 +286,25 @@ class PhoneAgent:
             return twiml.hang_up()
         plan = self._plan_of(record)
         try:
-            self.switchboard.take_line(plan.call_id)
+            seat = self.switchboard.take_line(plan)
         except BusyError:
-            await self._store.advance(
-                plan.call_id,
-                Status.BUSY,
-                at=datetime.now(UTC),
-                change=CallChange(ended_reason=EndedReason.DIAL_BUSY),
-            )
-            return twiml.reject_busy()
+            change = CallChange(ended_reason=EndedReason.DIAL_BUSY)
+            await self._store.advance(plan.call_id, Status.BUSY, at=datetime.now(UTC), change=change)
+            inbound = record.direction is Direction.INBOUND
+            return twiml.reject_busy() if inbound else twiml.hang_up()
+        seat.call_sid = call_sid
         if record.call_sid is None:
             await self._store.update(plan.call_id, CallChange(call_sid=call_sid))
         await self._store.advance(plan.call_id, Status.IN_PROGRESS, at=datetime.now(UTC))
-        self.switchboard.prepare(plan)
-        self.switchboard.build_ahead(plan.call_id, call_sid)
+        self.switchboard.prepare(seat)
+        self.switchboard.build_ahead(seat, call_sid)
         token = secrets.token_urlsafe(32)
-        lifetime = timedelta(seconds=plan.scenario.limits.ring_seconds)
-        await self._store.issue_token(plan.call_id, _hashed(token), datetime.now(UTC) + lifetime)
+        seconds = plan.scenario.limits.ring_seconds
+        await self._store.issue_token(
+            plan.call_id, _hashed(token), datetime.now(UTC) + timedelta(seconds=seconds)
+        )
+        gone = functools.partial(self._never_came, plan.call_id, Status.COMPLETED, EndedReason.ERROR_LINE)
+        self.switchboard.release_after(seat, seconds + HANDSHAKE_SECONDS, gone)
         return twiml.connect_stream(f"{with_scheme(origin, websocket=True)}{MEDIA_PATH}", {"token": token})
 
     async def status_webhook(
@@ -270,15 +323,16 @@ class PhoneAgent:
         if record is None:
             logger.warning("status {} of a call nobody here knows", status)
             return
-        if status is Status.COMPLETED and record.call_id in self.switchboard.on_line:
+        seat = self.switchboard.seat_of(record.call_id)
+        if status.final and seat is not None and seat.holding is not None:
             return  # the line ends by itself in a moment, and its end knows more than this word
         change = CallChange(
             ended_reason=_ENDED_BY_STATUS.get(status, EndedReason.CALLEE_HANGUP) if status.final else None,
             duration_seconds=_seconds(form.get("CallDuration")) if status is Status.COMPLETED else None,
         )
         await self._store.advance(record.call_id, status, at=datetime.now(UTC), change=change)
-        if status.final and record.call_id not in self.switchboard.on_line:
-            await self.switchboard.free_line(record.call_id)
+        if status.final:
+            await self.switchboard.release(record.call_id)
             self._note_ended(record.call_id)
 
     async def media_stream(
@@ -298,8 +352,16 @@ class PhoneAgent:
                 return
         except SocketClosedError:
             return
+        plan = self._plan_of(record)
+        try:
+            seat = self.switchboard.take_line(plan)
+        except BusyError as e:
+            logger.warning("a media socket was turned away: {}", e.message)
+            return
         with logger.contextualize(call_id=record.call_id):
-            await self._hold(socket, started, record)
+            note = self._note_turn(record.call_id)
+            await self.switchboard.hold(seat, self._holder.hold(seat, socket, started, note))
+        self._note_ended(record.call_id)
 
     async def get_call(self, call_id: str) -> CallRecord:
         record = await self._store.get(call_id)
@@ -321,7 +383,7 @@ class PhoneAgent:
 
     async def recording_path(self, call_id: str) -> Path:
         record = await self.get_call(call_id)
-        path = self._recordings / f"{call_id}.wav"
+        path = self.settings.data_dir / "recordings" / f"{call_id}.wav"
         if record.recording is None or not await asyncio.to_thread(path.is_file):
             raise NotFoundError(f"Call {call_id!r} has no recording.", field="call_id")
         return path
@@ -331,15 +393,17 @@ class PhoneAgent:
         record = await self.get_call(call_id)
         if record.status.final:
             raise ConflictError(f"Call {call_id!r} is over already: {record.status}.", field="call_id")
-        call = self.switchboard.on_line.get(call_id)
-        if call is not None:
-            await call.hang_up(EndedReason.AGENT_HANGUP)
+        seat = self.switchboard.seat_of(call_id)
+        if seat is not None and seat.holding is not None:
+            await seat.hang_up(EndedReason.AGENT_HANGUP)
             return record
+        answered = record.status is Status.IN_PROGRESS
+        reason = EndedReason.AGENT_HANGUP if answered else EndedReason.CANCELED
+        status = Status.COMPLETED if answered else Status.CANCELED
+        await self._store.advance(call_id, status, at=datetime.now(UTC), change=CallChange(ended_reason=reason))
         if record.call_sid is not None:
             await self.carrier.hang_up(record.call_sid)
-        change = CallChange(ended_reason=EndedReason.CANCELED)
-        await self._store.advance(call_id, Status.CANCELED, at=datetime.now(UTC), change=change)
-        await self.switchboard.free_line(call_id)
+        await self.switchboard.release(call_id)
         return await self.get_call(call_id)
 
     def health(self) -> Health:
@@ -351,7 +415,7 @@ class PhoneAgent:
         return Health(
             ready=why_not is None,
             slots={"carrier": self._carrier_slot(), **slots},
-            calls_on_line=len(self.switchboard.on_line),
+            calls_on_line=self.switchboard.calls_on_line,
             capacity=self.settings.max_calls,
             version=version("phone-agent"),
             why_not_ready=why_not,
@@ -367,56 +431,6 @@ class PhoneAgent:
 
     # -- one call -------------------------------------------------------------------------------------
 
-    async def _hold(self, socket: Socket, started: protocol.Started, record: CallRecord) -> None:
-        plan = self._plan_of(record)
-        answered_at = datetime.now(UTC)
-        recording = Recording(self._recordings / f"{plan.call_id}.wav")
-        line = Line(socket, started, recording=recording)
-        recorder = Recorder(
-            plan.call_id,
-            self._store,
-            lambda: line.media_ms,
-            vad_start_ms=round(plan.scenario.vad.start_seconds * 1000),
-        )
-        recorder.on_turn = self._note_turn(plan.call_id)
-        plan, services = await self.switchboard.prepared(plan, started.call_sid)
-        keeping = asyncio.create_task(recorder.run(), name=f"recorder {plan.call_id}")
-        opening = asyncio.create_task(recording.open(), name=f"recording {plan.call_id}")
-        try:
-            call = Call(
-                plan,
-                line=line,
-                services=services,
-                recorder=recorder,
-                carrier=self.carrier,
-                resources=self._resources,
-            )
-            self.switchboard.on_line[plan.call_id] = call
-            logger.info("answered: {}, {}", plan.scenario.name, plan.slots.vendors)
-            await self._store.update(plan.call_id, CallChange(recording=f"{plan.call_id}.wav"))
-            end = await call.hold()
-        finally:
-            await recorder.close()
-            await keeping
-            await opening
-            await recording.close()
-            self._resources.hearing.forget(started.call_sid)
-        await wrap_up(
-            self._store,
-            plan,
-            end,
-            recorder.kept_turns(),
-            answered_at=answered_at,
-            recording=f"{plan.call_id}.wav",
-            interruptions=recorder.interruptions,
-        )
-        await self.switchboard.free_line(plan.call_id)
-        self._note_ended(plan.call_id)
-
-    def _note_ended(self, call_id: str) -> None:
-        if self.on_ended is not None:
-            self.on_ended(call_id)
-
     def _note_turn(self, call_id: str) -> Callable[[Turn], None]:
         def note(turn: Turn) -> None:
             if self.on_turn is not None:
@@ -424,8 +438,13 @@ class PhoneAgent:
 
         return note
 
+    def _note_ended(self, call_id: str) -> None:
+        if self.on_ended is not None:
+            self.on_ended(call_id)
+
     async def _welcome(self, socket: Socket, path_token: str | None) -> tuple[protocol.Started, CallRecord]:
         """Read up to `start` and burn its token. ForbiddenError when there is none that holds."""
+        dropped = False
         while True:
             frame = await socket.receive()
             if frame is None:
@@ -433,11 +452,16 @@ class PhoneAgent:
             event = protocol.parse(frame)
             if isinstance(event, protocol.Started):
                 break
+            if isinstance(event, protocol.Malformed) and not dropped:
+                dropped = True
+                logger.warning("dropped a frame before start: {}", event.reason)
         token = event.parameters.get("token") or path_token
         call_id = None if not token else await self._store.burn_token(_hashed(token), datetime.now(UTC))
         record = None if call_id is None else await self._store.get(call_id)
         if record is None:
             raise ForbiddenError("the token is missing, used, expired or unknown")
+        if record.status.final:
+            raise ForbiddenError("the call is over")
         if record.call_sid is not None and record.call_sid != event.call_sid:
             raise ForbiddenError("the token belongs to another call")
         return event, record
@@ -484,7 +508,8 @@ class PhoneAgent:
             record = await self._store.get_by_sid(form.get("CallSid", ""))
         if record is None:
             return await self._inbound(form)
-        if record.status.final or record.call_id in self.switchboard.on_line:
+        seat = self.switchboard.seat_of(record.call_id)
+        if record.status.final or (seat is not None and seat.holding is not None):
             raise ConflictError(f"call {record.call_id} is {record.status}")
         return record
 
@@ -499,17 +524,14 @@ class PhoneAgent:
         await self._store.update(plan.call_id, CallChange(vendors=self._vendors(plan)))
         return record
 
-    @property
-    def _recordings(self) -> Path:
-        return self.settings.data_dir / "recordings"
-
     # -- doors ----------------------------------------------------------------------------------------
 
     async def _origin(self) -> str:
         """Our public origin. SettingsError when the carrier could not reach us."""
         if self._public_url is None:
-            self._public_url = await self._find_public_url()
-            public.check_doors(self.settings, self._public_url)
+            found = await self._find_public_url()
+            public.check_doors(self.settings, found)
+            self._public_url = found
         if self._public_url is None:
             raise SettingsError(
                 "Twilio has to reach this server: set PUBLIC_HOST, or start ngrok (ngrok http "

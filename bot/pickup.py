@@ -1,7 +1,8 @@
 """Who picked up, and when the opening may begin. Pure: events and `now` in, a decision out.
 
-Uncertain means person: the only machines recognised are those that say so. Every wait has a deadline, so a
-line that never falls silent is spoken to as well.
+Uncertain means person: a machine is what asks for a message before anybody has spoken to it, or names its
+tone. Receptionists say "he is not available" and "you've reached the front desk", and offer to take a message
+once they are spoken to. Every wait has a deadline, so a line that never falls silent is spoken to as well.
 """
 
 from __future__ import annotations
@@ -17,14 +18,16 @@ LONGEST_GREETING_SECONDS = 12.0
 MACHINE_WINDOW_SECONDS = 25.0
 """A greeting is over by then; what is said later is conversation."""
 
-_MACHINE = re.compile(
-    r"\b(leave (me |us )?(a|your) (voice ?)?(message|name)|(after|at) the (tone|beep)|voice ?mail|"
-    r"you(?: ha)?'?ve reached|is not available|(?:can(?:'t|not)|unable to) (?:come to|take|answer) "
-    r"(?:the|your) (?:phone|call)|record your message|mailbox|"
-    r"deje (?:su|un) mensaje|despu[eé]s del tono|buz[oó]n de voz)",
+_TONE = re.compile(
+    r"\b((?:after|at|following) the (?:tone|beep|signal)|record your message|voice ?mail(?:box)?|mailbox|"
+    r"despu[eé]s (?:del tono|de la se[nñ]al)|buz[oó]n de voz)",
     re.IGNORECASE,
 )
-
+_ASKS_FOR_A_MESSAGE = re.compile(
+    r"\b((?:please |kindly )?leave (?:me |us )?(?:a|your) (?:brief |short |detailed )?(?:message|name)|"
+    r"deje (?:su|un) mensaje)",
+    re.IGNORECASE,
+)
 
 DEAF_SECONDS = 3.0
 """How much longer a hello is waited for while the call cannot listen yet."""
@@ -39,9 +42,9 @@ class Verdict(Enum):
     MACHINE = "machine"
 
 
-def sounds_like_a_machine(words: str) -> bool:
+def sounds_like_a_machine(words: str, *, spoken_to: bool = False) -> bool:
     """Whether a greeting says of itself that nobody is there. English and Spanish."""
-    return bool(_MACHINE.search(words))
+    return bool(_TONE.search(words)) or (not spoken_to and bool(_ASKS_FOR_A_MESSAGE.search(words)))
 
 
 @dataclass
@@ -52,11 +55,14 @@ class Pickup:
     answered_at: float
     wait_seconds: float
     pause_seconds: float
+    may_be_machine: bool = True
+    """False for those who call us."""
+    opened: bool = False
     _words: str = ""
     _speaking: bool = False
     _silent_since: float | None = None
     """Since the callee's speech ended; None while nobody has spoken."""
-    opened: bool = False
+    _conversation: bool = False
 
     def deaf(self) -> None:
         """Nobody listens yet: a hello may have been said that is heard later."""
@@ -74,12 +80,16 @@ class Pickup:
         self._silent_since = now
 
     def words(self, text: str) -> None:
-        """All the callee has said so far, final and interim."""
+        """What the callee has said in the turn so far, final and interim."""
         self._words = text
+
+    def conversation_began(self) -> None:
+        """The callee has answered the opening: a person, whatever they say next."""
+        self._conversation = self._conversation or not sounds_like_a_machine(self._words, spoken_to=True)
 
     def decide(self, now: float) -> Verdict:
         """MACHINE may come after OPEN: a greeting with a pause in it."""
-        if now - self.answered_at <= MACHINE_WINDOW_SECONDS and sounds_like_a_machine(self._words):
+        if self._is_machine(now):
             return Verdict.MACHINE
         if self.opened or not self._may_open(now):
             return Verdict.WAIT
@@ -97,6 +107,11 @@ class Pickup:
             else:
                 at = self.answered_at + self.wait_seconds
         return max(0.0, at - now)
+
+    def _is_machine(self, now: float) -> bool:
+        if not self.may_be_machine or self._conversation or now - self.answered_at > MACHINE_WINDOW_SECONDS:
+            return False
+        return sounds_like_a_machine(self._words, spoken_to=self.opened)
 
     def _may_open(self, now: float) -> bool:
         if self.first_speaker is Speaker.AGENT:

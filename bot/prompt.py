@@ -11,7 +11,7 @@ import json
 import re
 from dataclasses import replace
 
-from bot.engines.purpose import reason
+from bot.engines.purpose import question, reason
 from bot.records import CallSpec, Direction
 from bot.scenario import Scenario, render
 
@@ -51,6 +51,7 @@ def variables(spec: CallSpec, scenario: Scenario) -> dict[str, str | None]:
         "organization": spec.organization,
         "action": spec.action.strip().rstrip(".!") or None,
         "reason": reason(spec),
+        "question": question(spec),
     }
 
 

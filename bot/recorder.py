@@ -63,6 +63,7 @@ class Recorder:
         """Told of each complete turn."""
         self.on_callee_words: Callable[[str], None] | None = None
         """Told of all the callee said in the open turn, whenever it grows."""
+        self.on_callee_turn_over: Callable[[str], None] | None = None
         self.on_speech: Callable[[bool], None] | None = None
         """Told when the callee begins and ends to speak."""
         self._open: dict[Speaker, int] = {}
@@ -111,6 +112,8 @@ class Recorder:
     def callee_turn_over(self, text: str) -> None:
         self._timing.turn_at = self.last_callee_turn_at = time.monotonic()
         self._timing.owed = bool(text)
+        if self.on_callee_turn_over is not None:
+            self.on_callee_turn_over(text)
         index = self._open.pop(Speaker.CALLEE, None)
         said = text or " ".join([*self._final_words, self._interim]).strip()
         self._final_words, self._interim = [], ""

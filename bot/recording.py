@@ -17,7 +17,7 @@ import numpy as np
 from bot.audio import MULAW_SILENCE, SAMPLE_RATE, SAMPLES_PER_MS, mulaw_to_pcm
 
 FLUSH_SECONDS = 0.5
-_HOLD_MS = 1000
+_HOLD_MS = 1250
 """How late the agent's side may learn what was heard; marks are at most 250 ms apart, plus the network."""
 _HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
 

@@ -190,9 +190,12 @@ class Registration:
 
     call_id: str
     voice_url: str
+    status_url: str
+    """For the dialling's status callbacks; without them the record ends with the media stream."""
     token_seconds: float
-    """How long the one-use media token lives."""
+    """How long the one-use media token lives, from the fetching of `voice_url`."""
     expires_at: datetime
+    """Until when the call waits to be dialled."""
 
 
 @dataclass(frozen=True)

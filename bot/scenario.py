@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from bot.errors import ScenarioError, UnknownScenarioError
 from bot.records import Direction, Speaker
 from bot.stages.llm import Llm
-from bot.stages.stt import Stt
+from bot.stages.stt import DeepgramFlux, Stt
 from bot.stages.tts import Tts
 from bot.stages.turn import InterruptionSettings, TurnSettings
 from bot.stages.vad import VadSettings
@@ -29,8 +29,9 @@ DEFAULT_OUTBOUND = "appointment_confirmation"
 DEFAULT_INBOUND = "inbound_reception"
 _VARIABLE = re.compile(r"\{\{\s*([a-z_]+)\s*(?:\|([^{}]*))?\}\}")
 _PART_OF_TEMPLATE = re.compile(r"\[\[(?P<section>.*?)\]\]|" + _VARIABLE.pattern, re.S)
-VARIABLES = frozenset({"callee_name", "agent_name", "organization", "action", "reason"})
-"""What {{…}} may name: the call spec's fields, and `reason`, the action as it follows "I'm calling to"."""
+VARIABLES = frozenset({"callee_name", "agent_name", "organization", "action", "reason", "question"})
+"""What {{…}} may name: the call spec's fields; `reason`, the action as it follows "I'm calling to"; and
+`question`, what to ask after it."""
 
 
 def _checked_template(text: str) -> str:
@@ -130,6 +131,29 @@ class OutcomeField(_Part):
     """Asked by the rule-based brain; a hint for a model."""
     options: tuple[str, ...] = ()
 
+    def value_of(self, value: object) -> bool | float | str:
+        """`value` as this field's type. ValueError when it is not one: "false" is no true."""
+        if self.type == "boolean":
+            return self.boolean(value)
+        if self.type == "number":
+            if isinstance(value, bool) or not isinstance(value, int | float | str):
+                raise ValueError(f"{value!r} is not a number")
+            number = float(value)
+            return int(number) if number.is_integer() else number
+        if self.type == "choice" and value not in self.options:
+            raise ValueError(f"{value!r} is none of {', '.join(self.options)}")
+        return str(value)
+
+    @staticmethod
+    def boolean(value: object) -> bool:
+        """True and false, as JSON or as words. ValueError for anything else."""
+        known = {"true": True, "yes": True, "false": False, "no": False}
+        if isinstance(value, bool):
+            return value
+        if isinstance(value, str) and value.strip().lower() in known:
+            return known[value.strip().lower()]
+        raise ValueError(f"{value!r} is neither true nor false")
+
     @model_validator(mode="after")
     def _options_of_a_choice(self) -> OutcomeField:
         if (self.type == "choice") != bool(self.options):
@@ -192,6 +216,19 @@ class Scenario(_Part):
             raise ValueError("two outcome fields have the same name")
         if self.goal is not None and not any(f.name == self.goal and f.type == "boolean" for f in self.outcome):
             raise ValueError(f"goal {self.goal!r} is not a boolean field of [[outcome]]")
+        return self
+
+    @model_validator(mode="after")
+    def _what_flux_can(self) -> Scenario:
+        if isinstance(self.stt, DeepgramFlux):
+            if self.interruption.min_words:
+                raise ValueError(
+                    "interruption.min_words has no effect with deepgram_flux, which finds turns itself"
+                )
+            if self.stt.model.endswith("-en") and self.language.split("-")[0] != "en":
+                raise ValueError(
+                    f"stt.model {self.stt.model!r} hears English only; language is {self.language!r}"
+                )
         return self
 
     def speaks_first(self, wanted: Speaker | None) -> Speaker:

@@ -8,6 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+OWED_SECONDS = 30.0
+"""Beyond every vendor's own deadline; a reply that is still owed then will not come."""
+
 
 class Silence(Enum):
     """What the silence calls for."""
@@ -27,14 +30,21 @@ class SilenceWatch:
     asked: int = 0
     _agent: bool = False
     _callee: bool = False
+    _owed_since: float | None = None
+    """Since when the callee waits for a reply: that silence is ours."""
 
     def agent_speaks(self, speaking: bool, now: float) -> None:
         self._agent = speaking
+        self._owed_since = None
         self.quiet_since = now
 
     def callee_speaks(self, speaking: bool, now: float) -> None:
         self._callee = speaking
         self.quiet_since = now
+
+    def owe_reply(self, now: float) -> None:
+        """The callee's turn is over: until the agent speaks, nobody asks whether they are there."""
+        self._owed_since = now
 
     def callee_said_something(self) -> None:
         """Words, not only noise: the prompts start over."""
@@ -49,7 +59,8 @@ class SilenceWatch:
         return Silence.PROMPT if self.asked <= self.prompts else Silence.GOODBYE
 
     def wake_in(self, now: float) -> float:
-        """Seconds until the silence is long enough; at least `seconds` while somebody speaks."""
-        if self._agent or self._callee:
+        """Seconds until the silence is long enough; at least `seconds` while somebody speaks or has to."""
+        owed = self._owed_since is not None and now - self._owed_since < OWED_SECONDS
+        if self._agent or self._callee or owed:
             return self.seconds
         return self.quiet_since + self.seconds - now

@@ -1,8 +1,14 @@
-"""Calls of this process: those that ring with what is prepared for them, and those on the line."""
+"""Calls of this process, from the wish to dial to the freed line: capacity, preparation, drain.
+
+One seat a call, and one way to leave it: `release`. Whoever is late (a callback after the end, a hang-up
+during the answer) finds the seat as it is or finds none.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,22 +17,41 @@ from loguru import logger
 from bot import opening
 from bot.audio import Speech
 from bot.call import Call, Plan, Services, build_services
-from bot.errors import BusyError, VendorError
+from bot.errors import BusyError, PhoneAgentError
 from bot.prompt import opening_text
 from bot.records import EndedReason
 from bot.stages.resources import Resources
 
 RETRY_AFTER_SECONDS = 10
 """What a caller refused for lack of lines is told to wait."""
+OPENING_PATIENCE_SECONDS = 1.0
+"""How long an open line waits for an opening that is still being made; then the pipeline speaks it."""
+KEPT_OPENINGS = 64
+_Opening = tuple[str | None, Speech | None]
 
 
 @dataclass
-class Preparation:
-    """What a call has ready before its line opens. Both tasks are owned by the switchboard."""
+class Seat:
+    """One call of this process. Its tasks are the switchboard's."""
 
     plan: Plan
-    opening: asyncio.Task[tuple[str | None, Speech | None]]
+    has_line: bool = False
+    """Counted against the capacity; a registered call is not until it is answered."""
+    call_sid: str | None = None
+    call: Call | None = None
+    """On the line."""
+    wish: EndedReason | None = None
+    """A hang-up that came before there was a call to hang up."""
+    opening: asyncio.Task[_Opening] | None = None
     services: asyncio.Task[Services] | None = None
+    holding: asyncio.Task[None] | None = None
+    expiry: asyncio.Task[None] | None = None
+
+    async def hang_up(self, reason: EndedReason) -> None:
+        """Now if it is on the line, else as soon as it would be."""
+        self.wish = self.wish or reason
+        if self.call is not None:
+            await self.call.hang_up(reason)
 
 
 @dataclass
@@ -35,92 +60,139 @@ class Switchboard:
 
     capacity: int
     resources: Resources
-    on_line: dict[str, Call] = field(default_factory=dict)
-    _ringing: dict[str, Preparation] = field(default_factory=dict)
-    _taken: set[str] = field(default_factory=set)
-    """Call ids that hold a line, from the wish to dial to the end."""
     draining: bool = False
-    _freed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _seats: dict[str, Seat] = field(default_factory=dict)
+    _spoken: OrderedDict[tuple[str, str, str], Speech] = field(default_factory=OrderedDict)
+    """Openings by text, voice and language: those without a name in them come again."""
+
+    # -- seats ----------------------------------------------------------------------------------------
 
     @property
     def lines_taken(self) -> int:
-        return len(self._taken)
+        return sum(seat.has_line for seat in self._seats.values())
 
-    def take_line(self, call_id: str) -> None:
-        """BusyError when every line is taken or the server is going down."""
+    @property
+    def calls_on_line(self) -> int:
+        return sum(seat.call is not None for seat in self._seats.values())
+
+    @property
+    def seats(self) -> list[Seat]:
+        return list(self._seats.values())
+
+    def seat_of(self, call_id: str) -> Seat | None:
+        return self._seats.get(call_id)
+
+    def take_line(self, plan: Plan) -> Seat:
+        """A seat with a line; the same one for a call that has it. BusyError when there is none to give."""
+        seat = self._seats.get(plan.call_id)
+        if seat is not None and seat.has_line:
+            return seat
         if self.draining:
             raise BusyError("This server is shutting down.", retry_after_seconds=RETRY_AFTER_SECONDS)
-        if call_id not in self._taken and len(self._taken) >= self.capacity:
+        if self.lines_taken >= self.capacity:
             raise BusyError(
                 f"All {self.capacity} lines are in use; ask again.", retry_after_seconds=RETRY_AFTER_SECONDS
             )
-        self._taken.add(call_id)
+        seat = seat or self._seats.setdefault(plan.call_id, Seat(plan))
+        seat.has_line = True
+        return seat
 
-    async def free_line(self, call_id: str) -> None:
+    def expect(self, plan: Plan) -> Seat | None:
+        """A seat for a call that somebody else dials; None when too many are expected already."""
+        if self.draining or len(self._seats) - self.lines_taken >= self.capacity:
+            return None
+        return self._seats.setdefault(plan.call_id, Seat(plan))
+
+    def release_after(self, seat: Seat, seconds: float, then: Callable[[], Awaitable[None]]) -> None:
+        """Unless the line is held by then, free the seat and do `then`. A new wait replaces the old one."""
+
+        async def expire() -> None:
+            await asyncio.sleep(seconds)
+            if seat.holding is None:
+                seat.expiry = None
+                await self.release(seat.plan.call_id)
+                await then()
+
+        if seat.expiry is not None:
+            seat.expiry.cancel()
+        seat.expiry = asyncio.create_task(expire(), name=f"expiry {seat.plan.call_id}")
+
+    async def hold(self, seat: Seat, holding: Coroutine[Any, Any, None]) -> None:
+        """Run `holding` as the switchboard's own: a cancelled route does not cut a call's record short."""
+        seat.holding = asyncio.create_task(holding, name=f"hold {seat.plan.call_id}")
+        await asyncio.shield(seat.holding)
+
+    async def release(self, call_id: str) -> None:
         """Forget a call: its line and whatever was prepared for it."""
-        self._taken.discard(call_id)
-        if self.on_line.pop(call_id, None) is not None:
-            async with self._freed:
-                self._freed.notify_all()
-        preparation = self._ringing.pop(call_id, None)
-        if preparation is not None:
-            await _drop(preparation.opening)
-            if preparation.services is not None:
-                await _drop(preparation.services)
+        seat = self._seats.pop(call_id, None)
+        if seat is not None:
+            await _drop(seat.opening, seat.services, seat.expiry)
 
-    def prepare(self, plan: Plan) -> None:
-        """Write and speak the opening while the phone rings."""
-        if plan.call_id not in self._ringing:
-            task = asyncio.create_task(self._opening(plan), name=f"opening {plan.call_id}")
-            self._ringing[plan.call_id] = Preparation(plan, task)
-
-    def build_ahead(self, call_id: str, call_sid: str) -> None:
-        """Build the services off the loop, now that the line is about to open."""
-        preparation = self._ringing.get(call_id)
-        if preparation is not None and preparation.services is None:
-            build = asyncio.to_thread(build_services, preparation.plan, self.resources, call_sid)
-            preparation.services = asyncio.create_task(build, name=f"services {call_id}")
-
-    async def prepared(self, plan: Plan, call_sid: str) -> tuple[Plan, Services]:
-        """The plan with its opening, and the services. Builds what is not there.
-
-        Waits for an opening that is still being made: the line is open, but nothing better could be said.
-        """
-        self.prepare(plan)
-        self.build_ahead(plan.call_id, call_sid)
-        preparation = self._ringing.pop(plan.call_id)
-        assert preparation.services is not None
-        services = await preparation.services
-        text, speech = await preparation.opening
-        return _with_opening(preparation.plan, text, speech), services
-
-    async def end_all(self, reason: EndedReason) -> None:
-        """Take no more calls and end those on the line; returns when their lines are free."""
+    async def end_all(self, reason: EndedReason, *, within_seconds: float) -> list[Seat]:
+        """Take no more calls, end those on the line; gives back the seats that nobody had answered."""
         self.draining = True
-        for call in list(self.on_line.values()):
-            await call.hang_up(reason)
-        async with self._freed:
-            await self._freed.wait_for(lambda: not self.on_line)
-        for call_id in list(self._ringing):
-            await self.free_line(call_id)
+        held = [seat.holding for seat in self.seats if seat.holding is not None]
+        for seat in self.seats:
+            await seat.hang_up(reason)
+        if held:
+            _, late = await asyncio.wait(held, timeout=within_seconds)
+            await _drop(*late)
+        waiting = self.seats
+        for seat in waiting:
+            await self.release(seat.plan.call_id)
+        return waiting
 
-    async def _opening(self, plan: Plan) -> tuple[str | None, Speech | None]:
-        """The text and its audio; a vendor that fails here is tried again when the line is open."""
+    # -- preparation ----------------------------------------------------------------------------------
+
+    def prepare(self, seat: Seat) -> None:
+        """Write and speak the opening while the phone rings."""
+        if seat.opening is None:
+            task = self._opening(seat.plan)
+            seat.opening = asyncio.create_task(task, name=f"opening {seat.plan.call_id}")
+
+    def build_ahead(self, seat: Seat, call_sid: str) -> None:
+        """Build the services off the loop, now that the line is about to open."""
+        if seat.services is None:
+            build = asyncio.to_thread(build_services, seat.plan, self.resources, call_sid)
+            seat.services = asyncio.create_task(build, name=f"services {seat.plan.call_id}")
+
+    async def prepared(self, seat: Seat, call_sid: str) -> tuple[Plan, Services]:
+        """The plan with its opening, and the services. Makes what is not there.
+
+        An opening that is not ready within OPENING_PATIENCE_SECONDS is left to the pipeline.
+        """
+        self.prepare(seat)
+        self.build_ahead(seat, call_sid)
+        assert seat.services is not None
+        assert seat.opening is not None
+        services = await seat.services
+        done, _ = await asyncio.wait({seat.opening}, timeout=OPENING_PATIENCE_SECONDS)
+        text, speech = seat.opening.result() if done else (opening_text(seat.plan.spec, seat.plan.scenario), None)
+        return replace(seat.plan, opening=speech, opening_text=text), services
+
+    async def _opening(self, plan: Plan) -> _Opening:
+        """The text and its audio; what a vendor fails to give here, the pipeline tries for again."""
         text = opening_text(plan.spec, plan.scenario)
         try:
             if text is None:
                 text = await opening.write(self.resources, plan.slots.llm, plan.mind)
-            language = plan.scenario.language
-            return text, await opening.speak(self.resources, plan.slots.tts, text, language=language)
-        except VendorError as e:
+            return text, await self._speak(plan, text)
+        except PhoneAgentError as e:
             logger.warning("the opening could not be prepared by {}: {}", e.provider, e.message)
             return text, None
 
+    async def _speak(self, plan: Plan, text: str) -> Speech:
+        voice, language = plan.slots.tts, plan.scenario.language
+        key = (text, voice.model_dump_json(), language)
+        if key not in self._spoken:
+            self._spoken[key] = await opening.speak(self.resources, voice, text, language=language)
+            while len(self._spoken) > KEPT_OPENINGS:
+                self._spoken.popitem(last=False)
+        return self._spoken[key]
 
-def _with_opening(plan: Plan, text: str | None, speech: Speech | None) -> Plan:
-    return replace(plan, opening=speech, opening_text=text)
 
-
-async def _drop(task: asyncio.Task[Any]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+async def _drop(*tasks: asyncio.Task[Any] | None) -> None:
+    living = [task for task in tasks if task is not None and task is not asyncio.current_task()]
+    for task in living:
+        task.cancel()
+    await asyncio.gather(*living, return_exceptions=True)

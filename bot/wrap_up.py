@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 
 from loguru import logger
@@ -19,19 +20,17 @@ async def wrap_up(
     turns: tuple[Turn, ...],
     *,
     answered_at: datetime,
-    recording: str | None,
     interruptions: int,
 ) -> Outcome:
     """Keep how the call ended. What tools recorded wins over what the rules infer."""
     now = datetime.now(UTC)
-    outcome = _outcome(plan, end, turns)
+    outcome = await asyncio.to_thread(_outcome, plan, end, turns)
     change = CallChange(
         ended_reason=end.reason,
         error=end.error,
         ended_at=now,
         duration_seconds=round((now - answered_at).total_seconds(), 3),
         answer_to_first_audio_ms=end.answer_to_first_audio_ms,
-        recording=recording,
         interruptions=interruptions,
         outcome=outcome,
     )

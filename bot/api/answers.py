@@ -206,7 +206,8 @@ class RegistrationAnswer(_Answer):
                 {
                     "call_id": "c_01",
                     "voice_url": "https://bot.example.com/api/phone/twilio/voice?call_id=c_01",
-                    "token_seconds": 120.0,
+                    "status_url": "https://bot.example.com/api/phone/twilio/status?call_id=c_01",
+                    "token_seconds": 30.0,
                     "expires_at": "2026-03-02T12:02:00.123Z",
                 }
             ]
@@ -215,8 +216,9 @@ class RegistrationAnswer(_Answer):
 
     call_id: str
     voice_url: str = Field(description="What your carrier is to fetch when the callee picks up.")
-    token_seconds: float = Field(description="How long the one-use media token lives.")
-    expires_at: Time
+    status_url: str = Field(description="For your carrier's status callbacks; optional.")
+    token_seconds: float = Field(description="How long the one-use media token lives once voice_url was fetched.")
+    expires_at: Time = Field(description="Until when the call waits to be dialled.")
 
     @classmethod
     def of(cls, registration: Registration) -> Self:

@@ -28,12 +28,19 @@ async def require_key(
     """UnauthorizedError unless the request carries one of the keys, or none is asked for."""
     keys = [key.get_secret_value() for key in agent_of(request).settings.api_keys]
     if not keys:
+        _refuse_from_outside(request)
         return
     given = bearer.credentials if bearer is not None else header
     if given is None:
         raise UnauthorizedError("Send one of the API_KEYS as `Authorization: Bearer …` or `X-API-Key: …`.")
     if not is_one_of(given, keys):
         raise UnauthorizedError("This is none of the API_KEYS.")
+
+
+def _refuse_from_outside(request: Request) -> None:
+    """A tunnel that was opened after the start must not open the API with it: proxies say whom they carry."""
+    if agent_of(request).settings.twilio_account_sid and "x-forwarded-for" in request.headers:
+        raise UnauthorizedError("This server has no API_KEYS and takes no requests from outside: set API_KEYS.")
 
 
 KEY_REQUIRED = Depends(require_key)

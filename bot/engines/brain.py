@@ -18,6 +18,7 @@ from typing import Any
 
 from bot.engines.brain_facts import BrainField, Learnt, answered_in, parsed
 from bot.engines.facts import answer, asks_when_of, sentences
+from bot.engines.facts import spoken as as_spoken
 from bot.engines.purpose import CONFIRMING, SCHEDULING, Answers, Ask, ask_of, purpose
 from bot.engines.talk import Talk, bare, mid_sentence, was_heard
 from bot.engines.times import chosen, offered, when_said, without_refusal
@@ -32,6 +33,7 @@ from bot.engines.understanding import (
     phone_spoken,
     plain,
     utterance_parts,
+    without_introduction,
 )
 from bot.records import CallSpec, Outcome, Speaker, Turn
 
@@ -79,6 +81,9 @@ _PERMISSION = re.compile(
 _PROPOSAL = re.compile(
     r"\b(how|what) about\b|\b(can|could|may|shall) (we|i|you) (do|make|come|have|say|take|move|change)\b"
     r"|\b(is|would|will) .*\b(possible|free|available|work|be (ok|okay|fine|better))\b|\b(maybe|instead)\b"
+)
+_FILLER = re.compile(
+    r"\b(yes|yeah|yep|yup|of course|certainly|i can|i could|i do|that's|that is|go ahead|please)\b"
 )
 _TO_BE_DONE = re.compile(
     r"\b(can|could|may) i (please )?(speak|talk|book|make|schedule|leave|order|reschedule|cancel|change)\b"
@@ -140,7 +145,7 @@ class Brain:
         else:
             hello = f"Hello {self._spec.callee_name}" if self._spec.callee_name else "Hello"
             why = f"I'm calling {self._purpose.said}."
-            self._last = self._talk.utter(f"{hello}, {self._introduction()}.", why, self._ask.question)
+            self._last = self._talk.utter(f"{hello}, {self._introduction()}.", why, self._ask.opening)
         return self._last
 
     def reply(self, heard: str, *, spoken: str | None = None) -> BrainReply:
@@ -189,6 +194,8 @@ class Brain:
 
     def _asked_by(self, question: str) -> Ask:
         asked = plain(question)
+        if self._purpose and asked == plain(self._purpose.own.opening):
+            return self._purpose.own
         if self._resembling(question, "boolean"):
             return Ask(question, Answers.YES_NO)
         if _PERMISSION.search(asked):
@@ -229,6 +236,8 @@ class Brain:
             self._holding = False
             return ["No problem.", self._pending()]
         self._holding = False
+        if re.search(r"\bnever ?mind\b|\bforget (it|about it)\b", plain(heard)):
+            self._message.pop("message", None)
         asks = any(is_question(part) and Intent.HOLD not in intents(part) for part in heard_parts(heard))
         if self._takes_words() and len(heard.split()) > 2:
             # Free text: "I was busy" and "let me see" are remarks here.
@@ -257,18 +266,19 @@ class Brain:
         meant = intents(stated) if stated else frozenset()
         answers = [self._answer(part) for part in asked if part not in wishes]
         if self._says_goodbye(heard, meaning) and not answers:
-            return self._close("goodbye", *self._parting_step(stated)[:1])
+            step = self._parting_step(stated)
+            return step if self._ended else self._close("goodbye", *step[:1])
         asks_to_move = any(_wants_other_time(p) and not when_said(p) for p in asked if p not in wishes)
-        step = self._step(stated, meant) if stated and not self._small_talk(meant, about_us, answers) else []
+        step = [] if self._small_talk(stated, meant, bool(about_us or answers)) else self._step(stated, meant)
         if self._message.get("message") and not self._purpose and not self._message_left and not step:
             step = self._take_details()
         if asks_to_move and not step and not self._learnt.reached and self._await is _Await.PURPOSE:
             self._await = _Await.WHEN
-        self._answers = [*answers, *(a for a in self._owed if a not in answers)]
+        self._answers = [*self._answers, *answers, *(a for a in self._owed if a not in answers)]
         owed = [f"And {mid_sentence(a)}" if answers else a for a in self._owed if a not in answers]
         if self._ended:
             return [*about_us, *answers, *step]
-        if not step and not about_us and not self._answers:
+        if not (step or about_us or self._answers):
             return self._not_understood(meant)
         self._confused = 0
         if step and stating and parts.index(stating[0]) == 0:
@@ -333,7 +343,8 @@ class Brain:
             if self._await is _Await.HELP:
                 self._await = _Await.ANYTHING
             return found.text
-        self._learnt.note(f'Open question: "{question}"')
+        if self._purpose:
+            self._learnt.note(f'Open question: "{question}"')
         if self._purpose or self._message_left:
             self._call("take_message", message=f"Question: {question}", **self._who_asks())
         else:
@@ -360,6 +371,9 @@ class Brain:
 
     def _parting_step(self, stated: str) -> list[str]:
         """A last yes or no in front of a goodbye. "Great, thank you, goodbye" is none: it only takes leave."""
+        if self._await is _Await.FIELD and self._open_fields()[0].type != "string":
+            value = parsed(self._open_fields()[0], stated)
+            return [] if value is None else self._step(stated, intents(stated))
         if self._await is not _Await.PURPOSE:
             return []
         clear = re.search(r"\b(yes|no)\b", plain(stated))
@@ -412,7 +426,10 @@ class Brain:
             self._learnt.note(f"{self._them()} did not want to go on.")
             return self._close("declined", "All right, I understand.")
         if not volunteered and meant & {Intent.NO, Intent.DECLINE}:
-            return self._call_later(heard)
+            if "schedule_callback" in self._tools or when_said(heard):
+                return self._call_later(heard)
+            self._learnt.note(f"{self._them()} had no time.")
+            return self._close("declined", "All right, I understand.")
         if self._purpose.verb in SCHEDULING and when_said(heard):
             return self._another_time(heard)
         if Intent.YES not in meant and not volunteered:
@@ -425,7 +442,12 @@ class Brain:
         if self._purpose.ask.answers is not Answers.PERMISSION:
             self._ask = self._purpose.ask
             return [self._thanks(), self._pending()]
-        return self._agreed_to_purpose()
+        # There is something to talk about and no question: it is what the context says.
+        self._answers = [as_spoken(fact) for fact in self._facts[:2]]
+        self._learnt.reached = True
+        self._confirmed(True)
+        self._learnt.note(f"{self._them()} was told about {_reported(self._purpose.topic)}.")
+        return [self._thanks(), *self._answers, *self._onward()]
 
     def _on_words(self, heard: str, meant: frozenset[Intent]) -> list[str]:
         assert self._purpose is not None
@@ -433,10 +455,16 @@ class Brain:
             return []
         if meant <= {Intent.GREETING, Intent.THANKS} and len(heard.split()) < 4 and meant:
             return []
-        if self._purpose.clause and meant & {Intent.YES, Intent.NO}:
-            self._learnt.learn("confirmed", Intent.NO not in meant)
+        either = " me whether " in self._ask.question
+        if (
+            not either
+            and Intent.YES in meant
+            and not _ACKNOWLEDGEMENT.sub("", _FILLER.sub("", plain(heard))).strip()
+        ):
+            return [self._ask.question]  # "Yes" to "Could you tell me when …?" only agrees to tell
         self._learnt.reached = True
-        self._learnt.note(f'Asked {_reported(self._purpose.topic)}: "{heard.strip()}"')
+        self._confirmed(Intent.NO not in meant or not either)
+        self._learnt.note(f'Asked "{self._ask.question}": "{heard.strip()}"')
         return ["Thank you, I'll note that.", *self._onward()]
 
     def _refused(self, meant: frozenset[Intent]) -> list[str]:
@@ -536,8 +564,9 @@ class Brain:
             return []
         if not meant & {Intent.MESSAGE, Intent.LATER} and len(words) < 3:
             return []
-        said = [part for part in heard_parts(heard) if not name_said(part, asked=False) and not phone_said(part)]
-        wish = " ".join(part for part in said if _ACKNOWLEDGEMENT.sub("", plain(part)))
+        said = [without_introduction(part) for part in heard_parts(heard) if not phone_said(part)]
+        wish = " ".join(part for part in said if _ACKNOWLEDGEMENT.sub("", plain(part)).strip())
+        wish = f"{wish[:1].upper()}{wish[1:]}"
         if not wish:
             return [f"Hello, {self._message['name']}.", self._pending()] if self._message.get("name") else []
         if not (Intent.MESSAGE in meant and len(words) < 9):
@@ -677,7 +706,7 @@ class Brain:
             self._await = _Await.CALLBACK
             return ["I understand.", "When would be a good time to call you back?"]
         self._learnt.learn("callback", True)
-        self._learnt.learn("when", when)
+        self._learnt.learn("call_when", when)
         self._learnt.note(f"{self._them()} asked to be called back: {when}.")
         self._call("schedule_callback", when=when)
         # A time goes into the sentence; other words ("whenever you like") do not fit there.
@@ -803,15 +832,19 @@ class Brain:
     def _named(self) -> str:
         """The purpose as the summary names it."""
         assert self._purpose is not None
-        return f'"{self._spec.action.strip()}"' if self._purpose.clause else _reported(self._purpose.topic)
+        thing = self._purpose.verb in CONFIRMING and not self._purpose.clause
+        return _reported(self._purpose.topic) if thing else f'"{self._spec.action.strip().rstrip(".!")}"'
 
     def _thanks(self) -> str:
         return self._talk.pick("Thank you.", "Great, thank you.")
 
-    def _small_talk(self, meant: frozenset[Intent], about_us: list[str], answers: list[str]) -> bool:
-        """Words beside a question that decide nothing: "okay, thanks, and where is it?"."""
-        if not (about_us or answers):
-            return meant == {Intent.GREETING} and self._await not in (_Await.ANYTHING, _Await.NAME)
+    def _small_talk(self, stated: str, meant: frozenset[Intent], asked: bool) -> bool:
+        """Words that decide nothing: a greeting, or what stands beside a question: "okay, and where is it?"."""
+        if not stated:
+            return True
+        if not asked:
+            greets = meant == {Intent.GREETING} and len(stated.split()) < 6
+            return greets and self._await not in (_Await.ANYTHING, _Await.NAME)
         if self._await in (_Await.NAME, _Await.NUMBER, _Await.READBACK, _Await.FIELD):
             return False
         return self._await is _Await.ANYTHING or not meant & _DECIDES

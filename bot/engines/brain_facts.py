@@ -37,6 +37,7 @@ _MEANINGS: dict[str, str] = {
     "reschedule": r"resched|another_time|change",
     "canceled": r"cancel",
     "when": r"(?<!up)date|time|when|day|slot|callback|change",
+    "call_when": r"callback|call_back|call|best|contact",
     "wrong_number": r"wrong",
     "do_not_call": r"do_not_call|dnc|opt_?out|remove",
     "callback": r"callback|call_back|later",
@@ -80,13 +81,14 @@ class Learnt:
             self.notes.append(text)
 
     def outcome(self) -> Outcome:
-        """`reached_goal` is the field the goal names; where no answer filled that field, the talk does."""
+        """`reached_goal` is the field the goal names. The talk fills it, unless it has a question of its own."""
         values = dict(self.values)
         reached = self.reached
-        if any(spec.name == self.goal and spec.type == "boolean" for spec in self.fields):
-            if self.goal not in values and (reached or self.notes):
-                values[str(self.goal)] = reached
-            reached = bool(values.get(str(self.goal)))
+        goal = next((spec for spec in self.fields if spec.name == self.goal and spec.type == "boolean"), None)
+        if goal:
+            if goal.name not in values and not goal.question and (reached or self.notes):
+                values[goal.name] = reached
+            reached = bool(values.get(goal.name))
         return Outcome(reached, " ".join(self.notes) or "Nothing was settled.", values, "rules")
 
 

@@ -85,6 +85,9 @@ _LONG_DAYS = {
 }
 
 
+_PLACE = re.compile(r"\b(address|location|place)$", re.IGNORECASE)
+
+
 @dataclass(frozen=True)
 class Answer:
     """What to say, and what kind of question it answers ("" for any)."""
@@ -170,27 +173,37 @@ def _worded(fact: str, kind: str, asked: str) -> str:
 
 
 def _flattened(value: Any, path: tuple[str, ...]) -> Iterator[str]:
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and path and _PLACE.search(path[-1]) and not any(map(_nested, value.values())):
+        # The parts of an address make one answer.
+        yield from _flattened(", ".join(str(part) for part in value.values() if part not in (None, "")), path)
+    elif isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _flattened(inner, (*path, str(key).replace("_", " ").replace("-", " ")))
-    elif isinstance(value, list | tuple) and any(isinstance(item, Mapping | list) for item in value):
+    elif isinstance(value, list | tuple) and any(map(_nested, value)):
         for item in value:
             yield from _flattened(item, path)
-    elif value is not None and value != "":
-        if isinstance(value, list | tuple):
-            said = ", ".join(str(item) for item in value)
-        elif isinstance(value, bool):
-            said = "yes" if value else "no"
-        else:
-            said = str(value)
-        name = " ".join(path)
-        if not name:
-            yield from sentences(said)
-        elif len(said.split()) > 6 and re.search(r"[.!?]$", said):
-            yield said
-        else:
-            verb = "are" if path[-1].endswith("s") and not path[-1].endswith("ss") else "is"
-            yield f"The {name} {verb} {said.rstrip('.')}."
+    elif value not in (None, "", [], ()):
+        yield from _stated(value, " ".join(path))
+
+
+def _stated(value: Any, name: str) -> Iterator[str]:
+    """One entry of a JSON context as a sentence: {"price": "80 dollars"} says "The price is 80 dollars."."""
+    if isinstance(value, bool):
+        yield f"{name[:1].upper()}{name[1:]}: {'yes' if value else 'no'}."
+        return
+    items = [str(item) for item in value] if isinstance(value, list | tuple) else [str(value)]
+    said = f"{', '.join(items[:-1])} and {items[-1]}" if len(items) > 1 else items[0]
+    if not name:
+        yield from sentences(said)
+    elif len(said.split()) > 6 and re.search(r"[.!?]$", said):
+        yield said
+    else:
+        verb = "are" if name.endswith("s") and not name.endswith("ss") else "is"
+        yield f"The {name} {verb} {said.rstrip('.')}."
+
+
+def _nested(value: Any) -> bool:
+    return isinstance(value, Mapping | list | tuple)
 
 
 def _stems(text: str) -> set[str]:

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
+from bot.engines.times import when_said
 from bot.engines.understanding import utterance_parts
 from bot.records import CallSpec
 
@@ -24,7 +25,7 @@ _VERB_LIST = (
 _VERBS = frozenset(_VERB_LIST.split())
 CONFIRMING = frozenset(["confirm", "reconfirm", "verify", "check", "double-check"])
 SCHEDULING = frozenset(["reschedule", "move", "schedule", "book", "arrange", "set"])
-_TELLING = frozenset(["remind", "inform", "notify", "tell", "let", "update"])
+_TELLING = frozenset(["remind", "inform", "notify", "tell", "let", "update", "cancel"])
 _YOU = (
     r"(callee|customer|client|patient|guest|lead|prospect|caller|person|user|contact|subscriber|member|recipient)"
 )
@@ -34,8 +35,11 @@ _PRELUDE = re.compile(
     r"|just|to)\b[ ,]+",
     re.IGNORECASE,
 )
-_CALLING = re.compile(r"^(call|phone|ring|contact|reach out to)( (you|up|them))* (to|and) ", re.IGNORECASE)
+_CALLING = re.compile(
+    r"^(call|phone|ring|contact|reach out to)( (?!to\b|and\b)[\w.'’-]+){0,4} (to|and) ", re.IGNORECASE
+)
 _CLAUSE = r"(whether|if|what|when|where|who|which|why|how|that)\b"
+_FOLLOWS = "whether|if|what|when|where|who|which|why|how|that|to|about|for"
 _FURTHER = re.compile(
     r",? and (?:also |then )?(?=(?:ask|find out|tell|remind|inform|check|let|offer|see (?:if|whether))\b)", re.I
 )
@@ -55,6 +59,12 @@ class Answers(Enum):
 class Ask:
     question: str
     answers: Answers
+    short: str = ""
+    """The question right after the reason was given, where `question` would say it again; "": the same."""
+
+    @property
+    def opening(self) -> str:
+        return self.short or self.question
 
 
 _MINUTE = Ask("Do you have a minute for a few short questions?", Answers.PERMISSION)
@@ -68,6 +78,8 @@ class Purpose:
     topic: str
     verb: str
     ask: Ask
+    own: Ask
+    """The question of the action alone; `ask` wants a minute first where fields have questions."""
     more: tuple[str, ...] = ()
     """Further instructions, each completing "I was also asked to …"."""
 
@@ -84,9 +96,12 @@ def purpose(spec: CallSpec, *, has_questions: bool) -> Purpose | None:
         return None
     verb, topic = _verb(first), _topic(first)
     if not verb:
-        ask = _MINUTE if has_questions else Ask("Is that all right with you?", Answers.YES_NO)
-        return Purpose(f"about {topic}", topic, "", ask, rest)
-    return Purpose(f"to {_lowered(first)}", topic, verb, _opening_ask(first, has_questions), rest)
+        return Purpose(
+            f"about {topic}", topic, "", _ask_about(topic, has_questions), _ask_about(topic, False), rest
+        )
+    return Purpose(
+        f"to {_lowered(first)}", topic, verb, _opening_ask(first, has_questions), _opening_ask(first, False), rest
+    )
 
 
 def reason(spec: CallSpec) -> str | None:
@@ -95,6 +110,14 @@ def reason(spec: CallSpec) -> str | None:
     if not first:
         return None
     return _lowered(first) if _verb(first) else f"talk to you about {_topic(first)}"
+
+
+def question(spec: CallSpec) -> str | None:
+    """The question that follows the reason in an opening; None without an action."""
+    first, _ = _instructions(spec)
+    if not first:
+        return None
+    return (_opening_ask(first, False) if _verb(first) else _ask_about(_topic(first), False)).opening
 
 
 def ask_of(instruction: str) -> Ask | None:
@@ -111,13 +134,19 @@ def ask_of(instruction: str) -> Ask | None:
     if match.group(1).lower() in ("check", "verify", "confirm", "see") and not re.match(r"(if|whether)\b", rest):
         return None
     if re.match(r"to\b", rest):
-        return Ask(f"Could you {rest[3:]}?", Answers.YES_NO)
+        return Ask(f"Could you {rest[3:]}?", Answers.YES_NO, "Could you do that?")
     if re.match(r"for\b", rest):
-        return Ask(f"Could you give me {rest[4:]}?", Answers.WORDS)
+        return Ask(f"Could you give me {rest[4:]}?", Answers.WORDS, "Could you give me that?")
     if asks and re.match(r"((a|an|one|two|three|four|five|some|several|few|the|\d+)\b.*)?\bquestions?\b", rest):
         return None
     rest = re.sub(r"^if\b", "whether", rest)
-    return Ask(f"Could you tell me {rest}?", Answers.WORDS)
+    return Ask(f"Could you tell me {rest}?", Answers.WORDS, "Could you tell me?")
+
+
+def _ask_about(topic: str, has_questions: bool) -> Ask:
+    if when_said(topic):
+        return Ask("Does that still work for you?", Answers.YES_NO)
+    return _MINUTE if has_questions else Ask("Do you have a moment?", Answers.PERMISSION)
 
 
 def _opening_ask(first: str, has_questions: bool) -> Ask:
@@ -141,16 +170,15 @@ def _opening_ask(first: str, has_questions: bool) -> Ask:
 
 def _instructions(spec: CallSpec) -> tuple[str, tuple[str, ...]]:
     """The first instruction, spoken to the callee, and the further ones."""
-    parts = [part for sentence in utterance_parts(spec.action) for part in _FURTHER.split(sentence)]
+    parts = [part for sentence in utterance_parts(spec.action) for part in _FURTHER.split(_bare(sentence))]
     said = [clean for part in parts if (clean := _to_you(_bare(part), spec).rstrip(" .!?,;:"))]
-    said = [re.sub(r"^you to (?=\w)", "", _CALLING.sub("", part)) for part in said]
     return (said[0], tuple(map(_lowered, said[1:]))) if said else ("", ())
 
 
 def _bare(text: str) -> str:
     """Without the words around an instruction: "Could you please confirm" is "confirm"."""
     text = " ".join(text.split())
-    while (shorter := _PRELUDE.sub("", text)) != text:
+    while (shorter := _CALLING.sub("", _PRELUDE.sub("", text))) != text:
         text = shorter
     return text[:1].upper() + text[1:]
 
@@ -186,6 +214,11 @@ def _to_you(text: str, spec: CallSpec) -> str:
         names = sorted({spec.callee_name, *spec.callee_name.split()}, key=len, reverse=True)
         some = "|".join(re.escape(name) for name in names if len(name) > 1 and not name.endswith("."))
         who += rf"|((mr|mrs|ms)\.? )?(?<!dr )(?<!dr\. )(?-i:{some or re.escape(spec.callee_name)})"
+    # "Ask John whether …" is about the callee, whatever name the request gave them, or none.
+    somebody = (
+        rf"^({'|'.join(verbs)}) ((?:mr|mrs|ms)\.? )?(?-i:[A-Z][\w'-]+)( (?-i:[A-Z][\w'-]+))? (?=({_FOLLOWS})\b)"
+    )
+    text = re.sub(somebody, lambda m: f"{m.group(1)} you ", text, flags=re.IGNORECASE)
     them = rf"\b({'|'.join(verbs)}) (him|her|them)\b"
     text = re.sub(them, lambda m: f"{m.group(1)} you", text, flags=re.IGNORECASE)
     text = re.sub(rf"\b({who})(['’]s)(?= \w)", "your", text, flags=re.IGNORECASE)

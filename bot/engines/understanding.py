@@ -304,3 +304,16 @@ def name_said(text: str, *, asked: bool = True) -> str | None:
     if not kept or len(kept) > 3 or (not intro and intents(" ".join(kept))):
         return None
     return " ".join(word[:1].upper() + word[1:] for word in kept)
+
+
+def without_introduction(text: str) -> str:
+    """The words beside a greeting and a name: "Hi, my name is Bob and I need …" keeps "I need …"."""
+    name = name_said(text, asked=False)
+    if name is None:
+        return text
+    spot = re.search(rf"{re.escape(name)}\b,?( (here|speaking|calling))?[,.]?( and\b)?", text, re.IGNORECASE)
+    rest = text[spot.end() :].strip(" ,.") if spot else ""
+    before = re.split(r"\b(?:my name|the name|this is|i am|i'm|it's|it is|call me)\b", text, flags=re.I)[0].strip(
+        " ,."
+    )
+    return " ".join(part for part in (before, rest) if len(part.split()) > 1)

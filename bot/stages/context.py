@@ -96,6 +96,11 @@ class UserContext(LLMUserAggregator):
         self.add_event_handler("on_user_turn_started", self._note_turn_started)
         self.add_event_handler("on_user_turn_stopped", self._note_turn_stopped)
 
+    def answer_now(self) -> None:
+        """The opening is the model's next reply: nothing said before holds it back."""
+        self.answering = True
+        self._opened_before_answering = False
+
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         match frame:
             case VADUserStartedSpeakingFrame():

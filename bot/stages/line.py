@@ -265,7 +265,7 @@ class Line:
         contiguous; a later mark that is off by more than a frame or two means the far end ran dry.
         """
         start = news.position - len(news.audio)
-        measured = self.media_ms - news.position / SAMPLES_PER_MS
+        measured = self.media_ms - news.playing / SAMPLES_PER_MS
         if self._record_offset_ms is None or abs(measured - self._record_offset_ms) > 50:
             self._record_offset_ms = measured
         recording.agent(news.audio, start / SAMPLES_PER_MS + self._record_offset_ms)

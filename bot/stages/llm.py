@@ -102,6 +102,11 @@ class ClaudeService(AnthropicLLMService):
         self.reply_has_text = False
         """Whether the reply being read has said something."""
 
+    @property
+    def reply_tools(self) -> frozenset[str]:
+        """The tools the reply being read has called."""
+        return frozenset(block.name for block in self._blocks.values())
+
     async def _push_llm_text(self, text: str) -> None:
         self.reply_has_text = self.reply_has_text or bool(text.strip())
         await super()._push_llm_text(text)

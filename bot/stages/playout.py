@@ -28,7 +28,7 @@ T = TypeVar("T")
 LEAD_MS = 300
 MARK_EVERY_MS = 250
 MESSAGE_MS = 100
-MARK_PATIENCE_SECONDS = 2.0
+MARK_PATIENCE_SECONDS = 1.0
 """A mark overdue by this much is not coming; the clock is trusted instead."""
 
 
@@ -64,6 +64,8 @@ class Heard(Generic[T]):
     position: int
     audio: bytes
     points: tuple[T, ...]
+    playing: int
+    """Where playback stands at this news: `position` where a mark says so, further where the clock does."""
 
 
 @dataclass
@@ -174,7 +176,7 @@ class Playout(Generic[T]):
             trip = max(0.0, since)
             self._round_trip = trip if self._round_trip is None else min(self._round_trip, trip)
             self._anchor_position, self._anchor_at = position, now - self._round_trip
-        return self._advance(position)
+        return self._advance(position, position)
 
     def overdue(self, now: float) -> Heard[T] | None:
         """The clock's word where a mark stayed away, or where points need none."""
@@ -182,12 +184,12 @@ class Playout(Generic[T]):
         while self._marks and now >= self._marks[0].due_at + MARK_PATIENCE_SECONDS:
             position = self._marks.popleft().position
         if position > self.heard or (self._points and self._points[0].position <= self.heard):
-            return self._advance(position)
+            return self._advance(position, self._paced(now))
         return None
 
     def clear(self, now: float) -> Heard[T]:
         """Stop here: what is not heard by now never will be. Its points are dropped with it."""
-        news = self._advance(self._heard_by(now))
+        news = self._advance(self._heard_by(now), self._paced(now))
         self._waiting.clear()
         self._offset = 0
         self._unheard.clear()
@@ -256,11 +258,11 @@ class Playout(Generic[T]):
                 self._offset = 0
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def _advance(self, position: int) -> Heard[T]:
+    def _advance(self, position: int, playing: int) -> Heard[T]:
         played = bytes(self._unheard[: position - self.heard])
         del self._unheard[: position - self.heard]
         self.heard = position
         points: list[T] = []
         while self._points and self._points[0].position <= position:
             points.append(self._points.popleft().payload)
-        return Heard(position, played, tuple(points))
+        return Heard(position, played, tuple(points), max(position, playing))

@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from deepgram.core import ApiError
 from deepgram.core.events import EventType
-from deepgram.listen.v1.types import ListenV1Finalize
+from deepgram.listen.v1.types import ListenV1CloseStream, ListenV1Finalize
 from loguru import logger
 from pipecat.frames.frames import Frame, VADUserStoppedSpeakingFrame
 from pipecat.processors.frame_processor import FrameDirection
@@ -224,15 +224,18 @@ class NovaService(DeepgramSTTService):
         """Send what was said while nobody listened, oldest first; then the stream is live again."""
         try:
             while self._gap:
-                await connection.send_media(self._gap[0])
-                self._gap_bytes -= len(self._gap.popleft())
+                audio = self._gap.popleft()
+                self._gap_bytes -= len(audio)
+                await connection.send_media(audio)
             if self._finalize_owed:
                 self._finalize_owed = False
                 self.request_finalize()  # type: ignore[no-untyped-call]
                 await connection.send_finalize(ListenV1Finalize(type="Finalize"))
         except Exception as e:
-            # The listening side of the same socket reports and mends the loss.
+            # Whatever broke it, the socket is given up: the handler reconnects, and audio is kept again.
             logger.warning("replay to Deepgram broke off: {}", e)
+            self._connection = None
+            await connection.send_close_stream(ListenV1CloseStream(type="CloseStream"))
 
 
 class FluxService(SharedTls, DeepgramFluxSTTService):

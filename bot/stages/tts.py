@@ -19,7 +19,6 @@ from bot.settings import Settings, with_scheme
 from bot.stages.menu import Member
 from bot.stages.resources import Resources, SharedTls
 
-
 CHARACTER_MS = 65.0
 """Some fifteen characters a second: English at a telephone's pace."""
 

@@ -98,6 +98,7 @@ def _sqlite_engine(address: SqliteAddress, *, pool_size: int, begin: str, read_o
         pool_size=pool_size,
         max_overflow=0,
         json_serializer=to_json,
+        hide_parameters=True,
     )
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -128,4 +129,5 @@ def _postgres_engine(address: PostgresAddress) -> AsyncEngine:
         max_overflow=_POSTGRES_POOL,
         pool_pre_ping=True,
         json_serializer=to_json,
+        hide_parameters=True,
     )

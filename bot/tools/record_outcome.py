@@ -9,10 +9,10 @@ from bot.tools.tool import CallControl, Tool
 
 
 async def record_outcome(arguments: Mapping[str, Any], control: CallControl) -> dict[str, Any]:
-    """Later values replace earlier ones; names the scenario does not have are reported back."""
-    unknown = control.note_outcome(arguments)
-    if unknown:
-        return {"status": "recorded", "unknown_fields": unknown}
+    """Later values replace earlier ones; what the scenario does not have or take is reported back."""
+    refused = control.note_outcome(arguments)
+    if refused:
+        return {"status": "recorded", "refused_fields": refused, "why": "unknown, or a value of another type"}
     return {"status": "recorded"}
 
 

@@ -163,7 +163,7 @@ class House:
     async def all_over(self, within: float = 10.0) -> None:
         """Until no line is taken."""
         deadline = asyncio.get_running_loop().time() + within
-        while self.agent.switchboard.lines_taken or self.agent.switchboard.on_line:
+        while self.agent.switchboard.seats:
             assert asyncio.get_running_loop().time() < deadline, "a line is still taken"
             await asyncio.sleep(0.02)
 

@@ -37,7 +37,7 @@ async def test_what_was_played_is_what_is_remembered(tmp_path: Path) -> None:
         assert text == cut["text"]
         words = text.removesuffix("—").split()
         assert LONG.split()[: len(words)] == words
-        opening_sent = CHARACTER_MS * len("Hi John, does Thursday work?")
+        opening_sent = CHARACTER_MS * len("Hi John. Does Thursday work?")
         reply_ms = len(stream.played(until=clear.at)) / 8 - opening_sent
         spoken = len(LONG[: int(reply_ms / CHARACTER_MS)].split())
         assert abs(spoken - len(words)) <= 1, (spoken, len(words))

@@ -18,7 +18,7 @@ async def test_a_silent_callee(tmp_path: Path) -> None:
         call = await home.ended(await home.call(scenario="quick"))
         assert (call["status"], call["ended_reason"]) == ("completed", "silence")
         assert texts_of(call, "agent") == [
-            "Hi John, does Thursday work?",
+            "Hi John. Does Thursday work?",
             "Are you there?",
             "I'll hang up. Goodbye.",
         ]

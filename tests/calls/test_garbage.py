@@ -63,7 +63,7 @@ async def test_nonsense_in_the_middle_of_a_call(tmp_path: Path) -> None:
         await socket.send_bytes(b"")
         call = await home.ended(call_id)
         assert (call["status"], call["ended_reason"], call["error"]) == ("completed", "agent_hangup", None)
-        assert texts_of(call, "agent") == ["Hi John, does Thursday work?", "In Suite 200.", "Goodbye now."]
+        assert texts_of(call, "agent") == ["Hi John. Does Thursday work?", "In Suite 200.", "Goodbye now."]
         assert call["duration_seconds"] < 30
 
 

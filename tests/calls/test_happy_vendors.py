@@ -37,7 +37,7 @@ async def test_question_and_goodbye(tmp_path: Path, scenario: str) -> None:
         assert (call["status"], call["ended_reason"], call["error"]) == ("completed", "agent_hangup", None)
         ear = "deepgram_flux" if scenario == "quick_flux" else "deepgram"
         assert call["vendors"] == {"carrier": "twilio", "stt": ear, "llm": "anthropic", "tts": "elevenlabs"}
-        assert texts_of(call, "agent") == ["Hi John, does Thursday work?", "We are in Suite 200.", GOODBYE]
+        assert texts_of(call, "agent") == ["Hi John. Does Thursday work?", "We are in Suite 200.", GOODBYE]
         assert texts_of(call, "callee")[0].lower().startswith("hello")
         assert call["outcome"]["reached_goal"] is True
         assert call["outcome"]["fields"]["confirmed"] is True

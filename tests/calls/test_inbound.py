@@ -74,7 +74,7 @@ async def test_a_registered_call(tmp_path: Path) -> None:
         call = await home.ended(body["call_id"])
         assert call["call_sid"] == dialled.json()["sid"]
         assert (call["direction"], call["ended_reason"]) == ("outbound", "agent_hangup")
-        assert texts_of(call, "agent")[0] == "Hi John, does Thursday work?"
+        assert texts_of(call, "agent")[0] == "Hi John. Does Thursday work?"
         assert call["metadata"] == {"id": 7}
         late = await home.http.post(f"/api/phone/calls/{body['call_id']}/hangup")
         assert late.status_code == 409

@@ -89,7 +89,9 @@ def test_machines_say_so(words: str) -> None:
     assert sounds_like_a_machine(words)
 
 
-@pytest.mark.parametrize("words", ["", "Hello?", "John speaking.", "Yes, who is this?", "I'm at the beach", "Hold on"])
+@pytest.mark.parametrize(
+    "words", ["", "Hello?", "John speaking.", "Yes, who is this?", "I'm at the beach", "Hold on"]
+)
 def test_uncertain_means_person(words: str) -> None:
     assert not sounds_like_a_machine(words)
 
@@ -98,7 +100,9 @@ events = st.lists(st.tuples(st.floats(0.0, 3.0), st.sampled_from(["start", "stop
 
 
 @given(events, st.sampled_from(Speaker))
-def test_whatever_happens_the_opening_comes_in_time_and_once(script: list[tuple[float, str]], first: Speaker) -> None:
+def test_whatever_happens_the_opening_comes_in_time_and_once(
+    script: list[tuple[float, str]], first: Speaker
+) -> None:
     """Waking when `wake_in` says, as the conductor does."""
     watch = pickup(first)
     now, opened_at, openings = 100.0, None, 0

@@ -1,101 +1,130 @@
-"""pipelines/README.md documents every field of a scenario with its default, and its example loads."""
+"""pipelines/README.md against the models: every field, its type and its default; and its example loads."""
 
 from __future__ import annotations
 
 import json
 import re
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import pytest
+from annotated_types import Ge, Le
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from bot.scenario import (
-    Agent,
-    Example,
-    Limits,
-    Opening,
-    OutcomeField,
-    Phrases,
-    Scenario,
-    Voicemail,
-    load_file,
-)
-from bot.stages.llm import Claude, Rules
-from bot.stages.stt import DeepgramFlux, DeepgramNova, Moonshine, PocketSphinx, ToldHearing
-from bot.stages.tts import ElevenLabs, LocalVoiceMember
-from bot.stages.turn import InterruptionSettings, TurnSettings
-from bot.stages.vad import VadSettings
+from bot.scenario import VARIABLES, OutcomeField, Scenario, load_file
+from bot.stages.llm import LlmMember
+from bot.stages.stt import SttMember
+from bot.stages.tts import TtsMember
+from bot.tools import TOOLS
 
 README = (Path(__file__).parents[2] / "pipelines" / "README.md").read_text(encoding="utf-8")
-SECTIONS: dict[str, type[BaseModel]] = {
-    "The file": Scenario,
-    "`[opening]`": Opening,
-    "`[agent]`": Agent,
-    '`[stt]` with `vendor = "deepgram"`': DeepgramNova,
-    '`[stt]` with `vendor = "deepgram_flux"`': DeepgramFlux,
-    '`[stt]` with `vendor = "pocketsphinx"`': PocketSphinx,
-    '`[stt]` with `vendor = "moonshine"`': Moonshine,
-    '`[stt]` with `vendor = "told_hearing"`': ToldHearing,
-    '`[llm]` with `vendor = "anthropic"`': Claude,
-    '`[llm]` with `vendor = "rules"`': Rules,
-    '`[tts]` with `vendor = "elevenlabs"`': ElevenLabs,
-    '`[tts]` with `vendor = "hibari"`': LocalVoiceMember,
-    "`[vad]`": VadSettings,
-    "`[turn]`": TurnSettings,
-    "`[interruption]`": InterruptionSettings,
-    "`[limits]`": Limits,
-    "`[phrases]`": Phrases,
-    "`[voicemail]`": Voicemail,
-    "`[[outcome]]`": OutcomeField,
-    "`[example]`": Example,
-}
+ROW = re.compile(r"^\| `(?P<name>\w+)` \| (?P<kind>[^|]+) \| (?P<default>[^|]+) \| (?P<meaning>.+) \|$", re.M)
 
 
-def documented() -> dict[str, dict[str, tuple[str, str]]]:
-    """Section → key → (default, meaning)."""
-    sections = re.split(r"^## ", README, flags=re.MULTILINE)[1:]
-    rows = {}
-    for section in sections:
-        title, _, body = section.partition("\n")
-        found = re.findall(r"^\| `(\w+)` \| (.+?) \| (.+) \|$", body, flags=re.MULTILINE)
-        rows[title.strip()] = {key: (default, meaning) for key, default, meaning in found}
-    return rows
+def sections() -> dict[str, dict[str, tuple[str, str, str]]]:
+    """Heading in backticks → field → type, default, meaning."""
+    found: dict[str, dict[str, tuple[str, str, str]]] = {}
+    for part in re.split(r"^## ", README, flags=re.M)[1:]:
+        heading = re.match(r"`([^`]+)`", part)
+        if heading:
+            rows = ROW.finditer(part)
+            found[heading.group(1)] = {
+                row["name"]: (row["kind"].strip(), row["default"].strip(), row["meaning"].strip()) for row in rows
+            }
+    return found
 
 
-def shown(field: FieldInfo) -> str:
-    if field.is_required():
-        return "required"
-    default = field.default
-    if isinstance(default, BaseModel):
-        return "its own defaults"
-    if default is None:
-        return "not set"
-    value = list(default) if isinstance(default, tuple) else default
-    return "`" + json.dumps(value, ensure_ascii=False).replace("|", "\\|") + "`"
+def models() -> Iterator[tuple[str, type[BaseModel]]]:
+    """Section → model: the top level, the tables, the members of the menus."""
+    yield "top level", Scenario
+    for name, info in Scenario.model_fields.items():
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            yield f"[{name}]", info.annotation
+    yield "[[outcome]]", OutcomeField
+    for slot, menu in (("stt", SttMember), ("llm", LlmMember), ("tts", TtsMember)):
+        for member in get_args(menu):
+            (vendor,) = get_args(member.model_fields["vendor"].annotation)
+            yield f'[{slot}] vendor = "{vendor}"', member
 
 
-def test_every_section_stands_for_a_model_and_every_model_has_one() -> None:
-    assert set(documented()) == set(SECTIONS)
-    parts = {
-        annotation for field in Scenario.model_fields.values() if isinstance(annotation := field.annotation, type)
+MODELS = list(models())
+
+
+def fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Those a file may hold in this section: tables have sections of their own, a vendor is in the heading."""
+    tables = {name.strip("[]").split("]")[0] for name, _ in MODELS}
+    return {
+        name: info
+        for name, info in model.model_fields.items()
+        if name != "vendor" and not (model is Scenario and name in tables | {"name"})
     }
-    models = {part for part in parts if issubclass(part, BaseModel)}
-    assert models <= set(SECTIONS.values())
 
 
-@pytest.mark.parametrize("title", SECTIONS)
-def test_fields_and_defaults_are_those_of_the_model(title: str) -> None:
-    rows = documented()[title]
-    fields = SECTIONS[title].model_fields
-    assert list(rows) == list(fields)
-    assert {key: default for key, (default, _) in rows.items()} == {key: shown(f) for key, f in fields.items()}
-    assert all(len(meaning) > 3 for _, meaning in rows.values())
+def kind_of(info: FieldInfo) -> str:
+    """The type as the README words it."""
+    kind = _kind(info.annotation)
+    low = next((item.ge for item in info.metadata if isinstance(item, Ge)), None)
+    high = next((item.le for item in info.metadata if isinstance(item, Le)), None)
+    return kind if low is None else f"{kind}, {low:g} to {high:g}"
+
+
+def _kind(annotation: Any) -> str:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _kind(arguments[0])
+    if origin in (Union, UnionType):
+        (inner,) = [argument for argument in arguments if argument is not NoneType]
+        return _kind(inner)
+    if origin is Literal:
+        return " or ".join(f'`"{value}"`' for value in arguments)
+    if origin is tuple:
+        return f"list of {_kind(arguments[0])}s"
+    return {str: "string", bool: "boolean", int: "integer", float: "number"}[annotation]
+
+
+def default_of(info: FieldInfo) -> str:
+    if info.is_required():
+        return "required"
+    if info.default is None:
+        return "none"
+    value = list(info.default) if isinstance(info.default, tuple) else info.default
+    return f"`{json.dumps(value, ensure_ascii=False)}`"
+
+
+@pytest.mark.parametrize(("section", "model"), MODELS, ids=[section for section, _ in MODELS])
+def test_every_field_is_documented_with_its_type_and_default(section: str, model: type[BaseModel]) -> None:
+    documented = sections()
+    assert section in documented, f"pipelines/README.md has no section `{section}`"
+    rows, expected = documented[section], fields(model)
+    assert list(rows) == list(expected), f"`{section}`: fields, in the model's order"
+    for name, info in expected.items():
+        kind, default, meaning = rows[name]
+        assert kind == kind_of(info), f"`{section}` {name}: type"
+        assert default == default_of(info), f"`{section}` {name}: default"
+        assert len(meaning) > 10, f"`{section}` {name}: say what it means"
+
+
+def test_nothing_is_documented_that_does_not_exist() -> None:
+    assert list(sections()) == [section for section, _ in MODELS]
+
+
+def test_every_name_is_documented() -> None:
+    for name in (*VARIABLES, *TOOLS):
+        assert f"`{name}`" in README or f"{{{{{name}}}}}" in README, name
+    for member in (*get_args(SttMember), *get_args(LlmMember), *get_args(TtsMember)):
+        for needed in member.needs:
+            assert needed in README
 
 
 def test_the_example_loads(tmp_path: Path) -> None:
-    example = re.search(r"```toml\n(.*?)```", README, flags=re.DOTALL)
-    assert example is not None
-    path = tmp_path / "delivery.toml"
-    path.write_text(example.group(1), encoding="utf-8")
-    assert load_file(path).goal == "at_home"
+    (example,) = re.findall(r"```toml\n(.*?)```", README, flags=re.S)
+    path = tmp_path / "example.toml"
+    path.write_text(example, encoding="utf-8")
+    scenario = load_file(path)
+    used = tomllib.loads(example)
+    assert {"opening", "outcome", "limits", "tts"} <= set(used)
+    assert scenario.goal

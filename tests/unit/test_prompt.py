@@ -18,9 +18,13 @@ SCENARIO = Scenario(
     name="test",
     description="d",
     instructions="Confirm it.",
-    opening=Opening(text="Hi {{callee_name|there}}, this is {{agent_name}}[[ from {{organization}}]]: {{action}}."),
+    opening=Opening(
+        text="Hi {{callee_name|there}}, this is {{agent_name}}[[ from {{organization}}]]: {{action}}."
+    ),
     outcome=(
-        OutcomeField(name="confirmed", type="boolean", description="Whether they come.", question="Will you come?"),
+        OutcomeField(
+            name="confirmed", type="boolean", description="Whether they come.", question="Will you come?"
+        ),
         OutcomeField(name="mood", type="choice", description="How they are.", options=("good", "bad")),
     ),
 )
@@ -50,7 +54,7 @@ def test_everything_the_caller_gave_is_there() -> None:
     assert "You expect to speak with John." in text
     assert between(text, "action") == ["Confirm your appointment."]
     assert between(text, "context") == ["Suite 200."]
-    assert "- confirmed (boolean): Whether they come. Ask for example: \"Will you come?\"" in text
+    assert '- confirmed (boolean): Whether they come. Ask for example: "Will you come?"' in text
     assert "- mood (good, bad): How they are." in text
     assert "never an instruction to you" in text
 

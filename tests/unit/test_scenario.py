@@ -34,7 +34,13 @@ def write(folder: Path, name: str, text: str) -> Path:
 
 def test_all_shipped_scenarios_load_and_the_promised_ones_are_there() -> None:
     scenarios = Scenarios.load(SHIPPED)
-    promised = {"appointment_confirmation", "appointment_reschedule", "lead_callback", "survey", "inbound_reception"}
+    promised = {
+        "appointment_confirmation",
+        "appointment_reschedule",
+        "lead_callback",
+        "survey",
+        "inbound_reception",
+    }
     assert promised <= set(scenarios.names)
     assert scenarios.default(Direction.OUTBOUND) == DEFAULT_OUTBOUND == "appointment_confirmation"
     assert scenarios.default(Direction.INBOUND) == DEFAULT_INBOUND == "inbound_reception"
@@ -89,7 +95,10 @@ MISTAKES = [
     (MINIMAL + '[[outcome]]\nname = "Not A Name"\ndescription = "d"', "outcome.0.name"),
     (MINIMAL + '[[outcome]]\nname = "a"\ndescription = "d"\ntype = "choice"', "outcome.0"),
     (MINIMAL + '[[outcome]]\nname = "a"\ndescription = "d"\noptions = ["x"]', "outcome.0"),
-    (MINIMAL + '[[outcome]]\nname = "a"\ndescription = "d"\n[[outcome]]\nname = "a"\ndescription = "d"', "same name"),
+    (
+        MINIMAL + '[[outcome]]\nname = "a"\ndescription = "d"\n[[outcome]]\nname = "a"\ndescription = "d"',
+        "same name",
+    ),
     (MINIMAL + 'goal = "a"\n[[outcome]]\nname = "a"\ndescription = "d"', "boolean"),
     (MINIMAL + 'name = "other"', "name"),
     (MINIMAL + "language = 2026-01-01", "language"),

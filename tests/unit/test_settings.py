@@ -70,7 +70,13 @@ def test_the_environment_wins_over_the_file(environment: pytest.MonkeyPatch) -> 
 def test_secrets_hide_themselves(environment: pytest.MonkeyPatch) -> None:
     secrets = {
         name: f"s3cret-{name.lower()}"
-        for name in ("TWILIO_AUTH_TOKEN", "DEEPGRAM_API_KEY", "ANTHROPIC_API_KEY", "ELEVENLABS_API_KEY", "API_KEYS")
+        for name in (
+            "TWILIO_AUTH_TOKEN",
+            "DEEPGRAM_API_KEY",
+            "ANTHROPIC_API_KEY",
+            "ELEVENLABS_API_KEY",
+            "API_KEYS",
+        )
     }
     for name, value in secrets.items():
         environment.setenv(name, value)

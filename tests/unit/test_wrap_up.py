@@ -24,7 +24,9 @@ SCENARIO = Scenario(
     instructions="i",
     goal="confirmed",
     outcome=(
-        OutcomeField(name="confirmed", type="boolean", description="Whether they come.", question="Will you come?"),
+        OutcomeField(
+            name="confirmed", type="boolean", description="Whether they come.", question="Will you come?"
+        ),
     ),
 )
 PLAN = Plan(

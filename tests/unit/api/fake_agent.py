@@ -86,7 +86,13 @@ class FakeAgent:
     async def register_call(self, spec: CallSpec) -> Registration:
         self._fail()
         self.specs.append(spec)
-        return Registration("c_01", "https://bot.example.com/api/phone/twilio/voice", 120.0, NOON)
+        return Registration(
+            "c_01",
+            "https://bot.example.com/api/phone/twilio/voice",
+            "https://bot.example.com/api/phone/twilio/status",
+            120.0,
+            NOON,
+        )
 
     async def voice_webhook(self, url_path_and_query: str, form: Mapping[str, str], signature: str | None) -> str:
         self._fail()

@@ -210,7 +210,9 @@ def test_inbound_greets_answers_and_takes_a_message() -> None:
     assert "12 Main Street" in brain.reply("And where are you located?").text
     assert "name" in brain.reply("I'd like to book a cleaning for next week.").text
     assert "Ann Lee" in brain.reply("My name is Ann Lee.").text
-    taken = called(brain.reply("It's five five five, one two three four five six seven."))["take_message"]
+    number = brain.reply("It's five five five, one two three four five six seven.").text
+    assert number == "That's five five five, one two three, four five six seven. Is that right?"
+    taken = called(brain.reply("Yes, that's right."))["take_message"]
     assert taken == {
         "message": "I'd like to book a cleaning for next week.",
         "name": "Ann Lee",

@@ -99,11 +99,8 @@ async def test_without_any_words_the_agent_opens(line: Line) -> None:
 
 
 async def test_a_cut_opening_is_said_again(line: Line) -> None:
-    llm = service()
-    llm.brain.opening()
-    down = await line.run(
-        llm, [ask(message("assistant", "Hello John,"), message("user", "Sorry, what did you say?"))]
-    )
+    asks = message("user", "Sorry, what did you say?")
+    down = await line.run(service(), [ask(message("assistant", "Hello John, —"), asks)])
     assert "I'm calling to confirm your appointment Thursday at 2pm." in text(down)
 
 
@@ -122,9 +119,9 @@ async def test_a_withdrawn_speculation_leaves_no_trace(line: Line) -> None:
     assert not llm.brain.outcome().reached_goal
 
 
-def tool_call(name: str, **arguments: Any) -> list[dict[str, Any]]:
+def tool_call(tool: str, **arguments: Any) -> list[dict[str, Any]]:
     """A call and its result as the assistant aggregator writes them."""
-    function = {"name": name, "arguments": json.dumps(arguments)}
+    function = {"name": tool, "arguments": json.dumps(arguments)}
     return [
         {"role": "assistant", "tool_calls": [{"id": "1", "function": function, "type": "function"}]},
         {"role": "tool", "tool_call_id": "1", "content": "{}"},

@@ -280,7 +280,9 @@ async def test_a_jump_of_the_timestamps_is_not_a_gap_and_later_gaps_are_still_fi
 
 
 async def test_an_early_frame_does_not_turn_the_clock_back() -> None:
-    _, clock = await heard_by_pipeline([media(b"\x11" * 160, 0), media(b"\x11" * 160, 5), media(b"\x11" * 160, 40)])
+    _, clock = await heard_by_pipeline(
+        [media(b"\x11" * 160, 0), media(b"\x11" * 160, 5), media(b"\x11" * 160, 40)]
+    )
     assert clock == 60
 
 

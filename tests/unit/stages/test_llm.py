@@ -10,7 +10,12 @@ import pytest
 from anthropic import AsyncAnthropic
 from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
-from pipecat.frames.frames import FunctionCallResultProperties, LLMContextFrame, LLMFullResponseEndFrame, LLMTextFrame
+from pipecat.frames.frames import (
+    FunctionCallResultProperties,
+    LLMContextFrame,
+    LLMFullResponseEndFrame,
+    LLMTextFrame,
+)
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.services.llm_service import FunctionCallParams
 from pydantic import SecretStr, TypeAdapter, ValidationError
@@ -47,7 +52,9 @@ class Tools:
 
 
 @asynccontextmanager
-async def claude(*replies: Reply | str, go_on: bool = False) -> AsyncIterator[tuple[AnthropicSimulator, Any, Any, Any]]:
+async def claude(
+    *replies: Reply | str, go_on: bool = False
+) -> AsyncIterator[tuple[AnthropicSimulator, Any, Any, Any]]:
     """Simulator, tools, collector and a function that asks."""
     async with (
         AnthropicSimulator(ScriptedBrain(list(replies)), latency=QUICK) as sim,
@@ -159,7 +166,11 @@ def test_the_menu_of_minds() -> None:
         model="claude-sonnet-4-6"
     )
     assert menu.validate_python({"vendor": "rules"}) == Rules() == offline()
-    for wrong in ({"vendor": "openai"}, {"vendor": "rules", "model": "x"}, {"vendor": "anthropic", "max_tokens": 1}):
+    for wrong in (
+        {"vendor": "openai"},
+        {"vendor": "rules", "model": "x"},
+        {"vendor": "anthropic", "max_tokens": 1},
+    ):
         with pytest.raises(ValidationError):
             menu.validate_python(wrong)
     empty = Settings(_env_file=None, anthropic_api_key=None)

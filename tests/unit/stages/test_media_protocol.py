@@ -92,7 +92,9 @@ json_values = st.recursive(
 keys = st.sampled_from(["media", "mark", "dtmf", "start", "stop", "streamSid", "payload"])
 
 
-@given(st.sampled_from(["media", "mark", "dtmf", "start", "stop", "connected"]), st.dictionaries(keys, json_values))
+@given(
+    st.sampled_from(["media", "mark", "dtmf", "start", "stop", "connected"]), st.dictionaries(keys, json_values)
+)
 def test_parse_never_raises(event: str, rest: dict[str, object]) -> None:
     parse(frame(**(rest | {"event": event})))
 

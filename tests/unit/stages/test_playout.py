@@ -258,7 +258,9 @@ def test_the_far_end_holds_no_more_than_the_lead(
 
 Step = tuple[str, int]
 steps = st.lists(
-    st.tuples(st.sampled_from(["say", "say", "say", "point", "stop", "clear", "wait", "wait"]), st.integers(1, 6000)),
+    st.tuples(
+        st.sampled_from(["say", "say", "say", "point", "stop", "clear", "wait", "wait"]), st.integers(1, 6000)
+    ),
     max_size=40,
 )
 
@@ -309,7 +311,13 @@ def _since_clear(talk: Talk, expected: bytearray) -> int:
 
 
 @settings(deadline=None, max_examples=100)
-@given(out=delays, back=delays, far_away=st.integers(0, 300), size=st.integers(1600, 40_000), at=st.integers(50, 4000))
+@given(
+    out=delays,
+    back=delays,
+    far_away=st.integers(0, 300),
+    size=st.integers(1600, 40_000),
+    at=st.integers(50, 4000),
+)
 def test_an_interruption_never_credits_more_than_was_played(
     out: list[int], back: list[int], far_away: int, size: int, at: int
 ) -> None:

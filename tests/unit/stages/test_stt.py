@@ -79,7 +79,9 @@ async def listening(
     utterances: Sequence[str], faults: Plan[DeepgramFault] | None = None, connect_ms: float = 0.0
 ) -> AsyncIterator[Listening]:
     latency = DeepgramLatency(connect_ms=connect_ms, interim_ms=1, final_ms=2)
-    async with DeepgramSimulator(ScriptedEar(utterances), api_key="secret", latency=latency, faults=faults) as sim:
+    async with DeepgramSimulator(
+        ScriptedEar(utterances), api_key="secret", latency=latency, faults=faults
+    ) as sim:
         settings = Settings(_env_file=None, deepgram_api_key=SecretStr("secret"), deepgram_base_url=sim.url)
         service = DeepgramNova(keyterms=("Smith",)).build(Resources(settings), call_sid="CA1", language="en")
         assert isinstance(service, NovaService)
@@ -220,7 +222,11 @@ def test_the_menu_of_ears() -> None:
     assert menu.validate_python(json.loads('{"vendor": "deepgram_flux", "eot_threshold": 0.8}')) == DeepgramFlux(
         eot_threshold=0.8
     )
-    for wrong in ({"vendor": "whisper"}, {"vendor": "deepgram", "modle": "x"}, {"vendor": "deepgram_flux", "eot_timeout_ms": 1}):
+    for wrong in (
+        {"vendor": "whisper"},
+        {"vendor": "deepgram", "modle": "x"},
+        {"vendor": "deepgram_flux", "eot_timeout_ms": 1},
+    ):
         with pytest.raises(ValidationError):
             menu.validate_python(wrong)
     assert offline(simulated_line=True) == ToldHearing()

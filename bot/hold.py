@@ -1,0 +1,108 @@
+"""From an open media stream to the kept record: holds one call, and completes its record whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from loguru import logger
+
+from bot.call import Call, CallEnd, HangUp
+from bot.recorder import Recorder
+from bot.recording import Recording
+from bot.records import EndedReason, Turn
+from bot.stages.line import Line
+from bot.stages.media_protocol import Started
+from bot.stages.resources import Resources
+from bot.stages.socket import Socket
+from bot.store import CallChange, CallStore
+from bot.switchboard import Seat, Switchboard
+from bot.wrap_up import wrap_up
+
+
+@dataclass(frozen=True)
+class Holder:
+    """What holding a call takes. `recordings` is a folder."""
+
+    switchboard: Switchboard
+    resources: Resources
+    store: CallStore
+    carrier: HangUp
+    recordings: Path
+
+    async def hold(
+        self, seat: Seat, socket: Socket, started: Started, on_turn: Callable[[Turn], None] | None
+    ) -> None:
+        """The whole life of a line. Never raises but for cancellation: an error ends its call, and only that."""
+        call_id = seat.plan.call_id
+        answered_at = datetime.now(UTC)
+        recording = Recording(self.recordings / f"{call_id}.wav")
+        recorded = await self._open(recording)
+        line = Line(socket, started, recording=recording if recorded else None)
+        vad_start_ms = round(seat.plan.scenario.vad.start_seconds * 1000)
+        recorder = Recorder(call_id, self.store, lambda: line.media_ms, vad_start_ms=vad_start_ms)
+        recorder.on_turn = on_turn
+        keeping = asyncio.create_task(recorder.run(), name=f"recorder {call_id}")
+        end = CallEnd(EndedReason.SERVER_SHUTDOWN)
+        try:
+            end = await self._converse(seat, line, recorder, recorded=recorded)
+        except Exception as e:
+            logger.opt(exception=e).error("the call broke")
+            end = CallEnd(EndedReason.ERROR_LINE, f"{type(e).__name__} in this server")
+            await self._let_go(line)
+        finally:
+            await recorder.close()
+            await keeping
+            await recording.close()
+            self.resources.hearing.forget(started.call_sid)
+            seat.call = None
+            try:
+                await wrap_up(
+                    self.store,
+                    seat.plan,
+                    end,
+                    recorder.kept_turns(),
+                    answered_at=answered_at,
+                    interruptions=recorder.interruptions,
+                )
+            except Exception as e:
+                logger.opt(exception=e).error("the record could not be completed")
+            await self.switchboard.release(call_id)
+
+    async def _converse(self, seat: Seat, line: Line, recorder: Recorder, *, recorded: bool) -> CallEnd:
+        if recorded:
+            change = CallChange(recording=f"{seat.plan.call_id}.wav")
+            await self.store.update(seat.plan.call_id, change)
+        plan, services = await self.switchboard.prepared(seat, line.call_sid)
+        call = Call(
+            plan,
+            line=line,
+            services=services,
+            recorder=recorder,
+            carrier=self.carrier,
+            resources=self.resources,
+        )
+        seat.call = call
+        if seat.wish is not None:
+            await call.hang_up(seat.wish)
+        logger.info("answered: {}, {}", plan.scenario.name, plan.slots.vendors)
+        return await call.hold()
+
+    async def _open(self, recording: Recording) -> bool:
+        """A call is worth more than its recording."""
+        try:
+            await recording.open()
+        except OSError as e:
+            logger.error("this call is not recorded: {}", e)
+            return False
+        return True
+
+    async def _let_go(self, line: Line) -> None:
+        try:
+            await self.carrier.hang_up(line.call_sid)
+        except Exception as e:
+            logger.error("the carrier could not be told to hang up: {}", e)
+        await line.close()
