@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -30,8 +30,8 @@ from pipecat.services.stt_service import STTService
 from pipecat.services.tts_service import TTSService
 
 from bot import prompt
-from bot.audio import Speech
 from bot.engines.brain import BrainField
+from bot.opening import Recital
 from bot.pickup import Pickup, Verdict
 from bot.pipeline import RunningPipeline
 from bot.recorder import Recorder
@@ -41,7 +41,7 @@ from bot.silence import Silence, SilenceWatch
 from bot.slots import Slots
 from bot.stages import turn, vad
 from bot.stages.context import AssistantContext, UserContext
-from bot.stages.line import FarewellFrame, Line, LineEnd, LineInput, LineOutput
+from bot.stages.line import FarewellFrame, Line, LineEnd, LineInput, LineOutput, Performance
 from bot.stages.llm import TOOL_TIMEOUT_SECONDS, Mind
 from bot.stages.resources import Resources
 from bot.tools import TOOLS, Tool
@@ -72,8 +72,8 @@ class Plan:
     direction: Direction
     scenario: Scenario
     slots: Slots
-    opening: Speech | None = None
-    """Prepared while ringing; None: the pipeline speaks it."""
+    opening: Recital | None = None
+    """Being made since it rang; None or silent: the pipeline speaks `opening_text`, or the model's own."""
     opening_text: str | None = None
 
     @property
@@ -129,6 +129,19 @@ class _Noted:
     summary: str | None = None
 
 
+class _OpeningListener:
+    """Plays a recital, and tells when it ends without a sound: then the pipeline has to speak."""
+
+    def __init__(self, performance: Performance, recital: Recital, lost: Callable[[], None]) -> None:
+        self.play, self.place = performance.play, performance.place
+        self._performance, self._recital, self._lost = performance, recital, lost
+
+    def end(self) -> None:
+        self._performance.end()
+        if self._recital.silent:
+            self._lost()
+
+
 class Call:
     """One call on one line. `hold` is its whole life; it is also the CallControl of its tools."""
 
@@ -155,6 +168,7 @@ class Call:
         """When a goodbye was asked for, time.monotonic()."""
         self._default_goodbye_said = False
         self._tts_errors = 0
+        self._opening_lost = self._opening_said_again = False
         self._over = asyncio.Event()
         """The call is to be torn down now."""
         self._changed = asyncio.Event()
@@ -298,6 +312,9 @@ class Call:
         if verdict is Verdict.OPEN:
             self._user.answering = True
             await self._say_opening()
+        elif self._opening_lost and not self._opening_said_again:
+            self._opening_said_again = True
+            await self._say_opening()
         elif verdict is Verdict.MACHINE and self._machine_at is None:
             self._machine_at = now
             self._user.muted = True
@@ -306,13 +323,19 @@ class Call:
             await self._treat_machine(now)
 
     async def _say_opening(self) -> None:
-        if self.plan.opening is not None:
-            self._output.speak(self.plan.opening)
+        opening = self.plan.opening
+        if opening is not None and not opening.silent and not self._opening_lost:
+            performance = self._output.begin("opening", opening.text or "")
+            opening.play_to(_OpeningListener(performance, opening, self._lose_opening))
         elif self.plan.opening_text:
             await self._pipeline.queue(TTSSpeakFrame(self.plan.opening_text, append_to_context=True))
         else:
             self._user.answer_now()
             await self._pipeline.queue(LLMRunFrame())
+
+    def _lose_opening(self) -> None:
+        self._opening_lost = True
+        self._changed.set()
 
     async def _treat_machine(self, now: float) -> None:
         """Hang up at once, or leave the message once the greeting has been silent for a second."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from pipecat.frames.frames import (
     EndFrame,
@@ -27,7 +28,7 @@ from bot.stages.llm import LlmMember, Mind
 from bot.stages.resources import Resources
 from bot.stages.tts import LocalVoiceMember, TtsMember
 
-PREPARE_SECONDS = 10.0
+PREPARE_SECONDS = 6.0
 """A vendor that has not answered by then is left alone; the opening is then spoken by the pipeline."""
 FLUSH_SECONDS = 2.0
 """For the last words of a stage that is through, and its socket's goodbye."""
@@ -35,13 +36,78 @@ _ASK = "The phone is ringing. Write only the first thing you say when it is pick
 you call, and why, in one or two short sentences."
 
 
+class Listener(Protocol):
+    """Who plays a recital: the line's output."""
+
+    def play(self, pcm: bytes) -> None: ...
+
+    def place(self, word: TimedWord) -> None: ...
+
+    def end(self) -> None: ...
+
+
+class Recital:
+    """Speech that is being made: what is there can be played while the rest comes.
+
+    Fed by `add_audio` and `add_word`, ended by `finish`. A listener is given what there is, then what comes.
+    """
+
+    def __init__(self, text: str | None = None) -> None:
+        self.text = text
+        """None until it is written."""
+        self.pcm = bytearray()
+        self.words: list[TimedWord] = []
+        self.finished = False
+        self._listener: Listener | None = None
+
+    @property
+    def silent(self) -> bool:
+        """Over, and nothing was spoken."""
+        return self.finished and not self.pcm
+
+    def speech(self) -> Speech:
+        return Speech(self.text or "", bytes(self.pcm), tuple(self.words))
+
+    def add_audio(self, pcm: bytes) -> None:
+        self.pcm += pcm
+        if self._listener is not None:
+            self._listener.play(pcm)
+
+    def add_word(self, word: TimedWord) -> None:
+        self.words.append(word)
+        if self._listener is not None:
+            self._listener.place(word)
+
+    def add(self, speech: Speech) -> None:
+        """Speech that is there as a whole."""
+        self.add_audio(speech.pcm)
+        for word in speech.words:
+            self.add_word(word)
+
+    def finish(self) -> None:
+        """No more comes. Harmless when said twice."""
+        if not self.finished:
+            self.finished = True
+            if self._listener is not None:
+                self._listener.end()
+
+    def play_to(self, listener: Listener) -> None:
+        """Give `listener` all of it, as it comes. One listener at a time."""
+        if self.pcm:
+            listener.play(bytes(self.pcm))
+        for word in self.words:
+            listener.place(word)
+        self._listener = listener
+        if self.finished:
+            listener.end()
+
+
 class _Collector(FrameProcessor):
     """Keeps what a single stage produces; ends its pipeline at the first error."""
 
-    def __init__(self) -> None:
+    def __init__(self, recital: Recital | None = None) -> None:
         super().__init__(name="OpeningCollector")
-        self.audio = bytearray()
-        self.words: list[TimedWord] = []
+        self.recital = recital or Recital()
         self.text = ""
         self.complete = asyncio.Event()
         """The stage has said all it has to say."""
@@ -49,10 +115,11 @@ class _Collector(FrameProcessor):
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
         if isinstance(frame, TTSAudioRawFrame):
-            self.audio += frame.audio
+            self.recital.add_audio(frame.audio)
         elif isinstance(frame, TTSTextFrame):
-            start = float(frame.metadata.get("offset_ms", self.words[-1].end_ms if self.words else 0.0))
-            self.words.append(TimedWord(frame.text, start, start))
+            words = self.recital.words
+            start = float(frame.metadata.get("offset_ms", words[-1].end_ms if words else 0.0))
+            self.recital.add_word(TimedWord(frame.text, start, start))
         elif isinstance(frame, LLMTextFrame):
             self.text += frame.text
         elif isinstance(frame, LLMFullResponseEndFrame | TTSStoppedFrame):
@@ -105,19 +172,25 @@ class _OneStage:
 async def write(resources: Resources, member: LlmMember, mind: Mind) -> str:
     """The model's opening. VendorError when it does not come."""
     context = LLMContext(messages=[{"role": "user", "content": _ASK}])
-    collector = await _OneStage(member.build(resources, mind)).run(LLMContextFrame(context=context))
+    service = await asyncio.to_thread(member.build, resources, mind)
+    collector = await _OneStage(service).run(LLMContextFrame(context=context))
     text = collector.text.strip()
     if not text:
         raise VendorError("the model wrote no opening", provider=member.vendor, retryable=True)
     return text
 
 
-async def speak(resources: Resources, member: TtsMember, text: str, *, language: str) -> Speech:
-    """`text` in the call's voice. VendorError when there is no audio."""
+async def speak(
+    resources: Resources, member: TtsMember, text: str, *, language: str, recital: Recital | None = None
+) -> Speech:
+    """`text` in the call's voice; `recital` is given the audio as it comes. VendorError: there is none."""
+    recital = recital or Recital(text)
     if isinstance(member, LocalVoiceMember):
-        return await resources.voice.speak(text, speed=member.speed)
+        speech = await resources.voice.speak(text, speed=member.speed)
+        recital.add(speech)
+        return speech
     service = await asyncio.to_thread(member.build, resources, language=language)
-    collector = await _OneStage(service).run(TTSSpeakFrame(text, append_to_context=True))
-    if not collector.audio:
+    await _OneStage(service, _Collector(recital)).run(TTSSpeakFrame(text, append_to_context=True))
+    if not recital.pcm:
         raise VendorError("the voice sent no audio", provider=member.vendor, retryable=True)
-    return Speech(text, bytes(collector.audio), tuple(collector.words))
+    return recital.speech()

@@ -112,6 +112,8 @@ class Recorder:
     def callee_turn_over(self, text: str) -> None:
         self._timing.turn_at = self.last_callee_turn_at = time.monotonic()
         self._timing.owed = bool(text)
+        # What a longer reply measured after its first audio belongs to that reply, not to the next.
+        self._timing.llm_s = self._timing.sentence_s = self._timing.tts_s = None
         if self.on_callee_turn_over is not None:
             self.on_callee_turn_over(text)
         index = self._open.pop(Speaker.CALLEE, None)

@@ -18,16 +18,14 @@ from bot import opening
 from bot.audio import Speech
 from bot.call import Call, Plan, Services, build_services
 from bot.errors import BusyError, PhoneAgentError
+from bot.opening import Recital
 from bot.prompt import opening_text
 from bot.records import EndedReason
 from bot.stages.resources import Resources
 
 RETRY_AFTER_SECONDS = 10
 """What a caller refused for lack of lines is told to wait."""
-OPENING_PATIENCE_SECONDS = 1.0
-"""How long an open line waits for an opening that is still being made; then the pipeline speaks it."""
 KEPT_OPENINGS = 64
-_Opening = tuple[str | None, Speech | None]
 
 
 @dataclass
@@ -42,7 +40,9 @@ class Seat:
     """On the line."""
     wish: EndedReason | None = None
     """A hang-up that came before there was a call to hang up."""
-    opening: asyncio.Task[_Opening] | None = None
+    opening: Recital | None = None
+    making: asyncio.Task[None] | None = None
+    """Makes the opening; it goes on while the call is held."""
     services: asyncio.Task[Services] | None = None
     holding: asyncio.Task[None] | None = None
     expiry: asyncio.Task[None] | None = None
@@ -126,7 +126,7 @@ class Switchboard:
         """Forget a call: its line and whatever was prepared for it."""
         seat = self._seats.pop(call_id, None)
         if seat is not None:
-            await _drop(seat.opening, seat.services, seat.expiry)
+            await _drop(seat.making, seat.services, seat.expiry)
 
     async def end_all(self, reason: EndedReason, *, within_seconds: float) -> list[Seat]:
         """Take no more calls, end those on the line; gives back the seats that nobody had answered."""
@@ -147,8 +147,9 @@ class Switchboard:
     def prepare(self, seat: Seat) -> None:
         """Write and speak the opening while the phone rings."""
         if seat.opening is None:
-            task = self._opening(seat.plan)
-            seat.opening = asyncio.create_task(task, name=f"opening {seat.plan.call_id}")
+            seat.opening = Recital(opening_text(seat.plan.spec, seat.plan.scenario))
+            making = self._make(seat.plan, seat.opening)
+            seat.making = asyncio.create_task(making, name=f"opening {seat.plan.call_id}")
 
     def build_ahead(self, seat: Seat, call_sid: str) -> None:
         """Build the services off the loop, now that the line is about to open."""
@@ -157,38 +158,36 @@ class Switchboard:
             seat.services = asyncio.create_task(build, name=f"services {seat.plan.call_id}")
 
     async def prepared(self, seat: Seat, call_sid: str) -> tuple[Plan, Services]:
-        """The plan with its opening, and the services. Makes what is not there.
-
-        An opening that is not ready within OPENING_PATIENCE_SECONDS is left to the pipeline.
-        """
+        """The plan with its opening, ready or still being made, and the services. Makes what is not there."""
         self.prepare(seat)
         self.build_ahead(seat, call_sid)
         assert seat.services is not None
-        assert seat.opening is not None
-        services = await seat.services
-        done, _ = await asyncio.wait({seat.opening}, timeout=OPENING_PATIENCE_SECONDS)
-        text, speech = seat.opening.result() if done else (opening_text(seat.plan.spec, seat.plan.scenario), None)
-        return replace(seat.plan, opening=speech, opening_text=text), services
+        text = opening_text(seat.plan.spec, seat.plan.scenario)
+        return replace(seat.plan, opening=seat.opening, opening_text=text), await seat.services
 
-    async def _opening(self, plan: Plan) -> _Opening:
-        """The text and its audio; what a vendor fails to give here, the pipeline tries for again."""
-        text = opening_text(plan.spec, plan.scenario)
+    async def _make(self, plan: Plan, recital: Recital) -> None:
+        """Write and speak the opening; what a vendor fails to give here, the pipeline tries for again."""
         try:
-            if text is None:
-                text = await opening.write(self.resources, plan.slots.llm, plan.mind)
-            return text, await self._speak(plan, text)
+            if recital.text is None:
+                recital.text = await opening.write(self.resources, plan.slots.llm, plan.mind)
+            await self._speak(plan, recital.text, recital)
         except PhoneAgentError as e:
             logger.warning("the opening could not be prepared by {}: {}", e.provider, e.message)
-            return text, None
+        except Exception as e:
+            logger.opt(exception=e).error("the opening could not be prepared")
+        finally:
+            recital.finish()
 
-    async def _speak(self, plan: Plan, text: str) -> Speech:
+    async def _speak(self, plan: Plan, text: str, recital: Recital) -> None:
         voice, language = plan.slots.tts, plan.scenario.language
         key = (text, voice.model_dump_json(), language)
-        if key not in self._spoken:
-            self._spoken[key] = await opening.speak(self.resources, voice, text, language=language)
-            while len(self._spoken) > KEPT_OPENINGS:
-                self._spoken.popitem(last=False)
-        return self._spoken[key]
+        known = self._spoken.get(key)
+        if known is not None:
+            recital.add(known)
+            return
+        self._spoken[key] = await opening.speak(self.resources, voice, text, language=language, recital=recital)
+        while len(self._spoken) > KEPT_OPENINGS:
+            self._spoken.popitem(last=False)
 
 
 async def _drop(*tasks: asyncio.Task[Any] | None) -> None:

@@ -119,6 +119,9 @@ _QUESTION = re.compile(
 _TURN_TO_QUESTION = re.compile(
     rf"(?:,\s+(?:(?:and|but|so|because|or|then)\s+)?|\s+(?:and|but)\s+)(?={_OPENER}\b)", re.IGNORECASE
 )
+_AGREEMENT = re.compile(
+    r"\b(great|perfect|ok|okay|alright|all right|good|fine|sounds|sure|wonderful|lovely|excellent|cool|right)\b"
+)
 _NUMBERS = {
     word: number
     for number, word in enumerate(
@@ -160,6 +163,11 @@ def utterance_parts(text: str) -> list[str]:
     """The sentences of what was heard; a title's or initial's dot ends none."""
     marked = re.sub(r"\b(dr|mr|mrs|ms|st|ave|no|a\.m|p\.m)\.(?=\s)", r"\1·", text, flags=re.IGNORECASE)
     return [p.replace("·", ".").strip() for p in re.split(r"(?<=[.!?])\s+", marked) if plain(p)]
+
+
+def beyond_agreement(text: str) -> str:
+    """What is said besides "great", "okay" and the like; "" where nothing is. Lower case, no punctuation."""
+    return " ".join(_AGREEMENT.sub("", plain(text)).split())
 
 
 def heard_parts(text: str) -> list[str]:

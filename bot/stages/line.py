@@ -45,6 +45,7 @@ from bot.audio import (
     SAMPLE_RATE,
     SAMPLES_PER_MS,
     Speech,
+    TimedWord,
     mulaw_to_pcm,
     pcm_to_mulaw,
 )
@@ -266,7 +267,8 @@ class Line:
         """
         start = news.position - len(news.audio)
         measured = self.media_ms - news.playing / SAMPLES_PER_MS
-        if self._record_offset_ms is None or abs(measured - self._record_offset_ms) > 50:
+        by_mark = news.playing == news.position
+        if self._record_offset_ms is None or (by_mark and abs(measured - self._record_offset_ms) > 50):
             self._record_offset_ms = measured
         recording.agent(news.audio, start / SAMPLES_PER_MS + self._record_offset_ms)
         if self._playout.idle:
@@ -350,6 +352,41 @@ class LineInput(FrameProcessor):
         await self.push_frame(InputAudioRawFrame(audio=pcm, sample_rate=SAMPLE_RATE, num_channels=1))
 
 
+class Performance:
+    """Speech from outside the pipeline on its way to the line: audio, words, an end, in the order they come."""
+
+    def __init__(self, line: Line, context_id: str, text: str) -> None:
+        self._line = line
+        self._context_id = context_id
+        self._text = text
+        self._start = line.position
+        self._played = self._worded = self._over = False
+        line.when_heard(TTSStartedFrame(context_id=context_id), position=self._start)
+
+    def play(self, pcm: bytes) -> None:
+        if not self._over:
+            self._played = True
+            self._line.play(pcm_to_mulaw(pcm))
+
+    def place(self, word: TimedWord) -> None:
+        if not self._over:
+            self._worded = True
+            at = self._start + round((word.start_ms + WORD_HEARD_MS) * SAMPLES_PER_MS)
+            self._line.when_heard(HeardTextFrame(word.text), position=at)
+
+    def end(self) -> None:
+        if not self._over:
+            self._over = True
+            if self._played and not self._worded and self._text:
+                self._line.when_heard(HeardTextFrame(self._text))
+            self._line.when_heard(LLMAssistantPushAggregationFrame(), mark=True)
+            self._line.when_heard(TTSStoppedFrame(context_id=self._context_id))
+
+    def stop(self) -> None:
+        """What still comes is not played."""
+        self._over = True
+
+
 class LineOutput(FrameProcessor):
     """Last before the assistant's context: plays the agent's audio, gives back what was heard.
 
@@ -374,20 +411,24 @@ class LineOutput(FrameProcessor):
         """Context of speech → position of its first sample."""
         self._last_word_at: dict[str | None, int] = {}
         self._speaking = False
+        self._performance: Performance | None = None
         line.on_heard = self._heard
 
-    def speak(self, speech: Speech, *, context_id: str = "opening") -> None:
-        """Play speech that was prepared elsewhere, as a turn of its own. Works before the pipeline runs."""
-        start = self._line.position
-        self._line.when_heard(TTSStartedFrame(context_id=context_id), position=start)
-        self._line.play(pcm_to_mulaw(speech.pcm))
+    def begin(self, context_id: str, text: str = "") -> Performance:
+        """Play speech that comes from elsewhere, as a turn of its own. Works before the pipeline runs.
+
+        `text` is taken as heard where no words are placed. An interruption ends the performance.
+        """
+        self._performance = Performance(self._line, context_id, text)
+        return self._performance
+
+    def speak(self, speech: Speech, *, context_id: str = "prepared") -> None:
+        """Play speech that is there as a whole."""
+        performance = self.begin(context_id, speech.text)
+        performance.play(speech.pcm)
         for word in speech.words:
-            at = start + round((word.start_ms + WORD_HEARD_MS) * SAMPLES_PER_MS)
-            self._line.when_heard(HeardTextFrame(word.text), position=min(at, self._line.position))
-        if not speech.words:
-            self._line.when_heard(HeardTextFrame(speech.text))
-        self._line.when_heard(LLMAssistantPushAggregationFrame(), mark=True)
-        self._line.when_heard(TTSStoppedFrame(context_id=context_id))
+            performance.place(word)
+        performance.end()
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
@@ -435,6 +476,9 @@ class LineOutput(FrameProcessor):
         self._line.when_heard(HeardTextFrame(frame.text), position=position)
 
     async def _interrupt(self, frame: InterruptionFrame) -> None:
+        if self._performance is not None:
+            self._performance.stop()
+            self._performance = None
         await self._line.interrupt()
         self._starts.clear()
         await self._note_silent()

@@ -95,6 +95,8 @@ class Playout(Generic[T]):
     _stops: deque[int] = field(default_factory=deque)
     """Positions at which a mark has to stand: ends of sentences and utterances."""
     _marks: deque[_PendingMark] = field(default_factory=deque)
+    _given_up: dict[str, int] = field(default_factory=dict)
+    """Marks that were overdue, by name, and where they stood: they may come after all."""
     _last_mark: int = 0
     _names: int = 0
     _anchor_position: int = 0
@@ -164,6 +166,7 @@ class Playout(Generic[T]):
     def echoed(self, name: str, now: float) -> Heard[T] | None:
         """A mark came back. None for one that is not pending: repeated, foreign or cleared."""
         if not any(mark.name == name for mark in self._marks):
+            self._correct_pace(self._given_up.pop(name, 0), now)
             return None
         position = self.heard
         while self._marks:
@@ -171,31 +174,29 @@ class Playout(Generic[T]):
             position = mark.position
             if mark.name == name:
                 break
-        if position > self._burst_position:  # an echo from before the burst says nothing of its beginning
-            since = now - self._burst_at - (position - self._burst_position) / (SAMPLES_PER_MS * 1000)
-            trip = max(0.0, since)
-            self._round_trip = trip if self._round_trip is None else min(self._round_trip, trip)
-            self._anchor_position, self._anchor_at = position, now - self._round_trip
+        self._correct_pace(position, now)
         return self._advance(position, position)
 
     def overdue(self, now: float) -> Heard[T] | None:
         """The clock's word where a mark stayed away, or where points need none."""
         position = self.heard
         while self._marks and now >= self._marks[0].due_at + MARK_PATIENCE_SECONDS:
-            position = self._marks.popleft().position
+            mark = self._marks.popleft()
+            self._given_up[mark.name] = position = mark.position
         if position > self.heard or (self._points and self._points[0].position <= self.heard):
-            return self._advance(position, self._paced(now))
+            return self._advance(position, self._at_the_ear(now))
         return None
 
     def clear(self, now: float) -> Heard[T]:
         """Stop here: what is not heard by now never will be. Its points are dropped with it."""
-        news = self._advance(self._heard_by(now), self._paced(now))
+        news = self._advance(self._heard_by(now), self._at_the_ear(now))
         self._waiting.clear()
         self._offset = 0
         self._unheard.clear()
         self._points.clear()
         self._stops.clear()
         self._marks.clear()
+        self._given_up.clear()
         self.heard = self.sent = self.queued
         self._last_mark = self.sent
         self._begin_burst(now)
@@ -212,6 +213,15 @@ class Playout(Generic[T]):
     def _begin_burst(self, now: float) -> None:
         self._burst_position = self._anchor_position = self.sent
         self._burst_at = self._anchor_at = now
+
+    def _correct_pace(self, position: int, now: float) -> None:
+        """A mark at `position` came back; later than the quickest one by as much as the far end was dry."""
+        if position <= self._burst_position:
+            return  # an echo from before the burst says nothing of its beginning
+        since = now - self._burst_at - (position - self._burst_position) / (SAMPLES_PER_MS * 1000)
+        trip = max(0.0, since)
+        self._round_trip = trip if self._round_trip is None else min(self._round_trip, trip)
+        self._anchor_position, self._anchor_at = position, now - self._round_trip
 
     def _at_the_ear(self, now: float) -> int:
         """Where playback is known to stand: the news of it was one way old, our audio the other."""

@@ -14,7 +14,7 @@ from bot.engines.hearing import Hearing
 from bot.engines.sphinx import Decoders
 from bot.engines.voice import LocalVoice
 from bot.settings import Settings, with_scheme
-from bot.stages import turn, vad
+from bot.stages import turn, vad, warm_up
 
 LLM_TIMEOUT = Timeout(connect=2.0, read=8.0, write=5.0, pool=2.0)
 """Seconds. The SDK's default is 600 s, which on a phone is silence for ever."""
@@ -74,12 +74,9 @@ class Resources:
                 timeout=LLM_TIMEOUT,
                 max_retries=LLM_RETRIES,
             )
+            warm_up.claude()
         if self.settings.deepgram_api_key is not None:
-            # The SDK imports itself piece by piece at first use: 1 s for a client, 50 ms on the loop to connect.
-            from deepgram import AsyncDeepgramClient
-            from deepgram.listen import raw_client  # noqa: F401
-
-            AsyncDeepgramClient(api_key="warm-up").listen.v1  # noqa: B018
+            warm_up.deepgram()
 
 
 class SharedTls:

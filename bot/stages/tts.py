@@ -5,9 +5,10 @@ A member is a vendor or a local engine with its settings, the environment it `ne
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
-from pipecat.frames.frames import Frame, TTSTextFrame
+from pipecat.frames.frames import Frame, TTSAudioRawFrame, TTSTextFrame
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.elevenlabs.tts import ElevenLabsTTSService
 from pipecat.services.tts_service import TTSService
@@ -108,10 +109,51 @@ def offline() -> TtsMember:
 
 
 class ElevenLabsService(SharedTls, TimedWords, ElevenLabsTTSService):
-    """pipecat's service with timed words and the process's TLS context."""
+    """pipecat's service with timed words and the process's TLS context.
+
+    pipecat keeps one clock of words for all contexts: what still arrives of an interrupted reply moves the
+    words of the next one, by seconds. Here each context has its own.
+    """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_consecutive_zero_audio_contexts=2, **kwargs)
+        self._clock_of: str | None = None
+        """The context pipecat's clock stands for now."""
+        self._clocks: dict[str | None, _WordClock] = {}
+        """Of the other contexts."""
+
+    async def append_to_audio_context(self, context_id: str | None, frame: Any) -> None:
+        # A message's audio is appended right before its words are timed.
+        if isinstance(frame, TTSAudioRawFrame) and context_id != self._clock_of:
+            self._clocks[self._clock_of] = self._word_clock
+            self._word_clock = self._clocks.pop(context_id, _WordClock())
+            self._clock_of = context_id
+        await super().append_to_audio_context(context_id, frame)
+
+    def _reset_alignment_state(self, context_id: str) -> None:
+        others = self._word_clock
+        super()._reset_alignment_state(context_id)
+        if context_id != self._clock_of:
+            self._word_clock = others
+        self._clocks.pop(context_id, None)
+
+    @property
+    def _word_clock(self) -> _WordClock:
+        return _WordClock(self._cumulative_time, self._partial_word, self._partial_word_start_time)
+
+    @_word_clock.setter
+    def _word_clock(self, clock: _WordClock) -> None:
+        self._cumulative_time, self._partial_word = clock.seconds, clock.partial_word
+        self._partial_word_start_time = clock.partial_word_start
+
+
+@dataclass(frozen=True)
+class _WordClock:
+    """pipecat's: seconds of the context's audio so far, and the word it broke off in."""
+
+    seconds: float = 0.0
+    partial_word: str = ""
+    partial_word_start: float = 0.0
 
 
 class LocalService(TimedWords, LocalTTSService):

@@ -103,6 +103,8 @@ class Callee:
         self.barge_ins_ms: list[float] = []
         """From the onset of the interruption to the agent's silence."""
         self.speaking_frames = 0
+        self.hung_up = False
+        """By itself; otherwise the call was lost."""
 
     @property
     def talk_share(self) -> float:
@@ -131,6 +133,7 @@ class Callee:
         payload = None if self._leaving else next(self._script, None)
         if payload is None:
             self._judge_unfinished()
+            self.hung_up = True
             return Tick(self._quiet(), hang_up=True)
         self._frame += 1
         return Tick(payload)

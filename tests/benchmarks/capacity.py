@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tests.benchmarks.callee import INTERRUPTION, QUESTIONS, Callee, Utterance, utterances
-from tests.benchmarks.figures import Tally, highest_that_held, number, percentile, spread, table
+from tests.benchmarks.figures import Reply, Tally, highest_that_held, number, percentile, spread, table
 from tests.benchmarks.line import RING_MS, STAGGER_SECONDS, Operator, operator
 from tests.benchmarks.servers import Server, Vendors, cores, cpu_seconds, pin, server, vendors
 from tests.benchmarks.vendors import ANSWER_MS
@@ -116,9 +116,9 @@ class Bench:
         ]
 
     async def warm_up(self, server: Server) -> None:
-        """The first call of a process pays for imports."""
+        """The first call of a process pays for imports, its first answered question for the SDK's models."""
         callees = self.callees(1)
-        callees[0].hang_up_after_ms = 9000
+        callees[0].hang_up_after_ms = 12_000
         await self.exchange.hold(server, callees)
 
     async def step(self, server: Server, calls: int) -> Step:
@@ -137,9 +137,12 @@ class Bench:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(holding, 30.0)
         lag = await server.probe()
-        replies = [
-            reply for callee in callees for reply in (callee.opening, *callee.replies) if reply is not None
-        ]
+        heard = [reply for callee in callees for reply in (callee.opening, *callee.replies)]
+        replies = [reply for reply in heard if reply is not None]
+        lost = sum(not callee.hung_up for callee in callees)
+        if lost:
+            print(f"{server.name} lost {lost} of {calls} calls; its log ends:\n{server.log_end}", flush=True)
+        replies += [Reply(None)] * lost
         return Step(
             server.name,
             calls,

@@ -62,9 +62,10 @@ class Figures:
 
 
 def collect(title: str, callees: Sequence[Callee], records: Sequence[dict[str, Any]]) -> Figures:
-    """The first turn of a call is counted like any other."""
+    """The first turn of a call is counted like any other, a lost call as an unanswered turn."""
     figures = Figures(title)
     for callee in callees:
+        figures.missing += not callee.hung_up
         if callee.opening is not None and callee.opening.delay_ms is not None:
             figures.openings.append(callee.opening.delay_ms)
         for reply in callee.replies:

@@ -93,6 +93,10 @@ class Server:
             return report
 
     @property
+    def log_end(self) -> str:
+        return self.log.read_text(errors="replace")[-3000:]
+
+    @property
     def cpu_seconds(self) -> float:
         return cpu_seconds(self.process.pid)
 
@@ -162,7 +166,7 @@ async def _ready(server: Server) -> None:
                     return
             except aiohttp.ClientError:
                 await asyncio.sleep(0.1)
-    raise RuntimeError(f"{server.name} did not start:\n{server.log.read_text()[-3000:]}")
+    raise RuntimeError(f"{server.name} did not start:\n{server.log_end}")
 
 
 async def _ended(process: asyncio.subprocess.Process) -> None:

@@ -7,7 +7,7 @@ import warnings
 with warnings.catch_warnings():
     # At import they use their own and others' deprecated classes; under "error" that would fail the first test.
     warnings.simplefilter("ignore", DeprecationWarning)
-    import deepgram.listen.v1.client
+    import deepgram.listen.v1.client  # noqa: F401
     import pipecat.services.elevenlabs.tts
     import pipecat.services.llm_service
     import pipecat.services.stt_service

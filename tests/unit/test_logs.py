@@ -5,11 +5,15 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from loguru import logger
 
 from bot import logs
+
+if TYPE_CHECKING:
+    from loguru import Record
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +48,10 @@ def test_the_level_is_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_pipecats_chatter_is_for_those_who_ask(capsys: pytest.CaptureFixture[str]) -> None:
-    from_pipecat = logger.patch(lambda record: record.update(name="pipecat.pipeline.worker"))
+    def as_pipecat(record: Record) -> None:
+        record["name"] = "pipecat.pipeline.worker"
+
+    from_pipecat = logger.patch(as_pipecat)
     logs.set_up("DEBUG")
     from_pipecat.debug("chatter")
     from_pipecat.warning("news")

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.pickup import (
+    DEAF_SECONDS,
     LONGEST_GREETING_SECONDS,
     MACHINE_WINDOW_SECONDS,
     Pickup,
@@ -70,30 +71,83 @@ def test_a_talk_about_voicemail_later_is_conversation() -> None:
     assert watch.decide(100 + MACHINE_WINDOW_SECONDS + 1) is not Verdict.MACHINE
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        "please leave a message after the beep",
-        "You have reached the office of Dr. Smith",
-        "youve reached bob",
-        "the person you are calling is not available",
-        "I can't come to the phone right now",
-        "I cannot take your call",
-        "at the tone please record your message",
-        "the mailbox is full",
-        "your call has been forwarded to an automatic voice mail system",
-        "Deje su mensaje después del tono",
-    ],
-)
+MACHINES = [
+    "please leave a message after the beep",
+    "You've reached Bob. Kindly leave me a brief message.",
+    "leave your name and I'll call you back",
+    "at the tone please record your message",
+    "the mailbox is full",
+    "your call has been forwarded to an automatic voice mail system",
+    "Deje su mensaje después del tono",
+]
+PERSONS = [
+    "",
+    "Hello?",
+    "John speaking.",
+    "Yes, who is this?",
+    "He is not available right now.",
+    "You've reached the front desk of Downtown Dental.",
+    "I can't take your call now, what is it about?",
+    "Hold on",
+]
+
+
+@pytest.mark.parametrize("words", MACHINES)
 def test_machines_say_so(words: str) -> None:
     assert sounds_like_a_machine(words)
 
 
-@pytest.mark.parametrize(
-    "words", ["", "Hello?", "John speaking.", "Yes, who is this?", "I'm at the beach", "Hold on"]
-)
+@pytest.mark.parametrize("words", PERSONS)
 def test_uncertain_means_person(words: str) -> None:
     assert not sounds_like_a_machine(words)
+
+
+def test_a_receptionist_offers_to_take_a_message_once_spoken_to() -> None:
+    offer = "He's out, would you like to leave a message?"
+    assert not sounds_like_a_machine(offer, spoken_to=True)
+    assert sounds_like_a_machine("leave it after the tone", spoken_to=True)
+    watch = pickup()
+    assert watch.decide(102.0) is Verdict.OPEN
+    watch.words(offer)
+    assert watch.decide(105.0) is Verdict.WAIT
+
+
+def test_who_has_answered_the_opening_is_a_person() -> None:
+    watch = pickup()
+    assert watch.decide(102.0) is Verdict.OPEN
+    watch.words("Yes, sure.")
+    watch.conversation_began()
+    watch.words("My voicemail told me you called.")
+    assert watch.decide(106.0) is Verdict.WAIT
+
+
+def test_a_greeting_does_not_begin_a_conversation() -> None:
+    watch = pickup()
+    assert watch.decide(102.0) is Verdict.OPEN
+    watch.words("I'm out. Speak after the beep.")
+    watch.conversation_began()
+    assert watch.decide(106.0) is Verdict.MACHINE
+
+
+def test_nobody_who_calls_us_is_a_machine() -> None:
+    watch = Pickup(Speaker.AGENT, 100.0, 1.5, 0.25, may_be_machine=False)
+    watch.words("leave a message after the tone")
+    assert watch.decide(100.1) is Verdict.OPEN
+
+
+def test_a_hello_that_nobody_could_hear_yet_is_waited_for() -> None:
+    watch = pickup()
+    watch.deaf()
+    assert watch.decide(102.0) is Verdict.WAIT
+    watch.listening(102.2)
+    assert watch.decide(103.6) is Verdict.WAIT
+    assert watch.decide(103.7) is Verdict.OPEN
+
+
+def test_a_call_that_never_listens_speaks_all_the_same() -> None:
+    watch = pickup()
+    watch.deaf()
+    assert watch.decide(100 + DEAF_SECONDS + 1.5) is Verdict.OPEN
 
 
 events = st.lists(st.tuples(st.floats(0.0, 3.0), st.sampled_from(["start", "stop", "words"])), max_size=30)

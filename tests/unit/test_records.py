@@ -43,7 +43,7 @@ def test_nothing_follows_itself_and_nothing_follows_an_end(status: Status) -> No
         assert may_follow(status, final) is not status.final
 
 
-@given(st.permutations(ORDER + [Status.COMPLETED]))
+@given(st.permutations([*ORDER, Status.COMPLETED]))
 def test_callbacks_in_any_order_end_at_the_end(arrived: list[Status]) -> None:
     status = Status.QUEUED
     for new in arrived:

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from bot import opening
 from bot import switchboard as module
 from bot.audio import Speech
 from bot.call import Call, Plan, Services
@@ -59,8 +60,8 @@ class Studio:
 @pytest.fixture
 def studio(monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
     studio = Studio()
-    monkeypatch.setattr(module.opening, "write", studio.write)
-    monkeypatch.setattr(module.opening, "speak", studio.speak)
+    monkeypatch.setattr(opening, "write", studio.write)
+    monkeypatch.setattr(opening, "speak", studio.speak)
     monkeypatch.setattr(module, "build_services", lambda *_: SERVICES)
     yield studio
 

@@ -17,7 +17,7 @@ from bot.slots import choose
 from bot.store import CallChange, CallStore
 from bot.wrap_up import wrap_up
 
-ANSWERED = datetime.now(UTC) - timedelta(seconds=30)
+ANSWERED = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 SCENARIO = Scenario(
     name="s",
     description="d",
@@ -72,8 +72,7 @@ async def finish(store: MemoryStore, end: CallEnd, turns: tuple[Turn, ...] = TUR
         PLAN,
         end,
         turns,
-        answered_at=ANSWERED,
-        recording="call-1.wav",
+        answered_at=datetime.now(UTC) - timedelta(seconds=30),
         interruptions=2,
     )
 
@@ -85,7 +84,7 @@ async def test_the_end_is_kept_whole() -> None:
     ((status, change),) = store.changes
     assert status == "completed"
     assert (change.ended_reason, change.error) == (EndedReason.AGENT_HANGUP, None)
-    assert (change.recording, change.interruptions) == ("call-1.wav", 2)
+    assert change.interruptions == 2
     assert change.answer_to_first_audio_ms == 31.5
     assert change.duration_seconds == pytest.approx(30, abs=2)
     assert change.outcome == outcome

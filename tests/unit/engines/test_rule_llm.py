@@ -128,7 +128,10 @@ def tool_call(tool: str, **arguments: Any) -> list[dict[str, Any]]:
     ]
 
 
-OPENING = "Hi John, this is Alex. I'm calling to confirm your appointment Thursday at 2pm. Does that still work for you?"
+OPENING = (
+    "Hi John, this is Alex. I'm calling to confirm your appointment Thursday at 2pm. "
+    "Does that still work for you?"
+)
 UNHEARD = tool_call(
     "record_outcome", reached_goal=True, summary="John confirmed the appointment Thursday at 2pm."
 )

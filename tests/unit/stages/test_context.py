@@ -49,7 +49,7 @@ class Ear:
 
     @property
     def callee(self) -> list[Any]:
-        return [m["content"] for m in self.context.get_messages() if m["role"] == "user"]  # type: ignore[index, call-overload]
+        return [m["content"] for m in self.context.get_messages() if m["role"] == "user"]  # type: ignore[index]
 
 
 def said(text: str) -> Frame:

@@ -59,7 +59,7 @@ class Call:
 
     @property
     def assistant(self) -> list[Any]:
-        return [m["content"] for m in self.context.get_messages() if m["role"] == "assistant"]  # type: ignore[index, call-overload]
+        return [m["content"] for m in self.context.get_messages() if m["role"] == "assistant"]  # type: ignore[index]
 
 
 @asynccontextmanager

@@ -130,7 +130,7 @@ class Talk:
     def point(self, name: str, *, mark: bool) -> None:
         self.playout.add_point(name, mark=mark)
         self.pending.append((self.playout.queued, name))
-        if mark and self.playout.queued > self.playout.sent:
+        if mark and self.playout.queued > max(self.playout.sent, *self.stops, 0):
             self.stops.append(self.playout.queued)
 
     def clear(self) -> None:
@@ -181,7 +181,7 @@ class Talk:
                 assert not self.stops or self.sent_at <= self.stops[0], "sent past a stop without a mark"
             else:
                 self.marked_at = self.sent_at
-                if self.stops and self.stops[0] == self.sent_at:
+                while self.stops and self.stops[0] == self.sent_at:
                     self.stops.pop(0)
             assert self.sent_at - self.marked_at <= EVERY_MARK
         assert self.sent_at == self.playout.sent

@@ -12,7 +12,7 @@ from pipecat.turns.user_start import (
     VADUserTurnStartStrategy,
 )
 from pipecat.turns.user_stop import SpeechTimeoutUserTurnStopStrategy, TurnAnalyzerUserTurnStopStrategy
-from pipecat.turns.user_turn_strategies import ExternalUserTurnStrategies
+from pipecat.turns.user_turn_strategies import ExternalUserTurnStrategies, UserTurnStrategies
 from pydantic import ValidationError
 
 from bot.stages import turn
@@ -21,6 +21,12 @@ from bot.stages.turn import InterruptionSettings, SharedSmartTurn, TurnSettings
 
 def kinds(strategies: Any) -> list[type]:
     return [type(strategy) for strategy in strategies or []]
+
+
+def analyzer_of(strategies: UserTurnStrategies) -> Any:
+    (strategy,) = strategies.stop or []
+    assert isinstance(strategy, TurnAnalyzerUserTurnStopStrategy)
+    return strategy._turn_analyzer
 
 
 def test_the_default_is_smart_turn_and_speech_interrupts() -> None:
@@ -71,7 +77,7 @@ async def test_smart_turn_runs_in_the_processes_threads_and_leaves_the_loop_free
     turn.warm_up()
     first = turn.build(TurnSettings(incomplete_seconds=0.8), InterruptionSettings(), vendor_turns=False)
     second = turn.build(TurnSettings(), InterruptionSettings(), vendor_turns=False)
-    analyzers = [strategies.stop[0]._turn_analyzer for strategies in (first, second) if strategies.stop]
+    analyzers = [analyzer_of(strategies) for strategies in (first, second)]
     assert all(isinstance(analyzer, SharedSmartTurn) for analyzer in analyzers)
     assert analyzers[0]._model_executor is analyzers[1]._model_executor
     assert analyzers[0]._session is analyzers[1]._session is turn.load()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bot.engines.understanding import name_said, phone_said
 from bot.errors import ScenarioError
 from bot.telephony.conversation import (
     DEFAULT,
@@ -38,8 +39,16 @@ def test_the_default_interrupts_once_and_says_goodbye() -> None:
     assert sum(isinstance(step, Interrupt) for step in default.steps) == 1
     assert default.texts[0] == "Hello?"
     assert "office" in default.texts[1]
+    assert "," not in default.texts[1], "the voice's pause at a comma is long enough to end the turn"
     assert "reschedule" in default.texts[2]
     assert "Goodbye" in default.texts[-1]
+
+
+def test_the_caller_of_the_reception_leaves_a_name_and_a_number() -> None:
+    said = " ".join(shipped_conversations()["inbound_reception"].texts)
+    assert name_said("My name is John Miller.") == "John Miller"
+    assert "My name is John Miller." in said
+    assert phone_said(said) == "2025550143"
 
 
 GOOD = 'name = "x"\ndescription = "y"\n'

@@ -7,16 +7,16 @@ from typing import Any
 
 
 class NotedControl:
-    def __init__(self, *, unknown: list[str] | None = None) -> None:
+    def __init__(self, *, refused: list[str] | None = None) -> None:
         self.asked: list[tuple[Any, ...]] = []
-        self._unknown = unknown or []
+        self._refused = refused or []
 
     async def end_after_goodbye(self) -> None:
         self.asked.append(("end",))
 
     def note_outcome(self, fields: Mapping[str, Any]) -> list[str]:
         self.asked.append(("outcome", dict(fields)))
-        return self._unknown
+        return self._refused
 
     def note_message(self, message: str, name: str | None, phone_number: str | None) -> None:
         self.asked.append(("message", message, name, phone_number))

@@ -14,7 +14,7 @@ from bot.tools import TOOLS, Tool
 @pytest.mark.parametrize("tool", list(TOOLS.values()), ids=list(TOOLS))
 def test_file_function_and_tool_share_a_name(tool: Tool) -> None:
     function = tool.run
-    assert function.__name__ == tool.name  # type: ignore[attr-defined]
+    assert function.__name__ == tool.name
     assert function.__module__ == f"bot.tools.{tool.name}"
     assert inspect.iscoroutinefunction(function)
 

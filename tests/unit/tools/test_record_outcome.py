@@ -1,4 +1,4 @@
-"""record_outcome passes everything on and says what it does not know."""
+"""record_outcome passes everything on and says what the call refused."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ async def test_fields_are_kept() -> None:
     assert result == {"status": "recorded"}
 
 
-async def test_unknown_names_are_told_to_the_model() -> None:
-    result = await record_outcome({"confirmd": True}, NotedControl(unknown=["confirmd"]))
-    assert result == {"status": "recorded", "unknown_fields": ["confirmd"]}
+async def test_refused_names_are_told_to_the_model() -> None:
+    result = await record_outcome({"confirmd": True}, NotedControl(refused=["confirmd"]))
+    assert result["refused_fields"] == ["confirmd"]
