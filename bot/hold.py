@@ -54,23 +54,39 @@ class Holder:
             end = CallEnd(EndedReason.ERROR_LINE, f"{type(e).__name__} in this server")
             await self._let_go(line)
         finally:
+            try:
+                await self._put_away(recorder, keeping, recording)
+                self.resources.hearing.forget(started.call_sid)
+                seat.call = None
+                await self._complete(seat, end, recorder, answered_at)
+            finally:
+                await self.switchboard.release(call_id)
+
+    async def _put_away(self, recorder: Recorder, keeping: asyncio.Task[None], recording: Recording) -> None:
+        try:
             await recorder.close()
             await keeping
+        except Exception as e:
+            logger.opt(exception=e).error("the last turns could not be kept")
+        finally:
+            keeping.cancel()
+        try:
             await recording.close()
-            self.resources.hearing.forget(started.call_sid)
-            seat.call = None
-            try:
-                await wrap_up(
-                    self.store,
-                    seat.plan,
-                    end,
-                    recorder.kept_turns(),
-                    answered_at=answered_at,
-                    interruptions=recorder.interruptions,
-                )
-            except Exception as e:
-                logger.opt(exception=e).error("the record could not be completed")
-            await self.switchboard.release(call_id)
+        except OSError as e:
+            logger.error("the recording is cut short: {}", e)
+
+    async def _complete(self, seat: Seat, end: CallEnd, recorder: Recorder, answered_at: datetime) -> None:
+        try:
+            await wrap_up(
+                self.store,
+                seat.plan,
+                end,
+                recorder.kept_turns(),
+                answered_at=answered_at,
+                interruptions=recorder.interruptions,
+            )
+        except Exception as e:
+            logger.opt(exception=e).error("the record could not be completed")
 
     async def _converse(self, seat: Seat, line: Line, recorder: Recorder, *, recorded: bool) -> CallEnd:
         if recorded:

@@ -68,6 +68,8 @@ HANDSHAKE_SECONDS = 4.0
 UNAUTHORIZED_CLOSE = 4401
 REGISTRATION_SECONDS = 3600.0
 """How long a registered call waits to be dialled."""
+LOST_CALLBACK_SECONDS = 60.0
+"""Beyond its ringing, a call without any word of the carrier keeps its line no longer."""
 STOP_SECONDS = 8.0
 """What calls on the line get to end when the server stops, within the server's own 10."""
 SETTLED_AT_ONCE = 8
@@ -147,7 +149,11 @@ class PhoneAgent:
         if seat.call_sid is not None:
             await self._hang_up_quietly(seat.call_sid)
         change = CallChange(ended_reason=reason)
-        await self._store.advance(seat.plan.call_id, Status.CANCELED, at=datetime.now(UTC), change=change)
+        try:
+            await self._store.advance(seat.plan.call_id, Status.CANCELED, at=datetime.now(UTC), change=change)
+        except Exception as e:
+            # The other calls and the closing go on; the next start settles this one.
+            logger.error("call {} could not be closed: {}", seat.plan.call_id, e)
 
     async def _hang_up_quietly(self, call_sid: str) -> None:
         try:
@@ -223,20 +229,34 @@ class PhoneAgent:
         try:
             await self._store.add(record)
             self.switchboard.prepare(seat)
+            wait = plan.scenario.limits.ring_seconds + LOST_CALLBACK_SECONDS
+            self.switchboard.release_after(seat, wait, functools.partial(self._never_told, seat))
             seat.call_sid = await self._dial(self._order(plan, origin), record.created_at)
             change = CallChange(call_sid=seat.call_sid, vendors=self._vendors(plan))
             await self._store.update(plan.call_id, change)
             await self._store.advance(plan.call_id, Status.INITIATED, at=datetime.now(UTC))
         except BaseException as e:
-            await self.switchboard.release(plan.call_id)
-            if isinstance(e, PhoneAgentError):
-                change = CallChange(ended_reason=EndedReason.DIAL_FAILED, error=e.message)
-                await self._store.advance(plan.call_id, Status.FAILED, at=datetime.now(UTC), change=change)
+            await self._give_up(seat, e)
             raise
         record = await self.get_call(plan.call_id)
-        if record.ended_reason is EndedReason.CANCELED and record.answered_at is None:
+        if record.status is Status.CANCELED and record.answered_at is None:
             await self._hang_up_quietly(seat.call_sid)  # cancelled while the carrier was being asked
         return record
+
+    async def _give_up(self, seat: Seat, failure: BaseException) -> None:
+        """A call that could not be placed: its line, its ringing if there is one, its record."""
+        call_id = seat.plan.call_id
+        await self.switchboard.release(call_id)
+        if seat.call_sid is not None:
+            await self._hang_up_quietly(seat.call_sid)
+        error = f"{type(failure).__name__} in this server"
+        if isinstance(failure, PhoneAgentError):
+            error = failure.message
+        change = CallChange(ended_reason=EndedReason.DIAL_FAILED, error=error)
+        try:
+            await self._store.advance(call_id, Status.FAILED, at=datetime.now(UTC), change=change)
+        except Exception as e:
+            logger.error("call {} could not be closed: {}", call_id, e)
 
     async def _dial(self, order: DialOrder, since: datetime) -> str:
         """The sid. A dial without an answer may have rung all the same: its call is looked for, not repeated."""
@@ -275,6 +295,12 @@ class PhoneAgent:
         await self._store.advance(call_id, status, at=datetime.now(UTC), change=CallChange(ended_reason=reason))
         self._note_ended(call_id)
 
+    async def _never_told(self, seat: Seat) -> None:
+        """The callbacks of a ringing call were lost."""
+        if seat.call_sid is not None:
+            await self._hang_up_quietly(seat.call_sid)
+        await self._never_came(seat.plan.call_id, Status.NO_ANSWER, EndedReason.DIAL_NO_ANSWER)
+
     async def voice_webhook(self, url_path_and_query: str, form: Mapping[str, str], signature: str | None) -> str:
         """TwiML that connects the media stream, or that turns the call away."""
         origin = await self._checked(url_path_and_query, form, signature)
@@ -293,18 +319,19 @@ class PhoneAgent:
             inbound = record.direction is Direction.INBOUND
             return twiml.reject_busy() if inbound else twiml.hang_up()
         seat.call_sid = call_sid
+        # First of all: whatever fails from here on, the line is freed in time.
+        seconds = plan.scenario.limits.ring_seconds
+        gone = functools.partial(self._never_came, plan.call_id, Status.COMPLETED, EndedReason.ERROR_LINE)
+        self.switchboard.release_after(seat, seconds + HANDSHAKE_SECONDS, gone)
         if record.call_sid is None:
             await self._store.update(plan.call_id, CallChange(call_sid=call_sid))
         await self._store.advance(plan.call_id, Status.IN_PROGRESS, at=datetime.now(UTC))
         self.switchboard.prepare(seat)
         self.switchboard.build_ahead(seat, call_sid)
         token = secrets.token_urlsafe(32)
-        seconds = plan.scenario.limits.ring_seconds
         await self._store.issue_token(
             plan.call_id, _hashed(token), datetime.now(UTC) + timedelta(seconds=seconds)
         )
-        gone = functools.partial(self._never_came, plan.call_id, Status.COMPLETED, EndedReason.ERROR_LINE)
-        self.switchboard.release_after(seat, seconds + HANDSHAKE_SECONDS, gone)
         return twiml.connect_stream(f"{with_scheme(origin, websocket=True)}{MEDIA_PATH}", {"token": token})
 
     async def status_webhook(
@@ -358,6 +385,11 @@ class PhoneAgent:
         except BusyError as e:
             logger.warning("a media socket was turned away: {}", e.message)
             return
+        if seat.holding is not None:
+            # A voice webhook that was sent twice gave two tokens.
+            logger.warning("a second media socket of a call was refused")
+            await socket.close(UNAUTHORIZED_CLOSE, "the call has its media stream")
+            return
         with logger.contextualize(call_id=record.call_id):
             note = self._note_turn(record.call_id)
             await self.switchboard.hold(seat, self._holder.hold(seat, socket, started, note))
@@ -401,9 +433,9 @@ class PhoneAgent:
         reason = EndedReason.AGENT_HANGUP if answered else EndedReason.CANCELED
         status = Status.COMPLETED if answered else Status.CANCELED
         await self._store.advance(call_id, status, at=datetime.now(UTC), change=CallChange(ended_reason=reason))
+        await self.switchboard.release(call_id)
         if record.call_sid is not None:
             await self.carrier.hang_up(record.call_sid)
-        await self.switchboard.release(call_id)
         return await self.get_call(call_id)
 
     def health(self) -> Health:

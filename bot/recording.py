@@ -88,11 +88,11 @@ class Recording:
         self._agent.put(mulaw, max(0, round(at_ms * SAMPLES_PER_MS)))
 
     async def close(self) -> None:
-        """Write what is held and close. Safe to call twice."""
-        if self._writer is not None:
+        """Write what is held and close. OSError when a write failed, now or before. Safe to call twice."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
             self._closing.set()
-            await self._writer
-            self._writer = None
+            await writer
 
     def _create(self) -> BinaryIO:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -102,15 +102,17 @@ class Recording:
         return file
 
     async def _write_until_closed(self) -> None:
-        while not self._closing.is_set():
-            try:
-                await asyncio.wait_for(self._closing.wait(), FLUSH_SECONDS)
-            except TimeoutError:
-                await self._flush(self._callee.end - _HOLD_MS * SAMPLES_PER_MS)
-        await self._flush(max(self._callee.end, self._agent.end))
-        if self._file is not None:
-            await asyncio.to_thread(self._file.close)
-            self._file = None
+        assert self._file is not None
+        try:
+            while not self._closing.is_set():
+                try:
+                    await asyncio.wait_for(self._closing.wait(), FLUSH_SECONDS)
+                except TimeoutError:
+                    await self._flush(self._callee.end - _HOLD_MS * SAMPLES_PER_MS)
+            await self._flush(max(self._callee.end, self._agent.end))
+        finally:
+            file, self._file = self._file, None
+            await asyncio.to_thread(file.close)
 
     async def _flush(self, until: int) -> None:
         if until <= self._callee.base or self._file is None:

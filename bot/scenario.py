@@ -7,6 +7,7 @@ so a mistake stops the server and not a call.
 from __future__ import annotations
 
 import json
+import math
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -139,6 +140,8 @@ class OutcomeField(_Part):
             if isinstance(value, bool) or not isinstance(value, int | float | str):
                 raise ValueError(f"{value!r} is not a number")
             number = float(value)
+            if not math.isfinite(number):
+                raise ValueError(f"{value!r} is no number that JSON knows")
             return int(number) if number.is_integer() else number
         if self.type == "choice" and value not in self.options:
             raise ValueError(f"{value!r} is none of {', '.join(self.options)}")

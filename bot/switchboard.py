@@ -111,7 +111,10 @@ class Switchboard:
             if seat.holding is None:
                 seat.expiry = None
                 await self.release(seat.plan.call_id)
-                await then()
+                try:
+                    await then()
+                except Exception as e:
+                    logger.opt(exception=e).error("call {} left no word of its expiry", seat.plan.call_id)
 
         if seat.expiry is not None:
             seat.expiry.cancel()

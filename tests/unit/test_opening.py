@@ -13,8 +13,10 @@ from anthropic import AsyncAnthropic
 from pydantic import SecretStr
 
 from bot import opening
+from bot.audio import Speech, TimedWord
 from bot.engines.voice import LocalVoice
 from bot.errors import VendorError
+from bot.opening import Recital
 from bot.records import CallSpec
 from bot.settings import Settings
 from bot.stages.llm import Claude, Mind, Rules
@@ -34,6 +36,55 @@ SPEC = CallSpec(
 MIND = Mind(SPEC, "Be brief.", (), frozenset({"end_call"}), None)
 TEXT = "Hi John, this is Kim. I'm calling to confirm your appointment."
 QUICK = AnthropicLatency(headers_ms=5, first_token_ms=10, tokens_per_second=2000)
+
+
+class Ear:
+    """Listens to a recital."""
+
+    def __init__(self) -> None:
+        self.heard: list[object] = []
+
+    def play(self, pcm: bytes) -> None:
+        self.heard.append(pcm)
+
+    def place(self, word: TimedWord) -> None:
+        self.heard.append(word.text)
+
+    def end(self) -> None:
+        self.heard.append("end")
+
+
+def test_a_listener_is_given_what_there_is_and_then_what_comes() -> None:
+    recital, ear = Recital("Hi John."), Ear()
+    recital.add_audio(b"aa")
+    recital.add_audio(b"bb")
+    recital.add_word(TimedWord("Hi", 0, 100))
+    recital.play_to(ear)
+    assert ear.heard == [b"aabb", "Hi"]
+    recital.add_audio(b"cc")
+    recital.add_word(TimedWord("John.", 100, 200))
+    recital.finish()
+    recital.finish()
+    assert ear.heard == [b"aabb", "Hi", b"cc", "John.", "end"]
+    late = Ear()
+    recital.play_to(late)
+    assert late.heard == [b"aabbcc", "Hi", "John.", "end"]
+    assert recital.speech() == Speech(
+        "Hi John.", b"aabbcc", (TimedWord("Hi", 0, 100), TimedWord("John.", 100, 200))
+    )
+
+
+def test_a_recital_is_silent_only_when_it_is_over_without_a_sound() -> None:
+    recital, ear = Recital(), Ear()
+    assert not recital.silent, "something may still come"
+    recital.play_to(ear)
+    recital.finish()
+    assert recital.silent
+    assert ear.heard == ["end"]
+    spoken = Recital("Hi")
+    spoken.add(Speech("Hi", b"aa"))
+    spoken.finish()
+    assert not spoken.silent
 
 
 @asynccontextmanager
@@ -131,6 +182,22 @@ async def test_elevenlabs_speaks_it_with_its_words_in_their_places() -> None:
     assert all(earlier <= later for earlier, later in pairwise(starts))
     assert 0 <= starts[0] < 200
     assert starts[-1] < speech.duration_ms
+
+
+async def test_a_recital_has_the_first_audio_before_the_last_is_made() -> None:
+    latency = ElevenLabsLatency(first_audio_ms=10, speed=4)
+    recital, sizes = Recital(TEXT), list[int]()
+    async with ElevenLabsSimulator(api_key="secret", latency=latency) as sim, checked():
+        speaking = asyncio.create_task(
+            opening.speak(with_elevenlabs(sim), ElevenLabs(), TEXT, language="en", recital=recital)
+        )
+        while not speaking.done():
+            sizes.append(len(recital.pcm))
+            await asyncio.sleep(0.005)
+        speech = await speaking
+    assert recital.speech() == speech
+    assert any(0 < size < len(speech.pcm) for size in sizes)
+    assert not recital.finished, "its maker says when"
 
 
 async def test_the_local_voice_speaks_it_too() -> None:

@@ -129,6 +129,18 @@ def test_a_greeting_does_not_begin_a_conversation() -> None:
     assert watch.decide(106.0) is Verdict.MACHINE
 
 
+def test_a_message_asked_for_before_anybody_spoke_is_a_machine_s_and_after_it_a_person_s() -> None:
+    words = "Please leave your name."
+    before, after = pickup(), pickup()
+    before.words(words)
+    assert before.decide(100.5) is Verdict.MACHINE
+    assert after.decide(102.0) is Verdict.OPEN
+    after.words(words)
+    assert after.decide(103.0) is Verdict.WAIT
+    after.words("Please leave it after the tone.")
+    assert after.decide(104.0) is Verdict.MACHINE, "a tone is no receptionist"
+
+
 def test_nobody_who_calls_us_is_a_machine() -> None:
     watch = Pickup(Speaker.AGENT, 100.0, 1.5, 0.25, may_be_machine=False)
     watch.words("leave a message after the tone")

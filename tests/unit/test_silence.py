@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.silence import Silence, SilenceWatch
+from bot.silence import OWED_SECONDS, Silence, SilenceWatch
 
 
 def watch(prompts: int = 2) -> SilenceWatch:
@@ -56,3 +56,22 @@ def test_words_start_the_count_over_and_noise_does_not() -> None:
     silence.callee_said_something()
     assert silence.decide(31.5) is Silence.PROMPT
     assert silence.asked == 1
+
+
+def test_nobody_is_asked_while_they_wait_for_our_reply() -> None:
+    silence = watch()
+    silence.callee_speaks(False, 4.0)
+    silence.owe_reply(5.0)
+    assert silence.decide(20.0) is Silence.NOTHING
+    assert silence.wake_in(20.0) == 10.0
+    silence.agent_speaks(True, 21.0)
+    silence.agent_speaks(False, 23.0)
+    assert silence.decide(32.9) is Silence.NOTHING
+    assert silence.decide(33.0) is Silence.PROMPT, "the reply was given: their silence counts again"
+
+
+def test_a_reply_that_never_comes_is_owed_only_so_long() -> None:
+    silence = watch()
+    silence.owe_reply(5.0)
+    assert silence.decide(5.0 + OWED_SECONDS - 0.1) is Silence.NOTHING
+    assert silence.decide(5.0 + OWED_SECONDS) is Silence.PROMPT

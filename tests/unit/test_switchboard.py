@@ -14,6 +14,7 @@ from bot import switchboard as module
 from bot.audio import Speech
 from bot.call import Call, Plan, Services
 from bot.errors import BusyError, VendorError
+from bot.opening import Recital
 from bot.records import CallSpec, Direction, EndedReason
 from bot.scenario import Opening, Scenario
 from bot.settings import Settings
@@ -44,17 +45,22 @@ class Studio:
         self.spoken: list[str] = []
         self.hold = asyncio.Event()
         self.hold.set()
-        self.failure: VendorError | None = None
+        self.failure: Exception | None = None
 
     async def write(self, *_: Any) -> str:
         return "Written."
 
-    async def speak(self, _resources: Any, _member: Any, text: str, *, language: str) -> Speech:
+    async def speak(
+        self, _resources: Any, _member: Any, text: str, *, language: str, recital: Recital | None = None
+    ) -> Speech:
+        assert recital is not None
         self.spoken.append(text)
         await self.hold.wait()
         if self.failure is not None:
             raise self.failure
-        return Speech(text, bytes(160))
+        speech = Speech(text, bytes(160))
+        recital.add(speech)
+        return speech
 
 
 @pytest.fixture
@@ -64,6 +70,15 @@ def studio(monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
     monkeypatch.setattr(opening, "speak", studio.speak)
     monkeypatch.setattr(module, "build_services", lambda *_: SERVICES)
     yield studio
+
+
+async def made(seat: Seat) -> Recital:
+    """The seat's opening once nothing more comes of it; its task has ended without an error."""
+    assert seat.opening is not None
+    assert seat.making is not None
+    await seat.making
+    assert seat.opening.finished
+    return seat.opening
 
 
 class OnLine:
@@ -136,21 +151,28 @@ async def test_the_opening_is_made_while_it_rings(board: Switchboard, studio: St
     ready, services = await board.prepared(seat, "CA1")
     assert services is SERVICES
     assert ready.opening_text == "Hi John."
-    assert ready.opening == Speech("Hi John.", bytes(160))
+    assert ready.opening is seat.opening
+    assert (await made(seat)).speech() == Speech("Hi John.", bytes(160))
     assert studio.spoken == ["Hi John."]
 
 
 async def test_an_opening_without_a_text_is_written(board: Switchboard, studio: Studio) -> None:
     seat = board.take_line(plan(1, SCENARIO.model_copy(update={"opening": Opening()})))
     ready, _ = await board.prepared(seat, "CA1")
-    assert ready.opening_text == "Written."
+    assert ready.opening_text is None, "where it cannot be made, the model speaks for itself"
+    assert (await made(seat)).speech() == Speech("Written.", bytes(160))
+    assert studio.spoken == ["Written."]
 
 
 async def test_a_spoken_opening_is_kept_for_the_next_call(board: Switchboard, studio: Studio) -> None:
+    said: list[Speech] = []
     for number, name in enumerate(("John", "John", "Ann")):
-        await board.prepared(board.expect(plan(number, callee_name=name)) or pytest.fail(), "CA1")
+        seat = board.expect(plan(number, callee_name=name)) or pytest.fail()
+        board.prepare(seat)
+        said.append((await made(seat)).speech())
         await board.release(f"call-{number}")
     assert studio.spoken == ["Hi John.", "Hi Ann."]
+    assert said == [Speech(text, bytes(160)) for text in ("Hi John.", "Hi John.", "Hi Ann.")]
 
 
 async def test_kept_openings_have_a_bound(
@@ -158,28 +180,49 @@ async def test_kept_openings_have_a_bound(
 ) -> None:
     monkeypatch.setattr(module, "KEPT_OPENINGS", 2)
     for number in range(4):
-        await board.prepared(board.take_line(plan(number, callee_name=f"N{number}")), "CA1")
+        seat = board.take_line(plan(number, callee_name=f"N{number}"))
+        board.prepare(seat)
+        await made(seat)
         await board.release(f"call-{number}")
     assert len(board._spoken) == 2
 
 
-async def test_a_vendor_that_fails_leaves_the_opening_to_the_pipeline(board: Switchboard, studio: Studio) -> None:
-    studio.failure = VendorError("no audio", provider="elevenlabs")
-    ready, _ = await board.prepared(board.take_line(plan(1)), "CA1")
-    assert (ready.opening, ready.opening_text) == (None, "Hi there.")
-
-
-async def test_an_open_line_does_not_wait_for_a_slow_opening(
-    board: Switchboard, studio: Studio, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("failure", [VendorError("no audio", provider="elevenlabs"), RuntimeError("a bug")])
+async def test_a_vendor_that_fails_leaves_the_opening_to_the_pipeline(
+    board: Switchboard, studio: Studio, failure: Exception
 ) -> None:
-    monkeypatch.setattr(module, "OPENING_PATIENCE_SECONDS", 0.02)
+    studio.failure = failure
+    seat = board.take_line(plan(1))
+    ready, _ = await board.prepared(seat, "CA1")
+    assert (await made(seat)).silent
+    assert ready.opening_text == "Hi there."
+    studio.failure = None
+    again = board.take_line(plan(2))
+    board.prepare(again)
+    assert (await made(again)).pcm, "a failure is not kept for the next call"
+
+
+async def test_an_open_line_does_not_wait_for_a_slow_opening(board: Switchboard, studio: Studio) -> None:
+    studio.hold.clear()
+    seat = board.take_line(plan(1))
+    async with asyncio.timeout(1):
+        ready, _ = await board.prepared(seat, "CA1")
+    assert ready.opening is not None
+    assert (ready.opening.finished, bytes(ready.opening.pcm)) == (False, b"")
+    studio.hold.set()
+    await made(seat)
+    assert ready.opening.pcm, "what comes late is in the call's own recital"
+
+
+async def test_a_call_that_ends_stops_the_making_of_its_opening(board: Switchboard, studio: Studio) -> None:
     studio.hold.clear()
     seat = board.take_line(plan(1))
     ready, _ = await board.prepared(seat, "CA1")
-    assert (ready.opening, ready.opening_text) == (None, "Hi there.")
-    assert seat.opening is not None
     await board.release("call-1")
-    assert seat.opening.cancelled()
+    assert seat.making is not None
+    assert seat.making.cancelled()
+    assert ready.opening is not None
+    assert ready.opening.silent, "whoever listens is told that no more comes"
 
 
 async def test_a_call_that_is_forgotten_takes_its_tasks_along(board: Switchboard, studio: Studio) -> None:
@@ -208,6 +251,23 @@ async def test_a_ring_nobody_answers_is_released_in_time(board: Switchboard) -> 
     board.release_after(seat, 60, _never)
     board.release_after(seat, 0.01, then)
     await told.wait()
+    assert board.lines_taken == 0
+
+
+async def test_what_follows_an_expiry_may_fail(board: Switchboard) -> None:
+    """The store is away when the line is freed: that is logged, by a task that ends without an error."""
+    failed = asyncio.Event()
+
+    async def then() -> None:
+        failed.set()
+        raise RuntimeError("the store is away")
+
+    seat = board.take_line(plan(1))
+    board.release_after(seat, 0.0, then)
+    expiry = seat.expiry
+    assert expiry is not None
+    await failed.wait()
+    await expiry
     assert board.lines_taken == 0
 
 

@@ -51,6 +51,34 @@ def test_twilio_and_health_need_no_key(client: TestClient) -> None:
     assert client.get("/api/phone/health").status_code == 200
 
 
+@pytest.mark.parametrize(("method", "path"), LOCKED)
+def test_without_keys_a_tunnel_of_a_twilio_server_leads_nowhere(
+    client: TestClient, agent: FakeAgent, method: str, path: str
+) -> None:
+    """Proxies say whom they carry; the carrier's own routes go on, signed."""
+    agent.settings = agent.settings.model_copy(update={"api_keys": (), "twilio_account_sid": "AC1"})
+    carried = {"X-Forwarded-For": "203.0.113.9"}
+    body: dict[str, str] | None = {} if method == "POST" else None
+    answer = client.request(method, path, headers=carried, json=body)
+    assert answer.status_code == 401
+    assert answer.json()["error"]["code"] == "unauthorized"
+    assert "API_KEYS" in answer.json()["error"]["message"]
+    assert not agent.specs
+    assert client.request(method, path, json=body).status_code != 401, "from this machine it is open"
+    assert client.post("/api/phone/twilio/voice", headers=carried).status_code == 200
+
+
+def test_without_keys_and_carrier_there_is_nothing_to_guard(client: TestClient, agent: FakeAgent) -> None:
+    agent.settings = agent.settings.model_copy(update={"api_keys": (), "twilio_account_sid": None})
+    assert client.get("/api/phone/calls", headers={"X-Forwarded-For": "203.0.113.9"}).status_code == 200
+
+
+def test_a_key_opens_from_outside_too(client: TestClient, agent: FakeAgent) -> None:
+    agent.settings = agent.settings.model_copy(update={"twilio_account_sid": "AC1"})
+    headers = {"X-Forwarded-For": "203.0.113.9", "X-API-Key": "one"}
+    assert client.get("/api/phone/calls", headers=headers).status_code == 200
+
+
 def test_a_key_is_compared_whole() -> None:
     assert is_one_of("two", ["one", "two"])
     assert not is_one_of("tw", ["one", "two"])

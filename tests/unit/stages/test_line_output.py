@@ -28,6 +28,7 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.utils.text.base_text_aggregator import TextType
 
 from bot.audio import SAMPLES_PER_MS, Speech, TimedWord, mulaw_to_pcm, pcm_to_mulaw
+from bot.opening import Recital
 from bot.pipeline import RunningPipeline
 from bot.stages.context import AssistantContext
 from bot.stages.line import FarewellFrame, Line, LineEnd, LineInput, LineOutput
@@ -214,14 +215,14 @@ async def test_a_prepared_opening_is_a_turn_of_its_own() -> None:
     async with a_call() as call:
         pcm = mulaw_to_pcm(b"\x21" * 4800)
         words = (TimedWord("Hello", 0, 300), TimedWord("there", 300, 600))
-        call.output.speak(Speech("Hello there", pcm, words))
+        call.output.speak(Speech("Hello there", pcm, words), context_id="opening")
         await call.socket.until_sent("mark")
         assert call.assistant == []
         await call.echo_all()
         await call.diary.until("agent")
         assert call.assistant == ["Hello there"]
         assert call.socket.audio == pcm_to_mulaw(pcm)
-        call.output.speak(Speech("No word times", pcm))
+        call.output.speak(Speech("No word times", pcm), context_id="apology")
         await until(lambda: not call.line.idle)
         await call.echo_all()
         await call.diary.until("agent", 2)
@@ -232,7 +233,7 @@ async def test_an_interrupted_opening_keeps_what_was_heard() -> None:
     async with a_call() as call:
         pcm = mulaw_to_pcm(b"\x21" * 8000)
         words = tuple(TimedWord(f"w{number}", number * 200, number * 200 + 200) for number in range(5))
-        call.output.speak(Speech("w0 w1 w2 w3 w4", pcm, words))
+        call.output.speak(Speech("w0 w1 w2 w3 w4", pcm, words), context_id="opening")
         await call.socket.until_sent("mark")
         call.socket.echo(call.socket.marks[0])
         await call.diary.until("heard")
@@ -241,6 +242,77 @@ async def test_an_interrupted_opening_keeps_what_was_heard() -> None:
         heard = [str(word) for word in call.diary.of("heard")]
         assert 1 <= len(heard) < 5
         assert call.assistant == [" ".join([*heard, "—"])]
+
+
+async def test_a_recital_is_heard_while_it_is_being_made() -> None:
+    async with a_call() as call:
+        recital = Recital("one two three")
+        recital.add_audio(pcm_of(b"\x21"))
+        recital.add_word(TimedWord("one", 0, 200))
+        recital.play_to(call.output.begin("opening", "one two three"))
+        await until(lambda: bool(call.socket.marks))
+        assert call.socket.audio == b"\x21" * 1600, "what there is goes out at once"
+        recital.add_audio(pcm_of(b"\x22"))
+        recital.add_word(TimedWord("two", 200, 400))
+        await until(lambda: call.socket.audio.endswith(b"\x22" * 1600))
+        await call.echo_all()
+        assert call.diary.of("heard") == ["one", "two"]
+        assert call.diary.of("agent") == [], "it is not over while more may come"
+        assert call.speaking == [True]
+        recital.add_audio(pcm_of(b"\x23"))
+        recital.add_word(TimedWord("three", 400, 600))
+        recital.finish()
+        await until(lambda: len(call.socket.audio) == 4800)
+        await call.echo_all()
+        await call.diary.until("agent")
+        assert call.assistant == ["one two three"]
+        await until(lambda: call.speaking == [True, False])
+
+
+async def test_what_comes_of_a_recital_after_an_interruption_is_not_played() -> None:
+    async with a_call() as call:
+        recital = Recital("one two three")
+        recital.play_to(call.output.begin("opening", "one two three"))
+        for number, word in enumerate(("one", "two")):
+            recital.add_audio(pcm_of(b"\x21"))
+            recital.add_word(TimedWord(word, number * 200, number * 200 + 200))
+        await until(lambda: len(call.socket.audio) == 3200)
+        call.socket.echo(call.socket.marks[0])
+        await call.diary.until("heard")
+        await call.pipeline.queue(InterruptionFrame())
+        await call.diary.until("agent, cut")
+        cut = call.assistant
+        sent = len(call.socket.sent)
+        recital.add_audio(pcm_of(b"\x55"))
+        recital.add_word(TimedWord("three", 400, 600))
+        recital.finish()
+        assert call.line.idle
+        await call.pipeline.queue(*spoken("again", "c2"))
+        await until(lambda: call.socket.audio.endswith(b"\x01" * 1600))
+        await call.echo_all()
+        await call.diary.until("agent")
+        assert b"\x55" not in call.socket.audio
+        assert call.socket.sent[sent]["event"] == "media", "and no mark of it either"
+        assert call.assistant == [*cut, "again"]
+        assert "three" not in call.diary.of("heard")
+
+
+async def test_a_recital_that_stays_silent_leaves_no_turn() -> None:
+    async with a_call() as call:
+        recital = Recital("one")
+        recital.play_to(call.output.begin("opening", "one"))
+        recital.finish()
+        await call.pipeline.queue(*spoken("instead", "c2"))
+        await until(lambda: call.socket.audio.endswith(b"\x01" * 1600))
+        await call.echo_all()
+        await call.diary.until("agent")
+        assert call.assistant == ["instead"]
+        assert call.diary.of("heard") == ["instead"]
+
+
+def pcm_of(mulaw: bytes) -> bytes:
+    """200 ms."""
+    return mulaw_to_pcm(mulaw * 1600)
 
 
 async def test_metrics_stop_here() -> None:
