@@ -10,3 +10,10 @@ tools/        what the agent can do while talking
 engines/      this machine in a vendor's place · telephony/: who dials · store/: what is kept
 records, audio, settings, errors: what all of them know
 """
+
+import os
+
+# Both are read when the libraries are first imported. OpenBLAS's threads spin on the cores that calls need;
+# onnxruntime would keep an identifier of this machine and a queue of events to send.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

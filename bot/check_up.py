@@ -7,6 +7,7 @@ import asyncio
 from bot.api.app import serving
 from bot.doctor import Finding, call_would_work, examine
 from bot.public_url import find
+from bot.scenario import Scenarios
 from bot.settings import Settings, load_settings
 from bot.telephony.twilio import TwilioCarrier
 
@@ -16,6 +17,7 @@ _MARKS = {True: "ok  ", False: "FAIL"}
 async def check_up() -> int:
     """Say of each thing a first call needs whether it is there; 0 if a call would work."""
     settings = load_settings()
+    Scenarios.load(settings.pipelines_dir)
     carrier = None
     if settings.twilio_account_sid and settings.twilio_auth_token:
         carrier = TwilioCarrier.from_settings(settings)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import sys
 from collections.abc import Sequence
 
@@ -28,8 +27,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     commands.add_parser("doctor", help="check what a first call needs")
     chosen = parser.parse_args(arguments)
     set_up(chosen.log_level)
-    # Before numpy is imported: OpenBLAS's threads spin on the cores that calls need.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         sys.exit(asyncio.run(_run(chosen)))
     except PhoneAgentError as e:

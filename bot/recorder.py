@@ -72,6 +72,8 @@ class Recorder:
         self._dirty: set[int] = set()
         self._changed = asyncio.Event()
         self._closing = False
+        self._agent_began_ms: int | None = None
+        """Media clock when the agent's voice began; its first words are known to be heard a mark later."""
         self._timing = _Timing()
         self._next_latency: TurnLatency | None = None
         self._tools: list[ToolUse] = []
@@ -130,7 +132,8 @@ class Recorder:
     def agent_words(self, text: str) -> None:
         index = self._open.get(Speaker.AGENT)
         if index is None:
-            self._begin(Speaker.AGENT, text, self._media_ms())
+            began, self._agent_began_ms = self._agent_began_ms, None
+            self._begin(Speaker.AGENT, text, self._media_ms() if began is None else began)
             self._change(self._open[Speaker.AGENT], latency=self._next_latency)
             self._next_latency = None
         else:
@@ -165,6 +168,7 @@ class Recorder:
 
     def audio_sent(self, now: float) -> None:
         """The first audio after silence left for the callee."""
+        self._agent_began_ms = self._media_ms()
         timing = self._timing
         if not timing.owed:
             # A prompt or a goodbye: what it took is no part of the next reply.

@@ -6,7 +6,7 @@ Every name is documented in .env.example. Secrets are SecretStr: they hide in re
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -47,7 +47,7 @@ class Settings(BaseSettings):
     data_dir: Path = Path("data")
     pipelines_dir: Path = Path("pipelines")
     max_calls: int = Field(default=20, ge=1)
-    log_level: str = "INFO"
+    log_level: Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     ngrok_api_url: str = "http://127.0.0.1:4040"
     """Where a running local ngrok agent is asked for its tunnel; its documented default address."""
 
@@ -57,6 +57,11 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
 
     @field_validator("public_host")
     @classmethod

@@ -18,7 +18,7 @@ from loguru import logger
 from bot.api.media_stream import MAX_FRAME_BYTES
 from bot.api.problems import install
 from bot.api.routes import router
-from bot.errors import PhoneAgentError
+from bot.errors import PhoneAgentError, SettingsError
 from bot.logs import set_up
 from bot.phone_agent import PhoneAgent, open_phone_agent
 from bot.settings import Settings, load_settings
@@ -105,7 +105,7 @@ def announce(agent: PhoneAgent) -> None:
     for name, slot in agent.health().slots.items():
         logger.info("{:<8} {:<13} {}{}", name, slot.vendor, slot.why, "" if slot.state == "ready" else " (!)")
     logger.info("docs     {}/docs", url)
-    key = ' -H "Authorization: Bearer $API_KEY"' if settings.api_keys else ""
+    key = ' -H "Authorization: Bearer ONE_OF_API_KEYS"' if settings.api_keys else ""
     body = json.dumps(EXAMPLE)
     logger.info(
         'try      curl -X POST "{}/api/phone/call" -H "Content-Type: application/json"{} -d \'{}\'',
@@ -117,28 +117,46 @@ def announce(agent: PhoneAgent) -> None:
 
 @asynccontextmanager
 async def serving(settings: Settings) -> AsyncIterator[PhoneAgent]:
-    """Our own server on a loopback port, for as long as the block lasts."""
-    app = create_app(settings)
-    server = PhoneServer(app, settings, announcing=False)
-    running = asyncio.create_task(server.serve(), name="server")
-    try:
-        while not server.started:
-            if running.done():
-                await running
-                raise PhoneAgentError("the server did not start; see the log above")
-            await asyncio.sleep(0.05)
-        yield app.state.phone_agent
-    finally:
-        server.should_exit = True
-        await running
+    """Our own server, quietly, for as long as the block lasts."""
+    async with open_phone_agent(settings) as agent:
+        app = create_app(settings)
+        app.state.phone_agent = agent
+        server = PhoneServer(app, settings, announcing=False)
+        running = asyncio.create_task(server.serve(), name="server")
+        try:
+            while not server.started:
+                if running.done():
+                    await running
+                    raise PhoneAgentError("the server did not start; see the log above")
+                await asyncio.sleep(0.05)
+            yield agent
+        finally:
+            server.should_exit = True
+            await running
 
 
 async def serve(settings: Settings) -> None:
     """Serve until a signal. The agent is opened first, so a wrong setting is said before anything listens."""
+    _check_port(settings)
     async with open_phone_agent(settings) as agent:
         app = create_app(settings)
         app.state.phone_agent = agent
         await PhoneServer(app, settings).serve()
+
+
+def _check_port(settings: Settings) -> None:
+    """SettingsError when somebody listens there already, before the models are loaded."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as e:
+            raise SettingsError(
+                f"Cannot listen on {settings.host}:{settings.port} ({e.strerror}). If another server runs there, "
+                "stop it or set PORT to another port.",
+                field="PORT",
+            ) from None
 
 
 def main() -> None:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from pipecat.frames.frames import (
+    CancelFrame,
+    EndFrame,
     Frame,
     InputAudioRawFrame,
     InterimTranscriptionFrame,
@@ -141,6 +143,7 @@ class AssistantContext(LLMAssistantAggregator):
     def __init__(self, context: LLMContext, watcher: Watcher) -> None:
         super().__init__(context)
         self._watcher = watcher
+        self._over = False
         self.add_event_handler("on_assistant_turn_stopped", self._note_turn_stopped)
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
@@ -148,9 +151,12 @@ class AssistantContext(LLMAssistantAggregator):
             self._watcher.agent_words(frame.text)
             await self._handle_text(TextFrame(frame.text))
             return
+        if isinstance(frame, EndFrame | CancelFrame):
+            self._over = True
         if isinstance(frame, InterruptionFrame) and self._aggregation:
             await self._handle_text(TextFrame(CUT_SIGN))
         await super().process_frame(frame, direction)
 
     async def _note_turn_stopped(self, _aggregator: Any, message: AssistantTurnStoppedMessage) -> None:
-        self._watcher.agent_turn_over(message.content, interrupted=message.interrupted)
+        # pipecat calls a reply that the end of the call cuts off interrupted; nobody interrupted it.
+        self._watcher.agent_turn_over(message.content, interrupted=message.interrupted and not self._over)
