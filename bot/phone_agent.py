@@ -21,9 +21,8 @@ from urllib.parse import parse_qs, quote, urlsplit
 from loguru import logger
 
 from bot import public_url as public
-from bot.audio import Speech
 from bot.call import Plan
-from bot.engines.voice import CALLEE_PITCH, LocalVoice
+from bot.carriers import TWILIO_KEYS, build_carrier
 from bot.errors import (
     BusyError,
     CarrierError,
@@ -47,6 +46,7 @@ from bot.records import (
     Status,
     Turn,
 )
+from bot.recovery import ENDED_BY_STATUS, REGISTRATION_SECONDS, Recovery
 from bot.scenario import DEFAULT_OUTBOUND, Scenarios
 from bot.settings import Settings, with_scheme
 from bot.slots import Slots, choose
@@ -58,7 +58,6 @@ from bot.switchboard import Seat, Switchboard
 from bot.telephony import twiml
 from bot.telephony.carrier import Carrier, DialOrder
 from bot.telephony.offline import OfflineCarrier
-from bot.telephony.twilio import TwilioCarrier
 
 MEDIA_PATH = "/api/phone/media-stream"
 VOICE_PATH = "/api/phone/twilio/voice"
@@ -66,19 +65,10 @@ STATUS_PATH = "/api/phone/twilio/status"
 HANDSHAKE_SECONDS = 4.0
 """A media socket that has not shown a token by then is closed; the promise is 5 s."""
 UNAUTHORIZED_CLOSE = 4401
-REGISTRATION_SECONDS = 3600.0
-"""How long a registered call waits to be dialled."""
 LOST_CALLBACK_SECONDS = 60.0
 """Beyond its ringing, a call without any word of the carrier keeps its line no longer."""
 STOP_SECONDS = 8.0
 """What calls on the line get to end when the server stops, within the server's own 10."""
-SETTLED_AT_ONCE = 8
-_ENDED_BY_STATUS = {
-    Status.BUSY: EndedReason.DIAL_BUSY,
-    Status.NO_ANSWER: EndedReason.DIAL_NO_ANSWER,
-    Status.FAILED: EndedReason.DIAL_FAILED,
-    Status.CANCELED: EndedReason.CANCELED,
-}
 
 
 class PhoneAgent:
@@ -122,7 +112,7 @@ class PhoneAgent:
         await self._store.open()
         await self.carrier.open()
         if await self._house.enter():
-            await self._settle_unfinished()
+            await Recovery(self._store, self.carrier, self.scenarios, self.settings).settle()
             self._house.share()
         else:
             logger.warning(
@@ -177,47 +167,6 @@ class PhoneAgent:
         if self.simulated_line:
             return self.settings.public_host or f"http://127.0.0.1:{self.settings.port}"
         return await public.find(self.settings)
-
-    async def _settle_unfinished(self) -> None:
-        """Calls a former process left open: ask the carrier, and close what nobody holds any more."""
-        abandoned = [record for record in await self._store.unfinished() if self._is_abandoned(record)]
-        for start in range(0, len(abandoned), SETTLED_AT_ONCE):
-            await asyncio.gather(*map(self._settle, abandoned[start : start + SETTLED_AT_ONCE]))
-
-    async def _settle(self, record: CallRecord) -> None:
-        known = None
-        if record.call_sid is not None:
-            try:
-                known = await self.carrier.fetch(record.call_sid)
-                if known is not None and not known.status.final:
-                    await self.carrier.hang_up(record.call_sid)
-            except CarrierError as e:
-                logger.warning("call {} cannot be settled now: {}", record.call_id, e.message)
-                return
-        status = known.status if known is not None and known.status.final else Status.FAILED
-        if record.answered_at is not None:
-            status = Status.COMPLETED
-        reason = EndedReason.SERVER_SHUTDOWN
-        if known is not None:
-            reason = _ENDED_BY_STATUS.get(status, reason)
-        duration = None if known is None else known.duration_seconds
-        change = CallChange(ended_reason=reason, duration_seconds=duration)
-        await self._store.advance(record.call_id, status, at=datetime.now(UTC), change=change)
-        logger.warning("call {} was left open by a former process: {}", record.call_id, status)
-
-    def _is_abandoned(self, record: CallRecord) -> bool:
-        """In a database of our own every open call is; in a shared one, those too old to be on a line."""
-        age = (datetime.now(UTC) - record.created_at).total_seconds()
-        if record.call_sid is None and record.started_at is None and age < REGISTRATION_SECONDS:
-            return False  # registered, and still to be dialled by somebody else
-        address = self.settings.database_url or "sqlite:"
-        limits = (
-            self.scenarios.get(record.spec.scenario).limits
-            if record.spec.scenario in self.scenarios.names
-            else None
-        )
-        longest = 14400.0 if limits is None else limits.ring_seconds + limits.max_duration_seconds
-        return address.startswith("sqlite") or age > longest + 120
 
     # -- what the routes ask --------------------------------------------------------------------------
 
@@ -354,7 +303,7 @@ class PhoneAgent:
         if status.final and seat is not None and seat.holding is not None:
             return  # the line ends by itself in a moment, and its end knows more than this word
         change = CallChange(
-            ended_reason=_ENDED_BY_STATUS.get(status, EndedReason.CALLEE_HANGUP) if status.final else None,
+            ended_reason=ENDED_BY_STATUS.get(status, EndedReason.CALLEE_HANGUP) if status.final else None,
             duration_seconds=_seconds(form.get("CallDuration")) if status is Status.COMPLETED else None,
         )
         await self._store.advance(record.call_id, status, at=datetime.now(UTC), change=change)
@@ -455,11 +404,11 @@ class PhoneAgent:
 
     def _carrier_slot(self) -> Slot:
         if self.simulated_line:
-            missing = [n for n in _TWILIO_KEYS if not getattr(self.settings, n.lower())]
+            missing = [n for n in TWILIO_KEYS if not getattr(self.settings, n.lower())]
             return Slot("offline", "ready", f"{' and '.join(missing)} not set; callees are simulated")
         if self._public_url is None:
             return Slot("twilio", "failed", "PUBLIC_HOST not set and no local ngrok agent runs")
-        return Slot("twilio", "ready", f"{' and '.join(_TWILIO_KEYS)} set; webhooks at {self._public_url}")
+        return Slot("twilio", "ready", f"{' and '.join(TWILIO_KEYS)} set; webhooks at {self._public_url}")
 
     # -- one call -------------------------------------------------------------------------------------
 
@@ -582,37 +531,6 @@ class PhoneAgent:
     async def _handshake_signed(self, path_and_query: str, signature: str | None) -> bool:
         url = f"{with_scheme(await self._origin(), websocket=True)}{path_and_query}"
         return bool(signature) and self.carrier.signature_holds(url, {}, signature or "")
-
-
-_TWILIO_KEYS = ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN")
-
-
-class _CalleeVoice:
-    """The local voice lowered, so that callee and agent sound like two people."""
-
-    def __init__(self, voice: LocalVoice) -> None:
-        self._voice = voice
-
-    async def speak(self, text: str) -> Speech:
-        return await self._voice.speak(text, pitch=CALLEE_PITCH)
-
-
-def build_carrier(settings: Settings, resources: Resources) -> Carrier:
-    """Twilio with its keys, the offline carrier without. SettingsError on half a key pair."""
-    present = [name for name in _TWILIO_KEYS if getattr(settings, name.lower())]
-    if len(present) == len(_TWILIO_KEYS):
-        if settings.twilio_phone_number is None:
-            logger.warning("TWILIO_PHONE_NUMBER is not set: every request has to name its from_number")
-        return TwilioCarrier.from_settings(settings)
-    if present:
-        missing = next(name for name in _TWILIO_KEYS if name not in present)
-        raise SettingsError(f"{present[0]} is set and {missing} is not: set both, or neither.", field=missing)
-    return OfflineCarrier(
-        voice=_CalleeVoice(resources.voice),
-        listener=resources.hearing,
-        max_lines=settings.max_calls,
-        local_origin=f"http://127.0.0.1:{settings.port}",
-    )
 
 
 @asynccontextmanager

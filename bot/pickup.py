@@ -29,7 +29,7 @@ _ASKS_FOR_A_MESSAGE = re.compile(
     re.IGNORECASE,
 )
 
-DEAF_SECONDS = 3.0
+DEAF_SECONDS = 6.0
 """How much longer a hello is waited for while the call cannot listen yet."""
 
 

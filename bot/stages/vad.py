@@ -34,6 +34,10 @@ class VadSettings(BaseModel):
     """Silence this long ends speech; the turn detector then decides whether the turn is over."""
 
 
+AUDIO_GAP_SECONDS = 3.0
+"""Without audio for this long, speech is taken for over. pipecat's 1 s splits a word where the machine stalls."""
+
+
 @cache
 def load() -> Any:
     """The shared ONNX session; the first call loads it (about 60 ms), so it belongs before the first call."""
@@ -74,7 +78,7 @@ def build(settings: VadSettings) -> VADProcessor:
         stop_secs=settings.stop_seconds,
         min_volume=0.0,
     )
-    return VADProcessor(vad_analyzer=InlineSilero(params), name="Vad")
+    return VADProcessor(vad_analyzer=InlineSilero(params), audio_idle_timeout=AUDIO_GAP_SECONDS, name="Vad")
 
 
 def warm_up() -> None:

@@ -23,8 +23,9 @@ from pydantic import SecretStr
 from bot.api import router
 from bot.api.app import PhoneServer
 from bot.api.problems import install
+from bot.carriers import build_carrier
 from bot.engines.voice import LocalVoice
-from bot.phone_agent import PhoneAgent, build_carrier
+from bot.phone_agent import PhoneAgent
 from bot.scenario import Scenarios, load_file
 from bot.settings import Settings
 from bot.stages.resources import Resources

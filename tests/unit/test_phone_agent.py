@@ -22,6 +22,7 @@ from bot.audio import Speech
 from bot.errors import BusyError, CarrierError, ConflictError, DialUnconfirmedError, SettingsError
 from bot.phone_agent import MEDIA_PATH, UNAUTHORIZED_CLOSE, VOICE_PATH, PhoneAgent
 from bot.records import CallRecord, CallSpec, Direction, EndedReason, Status
+from bot.recovery import REGISTRATION_SECONDS
 from bot.scenario import Limits, Opening, Scenario, Scenarios
 from bot.settings import Settings
 from bot.stages.resources import Resources
@@ -254,7 +255,7 @@ async def test_a_registered_call_that_nobody_dials_expires(house: House, monkeyp
     at_once(house, monkeypatch, waits)
     registered = await house.agent.register_call(SPEC)
     await until(lambda: not house.agent.switchboard.seats)
-    assert waits == [module.REGISTRATION_SECONDS]
+    assert waits == [REGISTRATION_SECONDS]
 
     async def canceled() -> bool:
         return (await house.record(registered.call_id)).status is Status.CANCELED
@@ -491,7 +492,7 @@ async def test_a_carrier_that_refuses_does_not_stop_the_start(tmp_path: Path) ->
 
 
 async def test_a_registered_call_outlives_a_restart_while_it_is_young(tmp_path: Path) -> None:
-    old = record_of("call-old", age=module.REGISTRATION_SECONDS + 60)
+    old = record_of("call-old", age=REGISTRATION_SECONDS + 60)
     house = await restarted(tmp_path, lambda _: None, record_of("call-young"), old)
     assert (await house.record("call-young")).status is Status.QUEUED
     assert (await house.record("call-old")).status is Status.FAILED

@@ -1,0 +1,44 @@
+"""Which carrier dials: Twilio with its keys, the offline one without."""
+
+from __future__ import annotations
+
+from loguru import logger
+
+from bot.audio import Speech
+from bot.engines.voice import CALLEE_PITCH, LocalVoice
+from bot.errors import SettingsError
+from bot.settings import Settings
+from bot.stages.resources import Resources
+from bot.telephony.carrier import Carrier
+from bot.telephony.offline import OfflineCarrier
+from bot.telephony.twilio import TwilioCarrier
+
+TWILIO_KEYS = ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN")
+
+
+class _CalleeVoice:
+    """The local voice lowered, so that callee and agent sound like two people."""
+
+    def __init__(self, voice: LocalVoice) -> None:
+        self._voice = voice
+
+    async def speak(self, text: str) -> Speech:
+        return await self._voice.speak(text, pitch=CALLEE_PITCH)
+
+
+def build_carrier(settings: Settings, resources: Resources) -> Carrier:
+    """Twilio with its keys, the offline carrier without. SettingsError on half a key pair."""
+    present = [name for name in TWILIO_KEYS if getattr(settings, name.lower())]
+    if len(present) == len(TWILIO_KEYS):
+        if settings.twilio_phone_number is None:
+            logger.warning("TWILIO_PHONE_NUMBER is not set: every request has to name its from_number")
+        return TwilioCarrier.from_settings(settings)
+    if present:
+        missing = next(name for name in TWILIO_KEYS if name not in present)
+        raise SettingsError(f"{present[0]} is set and {missing} is not: set both, or neither.", field=missing)
+    return OfflineCarrier(
+        voice=_CalleeVoice(resources.voice),
+        listener=resources.hearing,
+        max_lines=settings.max_calls,
+        local_origin=f"http://127.0.0.1:{settings.port}",
+    )
