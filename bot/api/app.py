@@ -15,13 +15,13 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from loguru import logger
 
-from bot.api.media_stream import MAX_FRAME_BYTES
 from bot.api.problems import install
 from bot.api.routes import router
 from bot.errors import PhoneAgentError, SettingsError
 from bot.logs import set_up
 from bot.phone_agent import PhoneAgent, open_phone_agent
 from bot.settings import Settings, load_settings
+from bot.stages.media_protocol import MAX_FRAME_BYTES
 
 EXAMPLE = {
     "phone_number": "+12025550123",

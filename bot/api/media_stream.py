@@ -11,11 +11,10 @@ from loguru import logger
 from starlette.exceptions import HTTPException
 
 from bot.api.lifespan import agent_of
-from bot.api.twilio import SIGNATURE, path_and_query
+from bot.api.twilio import path_and_query
 from bot.api.websocket import StarletteSocket
+from bot.telephony.signatures import HEADER
 
-MAX_FRAME_BYTES = 1024 * 1024
-"""What the server is to set as its largest WebSocket frame."""
 _INTERNAL_ERROR = 1011
 _TRY_AGAIN_LATER = 1013
 
@@ -36,7 +35,7 @@ async def _serve(websocket: WebSocket, token: str | None) -> None:
     socket = StarletteSocket(websocket)
     try:
         agent = agent_of(websocket)
-        signature = websocket.headers.get(SIGNATURE)
+        signature = websocket.headers.get(HEADER)
         await agent.media_stream(socket, path_and_query(websocket), signature, token)
     except HTTPException:
         await socket.close(_TRY_AGAIN_LATER)

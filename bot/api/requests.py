@@ -11,8 +11,8 @@ import phonenumbers
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 from bot.records import CallSpec, Speaker, Status
+from bot.scenario import DEFAULT_OUTBOUND
 
-DEFAULT_SCENARIO = "appointment_confirmation"
 MAX_CONTEXT_BYTES = 64 * 1024
 MAX_METADATA_BYTES = 16 * 1024
 MAX_DEPTH = 32
@@ -88,7 +88,7 @@ class SpecRequest(BaseModel):
     callee_name: Name | None = Field(default=None, examples=["John"])
     agent_name: Name | None = Field(default=None, examples=["Alex"])
     organization: Name | None = Field(default=None, examples=["Downtown Dental"])
-    scenario: Name = Field(default=DEFAULT_SCENARIO, description="A file in pipelines/, without its ending.")
+    scenario: Name = Field(default=DEFAULT_OUTBOUND, description="A file in pipelines/, without its ending.")
     first_speaker: Speaker | None = Field(default=None, description="Overrides the scenario's.")
     metadata: Annotated[dict[str, Any], AfterValidator(_metadata)] = Field(
         default_factory=dict,

@@ -16,9 +16,9 @@ from starlette.requests import HTTPConnection
 from bot.api.lifespan import agent_of
 from bot.api.problems import ProblemRoute, responses
 from bot.errors import RequestError
+from bot.telephony.signatures import HEADER
 
 MAX_FIELDS = 200
-SIGNATURE = "X-Twilio-Signature"
 
 router = APIRouter(prefix="/twilio", tags=["twilio"], route_class=ProblemRoute)
 
@@ -28,7 +28,7 @@ def _form(**examples: str) -> dict[str, Any]:
     schema = {"type": "object", "properties": properties, "additionalProperties": {"type": "string"}}
     return {
         "requestBody": {"content": {"application/x-www-form-urlencoded": {"schema": schema}}},
-        "parameters": [{"name": SIGNATURE, "in": "header", "required": True, "schema": {"type": "string"}}],
+        "parameters": [{"name": HEADER, "in": "header", "required": True, "schema": {"type": "string"}}],
     }
 
 
@@ -48,7 +48,7 @@ _TWIML = '<Response><Connect><Stream url="wss://bot.example.com/api/phone/media-
 )
 async def voice(request: Request) -> Response:
     form = await read_form(request)
-    twiml = await agent_of(request).voice_webhook(path_and_query(request), form, request.headers.get(SIGNATURE))
+    twiml = await agent_of(request).voice_webhook(path_and_query(request), form, request.headers.get(HEADER))
     return Response(twiml, media_type="text/xml")
 
 
@@ -61,7 +61,7 @@ async def voice(request: Request) -> Response:
 )
 async def status(request: Request) -> Response:
     form = await read_form(request)
-    await agent_of(request).status_webhook(path_and_query(request), form, request.headers.get(SIGNATURE))
+    await agent_of(request).status_webhook(path_and_query(request), form, request.headers.get(HEADER))
     return Response(status_code=204)
 
 

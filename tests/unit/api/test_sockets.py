@@ -14,8 +14,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from bot.api import echo as echo_module
-from bot.api.media_stream import MAX_FRAME_BYTES
 from bot.api.websocket import StarletteSocket
+from bot.stages.media_protocol import MAX_FRAME_BYTES
 from bot.stages.socket import SocketClosedError
 from tests.unit.api.fake_agent import FakeAgent
 
