@@ -21,7 +21,6 @@ from urllib.parse import parse_qs, quote, urlsplit
 from loguru import logger
 
 from bot import public_url as public
-from bot.call import Plan
 from bot.carriers import TWILIO_KEYS, build_carrier
 from bot.errors import (
     BusyError,
@@ -35,6 +34,7 @@ from bot.errors import (
 )
 from bot.hold import Holder
 from bot.house_lock import HouseLock
+from bot.plan import Plan
 from bot.records import (
     CallRecord,
     CallSpec,

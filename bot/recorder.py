@@ -191,13 +191,13 @@ class Recorder:
         )
         self._timing = _Timing()
 
-    def metrics(self, frame: MetricsFrame, *, llm: str, tts: str) -> None:
+    def metrics(self, frame: MetricsFrame, *, llm: set[str], tts: set[str]) -> None:
         """Times to first token and first audio, by the names of the services."""
         for item in frame.data:
             if isinstance(item, TTFBMetricsData) and item.value:
-                if item.processor == llm and self._timing.llm_s is None:
+                if item.processor in llm and self._timing.llm_s is None:
                     self._timing.llm_s = item.value
-                elif item.processor == tts and self._timing.tts_s is None:
+                elif item.processor in tts and self._timing.tts_s is None:
                     self._timing.tts_s = item.value
             elif isinstance(item, TextAggregationMetricsData) and self._timing.sentence_s is None:
                 self._timing.sentence_s = item.value

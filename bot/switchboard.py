@@ -16,9 +16,10 @@ from loguru import logger
 
 from bot import opening
 from bot.audio import Speech
-from bot.call import Call, Plan, Services, build_services
+from bot.call import Call
 from bot.errors import BusyError, PhoneAgentError
 from bot.opening import Recital
+from bot.plan import Plan, Services, build_services
 from bot.prompt import opening_text
 from bot.records import EndedReason
 from bot.stages.resources import Resources

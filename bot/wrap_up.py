@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 
 from loguru import logger
 
-from bot.call import CallEnd, Plan
+from bot.call import CallEnd
 from bot.engines.brain import rule_outcome
+from bot.plan import Plan
 from bot.records import EndedReason, Outcome, Status, Turn
 from bot.store import CallChange, CallStore
 

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from bot.audio import mulaw_to_pcm
-from bot.call import Call, Plan, build_services
+from bot.call import Call
 from bot.engines.voice import LocalVoice
 from bot.opening import Recital
+from bot.plan import Plan, build_services
 from bot.recorder import Recorder
 from bot.records import CallSpec, Direction, EndedReason, Turn
 from bot.scenario import Limits, OutcomeField, Scenario
@@ -137,7 +138,7 @@ async def test_a_hang_up_at_the_last_moment_of_the_longest_call_ends_the_conduct
     """No goodbye can begin then: a conductor that goes on asking for it never lets the loop run again."""
     room = Room(resources, None)
     room.line.opened_at -= SCENARIO.limits.max_duration_seconds
-    conducting = asyncio.create_task(room.call._conduct())
+    conducting = asyncio.create_task(room.call._conductor.run())
     await room.call.hang_up(EndedReason.CALLEE_HANGUP)
     await asyncio.wait_for(conducting, 1)
 
@@ -166,13 +167,13 @@ async def test_an_outcome_of_another_type_is_refused(
 ) -> None:
     call = Room(resources, None).call
     assert call.note_outcome(told) == refused
-    outcome = call._outcome()
+    outcome = call._toolbox.outcome()
     assert (outcome.fields if outcome is not None else {}) == kept
 
 
 async def test_the_word_false_is_no_goal_reached(resources: Resources) -> None:
     call = Room(resources, None).call
     assert call.note_outcome({"reached_goal": "false", "summary": "No."}) == []
-    outcome = call._outcome()
+    outcome = call._toolbox.outcome()
     assert outcome is not None
     assert outcome.reached_goal is False

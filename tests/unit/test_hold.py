@@ -15,8 +15,8 @@ from bot import hold as module
 from bot import opening
 from bot import switchboard as switchboard_module
 from bot.audio import Speech
-from bot.call import Plan
 from bot.hold import Holder
+from bot.plan import Plan
 from bot.recording import Recording
 from bot.records import CallRecord, CallSpec, Direction, EndedReason, Status
 from bot.scenario import Opening, Scenario

@@ -12,9 +12,10 @@ import pytest
 from bot import opening
 from bot import switchboard as module
 from bot.audio import Speech
-from bot.call import Call, Plan, Services
+from bot.call import Call
 from bot.errors import BusyError, VendorError
 from bot.opening import Recital
+from bot.plan import Plan, Services
 from bot.records import CallSpec, Direction, EndedReason
 from bot.scenario import Opening, Scenario
 from bot.settings import Settings

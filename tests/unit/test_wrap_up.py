@@ -9,7 +9,8 @@ from typing import Any, cast
 import pytest
 from loguru import logger
 
-from bot.call import CallEnd, Plan
+from bot.call import CallEnd
+from bot.plan import Plan
 from bot.records import CallSpec, Direction, EndedReason, Outcome, Speaker, Status, Turn, TurnLatency
 from bot.scenario import OutcomeField, Scenario
 from bot.settings import Settings

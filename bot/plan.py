@@ -1,0 +1,65 @@
+"""What is decided about a call before it is answered, and the services that will hold it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pipecat.services.llm_service import LLMService
+from pipecat.services.stt_service import STTService
+from pipecat.services.tts_service import TTSService
+
+from bot import prompt
+from bot.engines.brain import BrainField
+from bot.opening import Recital
+from bot.records import CallSpec, Direction, Speaker
+from bot.scenario import Scenario
+from bot.slots import Slots
+from bot.stages.llm import Mind
+from bot.stages.resources import Resources
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that is decided about a call before it is answered."""
+
+    call_id: str
+    spec: CallSpec
+    direction: Direction
+    scenario: Scenario
+    slots: Slots
+    opening: Recital | None = None
+    """Being made since it rang; None or silent: the pipeline speaks `opening_text`, or the model's own."""
+    opening_text: str | None = None
+
+    @property
+    def first_speaker(self) -> Speaker:
+        return self.scenario.speaks_first(self.spec.first_speaker)
+
+    @property
+    def mind(self) -> Mind:
+        """What the language model is told."""
+        scenario = self.scenario
+        fields = tuple(BrainField(f.name, f.type, f.description, f.question, f.options) for f in scenario.outcome)
+        instructions = prompt.system_prompt(self.spec, scenario, self.direction)
+        spec = prompt.completed(self.spec, scenario)
+        return Mind(spec, instructions, fields, frozenset(scenario.tools), scenario.goal)
+
+
+@dataclass(frozen=True)
+class Services:
+    """The vendors' and engines' processors of one call, each slot a ladder: the next stands in for the last."""
+
+    stts: tuple[STTService, ...]
+    llms: tuple[LLMService[Any], ...]
+    ttss: tuple[TTSService, ...]
+
+
+def build_services(plan: Plan, resources: Resources, call_sid: str) -> Services:
+    """To be run in a thread: vendor clients read certificates; some 20 ms."""
+    language = plan.scenario.language
+    return Services(
+        stts=(plan.slots.stt.build(resources, call_sid=call_sid, language=language),),
+        llms=(plan.slots.llm.build(resources, plan.mind),),
+        ttss=(plan.slots.tts.build(resources, language=language),),
+    )
