@@ -11,16 +11,13 @@ understanding, times, facts, purpose and talk.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
-from bot.engines.brain_facts import BrainField, answered_in, parsed
-from bot.engines.brain_memory import Await, BrainToolCall
+from bot.engines.brain_facts import BrainField, parsed
+from bot.engines.brain_memory import Await, BrainReply, BrainToolCall
 from bot.engines.brain_steps import DECIDES, Steps
 from bot.engines.facts import answer, asks_when_of
 from bot.engines.purpose import CONFIRMING, SCHEDULING, Answers, Ask
-from bot.engines.talk import bare, mid_sentence, was_heard
+from bot.engines.talk import bare, mid_sentence, was_cut, was_heard
 from bot.engines.times import when_said
 from bot.engines.understanding import (
     Intent,
@@ -31,9 +28,9 @@ from bot.engines.understanding import (
     plain,
     utterance_parts,
 )
-from bot.records import CallSpec, Outcome, Speaker, Turn
+from bot.records import Outcome
 
-__all__ = ["CUT_SIGN", "Brain", "BrainField", "BrainReply", "BrainToolCall", "rule_outcome"]
+__all__ = ["CUT_SIGN", "Brain", "BrainField", "BrainReply", "BrainToolCall"]
 
 CUT_SIGN = "—"
 """Ends what was heard of a reply that was interrupted."""
@@ -51,14 +48,6 @@ _PROPOSAL = re.compile(
 _TO_BE_DONE = re.compile(
     r"\b(can|could|may) i (please )?(speak|talk|book|make|schedule|leave|order|reschedule|cancel|change)\b"
 )
-
-
-@dataclass(frozen=True)
-class BrainReply:
-    """What to say, and the tools to call with it; both may be empty."""
-
-    text: str
-    tools: tuple[BrainToolCall, ...] = ()
 
 
 class Brain(Steps):
@@ -93,7 +82,7 @@ class Brain(Steps):
             if not spoken and not intents(heard) & {Intent.DO_NOT_CALL, Intent.WRONG_NUMBER}:
                 return BrainReply(self.opening())
             self._adopt_opening(spoken or "")
-        cut = spoken is not None and _was_cut(self._last, spoken)
+        cut = spoken is not None and was_cut(self._last, spoken)
         self._owed = [] if spoken is None else [a for a in self._answers if not was_heard(a, spoken)]
         if spoken is not None:
             self._talk.unheard(self._last, spoken)
@@ -324,33 +313,6 @@ class Brain(Steps):
         if self._await in (Await.NAME, Await.NUMBER, Await.READBACK, Await.FIELD):
             return False
         return self._await is Await.ANYTHING or not meant & DECIDES
-
-
-def rule_outcome(
-    spec: CallSpec, fields: Sequence[BrainField], turns: Sequence[Turn], goal: str | None = None
-) -> Outcome:
-    """The outcome of a call by its transcript; what tools recorded in the call outranks it."""
-    brain = Brain(spec, fields, frozenset(), goal)
-    opening, asked = "", ""
-    answered: dict[str, Any] = {}
-    for turn in turns:
-        if turn.speaker is Speaker.AGENT:
-            asked = turn.text
-            opening = opening or turn.text
-        elif plain(turn.text) and opening:
-            brain.reply(turn.text, spoken=None if brain.last else opening)
-            answered |= answered_in(fields, asked, turn.text)
-    outcome = brain.outcome()
-    values = outcome.fields | answered
-    reached = bool(values[goal]) if goal in values else outcome.reached_goal
-    return Outcome(reached, outcome.summary, values, outcome.source)
-
-
-def _was_cut(text: str, spoken: str) -> bool:
-    """Whether too little of the text's last sentence was heard to answer it."""
-    missing = len(plain(text).split()) - len(plain(spoken).split())
-    parts = utterance_parts(text)
-    return missing > max(1.0, 0.4 * len(plain(parts[-1]).split())) if parts else False
 
 
 def _says_something(heard: str, meaning: frozenset[Intent]) -> bool:

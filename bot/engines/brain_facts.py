@@ -31,19 +31,19 @@ class BrainField:
 
 
 _MEANINGS: dict[str, str] = {
-    # what was learnt: words of field names and options that stand for it
-    "confirmed": r"confirm|accept|attend|interest|coming|works",
+    # what was learnt: words of field names and options that stand for it, English and Spanish
+    "confirmed": r"confirm|accept|attend|interest|coming|works|acept|asist",
     "agreed": r"agree|accept|booked|arranged|scheduled",
-    "reschedule": r"resched|another_time|change",
-    "canceled": r"cancel",
-    "when": r"(?<!up)date|time|when|day|slot|callback|change",
-    "call_when": r"callback|call_back|call|best|contact",
-    "wrong_number": r"wrong",
-    "do_not_call": r"do_not_call|dnc|opt_?out|remove",
-    "callback": r"callback|call_back|later",
-    "message": r"message|reason|request|need|topic",
-    "name": r"name",
-    "phone_number": r"phone|number",
+    "reschedule": r"resched|another_time|change|cambio|reprogram",
+    "canceled": r"cancel|anul",
+    "when": r"(?<!up)date|time|when|day|slot|callback|change|cambio|fecha|hora|dia|cuando",
+    "call_when": r"callback|call_back|call|best|contact|llamar|llamada",
+    "wrong_number": r"wrong|equivocad",
+    "do_not_call": r"do_not_call|dnc|opt_?out|remove|no_llamar",
+    "callback": r"callback|call_back|later|volver_a_llamar|devolver",
+    "message": r"message|reason|request|need|topic|mensaje|recado|motivo",
+    "name": r"name|nombre",
+    "phone_number": r"phone|number|telefono",
 }
 
 
@@ -56,6 +56,8 @@ class Learnt:
     values: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     reached: bool = False
+    nothing: str = "Nothing was settled."
+    """The summary of a call without notes."""
 
     def learn(self, meaning: str, value: Any) -> None:
         """Fills the fields that stand for `meaning`: booleans, matching options, or text."""
@@ -89,7 +91,7 @@ class Learnt:
             if goal.name not in values and not goal.question and (reached or self.notes):
                 values[goal.name] = reached
             reached = bool(values.get(goal.name))
-        return Outcome(reached, " ".join(self.notes) or "Nothing was settled.", values, "rules")
+        return Outcome(reached, " ".join(self.notes) or self.nothing, values, "rules")
 
 
 def parsed(spec: BrainField, heard: str) -> Any:

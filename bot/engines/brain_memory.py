@@ -27,6 +27,14 @@ class BrainToolCall:
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class BrainReply:
+    """What to say, and the tools to call with it; both may be empty."""
+
+    text: str
+    tools: tuple[BrainToolCall, ...] = ()
+
+
 class Await(Enum):
     """What the callee was asked last."""
 

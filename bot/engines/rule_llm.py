@@ -32,7 +32,10 @@ from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.llm_service import LLMService
 from pipecat.services.settings import LLMSettings
 
-from bot.engines.brain import Brain, BrainReply
+from bot.engines.brain_memory import BrainReply, BrainToolCall
+from bot.engines.brains import RuleBrain
+from bot.engines.menu_choice import MENU_OVER, MENU_SIGN, choose_key, goal_of, offers_keys
+from bot.engines.put_through import put_through
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class RuleLLMService(LLMService[Any]):
     reply_has_text = True
     """All there is to say is said with a tool's call: no tool's result asks for another reply."""
 
-    def __init__(self, *, brain: Brain, **kwargs: Any) -> None:
+    def __init__(self, *, brain: RuleBrain, **kwargs: Any) -> None:
         super().__init__(
             settings=LLMSettings(
                 model="rules",
@@ -85,7 +88,7 @@ class RuleLLMService(LLMService[Any]):
         """The brain that was told these exchanges."""
 
     @property
-    def brain(self) -> Brain:
+    def brain(self) -> RuleBrain:
         """The brain after its last reply."""
         return self._brain
 
@@ -105,7 +108,9 @@ class RuleLLMService(LLMService[Any]):
         await self.start_ttfb_metrics()
         try:
             talk = read(context.get_messages())
-            reply = await asyncio.to_thread(self._reply_alone, talk)
+            menu = open_menu(context.get_messages())
+            act = menu or (wish_for_a_person(talk, context) if talk.open else None)
+            reply = await asyncio.to_thread(self._reply_alone, talk) if act is None else act
             await self.stop_ttfb_metrics()
             for word in reply.text.split():
                 await self._push_llm_text(f"{word} ")
@@ -119,7 +124,7 @@ class RuleLLMService(LLMService[Any]):
                         context=context,
                     )
                     for call in reply.tools
-                    if (call.name, _key(call.arguments)) not in talk.done
+                    if menu is not None or (call.name, _key(call.arguments)) not in talk.done
                 ]
             )
         except Exception as error:  # the rim of a request: the turn is lost, the call goes on
@@ -187,6 +192,37 @@ def read(messages: Sequence[Any]) -> Talk:
     if not exchanges and spoken:
         exchanges.append(Exchange("\n".join(spoken), ""))
     return Talk(tuple(exchanges), asked, frozenset(done))
+
+
+def open_menu(messages: Sequence[Any]) -> BrainReply | None:
+    """The key to press, where an automatic menu offers some since the agent's last act; None elsewhere. Pure."""
+    sought, offered = "", ""
+    for message in messages:
+        if isinstance(message, LLMSpecificMessage):
+            continue
+        text = standard_message_text(message).strip() if message.get("content") else ""
+        if text.startswith(f"({MENU_OVER}"):
+            sought = ""
+        elif text.startswith(f"({MENU_SIGN}"):
+            sought = text
+        elif _role(message) == "user":
+            offered = f"{offered} {text}"
+        elif _role(message) in ("assistant", "tool"):
+            offered = ""
+    if not sought or not offers_keys(offered):
+        return None
+    return BrainReply("", (BrainToolCall("send_digits", {"digits": choose_key(offered, goal_of(sought))}),))
+
+
+def wish_for_a_person(talk: Talk, context: LLMContext) -> BrainReply | None:
+    """The call put through, where the callee asks for it and the context has the tool; None elsewhere. Pure."""
+    tools = getattr(context.tools, "standard_tools", ())
+    schema = next((tool for tool in tools if tool.name == "transfer_call"), None)
+    heard = talk.exchanges[-1].heard if talk.exchanges else ""
+    target = None if schema is None else put_through(heard, schema.properties["target"]["enum"])
+    if target is None:
+        return None
+    return BrainReply("", (BrainToolCall("transfer_call", {"target": target, "summary": heard}),))
 
 
 def _calls(message: Any) -> set[tuple[str, str]]:

@@ -11,10 +11,11 @@ _AGAIN = ("As I said, ", "Again, ", "Once more, ", "To say it again, ")
 
 
 class Talk:
-    """Remembers each sentence said in this call."""
+    """Remembers each sentence said in this call. `again` introduces what was said before."""
 
-    def __init__(self) -> None:
+    def __init__(self, again: tuple[str, ...] = _AGAIN) -> None:
         self._said: Counter[str] = Counter()
+        self._introductions = again
 
     def pick(self, *variants: str) -> str:
         """The variant said least so far, the first among equals."""
@@ -33,7 +34,7 @@ class Talk:
         worn = [part for part in parts if self._said[plain(part)] >= 2]
         parts = [part for part in parts if part not in worn[:-2]]
         said: list[str] = []
-        free = list(_AGAIN)
+        free = list(self._introductions)
         for part in parts:
             form = part
             if part in worn:
@@ -54,6 +55,13 @@ class Talk:
 def was_heard(sentence: str, heard: str) -> bool:
     """Whether the whole sentence is among the words that were played."""
     return f" {plain(sentence)} " in f" {plain(heard)} "
+
+
+def was_cut(text: str, spoken: str) -> bool:
+    """Whether too little of the text's last sentence was heard to answer it."""
+    missing = len(plain(text).split()) - len(plain(spoken).split())
+    parts = utterance_parts(text)
+    return missing > max(1.0, 0.4 * len(plain(parts[-1]).split())) if parts else False
 
 
 def bare(text: str) -> str:

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.prompt import opening_text, system_prompt, variables, voicemail_text
+from bot.prompt import opening_text, spare_opening, system_prompt, variables, voicemail_text
 from bot.records import CallSpec, Direction
 from bot.scenario import Agent, Opening, OutcomeField, Scenario
+from bot.tools.declared.http_tool import HttpTool
 
 SCENARIO = Scenario(
     name="test",
@@ -77,7 +78,16 @@ def test_the_scenarios_names_stand_in() -> None:
 
 
 def test_another_language_is_asked_for() -> None:
-    assert "code es-MX only" in prompt(scenario=SCENARIO.model_copy(update={"language": "es-MX"}))
+    assert "Speak Spanish only" in prompt(scenario=SCENARIO.model_copy(update={"language": "es-MX"}))
+    assert "code fr-CA only" in prompt(scenario=SCENARIO.model_copy(update={"language": "fr-CA"}))
+    assert "only: every word" not in prompt()
+
+
+def test_the_reason_is_worded_in_the_scenarios_language() -> None:
+    spanish = SCENARIO.model_copy(update={"language": "es"})
+    spec = replace(SPEC, action="Confirme la cita de John el jueves.")
+    values = variables(spec, spanish)
+    assert (values["reason"], values["question"]) == ("confirmar su cita el jueves", "¿Le sigue viniendo bien?")
     assert "Speak the language" not in prompt(scenario=SCENARIO.model_copy(update={"language": "en-GB"}))
 
 
@@ -140,3 +150,19 @@ def test_the_values_of_the_variables() -> None:
     assert values["reason"]
     assert values["reason"][0].islower()
     assert values["callee_name"] == "John"
+
+
+def test_an_opening_for_a_model_that_wrote_none() -> None:
+    assert spare_opening(SPEC, SCENARIO) == (
+        "Hello John, this is Kim from Downtown Dental. I'm calling to confirm your appointment. "
+        "Does that still work for you?"
+    )
+    bare = replace(SPEC, callee_name=None, organization=None, action="")
+    assert spare_opening(bare, SCENARIO) == "Hello, this is Kim. How can I help you?"
+    assert spare_opening(SPEC, SCENARIO.model_copy(update={"language": "fr"})) is None
+
+
+def test_answers_of_declared_tools_may_be_told_and_are_no_orders() -> None:
+    declared = HttpTool(name="slots", description="d", url="https://a.example/")
+    assert "What a tool answers" in prompt(scenario=SCENARIO.model_copy(update={"http_tools": (declared,)}))
+    assert "What a tool answers" not in prompt()

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.engines.brain import Brain, BrainField, BrainReply, rule_outcome
+from bot.engines.brain import Brain, BrainField, BrainReply
+from bot.engines.brains import rule_outcome
 from bot.engines.facts import answer, sentences
 from bot.engines.times import when_said
 from bot.engines.understanding import Intent, intents, name_said, number_said, option_said, phone_said

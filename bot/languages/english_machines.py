@@ -1,0 +1,158 @@
+"""How American and British mailboxes, call screeners, menus and carriers word what they say, in English.
+
+Rules are matched against plain text: lower case, no punctuation, "youve" for "you've". A receptionist's
+sentences are no rule here: "how may I direct your call", "may I ask who is calling", "he is not available".
+"""
+
+from __future__ import annotations
+
+from bot.languages.language import Answering, Wording
+
+_DIGIT = r"(?:\d|zero|oh|one|two|three|four|five|six|seven|eight|nine|star|pound|hash)"
+_CALLED = (
+    r"(?:you(?: are|re)? (?:\w+ )?(?:calling|trying to (?:reach|call|contact))|you(?: have|ve)? "
+    r"(?:called|dialed|dialled|reached)|you wish to (?:reach|call))"
+)
+_NOW = r"(?:currently |temporarily |presently |now )?"
+
+ENGLISH_MACHINES = Answering(
+    tone=Wording(
+        r"(?:after|at|following|wait for|hear) the (?:sound of the )?(?:tone|beep|signal)",
+        r"record (?:your|a) (?:\w+ )?message",
+        r"when you(?: are|re| have|ve)? (?:finished|done) (?:recording|speaking|with your message)",
+    ),
+    voicemail=Wording(
+        r"voice ?mail(?: ?box)?",
+        r"mail ?box",
+        r"(?:automatic|automated) (?:voice )?(?:message|messaging|answering) (?:system|service)",
+        r"(?:call has been|being) forwarded to an? (?:automatic|automated) \w+",
+        r"answering machine",
+        r"sorry (?:i|we) missed your call",
+    ),
+    asks_for_message=Wording(
+        r"(?<!to )(?<!could )(?<!can )leave (?:me |us )?(?:a|your|the) (?:\w+ )?(?:message|name|number)",
+    ),
+    mailbox_full=Wording(
+        r"(?:mail ?box|voice ?mail(?: ?box)?) (?:(?:belonging to|for|of) [\w ]{1,40} )?is (?:currently )?full",
+        r"mail ?box [\w ]{0,40}(?:cannot|can not|cant|is unable to|is not able to) accept "
+        r"(?:any |new |more )*messages",
+        r"(?:mail ?box|voice ?mail)[\w ]{0,40} (?:has not been|hasnt been|is not|has not yet been) set ?up",
+        r"not set up (?:a|their|his|her|the) voice ?mail(?: ?box)?",
+    ),
+    screening=Wording(
+        r"(?:state|say|record) your (?:full )?name",
+        r"(?:give|tell|provide) (?:me |us )?your name and (?:the )?(?:reason|purpose|why)",
+        r"(?:state|say|record|tell me|tell us) (?:your name and )?(?:the )?(?:reason|purpose) "
+        r"(?:for|of) (?:your|the|this) call",
+        r"(?:state|say|record|tell me|tell us) (?:your name and )?why you(?:re| are) calling",
+        r"call(?:s)? (?:screening|assist|protect|guardian|filter)(?: service)?",
+        r"using a (?:call )?(?:screening|assistant)",
+        r"(?:name and|your) reason for calling",
+        r"ill see if this person is available",
+        r"(?:number|person|party|customer|subscriber|they) (?:\w+ ){0,6}(?:does not|doesnt|do not|dont) accept "
+        r"calls from (?:unknown|unidentified|anonymous|blocked|private)",
+        r"to be connected (?:please )?(?:press|say|state)",
+        r"(?:google|virtual|digital) assistant (?:\w+ ){0,3}(?:for|of|answering|taking|screening)",
+        r"tell me (?:a (?:little|bit) )?more about (?:why you(?:re| are) calling|your call)",
+    ),
+    menu=Wording(
+        rf"(?:press|dial|push|enter|hit) (?:the )?(?:number |key |button )?{_DIGIT}",
+        r"press (?:the )?(?:pound|star|hash|any)(?: key| sign| button)?",
+        r"for [\w ]{2,40} (?:press|dial) \w+",
+        r"(?:press|say|dial) or (?:press|say|dial)",
+        r"(?:options|menu) (?:have|has) (?:recently )?changed",
+        r"listen (?:carefully )?to (?:the following|our|all|these|all of the following) "
+        r"(?:\w+ )?(?:menu|options|choices)",
+        r"(?:main|following|our) menu",
+        r"(?:following|menu) options",
+        r"(?:enter|dial|know) (?:your partys|the|your) (?:\w+ )?(?:extension|account number)",
+        r"dial (?:it|the extension|your partys extension) (?:now|at any time)",
+        r"you can say things like",
+        r"in a few words (?:please )?tell (?:me|us)",
+        r"please (?:say|select|choose) (?:one of|from|an?) (?:the )?(?:following|option)",
+        r"for (?:english|spanish) (?:press|say|dial)",
+        r"para espanol",
+        r"oprima (?:el )?(?:numero )?\w+",
+    ),
+    unavailable=Wording(
+        rf"(?:number|line) {_CALLED}[\w ]{{0,30}} (?:is|has|cannot|can not|cant|was) "
+        rf"(?:been |not |no |be |a |longer |"
+        rf"{_NOW})*(?:in service|disconnected|working|changed|assigned|in use|reached|available|recognized|"
+        r"recognised|valid|unavailable|out of service|restricted|switched off|allocated|barred)",
+        r"(?:number|phone|line) (?:\w+ ){0,8}(?:not|no longer) in service",
+        r"(?:number|phone|line) (?:\w+ ){0,8}has been (?:temporarily )?(?:disconnected|changed)",
+        r"call (?:cannot|can not|cant|could not|couldnt) be (?:completed|connected|put through)",
+        rf"(?:(?:customer|subscriber|mobile|user)(?: {_CALLED})?|(?:party|person|caller|"
+        rf"number) {_CALLED}) (?:is|are) {_NOW}"
+        r"(?:not (?:available|reachable|in service|answering)|unavailable|unreachable|switched off|busy|"
+        r"out of (?:range|coverage|reach)|on another call)",
+        rf"(?:phone|mobile|handset) is {_NOW}(?:switched|turned) off",
+        r"check the number and (?:try|dial) (?:again|your call)",
+        r"all (?:circuits|lines|trunks) are (?:currently )?busy",
+        r"not accepting (?:calls|incoming calls)(?: at this time)?",
+        r"(?:has|have) calling restrictions",
+        r"your call did not go through",
+        r"unable to complete your call",
+        r"(?:un|not )allocated number",
+        r"not a (?:working|valid) number",
+    ),
+    lasting=Wording(
+        r"(?:not|no longer) in service",
+        r"(?:has|have) been (?:temporarily )?(?:disconnected|changed)",
+        r"be completed as (?:dialed|dialled|entered)",
+        r"check the number",
+        r"not (?:a )?(?:working|valid|assigned|allocated|recognized|recognised)",
+        r"unallocated number",
+        r"(?:has|have) calling restrictions",
+    ),
+    busy=Wording(
+        r"all (?:circuits|lines|trunks) are (?:currently )?busy",
+        r"(?:is|are) (?:currently )?(?:busy|on another call)",
+    ),
+    recording=Wording(
+        r"(?:cant|cannot|can not|unable to|not able to) (?:come to the phone|take your call|"
+        r"answer (?:the phone|your call))",
+        r"(?:call|conversation)s? (?:may|will|is|are|might) (?:be |being )?(?:recorded|monitored)",
+        r"recorded (?:line|for)",
+        r"(?:office|opening|business|our|regular) hours",
+        r"(?:we|our offices?|office) (?:are|is) (?:currently |now )?closed",
+        r"(?:well|ill|will) (?:get back to you|return your call|call you back) (?:as soon "
+        r"as|when|at my|at our|shortly)",
+        r"(?:your call is|calls are) (?:very )?important to us",
+        r"thank you for (?:your call|your patience|holding)",
+    ),
+    holding=Wording(
+        r"(?:stay|remain|hold) on the line",
+        r"(?:please|just|kindly) (?:hold|wait|stand by)",
+        r"(?:hold on|one moment|just a moment|one second)(?: please)?(?: while)?",
+        r"while (?:i|we) (?:try to )?(?:connect|reach|transfer|put|check|get|see)",
+        r"(?:connecting|transferring|forwarding) (?:you|your call)",
+        r"try(?:ing)? to (?:connect|reach)",
+        r"(?:your call is|calls are) (?:very )?important",
+        r"next available (?:\w+ )?(?:agent|representative|operator|assistant)",
+        r"(?:you are|youre) (?:number|caller)",
+        r"^thank you$|^thanks$|^got it$",
+    ),
+    person=Wording(
+        r"^(?:oh )?(?:hello|hi|hey)$",
+        r"(?:hello|hi|hey)(?: \w+){0,2}$",
+        r"(?:im|i am|were|we are) (?:here|back|on the (?:line|phone))",
+        r"who(?:s| is) (?:this|there|it|calling|speaking)",
+        r"(?:are you|anybody|anyone|somebody|someone) (?:still )?there",
+        r"(?:dont|do not) hang up",
+        r"(?:i )?just (?:picked|got) (?:up|to the phone|it)",
+        r"(?:how|what) (?:can|may|could) (?:i|we) (?:help|do for) you",
+        r"(?:may|can|could) i help you",
+        r"this is \w+(?: \w+)?(?: speaking)?$",
+        r"^\w+(?: \w+)? speaking$",
+        r"^(?:yes|yeah|yep)(?: (?:hello|hi|speaking|this is he|this is she|what is it|go ahead|im here))?$",
+    ),
+    refusing=Wording(
+        r"(?:cant|cannot|can not|unable to|not able to) (?:take|answer|come to|talk|speak|pick up)",
+        r"(?:is|are) (?:not|un) ?(?:available|interested|taking)",
+        r"(?:call|try) (?:again|back) (?:later|another)",
+        r"remove (?:the|this|my) number",
+        r"please (?:do not|dont) call",
+        r"good ?bye",
+    ),
+)

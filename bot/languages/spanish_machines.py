@@ -1,0 +1,129 @@
+"""How mailboxes, call screeners, menus and carriers of Spain and the Americas word what they say, in Spanish.
+
+Rules are matched against plain text: lower case, no punctuation, no accents: "despues", "senal", "buzon".
+"""
+
+from __future__ import annotations
+
+from bot.languages.language import Answering, Wording
+
+_DIGIT = (
+    r"(?:\d|cero|uno|dos|tres|cuatro|cinco|seis|siete|ocho|nueve|asterisco|estrella|almohadilla|gato|numeral)"
+)
+_PRESS = r"(?:pulse|presione|marque|oprima|digite|pulsa|presiona|marca|teclee)"
+
+SPANISH_MACHINES = Answering(
+    tone=Wording(
+        r"(?:despues|tras|luego|al (?:oir|escuchar|sonar)|a partir|oiga|escuche|cuando (?:oiga|escuche))"
+        r" (?:del?|de la|el|la)? ?(?:tono|senal|pitido|bip|beep)",
+        r"grabe (?:su|un) mensaje",
+    ),
+    voicemail=Wording(
+        r"buzon(?: de)?(?: voz| mensajes)?",
+        r"contestador(?:a)?(?: automatic[oa])?",
+        r"correo de voz",
+        r"casilla de (?:voz|mensajes)",
+        r"mensaje de voz",
+    ),
+    asks_for_message=Wording(
+        r"(?:deje|deja|dejen|dejenos|dejeme|dejame|dejanos) (?:su|un|tu|el|sus|aqui su) (?:breve )?"
+        r"(?:mensaje|recado|nombre|datos)",
+    ),
+    mailbox_full=Wording(
+        r"(?:buzon|casilla)(?: de (?:voz|mensajes))? (?:esta|se encuentra) (?:llen[oa]|complet[oa])",
+        r"no (?:puede|admite|acepta) (?:recibir )?(?:mas )?mensajes",
+        r"no (?:ha|tiene) (?:sido )?(?:configurado|activado) (?:su |el )?(?:buzon|correo)",
+    ),
+    screening=Wording(
+        r"(?:diga|di|indique|grabe|digame|dime|mencione|deje) (?:su|tu) nombre y (?:el |la |por |cual )?"
+        r"(?:motivo|razon|que|asunto|es)[\w ]*",
+        r"(?:diga|indique|grabe|mencione|digame) (?:el |la )?(?:motivo|razon|asunto) de (?:su|la|tu) llamada",
+        r"(?:diga|indique|grabe|mencione) su nombre",
+        r"(?:servicio de )?filtr(?:o|ado) de llamadas",
+        r"filtra(?:ndo)? (?:sus|las|esta) llamadas?",
+        r"asistente (?:virtual|de llamadas|de google|telefonico)",
+        r"(?:vere|voy a ver) si (?:la persona |esta persona )(?:esta|puede)",
+        r"no acepta llamadas de (?:numeros )?(?:desconocidos|ocultos|anonimos|privados)",
+    ),
+    menu=Wording(
+        rf"{_PRESS} (?:el |la |la tecla |el numero |la opcion )?{_DIGIT}",
+        rf"(?:para|si) [\w ]{{2,50}} (?:{_PRESS}|diga)",
+        r"diga o (?:pulse|marque|presione)",
+        r"escuche (?:atentamente |con atencion )?(?:las siguientes|nuestras|todas las|el "
+        r"siguiente) (?:opciones|menu)",
+        r"(?:nuestro menu|nuestras opciones) (?:ha|han) cambiado",
+        r"(?:menu principal|siguientes opciones)",
+        r"si conoce (?:el|la|su) (?:numero de )?(?:la )?extension",
+        r"marque (?:el|la|su) (?:numero de )?(?:la )?extension",
+        r"for english",
+        r"digame en pocas palabras",
+    ),
+    unavailable=Wording(
+        r"(?:numero|telefono|linea|abonado|movil|celular|cliente|usuario|suscriptor|persona)"
+        r" (?:movil |celular |telefonico )?(?:que (?:usted )?(?:ha )?(?:marcado|marco|llama|discado|disco|llamo)"
+        r"|al que (?:usted )?(?:llama|ha llamado|esta llamando|marco)|a (?:la que|quien) (?:usted )?(?:esta )?"
+        r"(?:llama|llamando)|marcado|llamado)?[\w ]{0,20}"
+        r"(?:no existe|no esta (?:disponible|en servicio|asignado|activo)|no se encuentra "
+        r"(?:disponible|en servicio)|"
+        r"no corresponde|ha sido (?:desconectado|cambiado|suspendido)|esta (?:apagado|"
+        r"desconectado|fuera de servicio|"
+        r"suspendido|ocupado|fuera de cobertura|fuera del area)|se encuentra (?:apagado|"
+        r"desconectado|fuera|suspendido))",
+        r"apagado o fuera de (?:cobertura|servicio|area)",
+        r"fuera del area de (?:servicio|cobertura)",
+        r"(?:su )?llamada no (?:puede|pudo|se puede|ha podido) (?:ser )?"
+        r"(?:completad[ao]|completarse|completar|realizarse|realizar|cursad[ao]|procesad[ao])",
+        r"(?:verifique|compruebe|revise) el numero",
+        r"telefonica le informa",
+        r"no esta asignado a ningun (?:cliente|abonado|usuario)",
+        r"todas las lineas (?:estan|se encuentran) ocupadas",
+        r"(?:en este momento )?no (?:recibe|acepta) llamadas",
+    ),
+    lasting=Wording(
+        r"no existe",
+        r"no (?:esta|se encuentra) (?:en servicio|asignado|activo)",
+        r"no corresponde",
+        r"(?:ha sido|esta|se encuentra) (?:desconectado|cambiado)",
+        r"(?:verifique|compruebe|revise) el numero",
+    ),
+    busy=Wording(
+        r"todas las lineas (?:estan|se encuentran) ocupadas",
+        r"(?:esta|se encuentra) (?:ocupad[oa]|en otra llamada)",
+    ),
+    recording=Wording(
+        r"en (?:este|estos) momentos? no (?:puedo|podemos) (?:atender|contestar|responder)\w*",
+        r"(?:le|te) (?:devolvere|devolveremos|llamare|llamaremos) (?:la llamada )?"
+        r"(?:lo antes posible|en cuanto|tan pronto|cuando)",
+        r"(?:llamada|conversacion) (?:puede|podra|sera|esta) (?:ser )?(?:grabada|siendo grabada)",
+        r"(?:nuestro|el) horario",
+        r"(?:estamos|esta|se encuentra) cerrad[oa]s?",
+        r"su llamada es (?:muy )?importante",
+        r"gracias por (?:su llamada|llamar|su paciencia)",
+    ),
+    holding=Wording(
+        r"(?:espere|permanezca|aguarde|mantengase)(?: \w+){0,2} (?:en )?(?:la )?linea",
+        r"(?:por favor )?(?:espere|aguarde)(?: un momento| por favor)?",
+        r"un (?:momento|segundo|momentito)(?: por favor)?",
+        r"(?:le|lo|la) (?:comunico|paso|conecto|transfiero)",
+        r"(?:estamos|estoy) (?:conectando|transfiriendo|intentando)",
+        r"su llamada es (?:muy )?importante",
+        r"^(?:muchas )?gracias$",
+    ),
+    person=Wording(
+        r"^(?:hola|alo|diga|digame|bueno|si|mande)(?: \w+){0,2}$",
+        r"(?:hola|alo|digame)$",
+        r"(?:ya )?(?:estoy|estamos) aqui",
+        r"quien (?:es|habla|llama)",
+        r"(?:hay alguien|sigue ahi|esta ahi)",
+        r"no cuelgue",
+        r"en que (?:puedo|podemos|le puedo) (?:ayudar|servir)\w*",
+        r"(?:le habla|habla|soy) \w+(?: \w+)?$",
+        r"al habla$",
+    ),
+    refusing=Wording(
+        r"no (?:puede|esta|se encuentra|quiere|desea) (?:atender|contestar|disponible|responder|hablar)\w*",
+        r"(?:llame|llama|intente|vuelva a llamar) (?:mas tarde|de nuevo|otro)",
+        r"no (?:me |nos )?(?:vuelva|vuelvan) a llamar",
+        r"(?:adios|hasta luego)",
+    ),
+)
