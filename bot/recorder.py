@@ -17,9 +17,11 @@ from loguru import logger
 from pipecat.frames.frames import MetricsFrame
 from pipecat.metrics.metrics import TextAggregationMetricsData, TTFBMetricsData
 
-from bot.records import Speaker, ToolUse, Turn, TurnLatency
+from bot.records import Counts, Speaker, ToolUse, Turn, TurnLatency
 
 KEEP_SECONDS = 1.0
+BACKCHANNEL_MS = 300
+"""How long an "mhm" is taken to be; nobody measures it."""
 CLOSING_TRIES = 3
 """How often the last turns are offered to a store that fails."""
 
@@ -56,13 +58,16 @@ class Recorder:
         self._media_ms = media_ms
         self._vad_start_ms = vad_start_ms
         self.turns: list[Turn] = []
-        self.interruptions = 0
+        self.counts = Counts()
         self.last_callee_turn_at = 0.0
         """When the callee's last turn was over, time.monotonic()."""
         self.on_turn: Callable[[Turn], None] | None = None
         """Told of each complete turn."""
         self.on_callee_words: Callable[[str], None] | None = None
         """Told of all the callee said in the open turn, whenever it grows."""
+        self.on_callee_piece: Callable[[str, bool], None] | None = None
+        """Told of each transcript as it comes, and whether it is final."""
+        self.on_backchannel: Callable[[], None] | None = None
         self.on_callee_turn_over: Callable[[str], None] | None = None
         self.on_speech: Callable[[bool], None] | None = None
         """Told when the callee begins and ends to speak."""
@@ -80,18 +85,18 @@ class Recorder:
 
     # -- told by the stages ---------------------------------------------------------------------------
 
-    def callee_speech_started(self) -> None:
+    def callee_speech_started(self, late_seconds: float = 0.0) -> None:
         if Speaker.CALLEE not in self._open:
-            self._begin(Speaker.CALLEE, "", self._media_ms() - self._vad_start_ms)
+            self._begin(Speaker.CALLEE, "", self._media_ms() - self._vad_start_ms - round(late_seconds * 1000))
         if self.on_speech is not None:
             self.on_speech(True)
 
-    def callee_speech_stopped(self, silence_seconds: float) -> None:
-        now = time.monotonic()
-        self._timing.vad_at, self._timing.speech_end = now, now - silence_seconds
+    def callee_speech_stopped(self, silence_seconds: float, late_seconds: float = 0.0) -> None:
+        at = time.monotonic() - late_seconds
+        self._timing.vad_at, self._timing.speech_end = at, at - silence_seconds
         index = self._open.get(Speaker.CALLEE)
         if index is not None:
-            self._change(index, end_ms=self._media_ms() - round(silence_seconds * 1000))
+            self._change(index, end_ms=self._media_ms() - round((silence_seconds + late_seconds) * 1000))
         if self.on_speech is not None:
             self.on_speech(False)
 
@@ -108,8 +113,32 @@ class Recorder:
             self._begin(Speaker.CALLEE, "", self._media_ms())
         words = " ".join([*self._final_words, self._interim]).strip()
         self._change(self._open[Speaker.CALLEE], text=words)
+        if self.on_callee_piece is not None:
+            self.on_callee_piece(text.strip(), final)
         if self.on_callee_words is not None:
             self.on_callee_words(words)
+
+    def callee_backchannel(self, text: str, ended_seconds_ago: float) -> None:
+        """An "mhm" while the agent spoke: kept as a turn that nothing answers."""
+        before = self._open.pop(Speaker.CALLEE, None)
+        end_ms = self._media_ms() - round(ended_seconds_ago * 1000)
+        self._begin(Speaker.CALLEE, text, end_ms - BACKCHANNEL_MS)
+        index = self._open.pop(Speaker.CALLEE)
+        self._change(index, end_ms=end_ms)
+        self._complete(index)
+        if before is not None:
+            self._open[Speaker.CALLEE] = before
+        if self.on_backchannel is not None:
+            self.on_backchannel()
+
+    def speculated(self, *, kept: bool) -> None:
+        """A reply that was begun before the turn was over was used, or dropped unheard."""
+        counts = self.counts
+        self.counts = replace(
+            counts,
+            speculations_kept=counts.speculations_kept + kept,
+            speculations_dropped=counts.speculations_dropped + (not kept),
+        )
 
     def callee_turn_over(self, text: str) -> None:
         self._timing.turn_at = self.last_callee_turn_at = time.monotonic()
@@ -143,7 +172,9 @@ class Recorder:
         index = self._open.pop(Speaker.AGENT, None)
         if index is None:
             return
-        self.interruptions += interrupted
+        self._timing.owed = False  # a reply that came under a filler began no sound of its own
+        if interrupted:
+            self.counts = replace(self.counts, interruptions=self.counts.interruptions + 1)
         tools, self._tools = (*self._tools, *self.turns[index].tools), []
         self._change(
             index,
@@ -179,7 +210,7 @@ class Recorder:
         parts = [timing.llm_s, timing.sentence_s, timing.tts_s]
         spent = sum(part for part in parts if part is not None)
         line = None if timing.turn_at is None else max(0.0, (now - timing.turn_at - spent) * 1000)
-        self._next_latency = TurnLatency(
+        latency = TurnLatency(
             voice_to_voice_ms=voice,
             vad_ms=_ms(timing.speech_end, timing.vad_at),
             stt_ms=_ms(timing.vad_at, timing.final_at),
@@ -190,6 +221,15 @@ class Recorder:
             line_ms=None if line is None else round(line, 1),
         )
         self._timing = _Timing()
+        index = self._open.get(Speaker.AGENT)
+        if index is not None and self.turns[index].latency is None:
+            self._change(index, latency=latency)  # a filler has begun the turn
+        else:
+            self._next_latency = latency
+
+    def filler_sent(self) -> None:
+        """A filler leaves for the callee: a turn may begin with it, and its reply is still to come."""
+        self._agent_began_ms = self._media_ms()
 
     def metrics(self, frame: MetricsFrame, *, llm: set[str], tts: set[str]) -> None:
         """Times to first token and first audio, by the names of the services."""

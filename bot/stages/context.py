@@ -6,18 +6,24 @@ they are heard, so an interrupted reply stands in the context exactly as far as 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+import time
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any, Protocol
 
 from pipecat.frames.frames import (
     CancelFrame,
     EndFrame,
     Frame,
+    FunctionCallsStartedFrame,
     InputAudioRawFrame,
     InterimTranscriptionFrame,
     InterruptionFrame,
+    LLMFullResponseStartFrame,
     TextFrame,
     TranscriptionFrame,
+    TTSStartedFrame,
+    TTSStoppedFrame,
     UserSpeakingFrame,
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
@@ -34,7 +40,7 @@ from pipecat.processors.frame_processor import FrameDirection
 from pipecat.turns.user_mute.base_user_mute_strategy import BaseUserMuteStrategy
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
-from bot.stages.line import HeardTextFrame
+from bot.stages.line import FILLER, HeardTextFrame, ReplyWithdrawnFrame
 
 CUT_SIGN = "—"
 """Ends a reply that was interrupted, in the context and in the transcript."""
@@ -43,10 +49,12 @@ CUT_SIGN = "—"
 class Watcher(Protocol):
     """Who is told of the conversation as it goes: the recorder."""
 
-    def callee_speech_started(self) -> None: ...
+    def callee_speech_started(self, late_seconds: float = 0.0) -> None:
+        """The VAD said so so long ago: it was withheld until it was clear what the sound was."""
+        ...
 
-    def callee_speech_stopped(self, silence_seconds: float) -> None:
-        """The VAD says so after `silence_seconds` of silence."""
+    def callee_speech_stopped(self, silence_seconds: float, late_seconds: float = 0.0) -> None:
+        """The VAD said so `late_seconds` ago, after `silence_seconds` of silence."""
         ...
 
     def callee_words(self, text: str, *, final: bool) -> None:
@@ -103,12 +111,21 @@ class UserContext(LLMUserAggregator):
         self.answering = True
         self._opened_before_answering = False
 
+    def hear_only(self) -> None:
+        """What the callee says from now on, and has begun to say, is heard and kept, and not answered."""
+        self.answering = False
+        self._opened_before_answering = True
+
+    def answer_once(self) -> None:
+        """The next run of the model is let through; later turns are heard only."""
+        self._opened_before_answering = False
+
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         match frame:
             case VADUserStartedSpeakingFrame():
-                self._watcher.callee_speech_started()
+                self._watcher.callee_speech_started(max(0.0, time.time() - frame.timestamp))
             case VADUserStoppedSpeakingFrame():
-                self._watcher.callee_speech_stopped(frame.stop_secs)
+                self._watcher.callee_speech_stopped(frame.stop_secs, max(0.0, time.time() - frame.timestamp))
             case TranscriptionFrame():
                 self._watcher.callee_words(frame.text, final=True)
             case InterimTranscriptionFrame():
@@ -122,6 +139,11 @@ class UserContext(LLMUserAggregator):
         if isinstance(frame, InputAudioRawFrame | UserSpeakingFrame) and direction is FrameDirection.DOWNSTREAM:
             return
         await super().push_frame(frame, direction)
+
+    @property
+    def will_answer(self) -> bool:
+        """Whether the model is run when the open turn is over."""
+        return self.answering and not self.muted and not self._opened_before_answering
 
     async def push_context_frame(self, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
         if self._opened_before_answering:
@@ -138,25 +160,88 @@ class UserContext(LLMUserAggregator):
 
 
 class AssistantContext(LLMAssistantAggregator):
-    """What the callee heard of the agent."""
+    """What the callee heard of the agent.
+
+    A filler's words wait here for the reply they begin. Where that is the call of a tool, they go before it:
+    behind it they would end the request that carries the tool's result. A result does not wait for a filler.
+    """
 
     def __init__(self, context: LLMContext, watcher: Watcher) -> None:
         super().__init__(context)
         self._watcher = watcher
         self._over = False
+        self._filling = self._only_filled = False
+        self._called: set[str] = set()
+        """The calls of tools whose results no reply has been made from."""
+        self._before_tools = ""
+        """What was heard of the open turn and stands in the context before its tools."""
         self.add_event_handler("on_assistant_turn_stopped", self._note_turn_stopped)
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         if isinstance(frame, HeardTextFrame):
             self._watcher.agent_words(frame.text)
+            self._only_filled = self._filling and (self._only_filled or not self._aggregation)
             await self._handle_text(TextFrame(frame.text))
             return
+        if isinstance(frame, ReplyWithdrawnFrame):
+            await self.push_frame(frame, direction)
+            return
+        if isinstance(frame, TTSStartedFrame | TTSStoppedFrame):
+            self._filling = isinstance(frame, TTSStartedFrame) and frame.context_id == FILLER
+        if isinstance(frame, LLMFullResponseStartFrame) and not self._called & set(
+            self._function_calls_in_progress
+        ):
+            self._called = set()
+        if isinstance(frame, FunctionCallsStartedFrame):
+            self._called = {call.tool_call_id for call in frame.function_calls}
+        if isinstance(frame, FunctionCallsStartedFrame) and self._aggregation and self._only_filled:
+            self._before_tools = f"{self._before_tools} {await self._add_aggregation_to_context()}".strip()
         if isinstance(frame, EndFrame | CancelFrame):
             self._over = True
         if isinstance(frame, InterruptionFrame) and self._aggregation:
             await self._handle_text(TextFrame(CUT_SIGN))
         await super().process_frame(frame, direction)
 
+    async def _add_aggregation_to_context(self) -> str:
+        # Words are noted as they are heard, behind the tools that their own reply called. There they would
+        # end the request that carries the results, and a model takes that for its next words.
+        added = await super()._add_aggregation_to_context()
+        if added and self._called:
+            self._context.set_messages(words_before_tools(self._context.get_messages(), self._called))
+        return added
+
     async def _note_turn_stopped(self, _aggregator: Any, message: AssistantTurnStoppedMessage) -> None:
         # pipecat calls a reply that the end of the call cuts off interrupted; nobody interrupted it.
-        self._watcher.agent_turn_over(message.content, interrupted=message.interrupted and not self._over)
+        content, self._before_tools = f"{self._before_tools} {message.content}".strip(), ""
+        self._watcher.agent_turn_over(content, interrupted=message.interrupted and not self._over)
+
+    async def _maybe_push_context(self) -> None:
+        speaking, self._bot_speaking = self._bot_speaking, self._bot_speaking and not self._filling
+        try:
+            await super()._maybe_push_context()
+        finally:
+            self._bot_speaking = speaking
+
+
+def words_before_tools(messages: Sequence[Any], called: Set[str]) -> list[Any]:
+    """`messages` with the assistant's words at their end moved before the calls of tools in front of them.
+
+    Only the calls in `called` are passed: those of the reply that the words belong to.
+    """
+    words = _length_at_end(messages, lambda m: m["role"] == "assistant" and not m.get("tool_calls"))
+    rest, said = list(messages[: len(messages) - words]), list(messages[len(messages) - words :])
+    tools = _length_at_end(rest, lambda m: bool(ids := _tool_calls_of(m)) and ids <= called)
+    return [*rest[: len(rest) - tools], *said, *rest[len(rest) - tools :]]
+
+
+def _tool_calls_of(message: Mapping[str, Any]) -> set[str]:
+    """Ids of the calls that a message makes or answers."""
+    if message["role"] == "tool":
+        return {message["tool_call_id"]}
+    return {call["id"] for call in message.get("tool_calls") or ()}
+
+
+def _length_at_end(messages: Sequence[Any], holds: Callable[[Any], bool]) -> int:
+    """How many messages at the end are dicts for which `holds`."""
+    kept = itertools.takewhile(lambda m: isinstance(m, dict) and holds(m), reversed(messages))
+    return sum(1 for _ in kept)

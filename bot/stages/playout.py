@@ -21,7 +21,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from bot.audio import SAMPLES_PER_MS
+import numpy as np
+
+from bot.audio import SAMPLES_PER_MS, mulaw_to_pcm
 
 T = TypeVar("T")
 
@@ -30,6 +32,25 @@ MARK_EVERY_MS = 250
 MESSAGE_MS = 100
 MARK_PATIENCE_SECONDS = 1.0
 """A mark overdue by this much is not coming; the clock is trusted instead."""
+WORD_MS = 400
+"""Longer than nearly all words: further back than this, nothing is said again."""
+_SLOT = 10 * SAMPLES_PER_MS
+
+
+def gap_before_end(mulaw: bytes | bytearray) -> int:
+    """Where the last gap between words begins in `mulaw`, in samples; its length where there is none.
+
+    The quietest 10 ms, the later of two alike, if they are 12 dB below the loudest.
+    """
+    samples = np.frombuffer(mulaw_to_pcm(bytes(mulaw)), dtype=np.int16).astype(np.float32)
+    slots = samples[: len(samples) // _SLOT * _SLOT].reshape(-1, _SLOT)
+    if len(slots) < 2:
+        return len(mulaw)
+    loudness = np.sqrt(np.mean(slots * slots, axis=1))
+    quiet = np.flatnonzero(loudness <= max(float(loudness.min()) * 1.5, 1.0))
+    if loudness.min() > 0.25 * loudness.max():
+        return len(mulaw)
+    return int(quiet[-1]) * _SLOT
 
 
 @dataclass(frozen=True)
@@ -93,12 +114,17 @@ class Playout(Generic[T]):
     """Sent and not yet heard."""
     _points: deque[Point[T]] = field(default_factory=deque)
     _stops: deque[int] = field(default_factory=deque)
-    """Positions at which a mark has to stand: ends of sentences and utterances."""
+    """Unheard positions at which a mark has to stand: ends of sentences and utterances."""
     _marks: deque[_PendingMark] = field(default_factory=deque)
     _given_up: dict[str, int] = field(default_factory=dict)
     """Marks that were overdue, by name, and where they stood: they may come after all."""
     _last_mark: int = 0
     _names: int = 0
+    _held: bool = False
+    """Paused: nothing is sent."""
+    _resume_at: int = 0
+    _tail: bytearray = field(default_factory=bytearray)
+    """What was heard last, WORD_MS of it: a word that was cut in two is said again whole."""
     _anchor_position: int = 0
     _anchor_at: float = 0.0
     """When the far end would play `_anchor_position` if our audio needed no time to travel."""
@@ -146,6 +172,8 @@ class Playout(Generic[T]):
     def due(self, now: float) -> list[Sending]:
         """What has to be sent now to keep the lead."""
         sendings: list[Sending] = []
+        if self._held:
+            return sendings
         if self.sent < self.queued and self._paced(now) >= self.sent:
             self._begin_burst(now)
         limit = self._paced(now) + self.lead_ms * SAMPLES_PER_MS
@@ -156,7 +184,7 @@ class Playout(Generic[T]):
     def wake_in(self, now: float) -> float | None:
         """Seconds until `due` or `overdue` has something, None if only new audio changes that."""
         waits: list[float] = []
-        if self.sent < self.queued:
+        if self.sent < self.queued and not self._held:
             target = self.sent - (self.lead_ms - self.message_ms) * SAMPLES_PER_MS
             waits.append((target - self._paced(now)) / (SAMPLES_PER_MS * 1000))
         if self._marks:
@@ -190,9 +218,11 @@ class Playout(Generic[T]):
     def clear(self, now: float) -> Heard[T]:
         """Stop here: what is not heard by now never will be. Its points are dropped with it."""
         news = self._advance(self._heard_by(now), self._at_the_ear(now))
+        self._held = False
         self._waiting.clear()
         self._offset = 0
         self._unheard.clear()
+        self._tail.clear()
         self._points.clear()
         self._stops.clear()
         self._marks.clear()
@@ -201,6 +231,47 @@ class Playout(Generic[T]):
         self._last_mark = self.sent
         self._begin_burst(now)
         return news
+
+    def hold(self, now: float) -> Heard[T]:
+        """Stop here, and keep what is not heard: the far end is to be cleared, `resume` sends the rest again.
+
+        What is told is what is known to be heard. The clear travels as long as the audio did, so the far end
+        stops where the pace is now: that is where it goes on.
+        """
+        news = self._advance(self._heard_by(now), self._at_the_ear(now))
+        self._resume_at = max(self.heard, self._paced(now))
+        self._drop_taken()
+        if self._unheard:
+            self._waiting.appendleft(bytes(self._unheard))
+            self._unheard.clear()
+        self._marks.clear()
+        self._given_up.clear()
+        self.sent = self._last_mark = self.heard
+        self._held = True
+        self._begin_burst(now)
+        return news
+
+    def resume(self, now: float) -> Heard[T]:
+        """Go on where `hold` stopped, from the beginning of the word it stopped in.
+
+        The news is what was on its way to the ear then. What is said again is heard again: `heard` goes back.
+        """
+        self._held = False
+        on_its_way = self._take(self._resume_at - self.heard)
+        self._unheard += on_its_way
+        news = self._advance(self._resume_at, self._resume_at)
+        again = self._tail[gap_before_end(self._tail) :]
+        self._drop_taken()
+        if again:
+            self._waiting.appendleft(bytes(again))
+        self.heard = self.sent = self._last_mark = self._resume_at - len(again)
+        del self._tail[len(self._tail) - len(again) :]
+        self._begin_burst(now)
+        return news
+
+    @property
+    def held(self) -> bool:
+        return self._held
 
     # -- inside --------------------------------------------------------------------------------------
 
@@ -238,15 +309,14 @@ class Playout(Generic[T]):
 
     def _send_piece(self, now: float, sendings: list[Sending]) -> None:
         size = min(self.message_ms * SAMPLES_PER_MS, self.queued - self.sent)
-        if self._stops:
-            size = min(size, self._stops[0] - self.sent)
+        stop = next((stop for stop in self._stops if stop > self.sent), None)
+        if stop is not None:
+            size = min(size, stop - self.sent)
         piece = self._take(size)
         sendings.append(Audio(piece))
         self._unheard += piece
         self.sent += size
-        at_stop = bool(self._stops) and self._stops[0] <= self.sent
-        if at_stop:
-            self._stops.popleft()
+        at_stop = self.sent == stop
         spaced = self.sent - self._last_mark > (self.mark_every_ms - self.message_ms) * SAMPLES_PER_MS
         if at_stop or spaced or self.sent == self.queued:
             self._names += 1
@@ -254,6 +324,11 @@ class Playout(Generic[T]):
             self._marks.append(_PendingMark(f"m{self._names}", self.sent, due_at))
             self._last_mark = self.sent
             sendings.append(Mark(f"m{self._names}"))
+
+    def _drop_taken(self) -> None:
+        if self._offset:
+            self._waiting[0] = self._waiting[0][self._offset :]
+            self._offset = 0
 
     def _take(self, size: int) -> bytes:
         parts: list[bytes] = []
@@ -266,12 +341,16 @@ class Playout(Generic[T]):
             if self._offset == len(first):
                 self._waiting.popleft()
                 self._offset = 0
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return parts[0] if len(parts) == 1 else b"".join(parts)  # none: nothing was asked for
 
     def _advance(self, position: int, playing: int) -> Heard[T]:
         played = bytes(self._unheard[: position - self.heard])
+        self._tail += played
+        del self._tail[: -WORD_MS * SAMPLES_PER_MS]
         del self._unheard[: position - self.heard]
         self.heard = position
+        while self._stops and self._stops[0] <= position:
+            self._stops.popleft()
         points: list[T] = []
         while self._points and self._points[0].position <= position:
             points.append(self._points.popleft().payload)

@@ -2,7 +2,8 @@
 
 The strategies stand in the user aggregator: a separate turn processor adds up to 470 ms a turn when the
 STT is a little slow. Smart turn is one ONNX session for all calls and runs in one small pool of threads
-for the process; each call keeps its own audio.
+for the process; each call keeps its own audio. Smart turn hears melody only; the words have the last word:
+"yes, goodbye" is over however it sounds, and "I would like to come, but" is not.
 """
 
 from __future__ import annotations
@@ -10,24 +11,27 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any, Literal
 
 import numpy as np
+from pipecat.audio.turn.base_turn_analyzer import EndOfTurnState
 from pipecat.audio.turn.smart_turn.base_smart_turn import BaseSmartTurn, SmartTurnParams
 from pipecat.audio.turn.smart_turn.local_smart_turn_v3 import LocalSmartTurnAnalyzerV3
-from pipecat.turns.user_start import (
-    MinWordsUserTurnStartStrategy,
-    TranscriptionUserTurnStartStrategy,
-    VADUserTurnStartStrategy,
-)
-from pipecat.turns.user_start.base_user_turn_start_strategy import BaseUserTurnStartStrategy
+from pipecat.frames.frames import Frame, InputAudioRawFrame
+from pipecat.turns.types import ProcessFrameResult
+from pipecat.turns.user_start import TranscriptionUserTurnStartStrategy, VADUserTurnStartStrategy
 from pipecat.turns.user_stop import SpeechTimeoutUserTurnStopStrategy, TurnAnalyzerUserTurnStopStrategy
 from pipecat.turns.user_turn_strategies import ExternalUserTurnStrategies, UserTurnStrategies
 from pydantic import BaseModel, ConfigDict, Field
 
 from bot.audio import SAMPLE_RATE
+from bot.languages import Language
+from bot.stages.barge_in import InterruptionSettings
+from bot.stages.speculation import CountedEagerStop, EarlyReply, Speculating
+from bot.stages.vad import VoiceActivity
 
 
 class TurnSettings(BaseModel):
@@ -44,17 +48,10 @@ class TurnSettings(BaseModel):
     """Silence that ends a turn with detector = "timeout"."""
     stop_timeout_seconds: float = Field(default=5.0, ge=1.0, le=30.0)
     """A turn whose transcript never comes is ended after this long."""
-
-
-class InterruptionSettings(BaseModel):
-    """[interruption] of a scenario: what silences the agent."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    allowed: bool = True
-    """False: the agent always finishes what it says."""
-    min_words: int = Field(default=0, ge=0, le=10)
-    """0: speech is enough. Otherwise so many words have to be heard while the agent speaks."""
+    longest_seconds: float = Field(default=30.0, ge=3.0, le=600.0)
+    """Speech that goes on for so long is cut into turns: music and other people's talk never end."""
+    early_replies: bool = True
+    """Begin the reply before the turn is confirmed to be over, and keep it when the words stay the same."""
 
 
 @cache
@@ -86,34 +83,99 @@ class SharedSmartTurn(LocalSmartTurnAnalyzerV3):
         BaseSmartTurn.__init__(self, params=params)
         self._session = load()
         self._log_data = False
+        self.foregone: EndOfTurnState | None = None
+        """The verdict where the words leave no question; the model is not run."""
+
+    async def analyze_end_of_turn(self) -> tuple[EndOfTurnState, Any]:
+        if self.foregone is None:
+            return await super().analyze_end_of_turn()
+        if self.foregone is EndOfTurnState.COMPLETE:
+            self.clear()  # type: ignore[no-untyped-call]
+        return self.foregone, None
 
     @property
     def _model_executor(self) -> ThreadPoolExecutor:
         return _pool()
 
 
-def build(turn: TurnSettings, interruption: InterruptionSettings, *, vendor_turns: bool) -> UserTurnStrategies:
+class SmartStop(EarlyReply, TurnAnalyzerUserTurnStopStrategy):  # type: ignore[no-untyped-call]
+    """The end of a turn by smart turn and by the words."""
+
+    def __init__(
+        self, settings: TurnSettings, voice: VoiceActivity, language: Language, speculating: Speculating | None
+    ) -> None:
+        self._smart_turn = SharedSmartTurn(SmartTurnParams(stop_secs=settings.incomplete_seconds))
+        super().__init__(turn_analyzer=self._smart_turn)
+        self.begin_early(speculating)
+        self._voice = voice
+        self._language = language
+        self._patience = settings.incomplete_seconds
+        self._expecting_more = False
+        """Over by its melody, not by its words: that much silence is waited for."""
+
+    async def process_frame(self, frame: Frame) -> ProcessFrameResult:
+        result = await super().process_frame(frame)
+        if self._expecting_more and isinstance(frame, InputAudioRawFrame):
+            await self._maybe_trigger_user_turn_stopped()
+        return result
+
+    async def _handle_vad_user_stopped_speaking(self, frame: Any) -> None:
+        # Interim words lag: what they leave open may be said already, so only "yes, goodbye" spares the model.
+        complete = self._verdict_of_words() is EndOfTurnState.COMPLETE
+        self._smart_turn.foregone = EndOfTurnState.COMPLETE if complete else None
+        await super()._handle_vad_user_stopped_speaking(frame)
+
+    def _verdict_of_words(self) -> EndOfTurnState | None:
+        words = self.turn_words
+        if self._language.is_complete(words):
+            return EndOfTurnState.COMPLETE
+        return EndOfTurnState.INCOMPLETE if self._language.is_unfinished(words) else None
+
+    async def _discard_pending_end_of_turn(self) -> None:
+        self._expecting_more = False
+        await super()._discard_pending_end_of_turn()  # type: ignore[no-untyped-call]
+
+    async def _maybe_trigger_user_turn_stopped(self) -> None:
+        verdict = self._verdict_of_words()
+        if self._vad_stopped and self._transcript_finalized and verdict is EndOfTurnState.COMPLETE:
+            self._turn_complete = True
+        patient = time.monotonic() - self._voice.voiced_at < self._patience
+        self._expecting_more = self._turn_complete and verdict is EndOfTurnState.INCOMPLETE and patient
+        if not self._expecting_more:
+            await super()._maybe_trigger_user_turn_stopped()  # type: ignore[no-untyped-call]
+
+
+class PauseStop(EarlyReply, SpeechTimeoutUserTurnStopStrategy):  # type: ignore[no-untyped-call]
+    """The end of a turn by a pause."""
+
+    def __init__(self, settings: TurnSettings, speculating: Speculating | None) -> None:
+        super().__init__(user_speech_timeout=settings.pause_seconds)
+        self.begin_early(speculating)
+
+
+def build(
+    turn: TurnSettings,
+    interruption: InterruptionSettings,
+    *,
+    vendor_turns: bool,
+    voice: VoiceActivity,
+    language: Language,
+    speculating: Speculating,
+) -> UserTurnStrategies:
     """The strategies of one call's user aggregator. `vendor_turns`: the STT proposes turns itself."""
+    early = speculating if turn.early_replies else None
     if vendor_turns:
-        return ExternalUserTurnStrategies(enable_interruptions=interruption.allowed)
-    start: list[BaseUserTurnStartStrategy]
-    if interruption.min_words:
-        start = [
-            MinWordsUserTurnStartStrategy(
-                min_words=interruption.min_words, enable_interruptions=interruption.allowed
-            )
-        ]
-    else:
-        start = [
+        strategies = ExternalUserTurnStrategies(enable_interruptions=interruption.allowed)
+        if early is not None:
+            strategies.stop = [CountedEagerStop(early)]
+        return strategies
+    return UserTurnStrategies(
+        start=[
             VADUserTurnStartStrategy(enable_interruptions=interruption.allowed),
             TranscriptionUserTurnStartStrategy(enable_interruptions=interruption.allowed),
-        ]
-    if turn.detector == "timeout":
-        return UserTurnStrategies(
-            start=start, stop=[SpeechTimeoutUserTurnStopStrategy(user_speech_timeout=turn.pause_seconds)]
-        )
-    analyzer = SharedSmartTurn(SmartTurnParams(stop_secs=turn.incomplete_seconds))
-    return UserTurnStrategies(start=start, stop=[TurnAnalyzerUserTurnStopStrategy(turn_analyzer=analyzer)])
+        ],
+        stop=[PauseStop(turn, early) if turn.detector == "timeout" else SmartStop(turn, voice, language, early)],
+    )
 
 
 def warm_up() -> None:

@@ -8,10 +8,14 @@ that Silero does not.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
 
+import numpy as np
 from pipecat.audio.vad.silero import SileroOnnxModel, SileroVADAnalyzer
 from pipecat.audio.vad.vad_analyzer import VADAnalyzer, VADParams, VADState
 from pipecat.processors.audio.vad_processor import VADProcessor
@@ -54,14 +58,69 @@ class _SharedModel(SileroOnnxModel):
         self.reset_states()  # type: ignore[no-untyped-call]
 
 
+@dataclass
+class VoiceActivity:
+    """What each window says of the callee's voice, sooner than the VAD commits itself. Seconds of one clock.
+
+    The loudness falls with the last syllable; Silero notices some 100 ms later and the VAD waits for
+    `stop_seconds` more. A hush is no end of speech, but a good moment to begin working on a reply.
+    """
+
+    onset_at: float = 0.0
+    """When the last stretch of voice began; pauses shorter than PAUSE_SECONDS are part of it."""
+    voiced_at: float = 0.0
+    """The end of the last voiced window."""
+    voiced_seconds: float = 0.0
+    """The unbroken voice up to now."""
+    hush_seconds: float = 0.0
+    """How long there is no voice, or one that has faded, up to now."""
+    _loudness: float = 0.0
+    """Of the voice lately, RMS of 16-bit samples."""
+
+    def note(self, voiced: bool, rms: float, seconds: float, now: float) -> None:
+        """One more window of `seconds`, its last sample at `now`."""
+        if voiced:
+            if now - self.voiced_at > PAUSE_SECONDS:
+                self.onset_at, self._loudness = now - seconds, rms
+            self.voiced_at = now
+            self.voiced_seconds += seconds
+            self._loudness = max(rms, self._loudness * LOUDNESS_DECAY)
+        else:
+            self.voiced_seconds = 0.0
+        faded = rms < self._loudness * FADED
+        self.hush_seconds = 0.0 if voiced and not faded else self.hush_seconds + seconds
+
+    def speech_seconds(self) -> float:
+        """From the onset to the last voice."""
+        return max(0.0, self.voiced_at - self.onset_at)
+
+
+PAUSE_SECONDS = 0.3
+"""Longer than the closures within words, shorter than a breath."""
+FADED = 0.15
+"""17 dB below the voice lately: a closing syllable fades by 10 dB, a line's noise lies 20 dB and more below."""
+LOUDNESS_DECAY = 0.97
+"""A window: the reference halves in 0.7 s, so one loud word does not make the next ones a hush."""
+
+
 class InlineSilero(SileroVADAnalyzer):
     """Silero without a thread and without a loudness gate."""
 
-    def __init__(self, params: VADParams) -> None:
+    def __init__(self, params: VADParams, clock: Callable[[], float] = time.monotonic) -> None:
         VADAnalyzer.__init__(self, params=params)
         self._model = _SharedModel(load())
         self._windows_since_reset = 0
         self._low_confidence_windows = 0
+        self._clock = clock
+        self.voice = VoiceActivity()
+
+    def voice_confidence(self, buffer: bytes) -> float:
+        confidence = float(np.ravel(super().voice_confidence(buffer))[0])
+        samples = np.frombuffer(buffer, dtype=np.int16).astype(np.float32)
+        rms = float(np.sqrt(np.mean(samples * samples)))
+        seconds = len(samples) / self.sample_rate
+        self.voice.note(confidence >= self._params.confidence, rms, seconds, self._clock())
+        return confidence
 
     async def analyze_audio(self, buffer: bytes) -> VADState:
         return self._run_analyzer(buffer)
@@ -70,15 +129,23 @@ class InlineSilero(SileroVADAnalyzer):
         return 1.0
 
 
-def build(settings: VadSettings) -> VADProcessor:
+class Vad(VADProcessor):
     """The pipeline's VAD processor; it stands before the STT, which is told when speech stops."""
+
+    def __init__(self, analyzer: InlineSilero) -> None:
+        super().__init__(vad_analyzer=analyzer, audio_idle_timeout=AUDIO_GAP_SECONDS, name="Vad")
+        self.voice = analyzer.voice
+
+
+def build(settings: VadSettings) -> Vad:
+    """One call's VAD."""
     params = VADParams(
         confidence=settings.confidence,
         start_secs=settings.start_seconds,
         stop_secs=settings.stop_seconds,
         min_volume=0.0,
     )
-    return VADProcessor(vad_analyzer=InlineSilero(params), audio_idle_timeout=AUDIO_GAP_SECONDS, name="Vad")
+    return Vad(InlineSilero(params))
 
 
 def warm_up() -> None:

@@ -43,3 +43,49 @@ async def test_what_was_played_is_what_is_remembered(tmp_path: Path) -> None:
         assert abs(spoken - len(words)) <= 1, (spoken, len(words))
         assert call["interruptions"] == 1
         assert call["ended_reason"] == "agent_hangup"
+
+
+async def test_an_mhm_pauses_the_agent_and_loses_nothing(tmp_path: Path) -> None:
+    callee = steps(
+        hear(), say("Where is it?"), interrupt("Uh-huh.", 2000), hear(), say("Great, thank you, goodbye."), wait()
+    )
+    brain = RuleBrain(
+        [("goodbye", Reply("Goodbye.", (ToolUse("end_call"),))), ("where", LONG)], otherwise="Pardon?"
+    )
+    async with vendors(callee, brain) as sims, house(tmp_path, **sims.keys()) as home:
+        call = await home.ended(await home.call(scenario="quick"))
+        said = [turn["text"] for turn in call["transcript"] if turn["speaker"] == "agent"]
+        assert LONG in said, said
+        assert call["interruptions"] == 0
+        assert [turn["text"].lower().rstrip(".") for turn in call["transcript"] if turn["speaker"] == "callee"] == [
+            "where is it?",
+            "uh-huh",
+            "great, thank you, goodbye",
+        ]
+        questions = [exchange.request.messages[-1]["content"] for exchange in sims.anthropic.exchanges]
+        assert not any("uh-huh" in str(question).lower() for question in questions), "nobody answers an mhm"
+        stream = sims.stream
+        (clear,) = stream.received_of("clear")
+        resumed = next(event for event in stream.received_of("media") if event.at > clear.at)
+        assert resumed.at - clear.at < 1.0
+        # What the far end had not played by the clear was sent again: all of the reply has sounded.
+        spoken_ms = sum(CHARACTER_MS * len(text) for text in said)
+        assert abs(len(stream.played()) / 8 - spoken_ms) < 200
+
+
+async def test_the_reply_is_begun_before_the_turn_is_over(tmp_path: Path) -> None:
+    callee = steps(hear(), say("Where is the office?"), hear(), say("Thank you, goodbye."), wait())
+    brain = RuleBrain(
+        [("goodbye", Reply("Goodbye.", (ToolUse("end_call"),))), ("where", "In Suite 200.")], otherwise="Pardon?"
+    )
+    async with vendors(callee, brain) as sims, house(tmp_path, **sims.keys()) as home:
+        call = await home.ended(await home.call(scenario="quick"))
+        assert [turn["text"] for turn in call["transcript"] if turn["speaker"] == "agent"][1:] == [
+            "In Suite 200.",
+            "Goodbye.",
+        ]
+        assert call["speculations_kept"] >= 1
+        reply = next(turn for turn in call["transcript"] if turn["text"] == "In Suite 200.")
+        parts = reply["latency"]
+        waited = sum(parts[name] for name in ("vad_ms", "stt_ms", "turn_ms", "llm_ms") if parts[name] is not None)
+        assert parts["voice_to_voice_ms"] < waited + 200, "the model's time overlaps the wait for the turn's end"

@@ -124,9 +124,9 @@ def test_an_agents_turn_is_what_was_heard(call: Call) -> None:
     recorder.agent_turn_over("Hello there, John —", interrupted=True)
     (turn,) = recorder.turns
     assert (turn.text, turn.interrupted, turn.start_ms, turn.end_ms) == ("Hello there, John —", True, 1000, 1900)
-    assert recorder.interruptions == 1
+    assert recorder.counts.interruptions == 1
     recorder.agent_turn_over("", interrupted=True)
-    assert recorder.interruptions == 1, "a turn nobody heard was not interrupted"
+    assert recorder.counts.interruptions == 1, "a turn nobody heard was not interrupted"
 
 
 def test_the_parts_of_a_reply_add_up_to_voice_to_voice(call: Call) -> None:
@@ -196,6 +196,37 @@ def test_only_the_first_audio_of_a_reply_is_its_latency(call: Call) -> None:
     latency = recorder.turns[-1].latency
     assert latency is not None
     assert latency.voice_to_voice_ms == 700.0
+
+
+def test_a_filler_is_not_the_reply_whose_latency_counts(call: Call) -> None:
+    recorder = call.recorder
+    recorder.callee_speech_stopped(0.2)
+    recorder.callee_words("Yes", final=True)
+    recorder.callee_turn_over("Yes")
+    call.advance(2.5)
+    recorder.filler_sent()
+    recorder.agent_words("One moment.")
+    call.advance(1.3)
+    recorder.audio_sent(call.clock.now)
+    recorder.agent_words("Good.")
+    recorder.agent_turn_over("One moment. Good.", interrupted=False)
+    latency = recorder.turns[-1].latency
+    assert latency is not None
+    assert latency.voice_to_voice_ms == 4000.0
+
+
+def test_a_reply_that_comes_under_its_filler_leaves_no_latency_to_the_next(call: Call) -> None:
+    recorder = call.recorder
+    recorder.callee_speech_stopped(0.2)
+    recorder.callee_words("Yes", final=True)
+    recorder.callee_turn_over("Yes")
+    recorder.filler_sent()
+    recorder.agent_words("One moment. Good.")
+    recorder.agent_turn_over("One moment. Good.", interrupted=False)
+    call.advance(10)
+    recorder.audio_sent(call.clock.now)
+    recorder.agent_words("Are you there?")
+    assert [turn.latency for turn in recorder.turns[-2:]] == [None, None]
 
 
 def test_tools_belong_to_the_reply_they_came_with(call: Call) -> None:

@@ -20,11 +20,14 @@ class Diary:
         self.lines: list[tuple[str, object]] = []
         self._news = asyncio.Condition()
 
-    def callee_speech_started(self) -> None:
+    def callee_speech_started(self, late_seconds: float = 0.0) -> None:
         self._note("speech", True)
 
-    def callee_speech_stopped(self, silence_seconds: float) -> None:
+    def callee_speech_stopped(self, silence_seconds: float, late_seconds: float = 0.0) -> None:
         self._note("silence", silence_seconds)
+
+    def speculated(self, *, kept: bool) -> None:
+        self._note("guess", kept)
 
     def callee_words(self, text: str, *, final: bool) -> None:
         self._note("final" if final else "interim", text)

@@ -20,10 +20,14 @@ from pipecat.frames.frames import (
 )
 from pipecat.processors.aggregators.llm_context import LLMContext
 
+from bot import languages
 from bot.pipeline import RunningPipeline
 from bot.stages import turn
-from bot.stages.context import UserContext
-from bot.stages.turn import InterruptionSettings, TurnSettings
+from bot.stages.barge_in import InterruptionSettings
+from bot.stages.context import UserContext, words_before_tools
+from bot.stages.speculation import Speculating
+from bot.stages.turn import TurnSettings
+from bot.stages.vad import VoiceActivity
 from tests.unit.stages.conversation import Collector, Diary, running, until
 
 
@@ -68,9 +72,12 @@ def silence() -> Frame:
 async def an_ear(interruption: InterruptionSettings | None = None) -> AsyncIterator[Ear]:
     context, diary, behind = LLMContext(messages=[]), Diary(), Collector()
     strategies = turn.build(
-        TurnSettings(detector="timeout", pause_seconds=0.1),
+        TurnSettings(detector="timeout", pause_seconds=0.1, early_replies=False),
         interruption or InterruptionSettings(),
         vendor_turns=False,
+        voice=VoiceActivity(),
+        language=languages.of("en"),
+        speculating=Speculating(VoiceActivity(), diary, allowed=lambda: True),
     )
     user = UserContext(context, strategies, diary, stop_timeout=2.0)
     async with running([user, behind]) as pipeline:
@@ -162,3 +169,24 @@ async def test_interim_words_are_told_and_not_kept() -> None:
         await until(lambda: ear.runs == 1)
         assert ear.diary.of("interim") == ["I a", "I am"]
         assert ear.callee == ["I am here."]
+
+
+def test_words_of_a_reply_stand_before_the_tools_it_called() -> None:
+    """They are heard later than the tools are called; behind the results they would end the request."""
+
+    def call(number: int) -> list[dict[str, Any]]:
+        function = {"name": "look_up", "arguments": "{}"}
+        made = {
+            "role": "assistant",
+            "tool_calls": [{"id": f"t{number}", "type": "function", "function": function}],
+        }
+        return [made, {"role": "tool", "tool_call_id": f"t{number}", "content": "42"}]
+
+    asked: dict[str, Any] = {"role": "user", "content": "How many?"}
+    words: dict[str, Any] = {"role": "assistant", "content": "Let me see."}
+    both = {"t1", "t2"}
+    assert words_before_tools([asked, *call(1), words], {"t1"}) == [asked, words, *call(1)]
+    assert words_before_tools([asked, *call(1), *call(2), words], both) == [asked, words, *call(1), *call(2)]
+    assert words_before_tools([asked, *call(1), *call(2), words], {"t2"}) == [asked, *call(1), words, *call(2)]
+    for settled in ([asked, *call(1)], [asked, words], [asked, *call(1), words, asked], []):
+        assert words_before_tools(settled, both) == settled

@@ -6,17 +6,19 @@ import asyncio
 from typing import Any
 
 import pytest
-from pipecat.turns.user_start import (
-    MinWordsUserTurnStartStrategy,
-    TranscriptionUserTurnStartStrategy,
-    VADUserTurnStartStrategy,
-)
-from pipecat.turns.user_stop import SpeechTimeoutUserTurnStopStrategy, TurnAnalyzerUserTurnStopStrategy
+from pipecat.audio.turn.base_turn_analyzer import EndOfTurnState
+from pipecat.turns.user_start import TranscriptionUserTurnStartStrategy, VADUserTurnStartStrategy
+from pipecat.turns.user_stop import ExternalUserTurnStopStrategy
 from pipecat.turns.user_turn_strategies import ExternalUserTurnStrategies, UserTurnStrategies
 from pydantic import ValidationError
 
+from bot import languages
 from bot.stages import turn
-from bot.stages.turn import InterruptionSettings, SharedSmartTurn, TurnSettings
+from bot.stages.barge_in import InterruptionSettings
+from bot.stages.speculation import CountedEagerStop, Speculating
+from bot.stages.turn import PauseStop, SharedSmartTurn, SmartStop, TurnSettings
+from bot.stages.vad import VoiceActivity
+from tests.unit.stages.conversation import Diary
 
 
 def kinds(strategies: Any) -> list[type]:
@@ -25,36 +27,51 @@ def kinds(strategies: Any) -> list[type]:
 
 def analyzer_of(strategies: UserTurnStrategies) -> Any:
     (strategy,) = strategies.stop or []
-    assert isinstance(strategy, TurnAnalyzerUserTurnStopStrategy)
+    assert isinstance(strategy, SmartStop)
     return strategy._turn_analyzer
 
 
+def build(
+    settings: TurnSettings | None = None,
+    interruption: InterruptionSettings | None = None,
+    *,
+    vendor_turns: bool = False,
+) -> UserTurnStrategies:
+    voice = VoiceActivity()
+    return turn.build(
+        settings or TurnSettings(),
+        interruption or InterruptionSettings(),
+        vendor_turns=vendor_turns,
+        voice=voice,
+        language=languages.of("en"),
+        speculating=Speculating(voice, Diary(), allowed=lambda: True),
+    )
+
+
 def test_the_default_is_smart_turn_and_speech_interrupts() -> None:
-    built = turn.build(TurnSettings(), InterruptionSettings(), vendor_turns=False)
+    built = build()
     assert kinds(built.start) == [VADUserTurnStartStrategy, TranscriptionUserTurnStartStrategy]
-    assert kinds(built.stop) == [TurnAnalyzerUserTurnStopStrategy]
-
-
-def test_min_words_replace_mere_speech() -> None:
-    built = turn.build(TurnSettings(), InterruptionSettings(min_words=3), vendor_turns=False)
-    assert kinds(built.start) == [MinWordsUserTurnStartStrategy]
+    assert kinds(built.stop) == [SmartStop]
 
 
 def test_a_pause_can_be_enough() -> None:
-    built = turn.build(TurnSettings(detector="timeout"), InterruptionSettings(), vendor_turns=False)
-    assert kinds(built.stop) == [SpeechTimeoutUserTurnStopStrategy]
+    built = build(TurnSettings(detector="timeout"))
+    assert kinds(built.stop) == [PauseStop]
 
 
 def test_an_ear_that_detects_turns_decides_alone() -> None:
-    built = turn.build(TurnSettings(), InterruptionSettings(), vendor_turns=True)
+    built = build(vendor_turns=True)
     assert isinstance(built, ExternalUserTurnStrategies)
+    assert kinds(built.stop) == [CountedEagerStop]
+    patient = build(TurnSettings(early_replies=False), vendor_turns=True)
+    assert kinds(patient.stop) == [ExternalUserTurnStopStrategy]
 
 
-@pytest.mark.parametrize("min_words", [0, 2])
+@pytest.mark.parametrize("min_words", [1, 2])
 @pytest.mark.parametrize("vendor_turns", [True, False])
 def test_an_agent_that_always_finishes_cannot_be_interrupted(min_words: int, vendor_turns: bool) -> None:
     interruption = InterruptionSettings(allowed=False, min_words=min_words)
-    built = turn.build(TurnSettings(detector="timeout"), interruption, vendor_turns=vendor_turns)
+    built = build(TurnSettings(detector="timeout"), interruption, vendor_turns=vendor_turns)
     assert all(not strategy._enable_interruptions for strategy in built.start or [])
     assert built.start
 
@@ -65,7 +82,7 @@ def test_an_agent_that_always_finishes_cannot_be_interrupted(min_words: int, ven
         (TurnSettings, {"detector": "magic"}),
         (TurnSettings, {"incomplete_seconds": 0.1}),
         (TurnSettings, {"pause": 1}),
-        (InterruptionSettings, {"min_words": -1}),
+        (InterruptionSettings, {"min_words": 0}),
     ],
 )
 def test_wrong_settings_are_refused(settings: Any, wrong: dict[str, Any]) -> None:
@@ -75,8 +92,8 @@ def test_wrong_settings_are_refused(settings: Any, wrong: dict[str, Any]) -> Non
 
 async def test_smart_turn_runs_in_the_processes_threads_and_leaves_the_loop_free() -> None:
     turn.warm_up()
-    first = turn.build(TurnSettings(incomplete_seconds=0.8), InterruptionSettings(), vendor_turns=False)
-    second = turn.build(TurnSettings(), InterruptionSettings(), vendor_turns=False)
+    first = build(TurnSettings(incomplete_seconds=0.8))
+    second = build()
     analyzers = [analyzer_of(strategies) for strategies in (first, second)]
     assert all(isinstance(analyzer, SharedSmartTurn) for analyzer in analyzers)
     assert analyzers[0]._model_executor is analyzers[1]._model_executor
@@ -92,3 +109,15 @@ async def test_smart_turn_runs_in_the_processes_threads_and_leaves_the_loop_free
         ticks += 1
     await verdict
     assert ticks > 2, "the loop was held by the model"
+
+
+@pytest.mark.parametrize("verdict", [EndOfTurnState.COMPLETE, EndOfTurnState.INCOMPLETE])
+async def test_where_the_words_leave_no_question_the_model_is_not_run(
+    verdict: EndOfTurnState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    analyzer = analyzer_of(build())
+    analyzer.set_sample_rate(8000)
+    monkeypatch.setattr(analyzer, "_predict_endpoint", None)
+    analyzer.append_audio(bytes(512), True)
+    analyzer.foregone = verdict
+    assert await analyzer.analyze_end_of_turn() == (verdict, None)
