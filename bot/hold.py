@@ -20,6 +20,7 @@ from bot.stages.resources import Resources
 from bot.stages.socket import Socket
 from bot.store import CallChange, CallStore
 from bot.switchboard import Seat, Switchboard
+from bot.transfers import Transfers
 from bot.wrap_up import wrap_up
 
 
@@ -32,6 +33,7 @@ class Holder:
     store: CallStore
     carrier: HangUp
     recordings: Path
+    transfers: Transfers | None = None
 
     async def hold(
         self, seat: Seat, socket: Socket, started: Started, on_turn: Callable[[Turn], None] | None
@@ -83,7 +85,7 @@ class Holder:
                 end,
                 recorder.kept_turns(),
                 answered_at=answered_at,
-                interruptions=recorder.interruptions,
+                counts=recorder.counts,
             )
         except Exception as e:
             logger.opt(exception=e).error("the record could not be completed")
@@ -100,8 +102,11 @@ class Holder:
             recorder=recorder,
             carrier=self.carrier,
             resources=self.resources,
+            transfers=self.transfers,
         )
         seat.call = call
+        if seat.answered_by is not None:
+            call.note_amd(seat.answered_by)
         if seat.wish is not None:
             await call.hang_up(seat.wish)
         logger.info("answered: {}, {}", plan.scenario.name, plan.slots.vendors)

@@ -155,6 +155,29 @@ class Outcome:
     source: str = "rules"
 
 
+class AnsweredBy(StrEnum):
+    """Who or what picked up. Uncertain is a person."""
+
+    PERSON = "person"
+    VOICEMAIL = "voicemail"
+    SCREENING = "screening"
+    MENU = "menu"
+    UNAVAILABLE = "unavailable"
+    """The carrier's message that the call cannot be put through."""
+    NOBODY = "nobody"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What a call's recorder counts."""
+
+    interruptions: int = 0
+    speculations_kept: int = 0
+    """Replies that were begun before the callee's turn was over, and used."""
+    speculations_dropped: int = 0
+    """Those that were dropped unheard."""
+
+
 @dataclass(frozen=True)
 class CallRecord:
     """Everything kept of one call."""
@@ -180,7 +203,9 @@ class CallRecord:
     vendors: dict[str, str] = field(default_factory=dict)
     """Slot → vendor or engine that held this call."""
     turns: tuple[Turn, ...] = ()
-    interruptions: int = 0
+    counts: Counts = Counts()
+    answered_by: AnsweredBy | None = None
+    """Who or what picked up, as far as it was heard; None where nobody did."""
     outcome: Outcome | None = None
 
 

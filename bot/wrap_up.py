@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from loguru import logger
 
 from bot.call import CallEnd
-from bot.engines.brain import rule_outcome
+from bot.engines.brains import rule_outcome
 from bot.plan import Plan
-from bot.records import EndedReason, Outcome, Status, Turn
+from bot.records import Counts, EndedReason, Outcome, Status, Turn
 from bot.store import CallChange, CallStore
 
 
@@ -21,7 +21,7 @@ async def wrap_up(
     turns: tuple[Turn, ...],
     *,
     answered_at: datetime,
-    interruptions: int,
+    counts: Counts,
 ) -> Outcome:
     """Keep how the call ended. What tools recorded wins over what the rules infer."""
     now = datetime.now(UTC)
@@ -32,7 +32,8 @@ async def wrap_up(
         ended_at=now,
         duration_seconds=round((now - answered_at).total_seconds(), 3),
         answer_to_first_audio_ms=end.answer_to_first_audio_ms,
-        interruptions=interruptions,
+        counts=counts,
+        answered_by=end.answered_by,
         outcome=outcome,
     )
     if not await store.advance(plan.call_id, Status.COMPLETED, at=now, change=change):
@@ -43,7 +44,7 @@ async def wrap_up(
 
 def _outcome(plan: Plan, end: CallEnd, turns: tuple[Turn, ...]) -> Outcome:
     mind = plan.mind
-    inferred = rule_outcome(mind.spec, mind.fields, turns, mind.goal)
+    inferred = rule_outcome(mind.spec, mind.fields, turns, mind.goal, mind.language)
     if end.outcome is None:
         return inferred
     told = end.outcome
@@ -60,7 +61,7 @@ def _log(reason: EndedReason, change: CallChange, turns: tuple[Turn, ...], outco
         reason,
         change.duration_seconds or 0.0,
         len(turns),
-        change.interruptions or 0,
+        change.counts.interruptions if change.counts else 0,
         median,
         "reached" if outcome.reached_goal else "not reached",
     )

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from bot.records import (
+    AnsweredBy,
     CallRecord,
     Direction,
     EndedReason,
@@ -99,6 +100,9 @@ _SUMMARY_EXAMPLE: dict[str, Any] = {
     "duration_seconds": 35.7,
     "answer_to_first_audio_ms": 182.0,
     "interruptions": 1,
+    "speculations_kept": 3,
+    "speculations_dropped": 1,
+    "answered_by": "person",
     "vendors": {"carrier": "twilio", "stt": "deepgram", "llm": "anthropic", "tts": "elevenlabs"},
     "outcome": {
         "reached_goal": True,
@@ -150,6 +154,9 @@ class CallSummary(_Answer):
     duration_seconds: float | None = Field(description="Answer to end.")
     answer_to_first_audio_ms: float | None
     interruptions: int
+    speculations_kept: int = Field(description="Replies begun before the callee's turn was over, and used.")
+    speculations_dropped: int = Field(description="Replies begun early and dropped unheard.")
+    answered_by: AnsweredBy | None = Field(description="Who or what picked up; null where nobody did.")
     vendors: dict[str, str] = Field(description="Slot to the vendor or engine that held this call.")
     outcome: OutcomeAnswer | None
     recording_url: str | None = Field(description="Path of the recording on this server.")
@@ -248,6 +255,7 @@ def _fields(record: CallRecord, recording_url: str) -> dict[str, Any]:
     return {
         **vars(record.spec),
         **vars(record),
+        **vars(record.counts),
         "transcript": record.turns,
         "recording_url": recording_url if record.recording else None,
     }

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from bot.records import CallRecord, EndedReason, Outcome, Status, Turn
+from bot.records import AnsweredBy, CallRecord, Counts, EndedReason, Outcome, Status, Turn
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class CallChange:
     duration_seconds: float | None = None
     answer_to_first_audio_ms: float | None = None
     recording: str | None = None
-    interruptions: int | None = None
+    counts: Counts | None = None
+    answered_by: AnsweredBy | None = None
     vendors: Mapping[str, str] | None = None
     outcome: Outcome | None = None
 

@@ -11,8 +11,10 @@ from typing import Any, overload
 from sqlalchemy import RowMapping
 
 from bot.records import (
+    AnsweredBy,
     CallRecord,
     CallSpec,
+    Counts,
     Direction,
     EndedReason,
     Outcome,
@@ -54,7 +56,10 @@ def call_row(record: CallRecord) -> Row:
         "answer_to_first_audio_ms": record.answer_to_first_audio_ms,
         "recording": record.recording,
         "vendors": dict(record.vendors),
-        "interruptions": record.interruptions,
+        "interruptions": record.counts.interruptions,
+        "speculations_kept": record.counts.speculations_kept,
+        "speculations_dropped": record.counts.speculations_dropped,
+        "answered_by": None if record.answered_by is None else record.answered_by.value,
         "outcome": None if record.outcome is None else asdict(record.outcome),
     }
 
@@ -85,7 +90,10 @@ def change_row(change: CallChange) -> Row:
         "duration_seconds": change.duration_seconds,
         "answer_to_first_audio_ms": change.answer_to_first_audio_ms,
         "recording": change.recording,
-        "interruptions": change.interruptions,
+        "interruptions": None if change.counts is None else change.counts.interruptions,
+        "speculations_kept": None if change.counts is None else change.counts.speculations_kept,
+        "speculations_dropped": None if change.counts is None else change.counts.speculations_dropped,
+        "answered_by": None if change.answered_by is None else change.answered_by.value,
         "vendors": None if change.vendors is None else dict(change.vendors),
         "outcome": None if change.outcome is None else asdict(change.outcome),
     }
@@ -122,7 +130,8 @@ def call_record(row: RowMapping, turns: Iterable[Turn] = ()) -> CallRecord:
         recording=row["recording"],
         vendors=row["vendors"],
         turns=tuple(turns),
-        interruptions=row["interruptions"],
+        counts=Counts(row["interruptions"], row["speculations_kept"], row["speculations_dropped"]),
+        answered_by=None if row["answered_by"] is None else AnsweredBy(row["answered_by"]),
         outcome=None if row["outcome"] is None else Outcome(**row["outcome"]),
     )
 

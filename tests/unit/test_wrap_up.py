@@ -11,7 +11,7 @@ from loguru import logger
 
 from bot.call import CallEnd
 from bot.plan import Plan
-from bot.records import CallSpec, Direction, EndedReason, Outcome, Speaker, Status, Turn, TurnLatency
+from bot.records import CallSpec, Counts, Direction, EndedReason, Outcome, Speaker, Status, Turn, TurnLatency
 from bot.scenario import OutcomeField, Scenario
 from bot.settings import Settings
 from bot.slots import choose
@@ -74,7 +74,7 @@ async def finish(store: MemoryStore, end: CallEnd, turns: tuple[Turn, ...] = TUR
         end,
         turns,
         answered_at=datetime.now(UTC) - timedelta(seconds=30),
-        interruptions=2,
+        counts=Counts(2),
     )
 
 
@@ -85,7 +85,7 @@ async def test_the_end_is_kept_whole() -> None:
     ((status, change),) = store.changes
     assert status == "completed"
     assert (change.ended_reason, change.error) == (EndedReason.AGENT_HANGUP, None)
-    assert change.interruptions == 2
+    assert change.counts == Counts(2)
     assert change.answer_to_first_audio_ms == 31.5
     assert change.duration_seconds == pytest.approx(30, abs=2)
     assert change.outcome == outcome

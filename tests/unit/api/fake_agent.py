@@ -11,6 +11,7 @@ from bot.errors import NotFoundError
 from bot.records import (
     CallRecord,
     CallSpec,
+    Counts,
     Direction,
     EndedReason,
     Health,
@@ -57,7 +58,7 @@ A_CALL = CallRecord(
             tools=(ToolUse("end_call", {"why": "done"}, {"ok": True}, 650),),
         ),
     ),
-    interruptions=1,
+    counts=Counts(1),
     outcome=Outcome(reached_goal=True, summary="Done.", fields={"score": 5}, source="claude"),
 )
 
@@ -99,11 +100,22 @@ class FakeAgent:
         self.webhooks.append(("voice", url_path_and_query, dict(form), signature))
         return "<Response/>"
 
+    async def amd_webhook(self, url_path_and_query: str, form: Mapping[str, str], signature: str | None) -> None:
+        self._fail()
+        self.webhooks.append(("amd", url_path_and_query, dict(form), signature))
+
     async def status_webhook(
         self, url_path_and_query: str, form: Mapping[str, str], signature: str | None
     ) -> None:
         self._fail()
         self.webhooks.append(("status", url_path_and_query, dict(form), signature))
+
+    async def transfer_webhook(
+        self, url_path_and_query: str, form: Mapping[str, str], signature: str | None, *, token: str, step: str
+    ) -> str:
+        self._fail()
+        self.webhooks.append((f"transfer {token} {step}", url_path_and_query, dict(form), signature))
+        return "" if step == "status" else "<Response/>"
 
     async def media_stream(
         self, socket: Socket, path_and_query: str, signature: str | None, path_token: str | None

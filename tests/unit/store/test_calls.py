@@ -8,7 +8,7 @@ from datetime import timedelta, timezone
 import pytest
 
 from bot.errors import ConflictError, NotFoundError, RequestError
-from bot.records import EndedReason, Outcome, Status
+from bot.records import Counts, EndedReason, Outcome, Status
 from bot.store import CallChange, SqlCallStore
 from tests.unit.store.examples import NOON, a_call, a_turn
 
@@ -23,7 +23,7 @@ async def test_a_call_comes_back_as_it_was(store: SqlCallStore) -> None:
 async def test_an_unknown_call_is_none(store: SqlCallStore) -> None:
     assert await store.get("nobody") is None
     assert await store.get_by_sid("CA0") is None
-    assert not await store.update("nobody", CallChange(interruptions=1))
+    assert not await store.update("nobody", CallChange(counts=Counts(1)))
     assert not await store.advance("nobody", Status.RINGING, at=NOON)
 
 
@@ -49,11 +49,11 @@ async def test_times_of_other_zones_are_kept_in_utc(store: SqlCallStore) -> None
 
 
 async def test_a_change_writes_only_what_it_says(store: SqlCallStore) -> None:
-    await store.add(a_call(vendors={"stt": "deepgram"}, interruptions=2))
+    await store.add(a_call(vendors={"stt": "deepgram"}, counts=Counts(2, 3, 1)))
     outcome = Outcome(reached_goal=True, summary="Confirmed.", fields={"time": "2pm"}, source="claude")
     assert await store.update("call-1", CallChange(outcome=outcome, recording="call-1.wav"))
     assert await store.get("call-1") == a_call(
-        vendors={"stt": "deepgram"}, interruptions=2, outcome=outcome, recording="call-1.wav"
+        vendors={"stt": "deepgram"}, counts=Counts(2, 3, 1), outcome=outcome, recording="call-1.wav"
     )
     assert await store.update("call-1", CallChange())
 
