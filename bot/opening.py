@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -24,6 +25,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from bot.audio import Speech, TimedWord
 from bot.errors import VendorError
 from bot.pipeline import RunningPipeline
+from bot.stages import llm
 from bot.stages.llm import LlmMember, Mind
 from bot.stages.resources import Resources
 from bot.stages.tts import LocalVoiceMember, TtsMember
@@ -129,9 +131,9 @@ class _Collector(FrameProcessor):
 
 @dataclass
 class _OneStage:
-    """A pipeline of one stage and a collector."""
+    """A pipeline of one stage, with those that stand in for it, and a collector."""
 
-    stage: FrameProcessor
+    ladder: Sequence[FrameProcessor]
     collector: _Collector = field(default_factory=_Collector)
     error: ErrorFrame | None = None
 
@@ -140,7 +142,7 @@ class _OneStage:
 
         The EndFrame follows when the stage is through: a pipeline that waits for one cannot be cancelled.
         """
-        self._pipeline = pipeline = RunningPipeline([self.stage, self.collector], on_error=self._stop)
+        self._pipeline = pipeline = RunningPipeline([*self.ladder, self.collector], on_error=self._stop)
         await pipeline.queue(frame)
         running = asyncio.create_task(pipeline.run(), name="opening")
         complete = asyncio.create_task(self.collector.complete.wait(), name="opening complete")
@@ -149,7 +151,7 @@ class _OneStage:
                 {running, complete}, timeout=PREPARE_SECONDS, return_when=asyncio.FIRST_COMPLETED
             )
             if not done:
-                raise VendorError("the opening took too long", provider=self.stage.name, retryable=True)
+                raise VendorError("the opening took too long", provider=self.ladder[0].name, retryable=True)
             if running not in done:
                 await pipeline.queue(EndFrame())
                 await asyncio.wait({running}, timeout=FLUSH_SECONDS)
@@ -161,7 +163,7 @@ class _OneStage:
         if failure := running.exception():
             raise failure
         if self.error is not None:
-            raise VendorError(self.error.error, provider=self.stage.name, retryable=True)
+            raise VendorError(self.error.error, provider=self.ladder[0].name, retryable=True)
         return self.collector
 
     async def _stop(self, frame: ErrorFrame) -> None:
@@ -169,14 +171,14 @@ class _OneStage:
         await self._pipeline.cancel()
 
 
-async def write(resources: Resources, member: LlmMember, mind: Mind) -> str:
-    """The model's opening. VendorError when it does not come."""
+async def write(resources: Resources, members: Sequence[LlmMember], mind: Mind) -> str:
+    """The opening of the first model that has one. VendorError when it does not come."""
     context = LLMContext(messages=[{"role": "user", "content": _ASK}])
-    service = await asyncio.to_thread(member.build, resources, mind)
-    collector = await _OneStage(service).run(LLMContextFrame(context=context))
+    services = await asyncio.to_thread(llm.build, members, resources, mind)
+    collector = await _OneStage(services).run(LLMContextFrame(context=context))
     text = collector.text.strip()
     if not text:
-        raise VendorError("the model wrote no opening", provider=member.vendor, retryable=True)
+        raise VendorError("the model wrote no opening", provider=members[0].vendor, retryable=True)
     return text
 
 
@@ -190,7 +192,7 @@ async def speak(
         recital.add(speech)
         return speech
     service = await asyncio.to_thread(member.build, resources, language=language)
-    await _OneStage(service, _Collector(recital)).run(TTSSpeakFrame(text, append_to_context=True))
+    await _OneStage((service,), _Collector(recital)).run(TTSSpeakFrame(text, append_to_context=True))
     if not recital.pcm:
         raise VendorError("the voice sent no audio", provider=member.vendor, retryable=True)
     return recital.speech()

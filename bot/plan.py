@@ -10,11 +10,14 @@ from pipecat.services.stt_service import STTService
 from pipecat.services.tts_service import TTSService
 
 from bot import prompt
+from bot.audio import Speech
 from bot.engines.brain import BrainField
+from bot.fillers import PhraseBook
 from bot.opening import Recital
 from bot.records import CallSpec, Direction, Speaker
 from bot.scenario import Scenario
 from bot.slots import Slots
+from bot.stages import llm
 from bot.stages.llm import Mind
 from bot.stages.resources import Resources
 
@@ -31,10 +34,30 @@ class Plan:
     opening: Recital | None = None
     """Being made since it rang; None or silent: the pipeline speaks `opening_text`, or the model's own."""
     opening_text: str | None = None
+    phrase_book: PhraseBook | None = None
+    """The phrases this process can say at once; None: no filler is ever ready."""
 
     @property
     def first_speaker(self) -> Speaker:
         return self.scenario.speaks_first(self.spec.first_speaker)
+
+    @property
+    def phrases_ahead(self) -> tuple[str, ...]:
+        """What may have to be said at once, so that it is spoken before the call is answered."""
+        scenario = self.scenario
+        own = [tool.meanwhile for tool in scenario.declared if tool.meanwhile]
+        return (*scenario.phrases.fillers, *scenario.phrases.bridges, *own)
+
+    @property
+    def calls_declared_tools(self) -> bool:
+        """Whether its mind can call HTTP tools and those of MCP servers: the rule-based one cannot."""
+        return self.slots.vendors["llm"] != "rules"
+
+    def spoken(self, text: str) -> Speech | None:
+        """A phrase in this call's voice, None while it is not ready."""
+        if self.phrase_book is None:
+            return None
+        return self.phrase_book.get(self.slots.tts, self.scenario.language, text)
 
     @property
     def mind(self) -> Mind:
@@ -43,7 +66,7 @@ class Plan:
         fields = tuple(BrainField(f.name, f.type, f.description, f.question, f.options) for f in scenario.outcome)
         instructions = prompt.system_prompt(self.spec, scenario, self.direction)
         spec = prompt.completed(self.spec, scenario)
-        return Mind(spec, instructions, fields, frozenset(scenario.tools), scenario.goal)
+        return Mind(spec, instructions, fields, frozenset(scenario.tools), scenario.goal, scenario.language)
 
 
 @dataclass(frozen=True)
@@ -59,7 +82,7 @@ def build_services(plan: Plan, resources: Resources, call_sid: str) -> Services:
     """To be run in a thread: vendor clients read certificates; some 20 ms."""
     language = plan.scenario.language
     return Services(
-        stts=(plan.slots.stt.build(resources, call_sid=call_sid, language=language),),
-        llms=(plan.slots.llm.build(resources, plan.mind),),
-        ttss=(plan.slots.tts.build(resources, language=language),),
+        stts=tuple(ear.build(resources, call_sid=call_sid, language=language) for ear in plan.slots.stts),
+        llms=llm.build(plan.slots.llms, resources, plan.mind),
+        ttss=tuple(voice.build(resources, language=language) for voice in plan.slots.ttss),
     )

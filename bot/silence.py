@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 OWED_SECONDS = 30.0
-"""Beyond every vendor's own deadline; a reply that is still owed then will not come."""
+"""Beyond `[patience]`, which has asked again and apologised by then; nobody is asked whether they are there while
+the agent owes the reply."""
 
 
 class Silence(Enum):
@@ -46,8 +47,17 @@ class SilenceWatch:
         """The callee's turn is over: until the agent speaks, nobody asks whether they are there."""
         self._owed_since = now
 
+    def begin_again(self, now: float) -> None:
+        """Somebody else is on the line."""
+        self.quiet_since, self.asked, self._owed_since = now, 0, None
+
     def callee_said_something(self) -> None:
         """Words, not only noise: the prompts start over."""
+        self.asked = 0
+
+    def excuse(self, now: float) -> None:
+        """The silence is not the callee's: it counts from now, and the prompts start over."""
+        self.quiet_since = now
         self.asked = 0
 
     def decide(self, now: float) -> Silence:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from loguru import logger
+
 from bot.records import Slot
 from bot.scenario import Scenario
 from bot.settings import Settings
@@ -32,14 +34,36 @@ M = TypeVar("M", bound=Member)
 class Slots:
     """The members of one call, with a sentence each on why it is they."""
 
-    stt: stt.SttMember
-    llm: llm.LlmMember
-    tts: tts.TtsMember
+    stts: tuple[stt.SttMember, ...]
+    """A ladder, as the others: at least one, each stands in for the one before it."""
+    llms: tuple[llm.LlmMember, ...]
+    ttss: tuple[tts.TtsMember, ...]
     why: Mapping[str, str]
+
+    @property
+    def stt(self) -> stt.SttMember:
+        """The one that listens first."""
+        return self.stts[0]
+
+    @property
+    def tts(self) -> tts.TtsMember:
+        """The one that speaks first."""
+        return self.ttss[0]
+
+    @property
+    def llm(self) -> llm.LlmMember:
+        """The one that is asked first."""
+        return self.llms[0]
 
     @property
     def vendors(self) -> dict[str, str]:
         return {"stt": self.stt.vendor, "llm": self.llm.vendor, "tts": self.tts.vendor}
+
+    def strangers(self, language: str) -> list[str]:
+        """The vendors that work here in a language they do not know."""
+        if language.split("-", maxsplit=1)[0] == "en":
+            return []
+        return [member.vendor for member in (self.stt, self.tts) if member.only_english]
 
     def described(self) -> dict[str, Slot]:
         """For health and the log at start."""
@@ -59,9 +83,27 @@ def choose(scenario: Scenario, settings: Settings, *, simulated_line: bool) -> S
         why[slot] = f"{' and '.join(missing)} not set"
         return offline
 
+    mind = pick("llm", scenario.llm or llm.Claude(), llm.offline())
+    ear = pick("stt", scenario.stt or stt.DeepgramNova(), stt.offline(simulated_line=simulated_line))
+    voice = pick("tts", scenario.tts or tts.ElevenLabs(), tts.offline())
+    second_mind = None
+    if isinstance(mind, llm.Claude):  # nobody stands behind the rules, which do not fail
+        second_mind = scenario.llm_fallback or llm.fallback_of(mind, settings)
+    second_voice = scenario.tts_fallback or tts.fallback_of(voice, scenario.language)
     return Slots(
-        stt=pick("stt", scenario.stt or stt.DeepgramNova(), stt.offline(simulated_line=simulated_line)),
-        llm=pick("llm", scenario.llm or llm.Claude(), llm.offline()),
-        tts=pick("tts", scenario.tts or tts.ElevenLabs(), tts.offline()),
+        stts=(ear, *_standing_in("stt", ear, scenario.stt_fallback, scenario, settings)),
+        llms=(mind, *_standing_in("llm", mind, second_mind, scenario, settings)),
+        ttss=(voice, *_standing_in("tts", voice, second_voice, scenario, settings)),
         why=why,
     )
+
+
+def _standing_in(slot: str, first: M, wanted: M | None, scenario: Scenario, settings: Settings) -> tuple[M, ...]:
+    """`wanted`, where it may stand in for `first`: not for its equal, and not without its keys."""
+    if wanted is None or wanted == first:
+        return ()
+    missing = wanted.missing(settings)
+    if missing:
+        logger.warning("{}: no {}_fallback, {} not set", scenario.name, slot, " and ".join(missing))
+        return ()
+    return (wanted,)

@@ -1,29 +1,36 @@
 """The language model: the menu of minds.
 
-A member is a vendor or the rule-based brain with its settings, the environment it `needs`, and `build`.
+A member is a vendor or the rule-based brain with its settings and the environment it `needs`. A call's members
+are a ladder: each stands in for the one before it. `build` makes the services; models of one vendor share one,
+because it can ask the second while the first still thinks.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
-from loguru import logger
-from pipecat.frames.frames import FunctionCallFromLLM
+from pipecat.frames.frames import Frame, LLMContextFrame
+from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.anthropic.llm import AnthropicLLMService
 from pipecat.services.llm_service import LLMService
 from pydantic import Field
 
-from bot.engines.brain import Brain, BrainField
+from bot.engines.brain import BrainField
+from bot.engines.brains import RuleBrain, brain_for
 from bot.engines.rule_llm import RuleLLMService
 from bot.records import CallSpec
+from bot.settings import Settings
+from bot.stages.claude import ClaudeModel, ClaudeService
 from bot.stages.menu import Member
 from bot.stages.resources import Resources
 
 TOOL_TIMEOUT_SECONDS = 10.0
 """A tool that has not answered by then is reported to the model as failed; the call goes on."""
+SECOND_MODELS = ("claude-haiku-4-5", "claude-haiku-5-5")
+"""Stands in for a Claude that fails where the scenario names nobody: as quick as the first, of another
+generation, so that it runs on other machines. The second of them where the first is the first choice itself."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,8 @@ class Mind:
     fields: tuple[BrainField, ...]
     tools: frozenset[str]
     goal: str | None
+    language: str = "en"
+    """A code like "es-MX"."""
 
 
 class Claude(Member):
@@ -47,30 +56,19 @@ class Claude(Member):
     """None: ANTHROPIC_MODEL."""
     max_tokens: int = Field(default=300, ge=50, le=4096)
     """Bounds one reply; a phone answer is a few sentences."""
+    first_token_seconds: float = Field(default=3.0, ge=0.5, le=30)
+    """Without a word by then, the question is put again; after as long once more, to the next model."""
+    stall_seconds: float = Field(default=5.0, ge=1, le=30)
+    """A reply that stands still for so long in its middle is asked for again, from there on."""
 
-    def build(self, resources: Resources, mind: Mind) -> LLMService[Any]:
-        assert resources.anthropic is not None
-        return ClaudeService(
-            api_key="",  # the client below carries it
-            client=resources.anthropic,
-            function_call_timeout_secs=TOOL_TIMEOUT_SECONDS,
-            settings=AnthropicLLMService.Settings(
-                model=self.model or resources.settings.anthropic_model,
-                system_instruction=mind.instructions,
-                max_tokens=self.max_tokens,
-                enable_prompt_caching=True,
-            ),
-        )
+    def model_name(self, settings: Settings) -> str:
+        return self.model or settings.anthropic_model
 
 
 class Rules(Member):
     """The rule-based brain: no model, no network, a sensible call from its spec."""
 
     vendor: Literal["rules"] = "rules"
-
-    def build(self, resources: Resources, mind: Mind) -> LLMService[Any]:
-        brain = Brain(mind.spec, mind.fields, mind.tools, mind.goal)
-        return RuleLLMService(brain=brain)
 
 
 LlmMember = Claude | Rules
@@ -82,68 +80,61 @@ def offline() -> LlmMember:
     return Rules()
 
 
-@dataclass
-class _ToolBlock:
-    call_id: str
-    name: str
-    json: str = ""
+def fallback_of(first: Claude, settings: Settings) -> Claude:
+    """Who stands in for a Claude where the scenario does not say: another one."""
+    name = first.model_name(settings)
+    other = next(model for model in SECOND_MODELS if not name.startswith(model))
+    return first.model_copy(update={"model": other})
 
 
-class ClaudeService(AnthropicLLMService):
-    """pipecat's service that runs every tool call of a reply.
+def build(members: Sequence[LlmMember], resources: Resources, mind: Mind) -> tuple[LLMService[Any], ...]:
+    """The services of a ladder, in the order they stand in the pipeline.
 
-    pipecat 1.14 keeps one tool block while it reads the stream, so of two parallel calls only the last
-    runs. Here the blocks are collected as they pass, and what pipecat found is replaced by all of them.
+    The rule-based brain does not fail: nobody stands behind it.
     """
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._blocks: dict[int, _ToolBlock] = {}
-        self.reply_has_text = False
-        """Whether the reply being read has said something."""
-
-    @property
-    def reply_tools(self) -> frozenset[str]:
-        """The tools the reply being read has called."""
-        return frozenset(block.name for block in self._blocks.values())
-
-    async def _push_llm_text(self, text: str) -> None:
-        self.reply_has_text = self.reply_has_text or bool(text.strip())
-        await super()._push_llm_text(text)
-
-    async def _create_message_stream(self, api_call: Any, params: Any) -> Any:
-        self._blocks = {}
-        self.reply_has_text = False
-        stream = await super()._create_message_stream(api_call, params)  # type: ignore[no-untyped-call]
-        return self._collecting(stream)
-
-    async def _collecting(self, stream: Any) -> AsyncIterator[Any]:
-        async for event in stream:
-            if event.type == "content_block_start" and event.content_block.type == "tool_use":
-                self._blocks[event.index] = _ToolBlock(event.content_block.id, event.content_block.name)
-            elif event.type == "content_block_delta" and event.index in self._blocks:
-                self._blocks[event.index].json += getattr(event.delta, "partial_json", "")
-            yield event
-
-    async def run_function_calls(self, function_calls: Sequence[FunctionCallFromLLM]) -> None:
-        if function_calls:
-            context = function_calls[0].context
-            function_calls = [
-                FunctionCallFromLLM(
-                    context=context,
-                    tool_call_id=block.call_id,
-                    function_name=block.name,
-                    arguments=_arguments(block),
-                )
-                for _, block in sorted(self._blocks.items())
-            ]
-        await super().run_function_calls(function_calls)
+    services: list[LLMService[Any]] = []
+    claudes: list[Claude] = []
+    for member in members:
+        if isinstance(member, Rules):
+            if claudes:
+                services.append(_claude(claudes, resources, mind, hands_on=True))
+            brain = brain_for(mind.spec, mind.fields, mind.tools, mind.goal, mind.language)
+            services.append(RulesService(stands_second=bool(claudes), brain=brain))
+            return tuple(services)
+        claudes.append(member)
+    return (_claude(claudes, resources, mind, hands_on=False),)
 
 
-def _arguments(block: _ToolBlock) -> dict[str, Any]:
-    try:
-        value = json.loads(block.json) if block.json else {}
-    except json.JSONDecodeError:
-        logger.warning("arguments of {} are not JSON; the tool is called without", block.name)
-        return {}
-    return value if isinstance(value, dict) else {}
+def _claude(members: Sequence[Claude], resources: Resources, mind: Mind, *, hands_on: bool) -> ClaudeService:
+    assert resources.anthropic is not None
+    first, settings = members[0], resources.settings
+    return ClaudeService(
+        models=[ClaudeModel(member.model_name(settings), member.max_tokens) for member in members],
+        circuit=resources.circuit,
+        first_token_seconds=first.first_token_seconds,
+        stall_seconds=first.stall_seconds,
+        hands_on=hands_on,
+        api_key="",  # the client below carries it
+        client=resources.anthropic,
+        function_call_timeout_secs=TOOL_TIMEOUT_SECONDS,
+        settings=AnthropicLLMService.Settings(
+            model=first.model_name(settings),
+            system_instruction=mind.instructions,
+            max_tokens=first.max_tokens,
+            enable_prompt_caching=True,
+        ),
+    )
+
+
+class RulesService(RuleLLMService):
+    """The rule-based brain as a rung: behind Claude it answers only what Claude hands on."""
+
+    def __init__(self, *, stands_second: bool, brain: RuleBrain) -> None:
+        super().__init__(brain=brain)
+        self._stands_second = stands_second
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        if self._stands_second and direction is FrameDirection.UPSTREAM and isinstance(frame, LLMContextFrame):
+            await self.push_frame(frame, direction)  # a tool's result is for Claude first
+            return
+        await super().process_frame(frame, direction)

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from anthropic import AsyncAnthropic, Timeout
 
+from bot.addresses import Outgoing
 from bot.engines.hearing import Hearing
 from bot.engines.sphinx import Decoders
 from bot.engines.voice import LocalVoice
-from bot.settings import Settings, with_scheme
+from bot.settings import Settings, environment, with_scheme
 from bot.stages import turn, vad, warm_up
+from bot.stages.llm_ladder import Circuit
+from bot.tools.declared.mcp_server import McpServers
 
 LLM_TIMEOUT = Timeout(connect=2.0, read=8.0, write=5.0, pool=2.0)
 """Seconds. The SDK's default is 600 s, which on a phone is silence for ever."""
-LLM_RETRIES = 1
+LLM_RETRIES = 0
+"""The ladder asks again itself, and knows whom."""
 
 
 @dataclass
@@ -33,7 +38,22 @@ class Resources:
     voice: LocalVoice = field(default_factory=LocalVoice)
     hearing: Hearing = field(default_factory=Hearing)
     anthropic: AsyncAnthropic | None = None
+    circuit: Circuit = field(default_factory=Circuit)
+    """Which models failed a moment ago."""
     tls: ssl.SSLContext | None = None
+
+    environment: Mapping[str, str] = field(default_factory=environment, repr=False)
+    """What {env:NAME} of a scenario file is replaced by."""
+
+    @cached_property
+    def outgoing(self) -> Outgoing:
+        """The HTTP clients of tools."""
+        return Outgoing(self.tls or ssl.create_default_context())
+
+    @cached_property
+    def mcp(self) -> McpServers:
+        """The sessions with MCP servers."""
+        return McpServers(self.environment)
 
     @cached_property
     def decoders(self) -> Decoders:
@@ -58,6 +78,9 @@ class Resources:
 
     async def close(self) -> None:
         self.voice.close()
+        for opened in ("mcp", "outgoing"):
+            if opened in self.__dict__:
+                await self.__dict__[opened].close()
         for loaded in ("decoders", "moonshine"):
             if loaded in self.__dict__:
                 await asyncio.to_thread(self.__dict__[loaded].close)

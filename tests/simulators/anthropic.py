@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import uuid4
@@ -71,7 +72,29 @@ class Drop:
     after_tokens: int = 3
 
 
-AnthropicFault = Refuse | Hang | ErrorEvent | Stall | Drop
+@dataclass(frozen=True)
+class Slow:
+    """The first token comes so much later; headers and message_start are in time."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """Events that make no sense, after so many tokens; the reply goes on behind them."""
+
+    after_tokens: int = 2
+    lines: tuple[str, ...] = (
+        "event: content_block_delta\ndata: {not json",
+        'event: content_block_delta\ndata: {"type":"content_block_delta","index":0}',
+        'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"type":"hum_delta"}}',
+        'event: vibe_check\ndata: {"type":"vibe_check","mood":"fine"}',
+        "event: content_block_delta\ndata: [1, 2]",
+        "garbage",
+    )
+
+
+AnthropicFault = Refuse | Hang | ErrorEvent | Stall | Drop | Slow | Garbage
 
 
 @dataclass
@@ -86,6 +109,7 @@ class Exchange:
     """`broken` is a fault in or before the stream; `client left` an interruption, or a timeout over there."""
     sent_text: str = ""
     """Text that went out; shorter than the reply's after an interruption."""
+    at: float = field(default_factory=time.monotonic)
 
 
 class AnthropicSimulator(LoopbackServer):
@@ -239,6 +263,8 @@ class AnthropicSimulator(LoopbackServer):
         await sse.send("message_start", message=_message(exchange.request, usage, 1))
         await sse.send("ping")
         spoken, stop_reason = limited(reply, exchange.request.body["max_tokens"])
+        if isinstance(exchange.fault, Slow):
+            started += exchange.fault.seconds
         sent = 0
         for piece in pieces(Reply(spoken, reply.tools if stop_reason != "max_tokens" else ())):
             await self._until(started, latency.first_token_ms + self._duration_ms(sent))
@@ -263,6 +289,10 @@ class AnthropicSimulator(LoopbackServer):
     async def _break(self, request: web.Request, exchange: Exchange, sse: _Sse, sent: int | None) -> bool:
         """Apply a fault of the stream once `sent` tokens are out (None: all of them); True ends the answer."""
         fault = exchange.fault
+        if isinstance(fault, Garbage) and sent is not None and sent >= fault.after_tokens:
+            exchange.fault = None
+            for lines in fault.lines:
+                await sse.write(lines)
         if not isinstance(fault, ErrorEvent | Stall | Drop):
             return False
         if sent is not None and sent < fault.after_tokens:
@@ -305,7 +335,10 @@ class _Sse:
 
     async def send(self, name: str, **data: Any) -> None:
         body = json.dumps({"type": name} | data, separators=(",", ":"))
-        await self._response.write(f"event: {name}\ndata: {body}\n\n".encode())
+        await self.write(f"event: {name}\ndata: {body}")
+
+    async def write(self, lines: str) -> None:
+        await self._response.write(f"{lines}\n\n".encode())
 
 
 def _possible(reply: Reply, request: MessagesRequest) -> Reply:

@@ -20,8 +20,10 @@ from tests.simulators.anthropic import (
     AnthropicSimulator,
     Drop,
     ErrorEvent,
+    Garbage,
     Hang,
     Refuse,
+    Slow,
     Stall,
 )
 from tests.simulators.brain import Brain, Reply, RuleBrain, ScriptedBrain, ToolUse
@@ -206,6 +208,29 @@ async def test_a_drop_in_mid_stream_is_a_connection_error() -> None:
         with pytest.raises(httpx2.TransportError):
             async for _ in stream:
                 pass
+
+
+async def test_a_slow_first_token_keeps_its_headers_in_time() -> None:
+    async with served(ScriptedBrain(["one two"]), faults=Plan((Slow(0.3),))) as (_, client):
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        stream = await client.messages.create(model=MODEL, max_tokens=99, messages=HELLO, stream=True)
+        opened = loop.time() - began
+        async for event in stream:
+            if event.type == "content_block_delta":
+                break
+        assert opened < 0.25
+        assert loop.time() - began >= 0.3
+        await stream.close()
+
+
+async def test_garbage_breaks_the_sdks_reader_and_the_reply_goes_on_behind_it() -> None:
+    async with served(ScriptedBrain(["one two three four"]), faults=Plan((Garbage(2),))) as (sim, client):
+        stream = await client.messages.create(model=MODEL, max_tokens=99, messages=HELLO, stream=True)
+        with pytest.raises(ValueError, match="Expecting property name"):
+            async for _ in stream:
+                pass
+        assert sim.exchanges[0].outcome in ("running", "completed", "client left")
 
 
 async def test_an_interruption_is_seen() -> None:

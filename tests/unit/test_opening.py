@@ -126,7 +126,7 @@ async def with_claude(
 
 async def test_claude_writes_the_opening() -> None:
     async with with_claude(f" {TEXT}\n") as (sim, resources), checked():
-        assert await opening.write(resources, Claude(), MIND) == TEXT
+        assert await opening.write(resources, [Claude()], MIND) == TEXT
         (exchange,) = sim.exchanges
         assert exchange.request.system == "Be brief."
         assert "The phone is ringing" in exchange.request.last_user_text
@@ -134,7 +134,7 @@ async def test_claude_writes_the_opening() -> None:
 
 async def test_the_rules_write_one_without_a_vendor() -> None:
     async with checked():
-        text = await opening.write(Resources(Settings(_env_file=None)), Rules(), MIND)
+        text = await opening.write(Resources(Settings(_env_file=None)), [Rules()], MIND)
     assert "John" in text
     assert "appointment" in text
 
@@ -148,7 +148,7 @@ async def test_a_claude_that_fails_is_a_vendor_error_at_once(fault: claude.Anthr
     async with with_claude(TEXT, faults=Plan(then=fault)) as (_, resources), checked():
         began = time.monotonic()
         with pytest.raises(VendorError) as caught:
-            await opening.write(resources, Claude(), MIND)
+            await opening.write(resources, [Claude()], MIND)
         assert time.monotonic() - began < 4
         assert caught.value.provider
         assert caught.value.retryable
@@ -157,7 +157,7 @@ async def test_a_claude_that_fails_is_a_vendor_error_at_once(fault: claude.Anthr
 async def test_a_claude_that_says_nothing_is_a_vendor_error() -> None:
     async with with_claude(Reply("")) as (_, resources), checked():
         with pytest.raises(VendorError, match="no opening"):
-            await opening.write(resources, Claude(), MIND)
+            await opening.write(resources, [Claude()], MIND)
 
 
 async def test_a_claude_that_stalls_is_left_alone_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,7 +166,7 @@ async def test_a_claude_that_stalls_is_left_alone_in_time(monkeypatch: pytest.Mo
     async with with_claude(TEXT, faults=stall) as (_, resources), checked():
         began = time.monotonic()
         with pytest.raises(VendorError, match="too long"):
-            await opening.write(resources, Claude(), MIND)
+            await opening.write(resources, [Claude()], MIND)
         assert time.monotonic() - began < 1.5
 
 
@@ -234,7 +234,7 @@ async def test_giving_up_while_it_is_made_leaves_nothing() -> None:
     """The callee hung up while it rang: the switchboard cancels the opening's task."""
     hang = Plan[claude.AnthropicFault](then=claude.Hang())
     async with with_claude(TEXT, faults=hang) as (sim, resources), checked():
-        writing = asyncio.create_task(opening.write(resources, Claude(), MIND))
+        writing = asyncio.create_task(opening.write(resources, [Claude()], MIND))
         while not sim.exchanges:  # noqa: ASYNC110  # the simulator has no event for it
             await asyncio.sleep(0.005)
         writing.cancel()

@@ -75,3 +75,12 @@ def test_a_reply_that_never_comes_is_owed_only_so_long() -> None:
     silence.owe_reply(5.0)
     assert silence.decide(5.0 + OWED_SECONDS - 0.1) is Silence.NOTHING
     assert silence.decide(5.0 + OWED_SECONDS) is Silence.PROMPT
+
+
+def test_a_silence_that_is_excused_counts_from_then_and_the_prompts_start_over() -> None:
+    silence = watch()
+    assert silence.decide(10.0) is Silence.PROMPT
+    silence.excuse(15.0)
+    assert silence.decide(24.9) is Silence.NOTHING
+    assert silence.decide(25.0) is Silence.PROMPT
+    assert silence.asked == 1

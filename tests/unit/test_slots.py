@@ -10,8 +10,8 @@ from pydantic import SecretStr
 from bot.scenario import Scenario
 from bot.settings import Settings
 from bot.slots import choose
-from bot.stages.llm import Rules
-from bot.stages.stt import DeepgramFlux, PocketSphinx
+from bot.stages.llm import Claude, Rules
+from bot.stages.stt import DeepgramFlux, DeepgramNova, PocketSphinx
 from bot.stages.tts import ElevenLabs, LocalVoiceMember
 
 KEYS = {
@@ -66,6 +66,24 @@ def test_the_scenario_chooses_among_what_there_is() -> None:
     assert choose(wanted, settings(), simulated_line=True).vendors["stt"] == "told_hearing"
 
 
+def test_another_claude_stands_behind_a_claude() -> None:
+    first, second = choose(scenario(), settings(*KEYS), simulated_line=True).llms
+    assert isinstance(first, Claude)
+    assert isinstance(second, Claude)
+    assert second.model not in (None, first.model_name(settings()))
+
+
+def test_the_scenario_names_who_stands_behind() -> None:
+    wanted = scenario(llm=Claude(model="a"), llm_fallback=Rules())
+    assert choose(wanted, settings(*KEYS), simulated_line=True).llms == (Claude(model="a"), Rules())
+    assert choose(wanted, settings(), simulated_line=True).llms == (Rules(),)
+
+
+def test_nobody_stands_behind_the_rules() -> None:
+    wanted = scenario(llm=Rules(), llm_fallback=Claude())
+    assert choose(wanted, settings(*KEYS), simulated_line=True).llms == (Rules(),)
+
+
 def test_a_voice_of_the_scenario_replaces_the_voice_of_the_environment() -> None:
     slots = choose(scenario(tts=ElevenLabs(voice_id="x")), settings("elevenlabs_api_key"), simulated_line=True)
     assert slots.vendors["tts"] == "elevenlabs"
@@ -76,3 +94,30 @@ def test_what_health_shows_holds_no_secret() -> None:
     described = slots.described()
     assert {name: slot.vendor for name, slot in described.items()} == slots.vendors
     assert {slot.state for slot in described.values()} == {"ready"}
+
+
+def test_local_engines_are_strangers_to_spanish() -> None:
+    spanish = scenario(language="es")
+    assert choose(spanish, settings(), simulated_line=True).strangers("es") == ["hibari"]
+    assert choose(spanish, settings(), simulated_line=False).strangers("es-MX") == ["pocketsphinx", "hibari"]
+    assert choose(spanish, settings(*KEYS), simulated_line=False).strangers("es") == []
+    assert choose(scenario(), settings(), simulated_line=False).strangers("en-GB") == []
+
+
+def test_the_local_voice_stands_in_for_elevenlabs_in_english() -> None:
+    assert choose(scenario(), settings(*KEYS), simulated_line=False).ttss == (ElevenLabs(), LocalVoiceMember())
+    assert choose(scenario(language="es"), settings(*KEYS), simulated_line=False).ttss == (ElevenLabs(),)
+    assert choose(scenario(), settings(), simulated_line=False).ttss == (LocalVoiceMember(),)
+
+
+def test_who_stands_in_is_the_scenarios_choice() -> None:
+    wanted = scenario(
+        stt_fallback=PocketSphinx(), tts=LocalVoiceMember(), tts_fallback=ElevenLabs(model="eleven_turbo_v2_5")
+    )
+    slots = choose(wanted, settings(*KEYS), simulated_line=False)
+    assert slots.stts == (DeepgramNova(), PocketSphinx())
+    assert slots.ttss == (wanted.tts, wanted.tts_fallback)
+    assert slots.vendors == {"stt": "deepgram", "llm": "anthropic", "tts": "hibari"}
+    without = choose(wanted, settings("deepgram_api_key"), simulated_line=False)
+    assert without.ttss == (wanted.tts,), "its keys are missing"
+    assert choose(wanted, settings(), simulated_line=False).stts == (PocketSphinx(),), "not for itself"

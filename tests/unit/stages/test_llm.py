@@ -23,9 +23,10 @@ from pydantic import SecretStr, TypeAdapter, ValidationError
 from bot.engines.rule_llm import RuleLLMService
 from bot.records import CallSpec
 from bot.settings import Settings
+from bot.stages.claude import ClaudeService
 from bot.stages.context import AssistantContext
 from bot.stages.line import HeardTextFrame
-from bot.stages.llm import Claude, ClaudeService, Llm, Mind, Rules, offline
+from bot.stages.llm import Claude, Llm, Mind, Rules, build, offline
 from bot.stages.resources import Resources
 from tests.simulators.anthropic import AnthropicLatency, AnthropicSimulator
 from tests.simulators.brain import Reply, ScriptedBrain, ToolUse
@@ -61,7 +62,7 @@ async def claude(
         AsyncAnthropic(api_key="k", base_url=sim.url, max_retries=0, timeout=5) as client,
     ):
         settings = Settings(_env_file=None, anthropic_api_key=SecretStr("k"))
-        llm = Claude().build(Resources(settings, anthropic=client), MIND)
+        (llm,) = build([Claude()], Resources(settings, anthropic=client), MIND)
         assert isinstance(llm, ClaudeService)
         tools = Tools(llm, go_on=go_on)
         collector = Collector()
@@ -179,5 +180,5 @@ def test_the_menu_of_minds() -> None:
 
 
 def test_the_rules_need_no_client() -> None:
-    service = Rules().build(Resources(Settings(_env_file=None)), MIND)
+    (service,) = build([Rules()], Resources(Settings(_env_file=None)), MIND)
     assert isinstance(service, RuleLLMService)
