@@ -9,6 +9,7 @@ PhoneAgentError               everything below; carries code, message, field, pr
 ├── ForbiddenError            a signature or token that does not hold (403)
 ├── NotFoundError             no such call (404)
 ├── ConflictError             the call's state forbids it (409)
+├── AddressError              a URL leads to an address this server must not reach
 ├── BusyError                 no free line now (429); retry_after_seconds says when to ask again
 └── VendorError               a vendor refused or could not be reached (502)
     └── CarrierError          Twilio's own code and message, as they came
@@ -71,6 +72,10 @@ class NotFoundError(PhoneAgentError):
 
 class ConflictError(PhoneAgentError):
     code = "conflict"
+
+
+class AddressError(PhoneAgentError):
+    code = "address_refused"
 
 
 class BusyError(PhoneAgentError):

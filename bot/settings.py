@@ -5,10 +5,12 @@ Every name is documented in .env.example. Secrets are SecretStr: they hide in re
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -84,6 +86,11 @@ def load_settings() -> Settings:
     except ValidationError as e:
         wrong = "; ".join(f"{str(error['loc'][0]).upper()}: {error['msg']}" for error in e.errors())
         raise SettingsError(wrong) from None
+
+
+def environment() -> dict[str, str]:
+    """What {env:NAME} of a scenario file may name: the environment, and .env where that says nothing."""
+    return {name: value for name, value in dotenv_values(".env").items() if value is not None} | dict(os.environ)
 
 
 def with_scheme(url: str, *, websocket: bool) -> str:

@@ -22,6 +22,14 @@ class CallControl(Protocol):
 
     def note_callback(self, when: str) -> None: ...
 
+    async def send_digits(self, digits: str) -> dict[str, Any]:
+        """Press keys (0-9 * # w W) when what is being said was heard. Returns the tool's result at once."""
+        ...
+
+    async def transfer(self, target: str, summary: str) -> dict[str, Any]:
+        """Begin to put the callee through to a target of the scenario, by name. Returns the tool's result."""
+        ...
+
 
 @dataclass(frozen=True)
 class Tool:
@@ -33,4 +41,11 @@ class Tool:
     required: tuple[str, ...]
     run: Callable[[Mapping[str, Any], CallControl], Awaitable[dict[str, Any]]]
     speaks_after: bool = True
-    """Whether the model is asked to go on speaking with the result."""
+    """Whether the model is asked to go on speaking with the result, where its reply had no words."""
+    timeout_seconds: float = 10.0
+    """A tool that has not answered by then is reported to the model as failed; the call goes on."""
+    meanwhile: str | None = None
+    """Said while it runs long; None: the language's own phrase, "": nothing."""
+    outside: bool = False
+    """It acts or asks outside this call. So its result is news: the model speaks with it, whatever it said
+    before. And the callee's voice does not stop it half-way: what it did is told to the model all the same."""

@@ -1,0 +1,1 @@
+"""Tools that a scenario file declares: HTTP requests, and what MCP servers bring."""
