@@ -96,6 +96,8 @@ class RuleLLMService(LLMService[Any]):
         return True
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        if getattr(frame.metadata.get("guess"), "withdrawn", False):
+            return  # the withdrawal overtook it
         await super().process_frame(frame, direction)
         if isinstance(frame, LLMContextFrame):
             await self._process_context(frame.context)

@@ -47,6 +47,12 @@ LATE_WORDS_SECONDS = 2.0
 """Words of a sound that was taken for a noise may come so late; they interrupt then."""
 WORDLESS_SECONDS = 2.0
 """Voice for so long in which a recogniser that tells words as they come finds none: music, or somebody else's."""
+BACKGROUND_SECONDS = 20.0
+"""Voice that was wordless is expected for so long again: it pauses the agent no more, its words still do."""
+BACKGROUND_MARGIN = 1.4
+"""3 dB: as loud as the background, or softer."""
+DISTANT = 0.3
+"""10 dB softer than the callee: somebody else in their room."""
 SETTLING_SECONDS = 0.7
 """After speech of some length its words come this late: the VAD's stop, and a final transcript."""
 OPENING_SPEECH_SECONDS = 1.5
@@ -88,7 +94,7 @@ class Act(Enum):
     """Go on speaking; what is withheld stays so, words may come late."""
     INTERRUPT = "interrupt"
     """Let all that was withheld pass: the turn it begins silences the agent."""
-    LET_PASS = "let_pass"
+    RELEASE = "release"
     """Let what was withheld pass to an agent that has finished."""
     FORGET = "forget"
     """Drop what was withheld."""
@@ -137,6 +143,11 @@ class Interjection:
         self._greets = self._answers = self._protected = False
         self._words_come_early = False
         """This ear has been seen to tell words while they are said."""
+        self._callee_loudness = 0.0
+        """When their words were last heard by a silent agent."""
+        self._background = 0.0
+        """Loudness of voices that are not the callee's."""
+        self._background_until = 0.0
 
     @property
     def withholding(self) -> bool:
@@ -154,7 +165,11 @@ class Interjection:
             self._interim = ""
         else:
             self._interim = text.strip()
-            self._words_come_early = True
+
+    def learn(self, voice: VoiceActivity, *, interim: bool) -> None:
+        """Words came while nothing is judged: how this callee sounds, and how soon this ear tells words."""
+        self._callee_loudness = voice.loudness
+        self._words_come_early = self._words_come_early or interim
 
     def overheard(self, text: str, agent: AgentVoice) -> bool:
         """Whether words that came without a sound of their own may be dropped: a backchannel over speech."""
@@ -181,11 +196,20 @@ class Interjection:
         if not agent.sounding or not fresh or voice.voiced_seconds < self._settings.pause_seconds:
             return Act.NOTHING
         self._begin(now, voice, agent)
+        if self._is_background(now, voice):
+            self._state, self._resumed_at = _State.RESUMED, now
+            return Act.NOTHING
         if agent.protected or (agent.complete and agent.left <= TAIL_SECONDS):
             self._state = _State.TAIL
             return Act.NOTHING
         self._state = _State.HELD
         return Act.HOLD
+
+    def _is_background(self, now: float, voice: VoiceActivity) -> bool:
+        if now < self._background_until and voice.loudness <= self._background * BACKGROUND_MARGIN:
+            self._background_until = now + BACKGROUND_SECONDS
+            return True
+        return voice.loudness < self._callee_loudness * DISTANT
 
     def _begin(self, now: float, voice: VoiceActivity, agent: AgentVoice) -> None:
         self._onset_at, self._held_at = voice.onset_at, now
@@ -195,17 +219,19 @@ class Interjection:
 
     def _wait_for_end(self, agent: AgentVoice) -> Act:
         if not agent.sounding:
-            return self._end(Act.LET_PASS)
+            return self._end(Act.RELEASE)
         if self._protected and not agent.protected and self.words and not self._is_backchannel(self.words, False):
             return self._end(Act.INTERRUPT)  # said over what had to be heard, and that is over
         return Act.NOTHING
 
     def _judge(self, now: float, voice: VoiceActivity, agent: AgentVoice) -> Act:
         if not agent.sounding:
-            return self._end(Act.LET_PASS)  # somebody else dropped what was held
+            return self._end(Act.RELEASE)  # somebody else dropped what was held
         if self._interrupts(voice):
             return self._end(Act.INTERRUPT)
         if self._is_over(now, voice):
+            if not self.words and voice.speech_seconds() >= self._settings.speech_seconds:
+                self._background, self._background_until = voice.loudness, now + BACKGROUND_SECONDS
             self._state, self._resumed_at = _State.RESUMED, now
             return Act.RESUME
         return Act.NOTHING
@@ -226,7 +252,7 @@ class Interjection:
         if self.words and not backchannel:
             return self._end(Act.INTERRUPT)
         if not agent.sounding:
-            return self._end(Act.LET_PASS if backchannel and self._answers else Act.FORGET)
+            return self._end(Act.RELEASE if backchannel and self._answers else Act.FORGET)
         if self._answers:
             return Act.NOTHING  # kept until the question is over
         if voice.onset_at > self._onset_at and voice.voiced_seconds >= self._settings.pause_seconds:
@@ -348,6 +374,8 @@ class BargeIn(FrameProcessor):
                 if isinstance(frame, TranscriptionFrame):
                     self._on_backchannel(frame.text, 0.0)
                 return
+            else:
+                self._interjection.learn(self._voice, interim=isinstance(frame, InterimTranscriptionFrame))
         await self._decide()
         if self._interjection.withholding:
             self._withheld.append(frame)
@@ -369,7 +397,7 @@ class BargeIn(FrameProcessor):
             case Act.INTERRUPT:
                 self._released_at = now
                 await self._release()
-            case Act.LET_PASS:
+            case Act.RELEASE:
                 await self._release()
             case Act.FORGET:
                 words = self._interjection.words

@@ -123,6 +123,8 @@ class ClaudeService(AnthropicLLMService):
         return frozenset(block.name for block in self._reply.blocks.values())
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        if getattr(frame.metadata.get("guess"), "withdrawn", False):
+            return  # the withdrawal overtook it
         if isinstance(frame, LLMContextFrame):
             self._asked = frame
         await super().process_frame(frame, direction)

@@ -19,6 +19,7 @@ from pipecat.frames.frames import (
     InputAudioRawFrame,
     InterimTranscriptionFrame,
     InterruptionFrame,
+    LLMContextFrame,
     LLMFullResponseStartFrame,
     TextFrame,
     TranscriptionFrame,
@@ -37,6 +38,7 @@ from pipecat.processors.aggregators.llm_response_universal import (
     UserTurnStoppedMessage,
 )
 from pipecat.processors.frame_processor import FrameDirection
+from pipecat.turns.types import UserTurnSpeculation
 from pipecat.turns.user_mute.base_user_mute_strategy import BaseUserMuteStrategy
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
@@ -106,6 +108,9 @@ class UserContext(LLMUserAggregator):
         self.add_event_handler("on_user_turn_started", self._note_turn_started)
         self.add_event_handler("on_user_turn_stopped", self._note_turn_stopped)
 
+        self.owes_reply = False
+        """Whether the model was run for the turn that was over last; the opening answers some."""
+
     def answer_now(self) -> None:
         """The opening is the model's next reply: nothing said before holds it back."""
         self.answering = True
@@ -150,10 +155,19 @@ class UserContext(LLMUserAggregator):
             return
         await super().push_context_frame(direction)
 
+    async def _run_speculative_inference(self, speculation: UserTurnSpeculation) -> None:
+        """As pipecat does; the request carries its guess, so that a withdrawn one is not answered."""
+        words: Any = {"role": self.role, "content": speculation.text}
+        provisional = LLMContext([*self._context.messages, words], self._context.tools, self._context.tool_choice)
+        frame = LLMContextFrame(context=provisional, speculation=True)
+        frame.metadata["guess"] = speculation
+        await self.push_frame(frame)
+
     async def _note_turn_started(self, _aggregator: Any, _strategy: Any) -> None:
         self._opened_before_answering = not self.answering
 
     async def _note_turn_stopped(self, _aggregator: Any, _strategy: Any, message: UserTurnStoppedMessage) -> None:
+        self.owes_reply = self.will_answer
         if self.answering:
             self._opened_before_answering = False
         self._watcher.callee_turn_over(message.content or "")

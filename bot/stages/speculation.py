@@ -51,6 +51,14 @@ class Speculating:
     """Whether the open turn will be answered by the model."""
 
 
+@dataclass
+class Guess(UserTurnSpeculation):
+    """One reply begun early. A withdrawal overtakes requests that still wait in front of the model: those
+    carry their guess, so that the model leaves them alone."""
+
+    withdrawn: bool = False
+
+
 class EarlyReply(BaseUserTurnStopStrategy):  # type: ignore[no-untyped-call]  # __init_subclass__
     """A mixin for stop strategies: begins the reply at a hush or at the VAD's stop, on the words so far.
 
@@ -63,7 +71,7 @@ class EarlyReply(BaseUserTurnStopStrategy):  # type: ignore[no-untyped-call]  # 
         self._open = self._quiet = False
         self._final_words: list[str] = []
         self._interim_words = ""
-        self._guess: UserTurnSpeculation | None = None
+        self._guess: Guess | None = None
         self._guesses = 0
         self._refused: str | None = None
         """Words on which the model gave up a guess: it wanted a tool, or failed."""
@@ -121,7 +129,7 @@ class EarlyReply(BaseUserTurnStopStrategy):  # type: ignore[no-untyped-call]  # 
         if not words or not (self._quiet or (hush and self._guesses < GUESSES)) or not speculating.allowed():
             return
         self._guesses += not self._quiet
-        self._guess = UserTurnSpeculation(text=words)
+        self._guess = Guess(text=words)
         logger.debug("a reply is begun early, on {!r}", words)
         await self.trigger_user_turn_inference_triggered(speculation=self._guess)
 
@@ -132,8 +140,10 @@ class EarlyReply(BaseUserTurnStopStrategy):  # type: ignore[no-untyped-call]  # 
             self._speculating.counter.speculated(kept=False)
 
     async def _drop(self) -> None:
-        self._guess = None
         assert self._speculating is not None
+        assert self._guess is not None
+        self._guess.withdrawn = True
+        self._guess = None
         self._speculating.counter.speculated(kept=False)
         await self.trigger_user_turn_speculation_cancelled()  # type: ignore[no-untyped-call]
 
@@ -159,6 +169,19 @@ class CountedEagerStop(EagerUserTurnStopStrategy):
     def __init__(self, speculating: Speculating) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._speculating = speculating
+        self._guess: Guess | None = None
+
+    async def trigger_user_turn_inference_triggered(
+        self, *, speculation: UserTurnSpeculation | None = None
+    ) -> None:
+        if speculation is not None:
+            speculation = self._guess = Guess(speculation.text)
+        await super().trigger_user_turn_inference_triggered(speculation=speculation)
+
+    def _withdraw(self) -> None:
+        self._speculating.counter.speculated(kept=False)
+        if self._guess is not None:
+            self._guess.withdrawn = True
 
     async def trigger_user_turn_finalized(
         self, *, enable_user_speaking_frames: bool | None = None, confirms_speculation: bool = False
@@ -170,12 +193,12 @@ class CountedEagerStop(EagerUserTurnStopStrategy):
         )
 
     async def trigger_user_turn_speculation_cancelled(self) -> None:
-        self._speculating.counter.speculated(kept=False)
+        self._withdraw()
         await super().trigger_user_turn_speculation_cancelled()  # type: ignore[no-untyped-call]
 
     async def _forget(self) -> None:
         if self._speculation is not None:
-            self._speculating.counter.speculated(kept=False)
+            self._withdraw()
         await super()._forget()  # type: ignore[no-untyped-call]
 
     async def _speculate(self, frame: EagerTranscriptionFrame) -> None:

@@ -74,20 +74,20 @@ class VoiceActivity:
     """The unbroken voice up to now."""
     hush_seconds: float = 0.0
     """How long there is no voice, or one that has faded, up to now."""
-    _loudness: float = 0.0
+    loudness: float = 0.0
     """Of the voice lately, RMS of 16-bit samples."""
 
     def note(self, voiced: bool, rms: float, seconds: float, now: float) -> None:
         """One more window of `seconds`, its last sample at `now`."""
         if voiced:
             if now - self.voiced_at > PAUSE_SECONDS:
-                self.onset_at, self._loudness = now - seconds, rms
+                self.onset_at, self.loudness = now - seconds, rms
             self.voiced_at = now
             self.voiced_seconds += seconds
-            self._loudness = max(rms, self._loudness * LOUDNESS_DECAY)
+            self.loudness = max(rms, self.loudness * LOUDNESS_DECAY)
         else:
             self.voiced_seconds = 0.0
-        faded = rms < self._loudness * FADED
+        faded = rms < self.loudness * FADED
         self.hush_seconds = 0.0 if voiced and not faded else self.hush_seconds + seconds
 
     def speech_seconds(self) -> float:

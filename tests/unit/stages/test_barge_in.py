@@ -119,12 +119,7 @@ def test_half_a_second_of_speech_interrupts_without_words() -> None:
 def test_an_ear_that_tells_words_as_they_come_is_waited_for() -> None:
     """Speech without a word of it is music or somebody else's; the agent is silent while it may be words."""
     room = Room()
-    room.speak(0.2)
-    room.hear("mhm")
-    room.pass_time(3.0)
-    assert room.done == [Act.HOLD, Act.RESUME, Act.FORGET]
-    room.acts.clear()
-    room.began = room.now
+    room.interjection.learn(VoiceActivity(), interim=True)
     room.speak(1.5)
     assert room.done == [Act.HOLD]
     room.speak(1.0)
@@ -132,12 +127,40 @@ def test_an_ear_that_tells_words_as_they_come_is_waited_for() -> None:
     assert 2.0 <= room.at(Act.RESUME) <= 2.2
 
 
+def test_a_background_that_was_recognised_pauses_no_more_and_its_loud_neighbour_does() -> None:
+    room = Room()
+    room.interjection.learn(VoiceActivity(), interim=True)
+    room.speak(2.2)
+    assert room.done == [Act.HOLD, Act.RESUME]
+    room.pass_time(0.5)
+    room.speak(2.0)
+    assert room.done == [Act.HOLD, Act.RESUME, Act.FORGET]
+    room.hear("what was that")
+    assert room.done[-1] is Act.INTERRUPT, "words count, however soft"
+    room.pass_time(1.0)
+    for _ in range(5):
+        room.now += WINDOW
+        room.voice.note(True, 12_000.0, WINDOW, room.now)
+        room.ask()
+    assert room.done[-1] is Act.HOLD
+
+
+def test_a_voice_much_softer_than_the_callees_pauses_nobody_unless_it_has_words() -> None:
+    room = Room()
+    loud = VoiceActivity(loudness=12_000.0)
+    room.interjection.learn(loud, interim=False)
+    room.speak(2.0)
+    assert room.done == []
+    assert room.interjection.withholding
+    room.hear("mhm")
+    assert room.done == []
+    room.hear("mhm but")
+    assert room.done == [Act.INTERRUPT]
+
+
 def test_words_of_a_longer_sentence_are_waited_for_when_it_is_over() -> None:
     room = Room()
-    room.speak(0.2)
-    room.hear("mhm")
-    room.pass_time(3.0)
-    room.acts.clear()
+    room.interjection.learn(VoiceActivity(), interim=True)
     room.speak(1.0)
     room.pass_time(0.5)
     room.hear("where do I park", final=True)
@@ -203,7 +226,7 @@ def test_the_last_words_of_a_reply_are_said_and_the_answer_is_kept() -> None:
     room.hear("yes that works")
     room.agent = SILENT
     room.speak(0.1)
-    assert room.done == [Act.LET_PASS]
+    assert room.done == [Act.RELEASE]
 
 
 def test_a_yes_over_the_end_of_a_question_answers_it() -> None:
@@ -215,7 +238,7 @@ def test_a_yes_over_the_end_of_a_question_answers_it() -> None:
     room.pass_time(1.0)
     room.agent = SILENT
     room.pass_time(0.1)
-    assert room.done == [Act.HOLD, Act.RESUME, Act.LET_PASS]
+    assert room.done == [Act.HOLD, Act.RESUME, Act.RELEASE]
 
 
 def test_a_yes_over_a_statement_answers_nothing() -> None:
@@ -265,7 +288,7 @@ def test_a_held_voice_that_somebody_dropped_lets_all_pass() -> None:
     room.speak(0.2)
     room.agent = SILENT
     room.ask()
-    assert room.done == [Act.HOLD, Act.LET_PASS]
+    assert room.done == [Act.HOLD, Act.RELEASE]
 
 
 def test_words_without_a_sound_are_dropped_only_as_backchannels() -> None:

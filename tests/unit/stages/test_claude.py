@@ -31,6 +31,7 @@ from bot.settings import Settings
 from bot.stages.claude import ClaudeService, Repeated
 from bot.stages.llm import Claude, LlmMember, Mind, Rules, build, fallback_of
 from bot.stages.resources import Resources
+from bot.stages.speculation import Guess
 from tests.simulators.anthropic import (
     AnthropicFault,
     AnthropicLatency,
@@ -297,3 +298,14 @@ async def test_a_speculation_that_fails_and_is_withdrawn_leaves_nothing() -> Non
 def test_a_repetition_is_taken_away(said: str, second: list[str], new: str) -> None:
     repeated = Repeated(said)
     assert "".join(repeated.feed(part) for part in second) == new
+
+
+async def test_a_guess_that_was_withdrawn_before_it_came_up_is_not_asked() -> None:
+    async with stage() as scene:
+        late = LLMContextFrame(LLMContext(messages=[{"role": "user", "content": "Does"}]), speculation=True)
+        late.metadata["guess"] = Guess("Does", withdrawn=True)
+        await scene.pipeline.queue(late)
+        await scene.ask()
+        await scene.over()
+        assert len(scene.sim.exchanges) == 1
+        assert scene.text == SAID

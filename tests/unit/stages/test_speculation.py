@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pipecat.frames.frames import (
     LLMContextFrame,
     ProposedUserStartedSpeakingFrame,
     ProposedUserStoppedSpeakingFrame,
+    TextFrame,
     TranscriptionFrame,
     UserStoppedSpeakingFrame,
     VADUserStartedSpeakingFrame,
@@ -159,8 +159,9 @@ async def test_guesses_within_one_turn_are_few() -> None:
             await ear.hear(partly(" ".join(["word"] * (count + 1))))
             await ear.hush()
         await until(lambda: ear.diary.of("interim") == [" ".join(["word"] * n) for n in range(1, GUESSES + 4)])
-        await ear.hear(WINDOW)
-        await asyncio.sleep(0)
+        marker = TextFrame("all before has passed")
+        await ear.hear(WINDOW, marker)
+        await until(lambda: any(frame is marker for frame in ear.behind.down))
         assert len(ear.asked) == GUESSES
 
 
@@ -196,3 +197,14 @@ async def test_an_ear_that_proposes_turns_proposes_early_ones_too(committed: str
         await ear.diary.until("callee")
         assert ear.diary.of("guess") == [kept]
         assert ear.asked == [(True, "who is this")] + ([] if kept else [(False, committed)])
+
+
+async def test_a_request_that_its_withdrawal_overtook_carries_the_news() -> None:
+    async with an_ear() as ear:
+        await ear.hear(BEGIN, partly("what is the"))
+        await ear.hush()
+        await ear.until_asked((True, "what is the"))
+        await ear.hear(STOP, said("What is the address?"))
+        await ear.until_asked((True, "what is the"), (True, "What is the address?"))
+        first, second = (frame.metadata["guess"] for frame in ear.behind.of(LLMContextFrame))
+        assert (first.withdrawn, second.withdrawn) == (True, False)
