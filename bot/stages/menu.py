@@ -16,6 +16,8 @@ class Member(BaseModel):
 
     needs: ClassVar[tuple[str, ...]] = ()
     """Environment names."""
+    only_english: ClassVar[bool] = False
+    """Hears or pronounces any other language as if it were English."""
 
     def missing(self, settings: Settings) -> list[str]:
         """The names of `needs` that are not set."""

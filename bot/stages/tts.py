@@ -5,11 +5,10 @@ A member is a vendor or a local engine with its settings, the environment it `ne
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import AsyncGenerator
+from typing import Annotated, ClassVar, Literal
 
-from pipecat.frames.frames import Frame, TTSAudioRawFrame, TTSTextFrame
-from pipecat.processors.frame_processor import FrameDirection
+from pipecat.frames.frames import ErrorFrame, Frame, TTSAudioRawFrame
 from pipecat.services.elevenlabs.tts import ElevenLabsTTSService
 from pipecat.services.tts_service import TTSService
 from pydantic import Field
@@ -17,39 +16,11 @@ from pydantic import Field
 from bot.audio import SAMPLE_RATE
 from bot.engines.tts import LocalTTSService
 from bot.settings import Settings, with_scheme
+from bot.stages.elevenlabs import ElevenLabsService
 from bot.stages.menu import Member
-from bot.stages.resources import Resources, SharedTls
-
-CHARACTER_MS = 65.0
-"""Some fifteen characters a second: English at a telephone's pace."""
-
-
-class TimedWords:
-    """Says where in its audio each word stands: `metadata["offset_ms"]`, from the context's first sample.
-
-    pipecat turns word times into presentation times of the moment of sending. The line needs the offset
-    itself: it knows when each sample is heard. Where two sentences touch without a space, and at the end of
-    a reply, pipecat gives a word the time of the word before it; that one is placed by the length of the
-    other.
-    """
-
-    _last_word: tuple[str | None, float, float] = (None, 0.0, 0.0)
-    """Context, given offset, and estimated end of the word before, in ms."""
-
-    async def push_frame(self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
-        if isinstance(frame, TTSTextFrame) and frame.pts is not None:
-            baseline = self._word_timestamp_tracker._baseline  # type: ignore[attr-defined]  # a mixin
-            if baseline is not None:
-                frame.metadata["offset_ms"] = self._place(frame, (frame.pts - baseline) / 1e6)
-        await super().push_frame(frame, direction)  # type: ignore[misc]  # a mixin
-
-    def _place(self, frame: TTSTextFrame, given_ms: float) -> float:
-        context, last_given_ms, last_end_ms = self._last_word
-        moved = context == frame.context_id and given_ms <= last_given_ms
-        start_ms = last_end_ms if moved else given_ms
-        end_ms = start_ms + CHARACTER_MS * (len(frame.text.strip()) + 1)
-        self._last_word = (frame.context_id, given_ms, end_ms)
-        return start_ms
+from bot.stages.resources import Resources
+from bot.stages.timed_words import TimedWords
+from bot.stages.voice_ladder import VoiceRung
 
 
 class ElevenLabs(Member):
@@ -93,6 +64,7 @@ class LocalVoiceMember(Member):
     """hibari on this machine; English."""
 
     vendor: Literal["hibari"] = "hibari"
+    only_english: ClassVar[bool] = True
     speed: float = Field(default=1.0, ge=0.5, le=2.0)
 
     def build(self, resources: Resources, *, language: str) -> TTSService:
@@ -108,53 +80,23 @@ def offline() -> TtsMember:
     return LocalVoiceMember()
 
 
-class ElevenLabsService(SharedTls, TimedWords, ElevenLabsTTSService):
-    """pipecat's service with timed words and the process's TLS context.
-
-    pipecat keeps one clock of words for all contexts: what still arrives of an interrupted reply moves the
-    words of the next one, by seconds. Here each context has its own.
-    """
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(max_consecutive_zero_audio_contexts=2, **kwargs)
-        self._clock_of: str | None = None
-        """The context pipecat's clock stands for now."""
-        self._clocks: dict[str | None, _WordClock] = {}
-        """Of the other contexts."""
-
-    async def append_to_audio_context(self, context_id: str | None, frame: Any) -> None:
-        # A message's audio is appended right before its words are timed.
-        if isinstance(frame, TTSAudioRawFrame) and context_id != self._clock_of:
-            self._clocks[self._clock_of] = self._word_clock
-            self._word_clock = self._clocks.pop(context_id, _WordClock())
-            self._clock_of = context_id
-        await super().append_to_audio_context(context_id, frame)
-
-    def _reset_alignment_state(self, context_id: str) -> None:
-        others = self._word_clock
-        super()._reset_alignment_state(context_id)
-        if context_id != self._clock_of:
-            self._word_clock = others
-        self._clocks.pop(context_id, None)
-
-    @property
-    def _word_clock(self) -> _WordClock:
-        return _WordClock(self._cumulative_time, self._partial_word, self._partial_word_start_time)
-
-    @_word_clock.setter
-    def _word_clock(self, clock: _WordClock) -> None:
-        self._cumulative_time, self._partial_word = clock.seconds, clock.partial_word
-        self._partial_word_start_time = clock.partial_word_start
+def fallback_of(first: TtsMember, language: str) -> TtsMember | None:
+    """Who stands in for a voice where the scenario names nobody: the local voice, in its language."""
+    in_english = language.partition("-")[0] == "en"
+    return LocalVoiceMember() if in_english and not isinstance(first, LocalVoiceMember) else None
 
 
-@dataclass(frozen=True)
-class _WordClock:
-    """pipecat's: seconds of the context's audio so far, and the word it broke off in."""
+class LocalService(TimedWords, VoiceRung, LocalTTSService):
+    """The local voice as a rung, its words timed."""
 
-    seconds: float = 0.0
-    partial_word: str = ""
-    partial_word_start: float = 0.0
-
-
-class LocalService(TimedWords, LocalTTSService):
-    """The local voice with timed words."""
+    async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
+        if self.gave_up:
+            await self.pass_on(context_id, text)
+            return
+        sounded = False
+        async for frame in super().run_tts(text, context_id):
+            if isinstance(frame, ErrorFrame) and not self.is_last:
+                await self.give_up(frame.error, {context_id: "" if sounded else text})
+                return
+            sounded = sounded or isinstance(frame, TTSAudioRawFrame)
+            yield frame

@@ -42,7 +42,9 @@ class Silent:
 
 @dataclass(frozen=True)
 class Empty:
-    """The context ends without audio, as one that was closed too early."""
+    """The context ends without audio, as one that was closed too early; `at_once`: with its first text."""
+
+    at_once: bool = False
 
 
 ContextFault = Silent | Empty
@@ -176,6 +178,10 @@ class Contexts:
     def _take(self, context: _Context, text: str, *, flush: bool) -> None:
         if text.strip() and not context.log.text.strip():
             context.log.fault = self._fault()
+            if context.log.fault == Empty(at_once=True):
+                context.log.text += text
+                self._end(context)
+                return
         context.log.text += text
         context.buffer += text if context.buffer or text.strip() else ""
         if self._delivery.auto_mode and context.buffer.strip():

@@ -75,7 +75,14 @@ class FallSilent:
     after_audio_ms: float = 0.0
 
 
-DeepgramFault = Refuse | HangConnect | Drop | CloseWith | FallSilent
+@dataclass(frozen=True)
+class Babble:
+    """These text messages go out with the first audio, whatever they are."""
+
+    messages: tuple[str, ...]
+
+
+DeepgramFault = Refuse | HangConnect | Drop | CloseWith | FallSilent | Babble
 
 
 @dataclass
@@ -178,6 +185,12 @@ class DeepgramSimulator:
         for connection in self._open:
             connection.transport.abort()
 
+    async def say(self, text: str) -> None:
+        """Send `text`, whatever it is, on every open socket."""
+        for connection in list(self._open):
+            with suppress(ConnectionClosed):
+                await connection.send(text)
+
     async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         """None accepts the WebSocket; a response is sent instead of it."""
         query = Query.parse(request.path)
@@ -274,6 +287,9 @@ class DeepgramSimulator:
             if self._keep_audio:
                 log.audio += message
             line.put(session.audio(message))
+            if isinstance(log.fault, Babble) and log.audio_bytes == len(message):
+                for nonsense in log.fault.messages:
+                    await connection.send(nonsense)
             if self._suffer(connection, log, line):
                 return
         await line.closed()

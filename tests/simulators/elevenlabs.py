@@ -11,6 +11,7 @@ import base64
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,7 +60,14 @@ class Drop:
     after_audio_ms: float
 
 
-SocketFault = Refuse | Drop
+@dataclass(frozen=True)
+class Babble:
+    """These text messages go out before each message with audio."""
+
+    messages: tuple[str, ...]
+
+
+SocketFault = Refuse | Drop | Babble
 
 
 @dataclass
@@ -143,6 +151,12 @@ class ElevenLabsSimulator(LoopbackServer):
         for request in self._open.values():
             reset(request)
 
+    async def say(self, text: str) -> None:
+        """Send `text`, whatever it is, on every open socket."""
+        for socket in list(self._open):
+            with suppress(ConnectionError):
+                await socket.send_str(text)
+
     def routes(self) -> list[web.RouteDef]:
         speech = "/v1/text-to-speech/{voice_id}"
         return [
@@ -179,6 +193,8 @@ class ElevenLabsSimulator(LoopbackServer):
         self._empty.clear()
 
         async def send(message: dict[str, Any], audio_ms: float) -> None:
+            for nonsense in fault.messages if isinstance(fault, Babble) and audio_ms else ():
+                await socket.send_str(nonsense)
             await socket.send_str(json.dumps(message))
             log.sent_ms += audio_ms
             if isinstance(fault, Drop) and log.sent_ms >= fault.after_audio_ms:

@@ -21,14 +21,13 @@ from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from bot.pipeline import RunningPipeline
 from bot.settings import Settings
-from bot.stages import stt as stt_module
+from bot.stages import deepgram_link
+from bot.stages.deepgram_flux import FluxService
+from bot.stages.deepgram_nova import NovaService
 from bot.stages.resources import Resources
 from bot.stages.stt import (
-    REPLAY_SECONDS,
     DeepgramFlux,
     DeepgramNova,
-    FluxService,
-    NovaService,
     PocketSphinx,
     Stt,
     ToldHearing,
@@ -92,7 +91,7 @@ async def listening(
 
 
 async def connected(call: Listening, count: int = 1) -> None:
-    await until(lambda: len(call.sim.connections) >= count and call.service._connection is not None)
+    await until(lambda: len(call.sim.connections) >= count and call.service.is_connected)
 
 
 async def test_a_quiet_connection_hears_and_finalizes() -> None:
@@ -110,7 +109,7 @@ async def test_a_quiet_connection_hears_and_finalizes() -> None:
 
 async def test_the_pipeline_starts_before_the_socket_is_open_and_nothing_said_is_lost() -> None:
     async with listening(["Hello?"], connect_ms=300) as call:
-        assert call.service._connection is None, "the start does not wait for Deepgram"
+        assert not call.service.is_connected, "the start does not wait for Deepgram"
         pcm = noise(100) + voice(600) + noise(300)
         await call.hear(pcm)
         await call.stop()
@@ -124,7 +123,7 @@ async def test_a_dropped_connection_is_replaced_at_once_and_the_gap_is_replayed(
     async with listening(["One moment please."], Plan((Drop(after_audio_ms=300),))) as call:
         await connected(call)
         await call.hear(noise(320))
-        await until(lambda: call.service._connection is None or len(call.sim.connections) == 2)
+        await until(lambda: not call.service.is_connected or len(call.sim.connections) == 2)
         said = voice(900) + noise(260)
         await call.hear(said)
         await call.stop()
@@ -137,59 +136,22 @@ async def test_a_dropped_connection_is_replaced_at_once_and_the_gap_is_replayed(
 
 async def test_words_said_while_deepgram_refuses_are_heard_later(monkeypatch: pytest.MonkeyPatch) -> None:
     """The socket closes, two attempts are refused; meanwhile a whole utterance is spoken."""
-    monkeypatch.setattr(stt_module, "RECONNECT_WAITS", (0.0, 0.05, 0.1, 0.1))
+    monkeypatch.setattr(deepgram_link, "RECONNECT_WAITS", (0.0, 0.05, 0.1, 0.1))
     faults: Plan[DeepgramFault] = Plan((CloseWith(after_audio_ms=200), Refuse(503), Refuse(503)))
     async with listening(["I am still here."], faults) as call:
         await connected(call)
         await call.hear(noise(256))
-        await until(lambda: call.service._connection is None)
+        await until(lambda: not call.service.is_connected)
         said = noise(96) + voice(900) + noise(288)
         await call.hear(said)
         await call.stop()
         await until(lambda: call.finals == ["I am still here."])
-        assert bytes(call.sim.connections[3].audio) == said, "the gap, once, whole and in order"
+        assert bytes(call.sim.connections[3].audio) == noise(256) + said, "the gap, once, whole and in order"
         assert call.sim.connections[3].control_types()[0] == "Finalize"
         assert call.service.is_usable
         live = noise(96)
         await call.hear(live)
-        await until(lambda: bytes(call.sim.connections[3].audio) == said + live)
-
-
-async def test_the_finalize_of_a_gap_comes_after_its_audio(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stt_module, "RECONNECT_WAITS", (0.0, 0.1))
-    order: list[str] = []
-    async with listening(["Right."], Plan((Refuse(503),))) as call:
-        real_connect = call.service._replay
-
-        async def replay(connection: Any) -> None:
-            send_media, send_finalize = connection.send_media, connection.send_finalize
-
-            async def noted_media(data: bytes) -> None:
-                order.append("audio")
-                await send_media(data)
-
-            async def noted_finalize(message: Any) -> None:
-                order.append("finalize")
-                await send_finalize(message)
-
-            connection.send_media, connection.send_finalize = noted_media, noted_finalize
-            await real_connect(connection)
-
-        call.service._replay = replay  # type: ignore[method-assign]
-        await call.hear(noise(96) + voice(400) + noise(288))
-        await call.stop()
-        await until(lambda: call.finals == ["Right."])
-        assert order.index("finalize") == order.count("audio")
-
-
-async def test_only_the_last_seconds_of_a_long_gap_are_kept() -> None:
-    settings = Settings(_env_file=None, deepgram_api_key=SecretStr("k"))
-    service = DeepgramNova().build(Resources(settings), call_sid="CA1", language="en")
-    assert isinstance(service, NovaService)
-    for second in range(REPLAY_SECONDS + 3):
-        service._keep(bytes([second]) * 16_000)
-    assert service._gap_bytes == REPLAY_SECONDS * 16_000 == sum(map(len, service._gap))
-    assert service._gap[0] == bytes([3]) * 16_000
+        await until(lambda: bytes(call.sim.connections[3].audio) == noise(256) + said + live)
 
 
 async def test_a_refused_key_is_final() -> None:
@@ -208,9 +170,10 @@ async def test_a_refused_key_is_final() -> None:
 
 
 async def test_an_ear_that_stays_away_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stt_module, "RECONNECT_WAITS", (0.0, 0.01))
+    monkeypatch.setattr(deepgram_link, "RECONNECT_WAITS", (0.0, 0.01))
     async with listening([], Plan(then=Refuse(503))) as call:
-        await until(lambda: not call.service.is_usable)
+        await until(lambda: any(isinstance(frame, ErrorFrame) for frame in call.before.up))
+        assert not call.service.is_usable
         assert len(call.sim.connections) == 3
         errors = [frame.error for frame in call.before.up if isinstance(frame, ErrorFrame)]
         assert "cannot be reached" in errors[-1]

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 from pipecat.frames.frames import (
+    AggregatedTextFrame,
     Frame,
     InterruptionFrame,
     LLMFullResponseEndFrame,
@@ -23,8 +25,9 @@ from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from bot.engines.voice import LocalVoice
 from bot.settings import Settings
+from bot.stages.elevenlabs import ElevenLabsService
 from bot.stages.resources import Resources
-from bot.stages.tts import ElevenLabs, ElevenLabsService, LocalVoiceMember, Tts, offline
+from bot.stages.tts import ElevenLabs, LocalVoiceMember, Tts, offline
 from tests.simulators.elevenlabs import VOICE, ElevenLabsLatency, ElevenLabsSimulator
 from tests.unit.stages.conversation import Collector, running, until
 
@@ -94,6 +97,25 @@ async def test_the_local_voice_places_its_words_too(voice: LocalVoice) -> None:
     places = [place for _, place in words]
     assert all(earlier < later for earlier, later in pairwise(places))
     assert places[-1] < length_ms
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Of course sir, we have an opening for you.", "We would like to welcome you again on the second floor."],
+)
+async def test_the_local_voice_pauses_no_longer_than_a_comma_between_pieces(voice: LocalVoice, text: str) -> None:
+    collector = Collector()
+    service = LocalVoiceMember().build(Resources(Settings(_env_file=None), voice=voice), language="en")
+    async with running([service, collector]) as pipeline:
+        await pipeline.queue(*reply(text))
+        await until(lambda: bool(collector.of(TTSStoppedFrame)))
+    pieces = [f for f in collector.down if isinstance(f, AggregatedTextFrame) and not isinstance(f, TTSTextFrame)]
+    assert len(pieces) == 2, "this text is spoken in two pieces"
+    pcm = b"".join(frame.audio for frame in collector.down if isinstance(frame, TTSAudioRawFrame))
+    levels = np.abs(np.frombuffer(pcm, dtype="<i2")[: len(pcm) // 160 * 80].reshape(-1, 80)).max(axis=1)
+    silent = "".join("s" if level < 200 else "." for level in levels).strip("s")
+    longest_ms = 10 * max((len(run) for run in silent.split(".")), default=0)
+    assert longest_ms <= 260, "a comma's pause is 150 to 300 ms"
 
 
 async def test_a_turn_after_an_interruption_counts_from_its_own_start() -> None:

@@ -1,0 +1,80 @@
+"""Ears in series, each standing in for the one before it.
+
+    line → first ear → second ear → what the callee said
+
+A standby ear neither connects nor listens, it lets everything pass. An ear that is lost for good hands the
+audio it has not understood to the next one, which listens from there on, to the end of the call. The last one
+has nobody to hand on to: it reports a permanent error, and the call apologises.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from loguru import logger
+from pipecat.frames.frames import CancelFrame, EndFrame, Frame, InputAudioRawFrame, StartFrame, SystemFrame
+from pipecat.processors.frame_processor import FrameDirection
+from pipecat.services.ai_service import AIService
+from pipecat.services.stt_service import STTService
+
+from bot.audio import SAMPLE_RATE
+
+_FRAME_BYTES = 512
+"""32 ms, as the line's input."""
+
+
+@dataclass
+class EarLostFrame(SystemFrame):
+    """An ear is lost; `audio`: 8 kHz 16-bit, what it has not understood. In order with the callee's audio."""
+
+    audio: bytes = b""
+
+
+class EarRung(STTService):
+    """A mixin: an ear of the ladder."""
+
+    lost = False
+    _took_over = False
+
+    @property
+    def is_standby(self) -> bool:
+        return isinstance(self.previous, EarRung) and not self._took_over
+
+    @property
+    def is_last(self) -> bool:
+        return not isinstance(self.next, EarRung)
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        if isinstance(frame, EarLostFrame) and direction is FrameDirection.DOWNSTREAM:
+            await AIService.process_frame(self, frame, direction)
+            await self._take_over(frame.audio)
+        elif self._lets_pass(frame):
+            await AIService.process_frame(self, frame, direction)
+            await self.push_frame(frame, direction)
+        else:
+            await super().process_frame(frame, direction)
+
+    def _lets_pass(self, frame: Frame) -> bool:
+        return (self.is_standby or self.lost) and not isinstance(frame, StartFrame | EndFrame | CancelFrame)
+
+    async def listen(self) -> None:
+        """Begin to listen, as setup does for the first ear."""
+
+    async def _take_over(self, audio: bytes) -> None:
+        self._took_over = True
+        await self.listen()
+        for at in range(0, len(audio), _FRAME_BYTES):
+            piece = audio[at : at + _FRAME_BYTES]
+            frame = InputAudioRawFrame(audio=piece, sample_rate=SAMPLE_RATE, num_channels=1)
+            await self.process_audio_frame(frame, FrameDirection.DOWNSTREAM)
+
+    async def give_up(self, why: str, audio: bytes) -> None:
+        """Listen no more. `audio`: what was not understood."""
+        if self.lost:
+            return
+        if self.is_last:
+            await self.push_error(why, force_treat_as_permanent=True)
+        else:
+            logger.warning("{} is lost, {} listens: {}", self, self.next, why)
+            await self.push_frame(EarLostFrame(audio=audio))
+        self.lost = True
