@@ -25,6 +25,8 @@ class DialOrder:
     """The carrier ends the call after this long, whatever happened to us."""
     scenario: str
     call_id: str
+    amd_url: str | None = None
+    """Told by POST what the carrier takes the callee for, while the call goes on; None: nobody asks."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,16 @@ class Carrier(Protocol):
         """End the call, ringing or answered. A call that is unknown or over counts as done."""
         ...
 
-    async def instruct(self, call_sid: str, twiml: str) -> None:
-        """Give an answered call a new TwiML document; its media stream ends first."""
+    @property
+    def default_from(self) -> str | None:
+        """The number that calls where an order names none."""
+        ...
+
+    async def instruct(self, call_sid: str, twiml: str, *, time_limit_seconds: int | None = None) -> None:
+        """Give an answered call a new TwiML document; its media stream ends first.
+
+        `time_limit_seconds`, counted from the call's beginning, replaces the one it was dialled with.
+        """
         ...
 
     async def fetch(self, call_sid: str) -> CarrierCall | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -24,6 +24,7 @@ from bot.telephony.callee import Callee, Line, Lines, Listener, Voice
 from bot.telephony.conversation import Conversation
 from bot.telephony.courier import Courier
 from bot.telephony.media_stream import MediaStream, StreamEnd, StreamIds
+from bot.telephony.rooms import Gathered, Room, gather
 
 API_VERSION = "2010-04-01"
 ALL_EVENTS = frozenset({"initiated", "ringing", "answered", "completed"})
@@ -53,6 +54,10 @@ class Leg:
     direction: str = "outbound-api"
     events: frozenset[str] = ALL_EVENTS
     """Which of initiated, ringing, answered, completed are called back."""
+    parent_sid: str | None = None
+    """The call whose <Dial> made this one."""
+    room: Room | None = field(default=None, repr=False)
+    """Where the two talk then; instead of a voice webhook."""
 
 
 @dataclass
@@ -79,6 +84,7 @@ class SimulatedCall:
     callbacks: asyncio.Queue[Mapping[str, str] | None] = field(default_factory=asyncio.Queue, repr=False)
     """Forms for the status webhook, in order; None after the last."""
     sequence: int = 0
+    limit: asyncio.TimerHandle | None = field(default=None, repr=False)
 
     def stir(self) -> None:
         self.stirred.set()
@@ -115,7 +121,9 @@ class SimulatedCall:
 def webhook_fields(call: SimulatedCall) -> dict[str, str]:
     """What every webhook of a call carries; geographic fields, which Twilio may add, are left out."""
     leg = call.leg
+    parent = {} if leg.parent_sid is None else {"ParentCallSid": leg.parent_sid}
     return {
+        **parent,
         "CallSid": call.call_sid,
         "AccountSid": call.account_sid,
         "ApiVersion": API_VERSION,
@@ -133,17 +141,36 @@ def new_sid(prefix: str) -> str:
     return prefix + secrets.token_hex(16)
 
 
+@dataclass(frozen=True)
+class _Carried:
+    """How a verb ended: `left`, the callee has hung up; `then`, what replaces the verbs that would follow."""
+
+    left: bool = False
+    then: tuple[verbs.Verb, ...] | None = None
+
+
 class Exchange:
     """Carries simulated calls. `open` before use; `close` ends every call and leaves no task behind."""
 
     def __init__(
-        self, *, account_sid: str, courier: Courier, voice: Voice, listener: Listener, max_lines: int
+        self,
+        *,
+        account_sid: str,
+        courier: Courier,
+        voice: Voice,
+        listener: Listener,
+        max_lines: int,
+        dialled: Callable[[str], Conversation],
     ) -> None:
+        """`dialled` gives the callee for a number that TwiML dials."""
         self.account_sid = account_sid
         self._courier = courier
         self._lines = Lines(voice)
         self._listener = listener
         self._max_lines = max_lines
+        self._dialled = dialled
+        self._rooms: dict[str, Room] = {}
+        """Conferences by name."""
         self._calls: dict[str, SimulatedCall] = {}
         self._lives: dict[str, asyncio.Task[None]] = {}
 
@@ -208,6 +235,15 @@ class Exchange:
         call.stir()
         return True
 
+    def limit(self, call_sid: str, seconds: float) -> None:
+        """A new time limit for an answered call, counted from its answer."""
+        call = self._calls.get(call_sid)
+        if call is None or call.limit is None or call.answered_at is None:
+            return
+        call.limit.cancel()
+        left = seconds - (datetime.now(UTC) - call.answered_at).total_seconds()
+        call.limit = asyncio.get_running_loop().call_later(max(0.0, left), self.hang_up, call_sid)
+
     async def _life(self, call: SimulatedCall) -> None:
         # Callbacks go out behind the call's back: a slow webhook delays no audio.
         posting = asyncio.create_task(self._post_statuses(call))
@@ -218,6 +254,8 @@ class Exchange:
             if call.stream is not None:
                 await asyncio.wait({talking}, timeout=_STREAM_END_SECONDS)
             call.advance(await _outcome(call, talking), datetime.now(UTC))
+            if call.leg.room is not None:
+                call.leg.room.closed.set()
             call.callbacks.put_nowait(None)
             await posting
         finally:
@@ -260,12 +298,20 @@ class Exchange:
     async def _talk(self, call: SimulatedCall, todo: tuple[verbs.Verb, ...] | None) -> Status:
         """Answer and carry out TwiML until there is none; `todo` None: ask for it once answered."""
         call.advance(Status.IN_PROGRESS, datetime.now(UTC))
-        limit = asyncio.get_running_loop().call_later(call.leg.time_limit_seconds, self.hang_up, call.call_sid)
+        loop = asyncio.get_running_loop()
+        call.limit = loop.call_later(call.leg.time_limit_seconds, self.hang_up, call.call_sid)
         try:
+            if call.leg.room is not None:
+                await self._talk_in(call, call.leg.room)
+                return Status.COMPLETED
             todo = await self._first_verbs(call) if todo is None else todo
             while todo:
                 verb, todo = todo[0], todo[1:]
-                if isinstance(verb, verbs.Hangup | verbs.Reject) or await self._carry_out(call, verb):
+                if isinstance(verb, verbs.Hangup | verbs.Reject):
+                    break
+                carried = await self._carry_out(call, verb)
+                todo = todo if carried.then is None else carried.then
+                if carried.left:
                     break
                 if call.hung_up.is_set():
                     break
@@ -274,13 +320,18 @@ class Exchange:
                     call.stirred.clear()
                     todo = _read(call, document)
         finally:
-            limit.cancel()
+            call.limit.cancel()
+            if call.leg.room is not None:
+                call.leg.room.closed.set()
         return Status.COMPLETED
 
     async def _first_verbs(self, call: SimulatedCall) -> tuple[verbs.Verb, ...]:
-        """What the voice webhook answers; nothing (Twilio's 11200) if it fails, which ends the call."""
+        return await self._asked(call, call.leg.voice_url, {})
+
+    async def _asked(self, call: SimulatedCall, url: str, more: Mapping[str, str]) -> tuple[verbs.Verb, ...]:
+        """What a webhook answers; nothing (Twilio's 11200) if it fails, which ends the call."""
         try:
-            answer = await self._courier.post(call.leg.voice_url, webhook_fields(call))
+            answer = await self._courier.post(url, {**webhook_fields(call), **more})
         except (aiohttp.ClientError, TimeoutError) as error:
             logger.warning("{}: the voice webhook failed: {}", call.call_sid, type(error).__name__)
             return ()
@@ -289,8 +340,8 @@ class Exchange:
             return ()
         return _read(call, answer.body)
 
-    async def _carry_out(self, call: SimulatedCall, verb: verbs.Verb) -> bool:
-        """One verb; True if the callee has hung up in it."""
+    async def _carry_out(self, call: SimulatedCall, verb: verbs.Verb) -> _Carried:
+        """One verb to its end."""
         assert call.callee is not None
         match verb:
             case verbs.Wait(ms, digits):
@@ -299,8 +350,77 @@ class Exchange:
                     async with asyncio.timeout(ms / 1000):
                         await call.stirred.wait()
             case verbs.Stream(url, parameters):
-                return await self._stream(call, call.callee, url, parameters)
-        return False
+                return _Carried(left=await self._stream(call, call.callee, url, parameters))
+            case verbs.Gather():
+                return await self._gather(call, call.callee, verb)
+            case verbs.DialNumber():
+                return await self._dial(call, verb)
+            case verbs.DialConference():
+                return await self._confer(call, verb)
+        return _Carried()
+
+    async def _gather(self, call: SimulatedCall, callee: Callee, verb: verbs.Gather) -> _Carried:
+        """https://www.twilio.com/docs/voice/twiml/gather: the answer of `action` replaces what would follow."""
+        callee.off_stream()
+        match await gather(callee, verb, call.stirred):
+            case Gathered(left=True):
+                return _Carried(left=True)
+            case Gathered(digits, speech) if digits or speech or verb.action_on_empty:
+                got = {"SpeechResult": speech, "Confidence": "0.9"} if speech else {"Digits": digits}
+                return _Carried(then=await self._asked(call, verb.action, got))
+        return _Carried()
+
+    async def _dial(self, call: SimulatedCall, verb: verbs.DialNumber) -> _Carried:
+        """https://www.twilio.com/docs/voice/twiml/dial: a second call, and the two in one room."""
+        room = Room()
+        try:
+            other = self.place(
+                Leg(
+                    to=verb.number,
+                    from_number=verb.caller_id or call.leg.from_number,
+                    voice_url="",
+                    status_url=verb.status_url,
+                    conversation=self._dialled(verb.number),
+                    ring_seconds=verb.timeout_seconds,
+                    direction="outbound-dial",
+                    events=verb.events,
+                    parent_sid=call.call_sid,
+                    room=room,
+                )
+            )
+        except LinesBusyError:
+            return await self._dialled_on(call, verb, {"DialCallStatus": "failed"})
+        left = await self._talk_in(call, room)
+        self.hang_up(other.call_sid)
+        await other.ended.wait()
+        if left or call.stirred.is_set():
+            return _Carried(left=left)
+        news = {"DialCallStatus": other.status.value, "DialCallSid": other.call_sid}
+        if other.duration_seconds is not None:
+            news["DialCallDuration"] = str(round(other.duration_seconds))
+        return await self._dialled_on(call, verb, news)
+
+    async def _dialled_on(self, call: SimulatedCall, verb: verbs.DialNumber, news: Mapping[str, str]) -> _Carried:
+        return _Carried() if verb.action is None else _Carried(then=await self._asked(call, verb.action, news))
+
+    async def _confer(self, call: SimulatedCall, verb: verbs.DialConference) -> _Carried:
+        """https://www.twilio.com/docs/voice/twiml/conference"""
+        room = self._rooms.setdefault(verb.name, Room())
+        try:
+            left = await self._talk_in(call, room)
+        finally:
+            if verb.end_on_exit:
+                room.closed.set()
+            if (room.closed.is_set() or not room.calls) and self._rooms.get(verb.name) is room:
+                del self._rooms[verb.name]
+        if left or call.stirred.is_set() or verb.action is None:
+            return _Carried(left=left)
+        return _Carried(then=await self._asked(call, verb.action, {}))
+
+    async def _talk_in(self, call: SimulatedCall, room: Room) -> bool:
+        assert call.callee is not None
+        call.callee.off_stream()
+        return await room.talk(call.call_sid, call.callee, call.stirred)
 
     async def _stream(self, call: SimulatedCall, callee: Callee, url: str, parameters: Mapping[str, str]) -> bool:
         try:
@@ -321,6 +441,7 @@ class Exchange:
         try:
             return await stream.run(socket) is StreamEnd.FAR_END_HUNG_UP
         finally:
+            callee.off_stream()
             call.stream = None
             call.refused_messages += stream.refused
 

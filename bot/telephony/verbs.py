@@ -14,6 +14,7 @@ from xml.etree import ElementTree as ET
 _MS_PER_CHARACTER = 60
 """About how long Twilio's voice takes for a character of <Say>."""
 _MS_PER_DIGIT = 250
+_MS_OF_WAIT = {"w": 500, "W": 1000}
 
 
 class TwimlError(ValueError):
@@ -48,7 +49,42 @@ class Hangup:
     pass
 
 
-Verb = Stream | Wait | Reject | Hangup
+@dataclass(frozen=True)
+class Gather:
+    """<Gather>: say the prompt, take keys or speech, ask `action` what to do with them."""
+
+    action: str
+    inputs: frozenset[str]
+    """dtmf, speech."""
+    prompt_ms: int
+    timeout_seconds: float
+    num_digits: int | None
+    finish_on_key: str
+    action_on_empty: bool
+
+
+@dataclass(frozen=True)
+class DialNumber:
+    """<Dial><Number>: until either of the two hangs up. `action` is then asked what to do."""
+
+    number: str
+    timeout_seconds: float
+    caller_id: str | None
+    action: str | None
+    status_url: str | None
+    events: frozenset[str]
+
+
+@dataclass(frozen=True)
+class DialConference:
+    """<Dial><Conference>: until it ends, or this one leaves."""
+
+    name: str
+    end_on_exit: bool
+    action: str | None
+
+
+Verb = Stream | Wait | Reject | Hangup | Gather | DialNumber | DialConference
 
 
 def read(document: str) -> tuple[Verb, ...]:
@@ -73,12 +109,62 @@ def _verb(element: ET.Element) -> Verb:
             return Wait(ms=1000 * int(element.get("length", "1")))
         case "Play" if element.get("digits"):
             digits = cast(str, element.get("digits"))
-            return Wait(ms=_MS_PER_DIGIT * len(digits), digits=digits.replace("w", "").replace("W", ""))
+            took = sum(_MS_OF_WAIT.get(digit, _MS_PER_DIGIT) for digit in digits)
+            return Wait(ms=took, digits=digits.replace("w", "").replace("W", ""))
+        case "Gather":
+            return _gather(element)
+        case "Dial":
+            return _dial(element)
         case "Reject":
             return Reject(reason=element.get("reason", "rejected"))
         case "Hangup":
             return Hangup()
     raise TwimlError(f"12200: <{element.tag}> is not carried out here")
+
+
+def _gather(element: ET.Element) -> Gather:
+    prompts = [_verb(child) for child in element]
+    if not all(isinstance(prompt, Wait) and not prompt.digits for prompt in prompts):
+        raise TwimlError("12200: <Gather> holds <Say>, <Play> and <Pause>")
+    inputs = frozenset(element.get("input", "dtmf").split())
+    if not inputs or inputs - {"dtmf", "speech"}:
+        raise TwimlError(f"13325: input of <Gather>: {element.get('input')!r}")
+    digits = element.get("numDigits")
+    return Gather(
+        action=_url(element, "action"),
+        inputs=inputs,
+        prompt_ms=sum(prompt.ms for prompt in prompts if isinstance(prompt, Wait)),
+        timeout_seconds=float(element.get("timeout", "5")),
+        num_digits=None if digits is None else int(digits),
+        finish_on_key=element.get("finishOnKey", "#"),
+        action_on_empty=element.get("actionOnEmptyResult") == "true",
+    )
+
+
+def _dial(element: ET.Element) -> DialNumber | DialConference:
+    if len(element) != 1:
+        raise TwimlError("12200: <Dial> holds one <Number> or one <Conference> here")
+    (noun,) = element
+    action = _url(element, "action") if element.get("action") else None
+    if noun.tag == "Conference" and (noun.text or "").strip():
+        return DialConference((noun.text or "").strip(), noun.get("endConferenceOnExit") == "true", action)
+    if noun.tag != "Number":
+        raise TwimlError(f"12200: <{noun.tag}> in <Dial> is not carried out here")
+    return DialNumber(
+        number=(noun.text or "").strip(),
+        timeout_seconds=float(element.get("timeout", "30")),
+        caller_id=element.get("callerId"),
+        action=action,
+        status_url=noun.get("statusCallback"),
+        events=frozenset(noun.get("statusCallbackEvent", "completed").split()),
+    )
+
+
+def _url(element: ET.Element, name: str) -> str:
+    url = element.get(name, "")
+    if not url.startswith(("http://", "https://")):
+        raise TwimlError(f"11100: the {name} of <{element.tag}> is not a URL")
+    return url
 
 
 def _stream(connect: ET.Element) -> Stream:

@@ -7,11 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bot.tools import end_call, record_outcome, schedule_callback, take_message
+from bot.tools import end_call, record_outcome, schedule_callback, send_digits, take_message, transfer_call
 from bot.tools.tool import CallControl, Tool
 
 TOOLS: Mapping[str, Tool] = {
-    tool.name: tool for tool in (end_call.TOOL, record_outcome.TOOL, schedule_callback.TOOL, take_message.TOOL)
+    tool.name: tool
+    for tool in (
+        end_call.TOOL,
+        record_outcome.TOOL,
+        schedule_callback.TOOL,
+        send_digits.TOOL,
+        take_message.TOOL,
+        transfer_call.TOOL,
+    )
 }
 """The menu of tools a scenario chooses from."""
 

@@ -78,6 +78,15 @@ class CallbackFaults:
 
 
 @dataclass(frozen=True)
+class AmdNews:
+    """One callback of the asynchronous machine detection."""
+
+    answered_by: str
+    after_ms: int
+    """Since the callee picked up."""
+
+
+@dataclass(frozen=True)
 class RestRequest:
     """A request as it came; `form` keeps repeated fields."""
 
@@ -158,7 +167,11 @@ class TwilioSimulator:
     listener: Listener = field(default_factory=DeafListener)
     rest: Plan[RestFault] = field(default_factory=Plan)
     callbacks: CallbackFaults = CallbackFaults()
+    amd: tuple[AmdNews, ...] = ()
+    """Posted, in this order, for each call that was dialled with asynchronous machine detection."""
     lazy_updates: bool = False
+    refuses_twiml: bool = False
+    """New TwiML is answered as for a call that is not in progress."""
     max_lines: int = 50
     requests: list[RestRequest] = field(default_factory=list)
     url: str = ""
@@ -171,8 +184,10 @@ class TwilioSimulator:
             voice=self.voice,
             listener=self.listener,
             max_lines=self.max_lines,
+            dialled=self.conversations,
         )
         await self.exchange.open()
+        self._news: list[asyncio.Task[None]] = []
         app = web.Application(middlewares=[self._door])
         account = f"/2010-04-01/Accounts/{self.account_sid}"
         app.router.add_get(f"{account}.json", self._account)
@@ -192,6 +207,9 @@ class TwilioSimulator:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for news in self._news:
+            news.cancel()
+        await asyncio.gather(*self._news, return_exceptions=True)
         await self.exchange.close()
         await self._runner.cleanup()
 
@@ -319,7 +337,27 @@ class TwilioSimulator:
             )
         except LinesBusyError:
             return _error(429, 10004, "Call concurrency limit exceeded")
+        if form.get("MachineDetection") and form.get("AsyncAmd") == "true":
+            news = self._tell_who_answered(call, str(form.get("AsyncAmdStatusCallback", "")))
+            self._news.append(asyncio.create_task(news, name=f"amd {call.call_sid}"))
         return web.json_response(self._resource(call), status=201)
+
+    async def _tell_who_answered(self, call: SimulatedCall, url: str) -> None:
+        """https://www.twilio.com/docs/voice/answering-machine-detection#asyncamdstatuscallback"""
+        while call.answered_at is None and not call.status.final:
+            await asyncio.sleep(0.01)
+        if not url or call.answered_at is None:
+            return
+        began = time.monotonic()
+        for news in self.amd:
+            await asyncio.sleep(max(0.0, began + news.after_ms / 1000 - time.monotonic()))
+            form = {
+                "CallSid": call.call_sid,
+                "AccountSid": call.account_sid,
+                "AnsweredBy": news.answered_by,
+                "MachineDetectionDuration": str(news.after_ms),
+            }
+            await self.courier.post(url, form)
 
     async def _fetch(self, request: web.Request) -> web.Response:
         call = self.exchange.get(request.match_info["sid"])
@@ -333,10 +371,13 @@ class TwilioSimulator:
         if call is None:
             raise web.HTTPNotFound
         form = await request.post()
-        if call.status.final or ("Twiml" in form and call.status is not Status.IN_PROGRESS):
+        running = call.status is Status.IN_PROGRESS and not self.refuses_twiml
+        if call.status.final or ("Twiml" in form and not running):
             return _error(400, 21220, "Call is not in-progress. Cannot redirect.")
         before = self._resource(call)
         answered = call.status is Status.IN_PROGRESS
+        if "TimeLimit" in form:
+            self.exchange.limit(call.call_sid, float(str(form["TimeLimit"])))
         if "Twiml" in form:
             self.exchange.instruct(call.call_sid, str(form["Twiml"]))
         elif (form.get("Status") == "completed" and answered) or (

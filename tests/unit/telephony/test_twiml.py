@@ -31,8 +31,8 @@ def test_the_short_documents() -> None:
 
 
 def test_digits_then_the_stream_again() -> None:
-    pressed = verbs.read(twiml.play_digits("1w#", "wss://a.example/media", {"token": "t"}))
-    assert pressed == (verbs.Wait(ms=750, digits="1#"), verbs.Stream("wss://a.example/media", {"token": "t"}))
+    pressed = verbs.read(twiml.play_digits("1w#", twiml.StreamDoor("wss://a.example/media", {"token": "t"})))
+    assert pressed == (verbs.Wait(ms=1000, digits="1#"), verbs.Stream("wss://a.example/media", {"token": "t"}))
     assert len(verbs.read(twiml.play_digits("12"))) == 1
 
 

@@ -23,3 +23,11 @@ class NotedControl:
 
     def note_callback(self, when: str) -> None:
         self.asked.append(("callback", when))
+
+    async def send_digits(self, digits: str) -> dict[str, Any]:
+        self.asked.append(("digits", digits))
+        return {"status": "pressing"}
+
+    async def transfer(self, target: str, summary: str) -> dict[str, Any]:
+        self.asked.append(("transfer", target, summary))
+        return {"status": "calling"}

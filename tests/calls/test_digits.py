@@ -1,0 +1,94 @@
+"""Keys pressed in mid-call: the call leaves its media stream, the carrier presses, and it comes back."""
+
+from __future__ import annotations
+
+import wave
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from bot.telephony.offline import OfflineCarrier
+from tests.calls.house import hear, house, say, silence, steps, texts_of, vendors, wait
+from tests.simulators.anthropic import AnthropicSimulator
+from tests.simulators.brain import Reply, RuleBrain, ToolUse
+
+KEYPAD = steps(
+    say("Hello?"),
+    hear(),
+    say("Please enter your code."),
+    silence(3000),
+    say("Thank you, that is right."),
+    hear(),
+    say("Goodbye."),
+    wait(),
+)
+
+
+SAID = ["Here it comes.", "Good, then I would like to order.", "Goodbye then."]
+
+
+def brain() -> RuleBrain:
+    return RuleBrain(
+        [
+            ("goodbye", Reply(SAID[2], (ToolUse("end_call"),))),
+            ("that is right", SAID[1]),
+            ("code", Reply(SAID[0], (ToolUse("send_digits", {"digits": "1w#"}),))),
+        ],
+        otherwise="Pardon?",
+    )
+
+
+async def test_the_conversation_goes_on_on_the_next_stream(tmp_path: Path) -> None:
+    async with vendors(KEYPAD, brain()) as sims, house(tmp_path, **sims.keys()) as home:
+        call = await home.ended(await home.call(scenario="desk", first_speaker="callee"))
+        await home.all_over()
+        assert (call["status"], call["ended_reason"], call["error"]) == ("completed", "agent_hangup", None)
+        said = texts_of(call, "agent")
+        assert said[1:] == SAID
+        (simulated,) = sims.twilio.exchange.calls
+        assert simulated.callee is not None
+        assert simulated.callee.digits_heard == "1#"
+        first, second = sims.twilio.streams
+        assert first.call_sid == second.call_sid
+        assert first.sent_of("stop")
+        assert len(first.played()) == len(first.audio), "the agent's words before the keys were cut off"
+        assert len(second.played()) == len(second.audio)
+        starts = [turn["start_ms"] for turn in call["transcript"]]
+        assert starts == sorted(starts)
+        with wave.open(str(tmp_path / "recordings" / f"{call['call_id']}.wav")) as recording:
+            seconds = recording.getnframes() / recording.getframerate()
+        assert abs(seconds - call["duration_seconds"]) < 1.0
+
+
+async def test_a_carrier_that_refuses_the_keys_leaves_the_call_as_it_is(tmp_path: Path) -> None:
+    """The model is told and goes on; the line keeps its stream."""
+    refused = RuleBrain(
+        [
+            ("not pressed", Reply("I cannot press keys, goodbye.", (ToolUse("end_call"),))),
+            ("code", Reply(SAID[0], (ToolUse("send_digits", {"digits": "1"}),))),
+        ],
+        otherwise="Pardon?",
+    )
+    caller = steps(say("Hello?"), hear(), say("Please enter your code."), wait())
+    async with vendors(caller, refused) as sims, house(tmp_path, **sims.keys()) as home:
+        call_id = await home.call(scenario="desk", first_speaker="callee")
+        await home.talking(call_id)
+        sims.twilio.refuses_twiml = True
+        call = await home.ended(call_id)
+        assert call["ended_reason"] == "agent_hangup"
+        assert texts_of(call, "agent")[-1] == "I cannot press keys, goodbye."
+        assert len(sims.twilio.streams) == 1
+
+
+async def test_without_an_account_the_simulated_callee_gets_the_keys(tmp_path: Path) -> None:
+    async with AnthropicSimulator(brain(), api_key="anthropic-key") as claude:
+        keys: dict[str, Any] = {"anthropic_api_key": SecretStr("anthropic-key"), "anthropic_base_url": claude.url}
+        async with house(tmp_path, callees=lambda _: KEYPAD, **keys) as home:
+            call = await home.ended(await home.call(scenario="desk", first_speaker="callee"))
+            assert (call["status"], call["ended_reason"]) == ("completed", "agent_hangup")
+            assert texts_of(call, "agent")[1:] == SAID
+            assert isinstance(home.agent.carrier, OfflineCarrier)
+            (simulated,) = home.agent.carrier._exchange.calls
+            assert simulated.callee is not None
+            assert simulated.callee.digits_heard == "1#"
