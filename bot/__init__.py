@@ -3,7 +3,8 @@
 api/          the routes, the only place that knows the web framework; app.py serves them
 phone_agent   everything one process holds: place, register, answer, hang up
 switchboard   calls that ring and calls on the line · wrap_up: after a call
-call          ONE CALL from answer to hang-up · opening, pickup, silence, recorder, recording: its parts
+call          ONE CALL from answer to hang-up · opening, pickup, answering (machines), silence, recorder, recording: its parts
+handover      what takes a call off its stream: keys, a transfer · transfers: those of all calls, their webhooks
 stages/       THE WAY OF THE AUDIO, a file a step: line vad stt turn context llm tts
 scenario      the model of pipelines/*.toml · prompt: what the model is told · slots: who fills them
 tools/        what the agent can do while talking

@@ -17,17 +17,28 @@ from loguru import logger
 from pipecat.frames.frames import ErrorFrame, MetricsFrame, TTSSpeakFrame
 from pipecat.processors.aggregators.llm_context import LLMContext
 
+from bot import languages
+from bot.bridge import Bridge
 from bot.conductor import Conductor
 from bot.farewell import Farewell
+from bot.fillers import Fillers
+from bot.handover import Handover
 from bot.pipeline import RunningPipeline
 from bot.plan import Plan, Services
 from bot.recorder import Recorder
-from bot.records import EndedReason, Outcome
+from bot.records import AnsweredBy, EndedReason, Outcome
+from bot.replies import Replies
 from bot.stages import turn, vad
+from bot.stages.barge_in import AgentOnLine, BargeIn, Interjection
 from bot.stages.context import AssistantContext, UserContext
 from bot.stages.line import FarewellFrame, Line, LineEnd, LineInput, LineOutput
+from bot.stages.media_protocol import Started
 from bot.stages.resources import Resources
-from bot.toolbox import Toolbox
+from bot.stages.socket import Socket
+from bot.stages.speculation import Speculating
+from bot.stages.vad import VoiceActivity
+from bot.toolbox import Toolbox, declared_tools
+from bot.transfers import Transfers
 
 HANG_UP_SECONDS = 3.0
 """How long the line may stay open after the carrier was told to hang up."""
@@ -51,6 +62,7 @@ class CallEnd:
     outcome: Outcome | None = None
     """What tools recorded; None where none did."""
     answer_to_first_audio_ms: float | None = None
+    answered_by: AnsweredBy | None = None
 
 
 class Call:
@@ -65,6 +77,7 @@ class Call:
         recorder: Recorder,
         carrier: HangUp,
         resources: Resources,
+        transfers: Transfers | None = None,
     ) -> None:
         self.plan = plan
         self._resources = resources
@@ -75,18 +88,39 @@ class Call:
         self._tts_errors = 0
         self._changed = asyncio.Event()
         scenario = plan.scenario
-        self._toolbox = Toolbox(scenario, self, used=recorder.tool_used, ending=lambda: self._farewell.begun)
+        self._toolbox = Toolbox(
+            scenario,
+            self,
+            used=recorder.tool_used,
+            ending=lambda: self._farewell.begun,
+            bridge=Bridge(
+                scenario.phrases.bridges,
+                after_seconds=scenario.limits.bridge_seconds,
+                say=self._say_bridge,
+                working=self._note_tools,
+            ),
+            declared=declared_tools(scenario, resources) if plan.calls_declared_tools else (),
+        )
         context = LLMContext(messages=[{"role": "user", "content": _CALL_OPENED}], tools=self._toolbox.schemas())
+        self._context = context
         for llm in services.llms:
             self._toolbox.register(llm)
         self._output = LineOutput(line, on_metrics=self._note_metrics, on_speaking=self._note_agent_speech)
-        strategies = turn.build(scenario.turn, scenario.interruption, vendor_turns=plan.slots.stt.detects_turns)
-        user = UserContext(context, strategies, recorder, stop_timeout=scenario.turn.stop_timeout_seconds)
+        self._fillers = Fillers(
+            line,
+            self._output,
+            scenario.phrases.fillers,
+            spoken=plan.spoken,
+            may_speak=lambda: self._conductor.may_fill,
+        )
+        ears = vad.build(scenario.vad)
+        user = self._user_context(context, ears.voice)
         self._pipeline = RunningPipeline(
             [
                 LineInput(line),
-                vad.build(scenario.vad),
+                ears,
                 *services.stts,
+                self._barge_in(user, ears.voice),
                 user,
                 *services.llms,
                 *services.ttss,
@@ -111,13 +145,63 @@ class Call:
             output=self._output,
             pipeline=self._pipeline,
             farewell=self._farewell,
+            resources=resources,
+            replies=Replies(
+                scenario.patience,
+                line=line,
+                output=self._output,
+                llms=services.llms,
+                pipeline=self._pipeline,
+                fillers=self._fillers,
+                apologise=self._apologise,
+            ),
+            waiting=lambda: self._handover.waiting,
             changed=self._changed,
         )
+        self._handover = Handover(
+            plan,
+            transfers,
+            line=line,
+            output=self._output,
+            pipeline=self._pipeline,
+            context=context,
+            farewell=self._farewell,
+            last_callee_turn_at=lambda: recorder.last_callee_turn_at,
+            callee_speaks=lambda: self._conductor.callee_speaks,
+            no_reply_owed=self._conductor.no_reply_owed,
+        )
         recorder.on_speech = self._conductor.note_callee_speech
+        recorder.on_callee_piece = self._conductor.note_callee_piece
         recorder.on_callee_words = self._conductor.note_callee_words
+        recorder.on_backchannel = self._conductor.note_callee_presence
         recorder.on_callee_turn_over = self._conductor.note_callee_turn_over
-        line.on_burst = recorder.audio_sent
+        line.on_burst = self._note_burst
         line.on_listening = self._conductor.note_listening
+
+    def _user_context(self, context: LLMContext, voice: VoiceActivity) -> UserContext:
+        scenario, recorder = self.plan.scenario, self._recorder
+        strategies = turn.build(
+            scenario.turn,
+            scenario.interruption,
+            vendor_turns=self.plan.slots.stt.detects_turns,
+            voice=voice,
+            language=languages.of(scenario.language),
+            speculating=Speculating(voice, recorder, allowed=lambda: user.will_answer),
+        )
+        user = UserContext(context, strategies, recorder, stop_timeout=scenario.turn.stop_timeout_seconds)
+        return user
+
+    def _barge_in(self, user: UserContext, voice: VoiceActivity) -> BargeIn:
+        scenario, recorder = self.plan.scenario, self._recorder
+        allowed = scenario.interruption.allowed
+        return BargeIn(
+            Interjection(scenario.interruption, languages.of(scenario.language)),
+            voice,
+            AgentOnLine(self._line, self._output, lambda: self._conductor.reply_owed),
+            listening=lambda: allowed and not user.muted,
+            on_backchannel=recorder.callee_backchannel,
+            longest_turn_seconds=scenario.turn.longest_seconds,
+        )
 
     # -- life -----------------------------------------------------------------------------------------
 
@@ -127,6 +211,7 @@ class Call:
         conductor = asyncio.create_task(self._conductor.run(), name=f"conductor {self.plan.call_id}")
         pipeline = asyncio.create_task(self._pipeline.run(), name=f"pipeline {self.plan.call_id}")
         over = asyncio.create_task(self._farewell.over.wait(), name=f"over {self.plan.call_id}")
+        late_tools = asyncio.create_task(self._join_late_tools(), name=f"late tools {self.plan.call_id}")
         try:
             await asyncio.wait({line_task, conductor, pipeline, over}, return_when=asyncio.FIRST_COMPLETED)
             if line_task.done():
@@ -135,23 +220,46 @@ class Call:
                 self._farewell.now(EndedReason.ERROR_LINE, "the pipeline stopped by itself")
         finally:
             reason = self._farewell.reason or EndedReason.SERVER_SHUTDOWN
-            for task in (conductor, over):
+            for task in (conductor, over, late_tools):
                 task.cancel()
-            await asyncio.gather(conductor, over, return_exceptions=True)
-            await self._leave(line_task)
+            await asyncio.gather(conductor, over, late_tools, return_exceptions=True)
+            await asyncio.gather(self._handover.close(), self._leave(line_task))
             await self._pipeline.cancel()
             await asyncio.gather(pipeline, return_exceptions=True)
+            await self._toolbox.finish()
         self._raise_failure(conductor, pipeline)
         return CallEnd(reason, self._farewell.error, self._toolbox.outcome(), self._first_audio_ms())
+
+    async def _join_late_tools(self) -> None:
+        if self.plan.calls_declared_tools:
+            await self._toolbox.join_late(self._resources, self._context, self._services.llms)
+
+    def _say_bridge(self, phrase: str) -> bool:
+        return self._fillers.say(phrase)
+
+    def _note_tools(self, working: bool) -> None:
+        self._conductor.note_tools(working)
 
     async def hang_up(self, reason: EndedReason) -> None:
         """End the call now, whatever is being said."""
         self._farewell.now(reason)
 
+    def carrier_ended(self) -> None:
+        """The carrier says the call is over, which a call between two streams learns from nobody else."""
+        self._line.carrier_ended()
+
+    async def attach(self, socket: Socket, started: Started) -> bool:
+        """Go on on a new media stream, until that is over. False where none is expected."""
+        return await self._line.attach(socket, started)
+
+    def note_amd(self, answered_by: str) -> None:
+        """Twilio's detection has a word for who answered."""
+        self._conductor.note_amd(answered_by)
+
     async def _leave(self, line_task: asyncio.Task[LineEnd]) -> None:
         """Hang up at the carrier and close the line; the line's own end is awaited a little."""
         stopped = line_task.done() and line_task.result() is LineEnd.STOPPED
-        if not stopped:
+        if not stopped and not self._handover.handed_over:
             try:
                 await asyncio.wait_for(self._carrier.hang_up(self._line.call_sid), CARRIER_SECONDS)
             except Exception as e:
@@ -162,6 +270,8 @@ class Call:
 
     def _note_line_end(self, end: LineEnd) -> None:
         # A line that ends under a goodbye ends as that goodbye meant it to.
+        if end is LineEnd.LOST:
+            self._farewell.now(EndedReason.ERROR_LINE, "the next media stream did not come")
         self._farewell.reason = self._farewell.reason or EndedReason.CALLEE_HANGUP
         logger.debug("the line ended: {}", end)
 
@@ -205,6 +315,9 @@ class Call:
     # -- what tools may do to their call --------------------------------------------------------------
 
     async def end_after_goodbye(self) -> None:
+        if self._conductor.at_menu:
+            self._farewell.now(EndedReason.MENU_REACHED)  # nobody is there to say goodbye to
+            return
         await self._farewell.after_reply()
 
     def note_outcome(self, fields: Mapping[str, Any]) -> list[str]:
@@ -216,7 +329,19 @@ class Call:
     def note_callback(self, when: str) -> None:
         self._toolbox.note_callback(when)
 
+    async def send_digits(self, digits: str) -> dict[str, Any]:
+        return await self._handover.send_digits(digits)
+
+    async def transfer(self, target: str, summary: str) -> dict[str, Any]:
+        return await self._handover.transfer(target, summary)
+
     # -- news -----------------------------------------------------------------------------------------
+
+    def _note_burst(self, now: float) -> None:
+        if self._fillers.begins_to_sound():
+            self._recorder.filler_sent()
+        else:
+            self._recorder.audio_sent(now)
 
     def _note_agent_speech(self, speaking: bool) -> None:
         if speaking:

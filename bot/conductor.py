@@ -11,29 +11,23 @@ from collections.abc import Callable
 
 from pipecat.frames.frames import LLMRunFrame, TTSSpeakFrame
 
-from bot import prompt
+from bot import languages
+from bot.answering import TREAT_EVERY_SECONDS, Answering, RecitalListener
 from bot.farewell import Farewell
-from bot.opening import Recital
-from bot.pickup import Pickup, Verdict
+from bot.pickup import Pickup, Who
 from bot.pipeline import RunningPipeline
 from bot.plan import Plan
 from bot.records import Direction, EndedReason
+from bot.replies import Replies
 from bot.silence import Silence, SilenceWatch
+from bot.stages.beep import BeepDetector
 from bot.stages.context import UserContext
-from bot.stages.line import Line, LineOutput, Performance
+from bot.stages.line import Line, LineOutput
+from bot.stages.resources import Resources
 
-
-class _OpeningListener:
-    """Plays a recital, and tells when it ends without a sound: then the pipeline has to speak."""
-
-    def __init__(self, performance: Performance, recital: Recital, lost: Callable[[], None]) -> None:
-        self.play, self.place = performance.play, performance.place
-        self._performance, self._recital, self._lost = performance, recital, lost
-
-    def end(self) -> None:
-        self._performance.end()
-        if self._recital.silent:
-            self._lost()
+WARNING_SECONDS = 30.0
+"""How long before the longest duration the model is told."""
+_END_IS_NEAR = "(The call has to end within half a minute: come to the point, say goodbye and call end_call.)"
 
 
 class Conductor:
@@ -48,30 +42,57 @@ class Conductor:
         output: LineOutput,
         pipeline: RunningPipeline,
         farewell: Farewell,
+        resources: Resources,
+        replies: Replies,
+        waiting: Callable[[], bool],
         changed: asyncio.Event,
     ) -> None:
         self.plan = plan
         self._line, self._user, self._output = line, user, output
         self._pipeline, self._farewell = pipeline, farewell
+        self._replies = replies
+        self._waiting = waiting
+        """The callee waits for somebody to take the call."""
         self._changed = changed
         """Something happened that the next deadline depends on."""
         self._opening_lost = self._opening_said_again = False
+        self._warned = plan.scenario.limits.max_duration_seconds <= WARNING_SECONDS
         scenario = plan.scenario
         self._pickup = Pickup(
             plan.first_speaker,
             line.opened_at,
             scenario.opening.wait_seconds,
             scenario.opening.pause_seconds,
+            language=languages.of(scenario.language),
             may_be_machine=plan.direction is Direction.OUTBOUND,
         )
         self._pickup.deaf()
-        self._machine_at: float | None = None
+        self._callee_speaks = self._tools_work = False
+        self._answering = Answering(
+            plan,
+            pickup=self._pickup,
+            line=line,
+            user=user,
+            output=output,
+            pipeline=pipeline,
+            farewell=farewell,
+            resources=resources,
+            changed=changed,
+        )
+        self._beeps = BeepDetector()
+        line.on_window = self._listen_for_beep
         self._silence = SilenceWatch(
             scenario.limits.silence_seconds, scenario.limits.silence_prompts, line.opened_at
         )
 
     async def run(self) -> None:
         """Until the call is over."""
+        try:
+            await self._lead()
+        finally:
+            await self._answering.close()
+
+    async def _lead(self) -> None:
         limits = self.plan.scenario.limits
         must_end_at = self._line.opened_at + limits.max_duration_seconds
         while not self._farewell.over.is_set():
@@ -82,12 +103,14 @@ class Conductor:
                     self._farewell.now(EndedReason.AGENT_HANGUP)
                     return
                 wait = 0.25
-            elif now >= must_end_at:
+            elif now >= must_end_at and not self._line.away:
                 await self._farewell.say(self.plan.scenario.phrases.time_is_up, EndedReason.MAX_DURATION)
                 continue
             else:
                 await self._open_or_answer_machine(now)
+                await self._mind_replies(now)
                 await self._mind_silence(now)
+                self._warn_of_end(must_end_at - now)
                 wait = self._wake_in(time.monotonic(), must_end_at)
             try:
                 await asyncio.wait_for(self._changed.wait(), max(wait, 0.001))
@@ -95,38 +118,53 @@ class Conductor:
                 continue
 
     def _wake_in(self, now: float, must_end_at: float) -> float:
-        waits = [must_end_at - now]
-        if self._pickup.opened:
-            waits.append(self._silence.wake_in(now))
+        waits = [must_end_at - now if must_end_at > now else 0.25]
+        if not self._warned:
+            waits.append(must_end_at - WARNING_SECONDS - now)
+        if self._pickup.machine:
+            waits.append(TREAT_EVERY_SECONDS)
+        elif self._pickup.opened:
+            waits += [self._silence.wake_in(now), self._replies.wake_in(now)]
         pickup = self._pickup.wake_in(now)
         if pickup is not None:
             waits.append(pickup)
-        if self._machine_at is not None:
-            waits.append(0.25)
         return min(waits)
+
+    def _warn_of_end(self, seconds_left: float) -> None:
+        """The model brings the call to its close by itself, if it is told in time."""
+        if not self._warned and seconds_left <= WARNING_SECONDS:
+            self._warned = True
+            self._user.context.add_message({"role": "user", "content": _END_IS_NEAR})
 
     # -- the opening ----------------------------------------------------------------------------------
 
     async def _open_or_answer_machine(self, now: float) -> None:
-        verdict = self._pickup.decide(now)
-        if verdict is Verdict.OPEN:
+        decision = self._pickup.decide(now)
+        if self._pickup.machine:
+            await self._answering.treat(now)
+            return
+        if self._answering.engaged:
+            await self._answering.release()
+            self._silence.begin_again(time.monotonic())
+            if not decision.open:
+                await self._answering.let_model_answer()
+        if decision.open:
             self._user.answering = True
             await self._say_opening()
         elif self._opening_lost and not self._opening_said_again:
             self._opening_said_again = True
             await self._say_opening()
-        elif verdict is Verdict.MACHINE and self._machine_at is None:
-            self._machine_at = now
-            self._user.muted = True
-            await self._line.interrupt()
-        if self._machine_at is not None:
-            await self._treat_machine(now)
 
     async def _say_opening(self) -> None:
         opening = self.plan.opening
         if opening is not None and not opening.silent and not self._opening_lost:
-            performance = self._output.begin("opening", opening.text or "")
-            opening.play_to(_OpeningListener(performance, opening, self._lose_opening))
+            performance = self._output.begin(
+                "opening",
+                opening.text or "",
+                opening=True,
+                protected=not self.plan.scenario.opening.interruptible,
+            )
+            opening.play_to(RecitalListener(performance, opening, lost=self._lose_opening))
         elif self.plan.opening_text:
             await self._pipeline.queue(TTSSpeakFrame(self.plan.opening_text, append_to_context=True))
         else:
@@ -137,23 +175,26 @@ class Conductor:
         self._opening_lost = True
         self._changed.set()
 
-    async def _treat_machine(self, now: float) -> None:
-        """Hang up at once, or leave the message once the greeting has been silent for a second."""
-        assert self._machine_at is not None
-        if self.plan.scenario.voicemail.policy == "hang_up":
-            self._farewell.now(EndedReason.VOICEMAIL_REACHED)
-            return
-        if now - max(self._machine_at, self._silence.quiet_since) < 1.0 and now - self._machine_at < 20.0:
-            return
-        text = prompt.voicemail_text(self.plan.spec, self.plan.scenario)
-        await self._farewell.say(text, EndedReason.VOICEMAIL_REACHED)
-
     # -- silence --------------------------------------------------------------------------------------
 
+    async def _mind_replies(self, now: float) -> None:
+        if not self._pickup.opened or self._pickup.machine or self._farewell.begun:
+            self._replies.settle()
+        elif not self._line.away:
+            await self._replies.mind(now)
+
     async def _mind_silence(self, now: float) -> None:
-        if not self._pickup.opened or self._farewell.begun:
+        if not self._pickup.opened or self._pickup.machine or self._farewell.begun:
             return
         phrases = self.plan.scenario.phrases
+        if self._line.away or self._tools_work or self._replies.owed:
+            self._silence.excuse(now)
+            return
+        if self._waiting():
+            if self._silence.decide(now) is not Silence.NOTHING:
+                self._silence.excuse(now)
+                await self._pipeline.queue(TTSSpeakFrame(phrases.fillers[0], append_to_context=True))
+            return
         match self._silence.decide(now):
             case Silence.PROMPT:
                 text = phrases.silence[(self._silence.asked - 1) % len(phrases.silence)]
@@ -162,6 +203,33 @@ class Conductor:
                 await self._farewell.say(phrases.silence_goodbye, EndedReason.SILENCE)
             case Silence.NOTHING:
                 pass
+
+    @property
+    def at_menu(self) -> bool:
+        return self._pickup.who is Who.MENU
+
+    @property
+    def reply_owed(self) -> bool:
+        return self._replies.owed
+
+    def no_reply_owed(self) -> None:
+        """What the callee said was answered otherwise: by a key."""
+        self._replies.settle()
+
+    @property
+    def callee_speaks(self) -> bool:
+        return self._callee_speaks
+
+    @property
+    def may_fill(self) -> bool:
+        """Whether a short phrase may be said now: nobody speaks, and the call goes on."""
+        return self._pickup.opened and not (
+            self._pickup.machine
+            or self._line.away
+            or self._user.muted
+            or self._farewell.begun
+            or self._callee_speaks
+        )
 
     # -- news -----------------------------------------------------------------------------------------
 
@@ -175,20 +243,50 @@ class Conductor:
 
     def note_callee_speech(self, speaking: bool) -> None:
         now = time.monotonic()
+        self._callee_speaks = speaking
         self._silence.callee_speaks(speaking, now)
+        self._replies.note_callee_speech(speaking)
         if speaking:
-            self._pickup.speech_started()
+            self._pickup.speech_started(now)
         else:
             self._pickup.speech_stopped(now)
         self._changed.set()
 
+    def note_tools(self, working: bool) -> None:
+        """While tools work, the silence is ours; it counts from their end."""
+        self._tools_work = working
+        self._replies.note_tools(working)
+        self._silence.excuse(time.monotonic())
+        self._changed.set()
+
+    def note_callee_presence(self) -> None:
+        """They are there, and want nothing."""
+        self._silence.callee_said_something()
+        self._changed.set()
+
+    def note_callee_piece(self, piece: str, final: bool) -> None:
+        self._answering.note_piece()
+        self._pickup.words(piece, time.monotonic(), final=final)
+
     def note_callee_words(self, words: str) -> None:
-        self._pickup.words(words)
         self._silence.callee_said_something()
         self._changed.set()
 
     def note_callee_turn_over(self, text: str) -> None:
-        if text and self._user.answering:
+        self._answering.note_turn_over()
+        if text and self._user.owes_reply:
             self._silence.owe_reply(time.monotonic())
-            self._pickup.conversation_began()
+            self._replies.owe()
+            self._pickup.turn_over(text)
         self._changed.set()
+
+    def note_amd(self, answered_by: str) -> None:
+        """Twilio's word for who answered."""
+        self._pickup.amd(answered_by, time.monotonic())
+        self._changed.set()
+
+    def _listen_for_beep(self, pcm: bytes) -> None:
+        now = time.monotonic()
+        if self._pickup.alert(now) and self._beeps.hear(pcm):
+            self._pickup.beep(now)
+            self._changed.set()

@@ -16,7 +16,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, parse_qsl, quote, urlsplit
 
 from loguru import logger
 
@@ -30,6 +30,7 @@ from bot.errors import (
     ForbiddenError,
     NotFoundError,
     PhoneAgentError,
+    RequestError,
     SettingsError,
 )
 from bot.hold import Holder
@@ -58,10 +59,13 @@ from bot.switchboard import Seat, Switchboard
 from bot.telephony import twiml
 from bot.telephony.carrier import Carrier, DialOrder
 from bot.telephony.offline import OfflineCarrier
+from bot.transfers import Transfers
 
 MEDIA_PATH = "/api/phone/media-stream"
 VOICE_PATH = "/api/phone/twilio/voice"
 STATUS_PATH = "/api/phone/twilio/status"
+AMD_PATH = "/api/phone/twilio/amd"
+TRANSFER_PATH = "/api/phone/twilio/transfer"
 HANDSHAKE_SECONDS = 4.0
 """A media socket that has not shown a token by then is closed; the promise is 5 s."""
 UNAUTHORIZED_CLOSE = 4401
@@ -86,7 +90,9 @@ class PhoneAgent:
         self.scenarios = scenarios
         self.carrier = carrier
         self.switchboard = Switchboard(settings.max_calls, resources)
-        self._holder = Holder(self.switchboard, resources, store, carrier, settings.data_dir / "recordings")
+        self._transfers = Transfers(carrier, self)
+        recordings = settings.data_dir / "recordings"
+        self._holder = Holder(self.switchboard, resources, store, carrier, recordings, self._transfers)
         self.on_turn: Callable[[str, Turn], None] | None = None
         """Told of every complete turn, with its call's id."""
         self.on_ended: Callable[[str], None] | None = None
@@ -109,6 +115,8 @@ class PhoneAgent:
         public.check_doors(self.settings, self._public_url)
         await self._resources.open()
         await self._load_ears()
+        await self._look_at_tools()
+        self._name_strangers()
         await self._store.open()
         await self.carrier.open()
         if await self._house.enter():
@@ -159,6 +167,23 @@ class PhoneAgent:
             await asyncio.to_thread(self._resources.decoders.load)
         if "moonshine" in ears:
             await asyncio.to_thread(self._resources.moonshine.load)
+
+    def _name_strangers(self) -> None:
+        """One line a scenario whose language a local engine does not know: it works, with an accent."""
+        for name in self.scenarios.names:
+            language = self.scenarios.get(name).language
+            if strangers := self._slots(name).strangers(language):
+                who = " and ".join(strangers)
+                logger.info("{}: {} takes {} for English; a key gives it the right sound", name, who, language)
+
+    async def _look_at_tools(self) -> None:
+        """Name what scenarios' tools miss in the environment, and load what MCP servers take."""
+        for name in self.scenarios.names:
+            missing = self.scenarios.get(name).missing(self._resources.environment)
+            if missing:
+                logger.warning("{}.toml: set {} in the environment or in .env", name, ", ".join(missing))
+        if any(self.scenarios.get(name).mcp_servers for name in self.scenarios.names):
+            await self._resources.mcp.load()
 
     def _slots(self, scenario: str) -> Slots:
         return choose(self.scenarios.get(scenario), self.settings, simulated_line=self.simulated_line)
@@ -252,7 +277,7 @@ class PhoneAgent:
 
     async def voice_webhook(self, url_path_and_query: str, form: Mapping[str, str], signature: str | None) -> str:
         """TwiML that connects the media stream, or that turns the call away."""
-        origin = await self._checked(url_path_and_query, form, signature)
+        await self._checked(url_path_and_query, form, signature)
         call_sid = form.get("CallSid", "")
         try:
             record = await self._called(url_path_and_query, form)
@@ -277,11 +302,27 @@ class PhoneAgent:
         await self._store.advance(plan.call_id, Status.IN_PROGRESS, at=datetime.now(UTC))
         self.switchboard.prepare(seat)
         self.switchboard.build_ahead(seat, call_sid)
+        door = await self.stream(plan.call_id, seconds)
+        return twiml.connect_stream(door.url, door.parameters)
+
+    async def stream(self, call_id: str, seconds: float) -> twiml.StreamDoor:
+        """A media stream of the call may open here, once, within `seconds`."""
         token = secrets.token_urlsafe(32)
-        await self._store.issue_token(
-            plan.call_id, _hashed(token), datetime.now(UTC) + timedelta(seconds=seconds)
-        )
-        return twiml.connect_stream(f"{with_scheme(origin, websocket=True)}{MEDIA_PATH}", {"token": token})
+        await self._store.issue_token(call_id, _hashed(token), datetime.now(UTC) + timedelta(seconds=seconds))
+        origin = with_scheme(await self._origin(), websocket=True)
+        return twiml.StreamDoor(f"{origin}{MEDIA_PATH}", {"token": token})
+
+    async def transfer_url(self, token: str, step: str) -> str:
+        """Where the carrier tells of a transfer."""
+        return f"{await self._origin()}{TRANSFER_PATH}/{token}/{step}"
+
+    async def transfer_webhook(
+        self, url_path_and_query: str, form: Mapping[str, str], signature: str | None, *, token: str, step: str
+    ) -> str:
+        """TwiML for the leg of a person a call is put through to, or for the callee who comes back; or none."""
+        await self._checked(url_path_and_query, form, signature)
+        query = dict(parse_qsl(urlsplit(url_path_and_query).query))
+        return await self._transfers.webhook(token, step, form, query)
 
     async def status_webhook(
         self, url_path_and_query: str, form: Mapping[str, str], signature: str | None
@@ -300,7 +341,11 @@ class PhoneAgent:
             logger.warning("status {} of a call nobody here knows", status)
             return
         seat = self.switchboard.seat_of(record.call_id)
+        if status.final:
+            await self._transfers.call_over(form.get("CallSid", ""))
         if status.final and seat is not None and seat.holding is not None:
+            if seat.call is not None:
+                seat.call.carrier_ended()
             return  # the line ends by itself in a moment, and its end knows more than this word
         change = CallChange(
             ended_reason=ENDED_BY_STATUS.get(status, EndedReason.CALLEE_HANGUP) if status.final else None,
@@ -310,6 +355,15 @@ class PhoneAgent:
         if status.final:
             await self.switchboard.release(record.call_id)
             self._note_ended(record.call_id)
+
+    async def amd_webhook(self, url_path_and_query: str, form: Mapping[str, str], signature: str | None) -> None:
+        """Who the carrier thinks has answered. Late, again, or of a call that is over: no error."""
+        await self._checked(url_path_and_query, form, signature)
+        call_id, call_sid = _query(url_path_and_query, "call_id"), form.get("CallSid")
+        seats = [s for s in self.switchboard.seats if s.plan.call_id == call_id or s.call_sid == call_sid]
+        for seat in seats[:1]:
+            logger.info("call {}: the carrier heard {}", seat.plan.call_id, form.get("AnsweredBy"))
+            seat.note_amd(form.get("AnsweredBy", ""))
 
     async def media_stream(
         self, socket: Socket, path_and_query: str, signature: str | None, path_token: str | None
@@ -335,6 +389,8 @@ class PhoneAgent:
             logger.warning("a media socket was turned away: {}", e.message)
             return
         if seat.holding is not None:
+            if seat.call is not None and await seat.call.attach(socket, started):
+                return
             # A voice webhook that was sent twice gave two tokens.
             logger.warning("a second media socket of a call was refused")
             await socket.close(UNAUTHORIZED_CLOSE, "the call has its media stream")
@@ -458,7 +514,12 @@ class PhoneAgent:
             status=Status.QUEUED,
             created_at=datetime.now(UTC),
         )
-        return self._plan_of(record), record
+        plan = self._plan_of(record)
+        missing = plan.scenario.missing(self._resources.environment)
+        if missing and direction is Direction.OUTBOUND and plan.calls_declared_tools:
+            message = f"Scenario {spec.scenario!r} needs {', '.join(missing)} in the environment or in .env."
+            raise RequestError(message, code="scenario_incomplete", field="scenario")
+        return plan, record
 
     def _plan_of(self, record: CallRecord) -> Plan:
         scenario = self.scenarios.get(record.spec.scenario)
@@ -479,6 +540,7 @@ class PhoneAgent:
             time_limit_seconds=round(limits.max_duration_seconds) + 60,
             scenario=plan.scenario.name,
             call_id=plan.call_id,
+            amd_url=f"{origin}{AMD_PATH}?call_id={quote(plan.call_id)}" if plan.scenario.pickup.amd else None,
         )
 
     async def _called(self, url_path_and_query: str, form: Mapping[str, str]) -> CallRecord:

@@ -1,50 +1,103 @@
 """Who picked up, and when the opening may begin. Pure: events and `now` in, a decision out.
 
-Uncertain means person: a machine is what asks for a message before anybody has spoken to it, or names its
-tone. Receptionists say "he is not available" and "you've reached the front desk", and offer to take a message
-once they are spoken to. Every wait has a deadline, so a line that never falls silent is spoken to as well.
+Uncertain means person. A short greeting is one at once; so is a long one without a machine's words, as a
+receptionist's is. A machine is what words itself as one, in as many pieces as it likes, also after the opening
+has begun; or a tone behind a long greeting; or what Twilio's detection takes for one where the words left it
+open. Twilio's word alone overrules nobody who has answered. Every wait has a deadline, so a line that never
+falls silent is spoken to as well.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from enum import Enum
+from dataclasses import dataclass, field
+from enum import StrEnum
 
+from bot import languages
+from bot.languages import Language
 from bot.records import Speaker
 
+SHORT_GREETING_SECONDS = 2.5
+"""Who greets no longer than that and says nothing machine-like is a person."""
+LONG_PAUSE_SECONDS = 0.4
+"""Silence behind a longer greeting, beyond the VAD's own: machines pause between sentences."""
+UNHEARD_PAUSE_SECONDS = 1.0
+"""The same where no word of a long greeting is known yet."""
+RECORDED_PAUSE_SECONDS = 1.5
+"""The same where it sounds like a recording that has more to say."""
 LONGEST_GREETING_SECONDS = 12.0
 """Whoever still talks by then is spoken to."""
 MACHINE_WINDOW_SECONDS = 25.0
 """A greeting is over by then; what is said later is conversation."""
-
-_TONE = re.compile(
-    r"\b((?:after|at|following) the (?:tone|beep|signal)|record your message|voice ?mail(?:box)?|mailbox|"
-    r"despu[eé]s (?:del tono|de la se[nñ]al)|buz[oó]n de voz)",
-    re.IGNORECASE,
-)
-_ASKS_FOR_A_MESSAGE = re.compile(
-    r"\b((?:please |kindly )?leave (?:me |us )?(?:a|your) (?:brief |short |detailed )?(?:message|name)|"
-    r"deje (?:su|un) mensaje)",
-    re.IGNORECASE,
-)
-
 DEAF_SECONDS = 6.0
 """How much longer a hello is waited for while the call cannot listen yet."""
+PERSON_PAUSE_SECONDS = 0.4
+"""Silence, beyond the VAD's own, behind "Hello?" that makes it a person's who came on after a machine."""
+UNCERTAIN_PAUSE_SECONDS = 1.2
+"""The same behind words that might be a menu's as well, once the menu was answered."""
+BEEP_SECONDS = 0.3
+"""Between a beep and the VAD's word that all is silent, where it took the beep for speech."""
+_KEPT_CHARACTERS = 600
+"""Of what was heard: a sentence of a machine, and its neighbours."""
 
 
-class Verdict(Enum):
-    """What to do now."""
+class Who(StrEnum):
+    """At the other end."""
 
-    WAIT = "wait"
-    OPEN = "open"
-    """A person, or nobody who speaks: say the opening."""
-    MACHINE = "machine"
+    PERSON = "person"
+    VOICEMAIL = "voicemail"
+    SCREENING = "screening"
+    """A phone or a service that asks who calls and why, with a person behind it."""
+    MENU = "menu"
+    UNAVAILABLE = "unavailable"
+    """The carrier, or a full mailbox: nobody hears what is said."""
+    NOBODY = "nobody"
+    """A fax."""
 
 
-def sounds_like_a_machine(words: str, *, spoken_to: bool = False) -> bool:
-    """Whether a greeting says of itself that nobody is there. English and Spanish."""
-    return bool(_TONE.search(words)) or (not spoken_to and bool(_ASKS_FOR_A_MESSAGE.search(words)))
+@dataclass(frozen=True)
+class Decision:
+    who: Who | None
+    """None: not known yet."""
+    open: bool = False
+    """Say the opening now; True once for each person."""
+
+
+class Amd(StrEnum):
+    """Twilio's words for who answered (https://www.twilio.com/docs/voice/answering-machine-detection)."""
+
+    HUMAN = "human"
+    MACHINE_START = "machine_start"
+    MACHINE_END_BEEP = "machine_end_beep"
+    MACHINE_END_SILENCE = "machine_end_silence"
+    MACHINE_END_OTHER = "machine_end_other"
+    FAX = "fax"
+    UNKNOWN = "unknown"
+
+
+_MACHINE = frozenset({Amd.MACHINE_START, Amd.MACHINE_END_BEEP, Amd.MACHINE_END_SILENCE, Amd.MACHINE_END_OTHER})
+_GREETING_OVER = _MACHINE - {Amd.MACHINE_START}
+
+
+def machine_of(words: str, language: Language, *, spoken_to: bool = False) -> Who | None:
+    """Which machine these are the words of; None for a person's. `spoken_to`: the agent has spoken before.
+
+    Receptionists say "he is not available" and "you've reached the front desk", and offer to take a message
+    once they are spoken to. A mailbox says "the person is not available" before it asks for a message.
+    """
+    answering = language.answering
+    if answering.screening.found_in(words):
+        return Who.SCREENING
+    if answering.mailbox_full.found_in(words):
+        return Who.UNAVAILABLE
+    if answering.tone.found_in(words) or answering.voicemail.found_in(words):
+        return Who.VOICEMAIL
+    if answering.unavailable.found_in(words):
+        return Who.UNAVAILABLE
+    if answering.menu.found_in(words):
+        return Who.MENU
+    if not spoken_to and answering.asks_for_message.found_in(words):
+        return Who.VOICEMAIL
+    return None
 
 
 @dataclass
@@ -55,14 +108,36 @@ class Pickup:
     answered_at: float
     wait_seconds: float
     pause_seconds: float
+    language: Language = field(default_factory=lambda: languages.of("en"), repr=False)
     may_be_machine: bool = True
     """False for those who call us."""
     opened: bool = False
-    _words: str = ""
-    _speaking: bool = False
+    who: Who | None = None
+    greeting_over: bool = False
+    """A machine's greeting is known to be at its end."""
+    beeps: int = 0
+    """Tones heard since it was answered."""
+    spoke_words: bool = False
+    """The agent's last answer to a menu was words, not keys."""
+    _beep_at: float | None = None
+    _finals: list[str] = field(default_factory=list)
+    _interim: str = ""
+    _piece: str = ""
+    """The transcript that came last."""
+    _speaking_since: float | None = None
     _silent_since: float | None = None
     """Since the callee's speech ended; None while nobody has spoken."""
-    _conversation: bool = False
+    _talked: float = 0.0
+    """Seconds of the callee's speech before the present one."""
+    _turns: int = 0
+    """The callee's turns since the opening that are not a machine's."""
+    _by_words: bool = False
+    """`who` follows from what was said."""
+    _human: bool = False
+    """Twilio takes them for a person."""
+    _machine_spoken_to_at: float | None = None
+
+    # -- events ---------------------------------------------------------------------------------------
 
     def deaf(self) -> None:
         """Nobody listens yet: a hello may have been said that is heard later."""
@@ -72,49 +147,219 @@ class Pickup:
         """What the callee has said so far is heard from now on; the wait for their hello begins here."""
         self.answered_at = now
 
-    def speech_started(self) -> None:
-        self._speaking = True
+    def speech_started(self, now: float) -> None:
+        if self._speaking_since is None:
+            self._speaking_since = now
 
     def speech_stopped(self, now: float) -> None:
-        self._speaking = False
+        if self._speaking_since is not None:
+            self._talked += now - self._speaking_since
+        self._speaking_since = None
         self._silent_since = now
 
-    def words(self, text: str) -> None:
-        """What the callee has said in the turn so far, final and interim."""
-        self._words = text
+    def words(self, piece: str, now: float, *, final: bool) -> None:
+        """A transcript: an interim one is replaced by the next, a final one stays."""
+        self._piece = piece
+        if final:
+            self._finals.append(piece)
+            self._interim = ""
+        else:
+            self._interim = piece
+        self._judge_words(now)
 
-    def conversation_began(self) -> None:
-        """The callee has answered the opening: a person, whatever they say next."""
-        self._conversation = self._conversation or not sounds_like_a_machine(self._words, spoken_to=True)
+    def turn_over(self, text: str) -> None:
+        """The callee's turn after the opening: whoever answers it is a person, whatever they say next."""
+        recording = self.language.answering.recording.found_in(text)
+        if self.who in (None, Who.PERSON) and not recording and machine_of(text, self.language) is None:
+            self._turns += 1
 
-    def decide(self, now: float) -> Verdict:
-        """MACHINE may come after OPEN: a greeting with a pause in it."""
-        if self._is_machine(now):
-            return Verdict.MACHINE
+    def beep(self, now: float) -> None:
+        """A tone was heard, and the silence behind it."""
+        self.beeps += 1
+        self._beep_at = now
+        if self._open_to_doubt(now) and self._talked_by(now) > SHORT_GREETING_SECONDS:
+            self._become(Who.VOICEMAIL, by_words=False)
+
+    def amd(self, answered_by: str, now: float) -> None:
+        """Twilio's verdict. Late, repeated and unknown ones are harmless."""
+        try:
+            said = Amd(answered_by)
+        except ValueError:
+            return
+        self._human = said is Amd.HUMAN
+        self.greeting_over = self.greeting_over or said in _GREETING_OVER
+        # A short greeting in known words is a person's; a beep is a fact all the same.
+        greeted = bool(self._text) and self._talked_by(now) <= SHORT_GREETING_SECONDS
+        if not self._open_to_doubt(now) or (greeted and said is not Amd.MACHINE_END_BEEP):
+            return
+        if said in _MACHINE:
+            self._become(Who.VOICEMAIL, by_words=False)
+        elif said is Amd.FAX:
+            self._become(Who.NOBODY, by_words=False)
+
+    def machine_spoken_to(self, now: float) -> None:
+        """The agent has answered the machine's question; what it said before counts no more."""
+        self._machine_spoken_to_at = now
+        self.spoke_words = False
+        self._forget_words()
+
+    # -- decisions ------------------------------------------------------------------------------------
+
+    @property
+    def text(self) -> str:
+        """The end of what was heard since the agent last spoke to a machine, or since the call was answered."""
+        return self._text
+
+    def silence(self, now: float) -> float:
+        """Seconds since the callee's last sound; 0 while they speak."""
+        if self._speaking_since is not None:
+            return 0.0
+        return now - (self.answered_at if self._silent_since is None else self._silent_since)
+
+    def beep_stands(self) -> bool:
+        """Whether a beep was the last that was heard."""
+        if self._beep_at is None or self._speaking_since is not None:
+            return False
+        return self._silent_since is None or self._silent_since <= self._beep_at + BEEP_SECONDS
+
+    def alert(self, now: float) -> bool:
+        """Whether a tone would mean something."""
+        if not self.may_be_machine:
+            return False
+        return self.machine or (self._turns == 0 and now - self.answered_at <= MACHINE_WINDOW_SECONDS)
+
+    @property
+    def machine(self) -> bool:
+        """Whether somebody other than a person is believed to be there."""
+        return self.who not in (None, Who.PERSON)
+
+    def decide(self, now: float) -> Decision:
+        """A machine may be recognised after the opening has begun, and a person after a machine."""
+        if self.machine:
+            if not self._person_came_on(now):
+                return Decision(self.who)
+            self._return_to_person(now)
         if self.opened or not self._may_open(now):
-            return Verdict.WAIT
+            return Decision(self.who)
         self.opened = True
-        return Verdict.OPEN
+        if self._silent_since is not None:
+            self.who = Who.PERSON
+        return Decision(self.who, open=True)
 
     def wake_in(self, now: float) -> float | None:
         """Seconds until time alone changes the decision; None when only events do."""
+        if self.machine:
+            if self._speaking_since is not None or self._silent_since is None:
+                return None
+            waits = (self._silent_since + s - now for s in (PERSON_PAUSE_SECONDS, UNCERTAIN_PAUSE_SECONDS))
+            return next((wait for wait in waits if wait > 0), None)
         if self.opened:
             return None
         at = self.answered_at + LONGEST_GREETING_SECONDS
-        if not self._speaking:
+        if self._speaking_since is None:
             if self._silent_since is not None:
-                at = self._silent_since + self.pause_seconds
+                at = min(at, self._silent_since + self._pause())
             else:
                 at = self.answered_at + self.wait_seconds
         return max(0.0, at - now)
-
-    def _is_machine(self, now: float) -> bool:
-        if not self.may_be_machine or self._conversation or now - self.answered_at > MACHINE_WINDOW_SECONDS:
-            return False
-        return sounds_like_a_machine(self._words, spoken_to=self.opened)
 
     def _may_open(self, now: float) -> bool:
         if self.first_speaker is Speaker.AGENT:
             return True
         wake_in = self.wake_in(now)
         return wake_in is not None and wake_in <= 0.001
+
+    def _pause(self) -> float:
+        """Silence behind the greeting, beyond the VAD's own, before the opening begins."""
+        answering = self.language.answering
+        if answering.recording.found_in(self._text) and not self._text.rstrip().endswith("?"):
+            return max(self.pause_seconds, RECORDED_PAUSE_SECONDS)
+        if self._human or self._talked <= SHORT_GREETING_SECONDS:
+            return self.pause_seconds
+        return max(self.pause_seconds, LONG_PAUSE_SECONDS if self._text else UNHEARD_PAUSE_SECONDS)
+
+    # -- which machine --------------------------------------------------------------------------------
+
+    @property
+    def _text(self) -> str:
+        return " ".join([*self._finals, self._interim])[-_KEPT_CHARACTERS:].strip()
+
+    def _talked_by(self, now: float) -> float:
+        return self._talked + (0.0 if self._speaking_since is None else now - self._speaking_since)
+
+    def _open_to_doubt(self, now: float) -> bool:
+        """Whether what is no word of the callee's may still make them a machine."""
+        return self.may_be_machine and not self.machine and self._turns == 0
+
+    def _judge_words(self, now: float) -> None:
+        if not self.may_be_machine:
+            return
+        found = machine_of(self._text, self.language, spoken_to=self.opened)
+        if found is None or (found is not self.who and not self._may_turn_out(found, now)):
+            return
+        if found is self.who:
+            self._by_words = True
+            return
+        self._become(found, by_words=True)
+
+    def _may_turn_out(self, found: Who, now: float) -> bool:
+        """Whether words of `found` are believed of whoever is there."""
+        if not self.machine:
+            if now - self.answered_at > MACHINE_WINDOW_SECONDS:
+                return False
+            # One turn may be a piece of a greeting with pauses; only a tone tells then.
+            return self._turns == 0 or (self._turns == 1 and self.language.answering.tone.found_in(self._text))
+        if not self._by_words:
+            return True
+        match self.who:
+            case Who.VOICEMAIL:
+                return found is Who.UNAVAILABLE and self.language.answering.mailbox_full.found_in(self._text)
+            case Who.SCREENING:
+                return found in (Who.VOICEMAIL, Who.UNAVAILABLE) and self._machine_spoken_to_at is not None
+            case Who.MENU:
+                return found is not Who.MENU
+            case _:
+                return found in (Who.VOICEMAIL, Who.SCREENING)
+
+    def _become(self, who: Who, *, by_words: bool) -> None:
+        self.who, self._by_words = who, by_words
+        self._machine_spoken_to_at = None
+        self._piece = ""
+
+    # -- a person after a machine ---------------------------------------------------------------------
+
+    def _person_came_on(self, now: float) -> bool:
+        """Whether what was said last, and is over, is a person's."""
+        silent = self._silent_since
+        if self._speaking_since is not None or silent is None or now - silent < PERSON_PAUSE_SECONDS - 0.001:
+            return False
+        piece, answering = self._piece, self.language.answering
+        if not piece or answering.holding.found_in(piece):
+            return False
+        if machine_of(piece, self.language, spoken_to=True) is not None:
+            return False
+        if self._greets(piece):
+            return True
+        # Once it was answered, whoever speaks and is no machine is the person.
+        at = self._machine_spoken_to_at
+        if at is None or silent <= at or answering.refusing.found_in(piece):
+            return False
+        if self.who is Who.MENU:
+            return now - silent >= UNCERTAIN_PAUSE_SECONDS - 0.001 and not answering.recording.found_in(piece)
+        return self.who is Who.SCREENING
+
+    def _greets(self, piece: str) -> bool:
+        return self.language.is_greeting(piece) or self.language.answering.person.found_in(piece)
+
+    def _return_to_person(self, now: float) -> None:
+        # Who goes on talking with the agent has no use for the opening.
+        self.opened = self.who is Who.MENU and self.spoke_words and not self._greets(self._piece)
+        self.who, self._by_words = Who.PERSON, False
+        self.greeting_over = False
+        self.answered_at = now
+        self._turns, self._talked = 0, 0.0
+        self._forget_words()
+
+    def _forget_words(self) -> None:
+        self._finals.clear()
+        self._interim = self._piece = ""

@@ -17,14 +17,19 @@ from typing import Literal
 import phonenumbers
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from bot import languages
 from bot.errors import ScenarioError, UnknownScenarioError
 from bot.records import Direction, Speaker
+from bot.stages.barge_in import InterruptionSettings
 from bot.stages.llm import Llm
 from bot.stages.stt import DeepgramFlux, Stt
 from bot.stages.tts import Tts
-from bot.stages.turn import InterruptionSettings, TurnSettings
+from bot.stages.turn import TurnSettings
 from bot.stages.vad import VadSettings
 from bot.tools import TOOLS
+from bot.tools.declared.http_tool import HttpTool
+from bot.tools.declared.mcp_server import McpServer
+from bot.tools.transfer_call import TransferTarget
 
 DEFAULT_OUTBOUND = "appointment_confirmation"
 DEFAULT_INBOUND = "inbound_reception"
@@ -57,6 +62,8 @@ class Opening(_Part):
     text: str | None = None
     """With {{variables}}: {{name|fallback}} gives a fallback, [[…]] vanishes where a variable inside is
     missing. None: the model writes it while the phone rings."""
+    interruptible: bool = True
+    """False: it is heard to its end, as the law wants of some; what is said over it is answered then."""
     wait_seconds: float = Field(default=1.5, ge=0.3, le=10)
     """first_speaker = "callee": how long to wait for a hello."""
     pause_seconds: float = Field(default=0.25, ge=0.0, le=2.0)
@@ -86,31 +93,87 @@ class Limits(_Part):
     """Silence of the callee before a prompt, counted from the end of playback."""
     silence_prompts: int = Field(default=2, ge=0, le=5)
     """Prompts before the goodbye."""
+    bridge_seconds: float = Field(default=1.0, ge=0.3, le=10)
+    """A tool that was called without a word may take so long before one is said."""
+
+
+class Patience(_Part):
+    """[patience]: a reply that is owed and stays silent, counted from the end of the callee's turn."""
+
+    filler_seconds: float = Field(default=2.5, ge=0.5, le=60)
+    """Until a filler is said; another follows every five seconds."""
+    ask_again_seconds: float = Field(default=6, ge=1, le=60)
+    """Until a reply that got lost is asked for once more."""
+    apology_seconds: float = Field(default=12, ge=3, le=120)
+    """Until the agent apologises and ends the call."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Patience:
+        if not self.ask_again_seconds < self.apology_seconds:
+            raise ValueError("ask_again_seconds has to be less than apology_seconds")
+        return self
 
 
 class Phrases(_Part):
-    """[phrases]: what the agent says without the model."""
+    """[phrases]: what the agent says without the model. Left out: the phrases of the scenario's language."""
 
-    silence: tuple[str, ...] = Field(default=("Are you still there?", "Hello? I can't hear you."), min_length=1)
-    silence_goodbye: str = "I can't hear you, so I'll hang up now. Goodbye."
-    time_is_up: str = "I'm sorry, I have to end the call here. Thank you for your time. Goodbye."
-    trouble: str = "I'm sorry, I'm having technical trouble. We will call you back. Goodbye."
-    goodbye: str = "Thank you. Goodbye."
+    silence: tuple[str, ...] = Field(default=(), min_length=1)
+    silence_goodbye: str = ""
+    time_is_up: str = ""
+    trouble: str = ""
+    """Left out, it promises a call back where the scenario has the tool schedule_callback."""
+    goodbye: str = ""
+    fillers: tuple[str, ...] = Field(default=(), min_length=1)
+    bridges: tuple[str, ...] = Field(default=(), min_length=1)
+    transferring: str = ""
+    transfer_failed: str = ""
 
 
 class Voicemail(_Part):
     """[voicemail]: what to do when a machine picks up."""
 
     policy: Literal["hang_up", "leave_message"] = "hang_up"
-    message: str = (
-        "Hello, this is {{agent_name}}[[ from {{organization}}]]. I was calling to {{reason}}. "
-        "Please call us back. Thank you, goodbye."
-    )
+    message: str = ""
+    """Left out: the message of the scenario's language."""
+    silence_seconds: float = Field(default=2.5, ge=0.5, le=10)
+    """Silence behind the greeting after which a message is left although no beep was heard."""
 
     @field_validator("message")
     @classmethod
     def _template(cls, value: str) -> str:
         return _checked_template(value)
+
+
+class Pickup(_Part):
+    """[pickup]: how it is found out who picked up."""
+
+    amd: bool = True
+    """Twilio's own detection of machines beside ours; asynchronous, so nobody waits for it."""
+
+
+class Screening(_Part):
+    """[screening]: what to do when a call screener asks who calls and why."""
+
+    policy: Literal["answer", "hang_up"] = "answer"
+    text: str = ""
+    """Left out: the reply of the scenario's language."""
+    wait_seconds: float = Field(default=30, ge=3, le=120)
+    """How long to wait quietly for a person after it."""
+
+    @field_validator("text")
+    @classmethod
+    def _template(cls, value: str) -> str:
+        return _checked_template(value)
+
+
+class Menu(_Part):
+    """[menu]: what to do when an automatic menu picks up."""
+
+    policy: Literal["navigate", "hang_up"] = "navigate"
+    goal: str = ""
+    """Whom or what to reach through it, in words for the model; left out: a person who can help."""
+    max_steps: int = Field(default=10, ge=1, le=50)
+    """Keys pressed or words said before it is given up; a menu heard three times is given up as well."""
 
 
 class Example(_Part):
@@ -181,16 +244,30 @@ class Scenario(_Part):
     opening: Opening = Opening()
     agent: Agent = Agent()
     stt: Stt | None = None
+    stt_fallback: Stt | None = None
+    """Listens in the place of [stt] once that is lost; None: nobody does."""
     llm: Llm | None = None
+    llm_fallback: Llm | None = None
+    """Stands in for [llm] while that fails; None: another Claude for a Claude."""
     tts: Tts | None = None
+    tts_fallback: Tts | None = None
+    """Speaks in the place of [tts] once that is lost; None: the local voice for ElevenLabs in English."""
     vad: VadSettings = VadSettings()
     turn: TurnSettings = TurnSettings()
     interruption: InterruptionSettings = InterruptionSettings()
     limits: Limits = Limits()
+    patience: Patience = Patience()
     phrases: Phrases = Phrases()
+    pickup: Pickup = Pickup()
     voicemail: Voicemail = Voicemail()
+    screening: Screening = Screening()
+    menu: Menu = Menu()
     example: Example = Example()
     outcome: tuple[OutcomeField, ...] = ()
+    transfer: tuple[TransferTarget, ...] = ()
+    """Whom `transfer_call` may reach; nobody else is ever dialled."""
+    http_tools: tuple[HttpTool, ...] = ()
+    mcp_servers: tuple[McpServer, ...] = ()
 
     @field_validator("tools")
     @classmethod
@@ -222,17 +299,87 @@ class Scenario(_Part):
         return self
 
     @model_validator(mode="after")
-    def _what_flux_can(self) -> Scenario:
-        if isinstance(self.stt, DeepgramFlux):
-            if self.interruption.min_words:
-                raise ValueError(
-                    "interruption.min_words has no effect with deepgram_flux, which finds turns itself"
-                )
-            if self.stt.model.endswith("-en") and self.language.split("-")[0] != "en":
-                raise ValueError(
-                    f"stt.model {self.stt.model!r} hears English only; language is {self.language!r}"
-                )
+    def _ears_of_one_kind(self) -> Scenario:
+        second = self.stt_fallback
+        if second is not None and second.detects_turns != (self.stt is not None and self.stt.detects_turns):
+            raise ValueError("stt_fallback has to find the end of a turn as [stt] does: both Flux, or none")
         return self
+
+    @model_validator(mode="after")
+    def _somebody_to_transfer_to(self) -> Scenario:
+        names = [target.name for target in self.transfer]
+        if len(set(names)) != len(names):
+            raise ValueError("two [[transfer]] targets have the same name")
+        if ("transfer_call" in self.tools) != bool(names):
+            raise ValueError('[[transfer]] targets and "transfer_call" in tools belong together')
+        return self
+
+    @model_validator(mode="after")
+    def _tools_of_different_names(self) -> Scenario:
+        names = [tool.name for tool in self.http_tools]
+        for name in names:
+            if name in TOOLS or names.count(name) > 1:
+                raise ValueError(f"http_tools: there is another tool {name!r}")
+        servers = [server.name for server in self.mcp_servers]
+        if len(set(servers)) != len(servers):
+            raise ValueError("two mcp_servers have the same name")
+        return self
+
+    @model_validator(mode="after")
+    def _in_its_language(self) -> Scenario:
+        """Fills in what the language has to say where the file says nothing."""
+        language = languages.of(self.language)
+        given, left_out = self.phrases.model_fields_set, []
+        spoken: dict[str, str | tuple[str, ...]] = {}
+        for name in Phrases.model_fields:
+            if name not in given:
+                left_out.append(f"phrases.{name}")
+                promised = name == "trouble" and "schedule_callback" in self.tools
+                spoken[name] = getattr(language, "trouble_call_back" if promised else name)
+        voicemail = self.voicemail
+        if "message" not in voicemail.model_fields_set:
+            left_out += ["voicemail.message"] * (voicemail.policy == "leave_message")
+            voicemail = voicemail.model_copy(update={"message": language.voicemail_message})
+        screening = self.screening
+        if "text" not in screening.model_fields_set:
+            left_out += ["screening.text"] * (self.direction == "outbound" and screening.policy == "answer")
+            screening = screening.model_copy(update={"text": language.screening_reply})
+        if left_out and not languages.knows(self.language):
+            raise ValueError(
+                f"there are no phrases for language {self.language!r}, only for {', '.join(languages.KNOWN)}; "
+                f"say them here: {', '.join(left_out)}"
+            )
+        object.__setattr__(self, "phrases", self.phrases.model_copy(update=spoken))
+        object.__setattr__(self, "voicemail", voicemail)
+        object.__setattr__(self, "screening", screening)
+        return self
+
+    @model_validator(mode="after")
+    def _keys_for_menus(self) -> Scenario:
+        """Who is to find the way through a menu has to press keys."""
+        if self.direction == "outbound" and self.menu.policy == "navigate" and "send_digits" not in self.tools:
+            object.__setattr__(self, "tools", (*self.tools, "send_digits"))
+        return self
+
+    @model_validator(mode="after")
+    def _what_flux_can(self) -> Scenario:
+        ear = self.stt
+        if isinstance(ear, DeepgramFlux) and ear.model.endswith("-en") and self.language.split("-")[0] != "en":
+            raise ValueError(
+                f"stt.model {ear.model!r} hears English only; language is {self.language!r}: "
+                'use "flux-general-multi"'
+            )
+        return self
+
+    @property
+    def declared(self) -> tuple[HttpTool | McpServer, ...]:
+        """The tools this file declares itself."""
+        return (*self.http_tools, *self.mcp_servers)
+
+    def missing(self, environment: Mapping[str, str]) -> list[str]:
+        """Environment variables that its HTTP tools and MCP servers need and that are not set."""
+        needed = {name for tool in self.declared for name in tool.needs}
+        return sorted(name for name in needed if not environment.get(name))
 
     def speaks_first(self, wanted: Speaker | None) -> Speaker:
         """The request's word over the scenario's."""

@@ -14,6 +14,7 @@ from bot.phone_agent import STATUS_PATH, VOICE_PATH, PhoneAgent
 from bot.records import CallRecord, CallSpec, Speaker, Turn, TurnLatency
 from bot.scenario import DEFAULT_OUTBOUND, Scenario, Scenarios
 from bot.settings import Settings, load_settings
+from bot.slots import choose
 from bot.telephony.offline import OfflineCarrier
 
 SIMULATED_NUMBER = "+12025550123"
@@ -38,6 +39,9 @@ async def simulate(wish: Wish) -> int:
         scenario = agent.scenarios.get(wish.scenario or DEFAULT_OUTBOUND)
         for slot, filled in agent.health().slots.items():
             print(f"{slot:<8} {filled.vendor:<13} {filled.why}")
+        chosen = choose(scenario, agent.settings, simulated_line=True)
+        for stranger in chosen.strangers(scenario.language):
+            print(f"{'':<8} {stranger:<13} takes {scenario.language} for English")
         print()
         assert isinstance(agent.carrier, OfflineCarrier)
         if wish.callee is not None:

@@ -17,10 +17,11 @@ from loguru import logger
 from bot import opening
 from bot.audio import Speech
 from bot.call import Call
-from bot.errors import BusyError, PhoneAgentError
+from bot.errors import BusyError, PhoneAgentError, VendorError
+from bot.fillers import PhraseBook
 from bot.opening import Recital
 from bot.plan import Plan, Services, build_services
-from bot.prompt import opening_text
+from bot.prompt import opening_text, spare_opening
 from bot.records import EndedReason
 from bot.stages.resources import Resources
 
@@ -41,12 +42,20 @@ class Seat:
     """On the line."""
     wish: EndedReason | None = None
     """A hang-up that came before there was a call to hang up."""
+    answered_by: str | None = None
+    """What the carrier's machine detection said before there was a call to tell."""
     opening: Recital | None = None
     making: asyncio.Task[None] | None = None
     """Makes the opening; it goes on while the call is held."""
     services: asyncio.Task[Services] | None = None
     holding: asyncio.Task[None] | None = None
     expiry: asyncio.Task[None] | None = None
+
+    def note_amd(self, answered_by: str) -> None:
+        """The carrier's machine detection, in Twilio's words."""
+        self.answered_by = answered_by
+        if self.call is not None:
+            self.call.note_amd(answered_by)
 
     async def hang_up(self, reason: EndedReason) -> None:
         """Now if it is on the line, else as soon as it would be."""
@@ -65,6 +74,10 @@ class Switchboard:
     _seats: dict[str, Seat] = field(default_factory=dict)
     _spoken: OrderedDict[tuple[str, str, str], Speech] = field(default_factory=OrderedDict)
     """Openings by text, voice and language: those without a name in them come again."""
+    _phrases: PhraseBook = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._phrases = PhraseBook(self.resources)
 
     # -- seats ----------------------------------------------------------------------------------------
 
@@ -154,6 +167,8 @@ class Switchboard:
             seat.opening = Recital(opening_text(seat.plan.spec, seat.plan.scenario))
             making = self._make(seat.plan, seat.opening)
             seat.making = asyncio.create_task(making, name=f"opening {seat.plan.call_id}")
+            if seat.plan.calls_declared_tools:
+                self.resources.mcp.begin(seat.plan.scenario.mcp_servers)
 
     def build_ahead(self, seat: Seat, call_sid: str) -> None:
         """Build the services off the loop, now that the line is about to open."""
@@ -167,13 +182,14 @@ class Switchboard:
         self.build_ahead(seat, call_sid)
         assert seat.services is not None
         text = opening_text(seat.plan.spec, seat.plan.scenario)
-        return replace(seat.plan, opening=seat.opening, opening_text=text), await seat.services
+        plan = replace(seat.plan, opening=seat.opening, opening_text=text, phrase_book=self._phrases)
+        return plan, await seat.services
 
     async def _make(self, plan: Plan, recital: Recital) -> None:
         """Write and speak the opening; what a vendor fails to give here, the pipeline tries for again."""
         try:
             if recital.text is None:
-                recital.text = await opening.write(self.resources, plan.slots.llm, plan.mind)
+                recital.text = await self._written(plan)
             await self._speak(plan, recital.text, recital)
         except PhoneAgentError as e:
             logger.warning("the opening could not be prepared by {}: {}", e.provider, e.message)
@@ -181,6 +197,19 @@ class Switchboard:
             logger.opt(exception=e).error("the opening could not be prepared")
         finally:
             recital.finish()
+        # After the opening: it is the one the callee waits for.
+        await self._phrases.prepare(plan.slots.tts, plan.scenario.language, plan.phrases_ahead)
+
+    async def _written(self, plan: Plan) -> str:
+        """The model's opening, or the language's own. VendorError where neither is there."""
+        try:
+            return await opening.write(self.resources, plan.slots.llms, plan.mind)
+        except VendorError as e:
+            ready = spare_opening(plan.spec, plan.scenario)
+            if ready is None:
+                raise
+            logger.warning("{} wrote no opening, the stock one is said: {}", e.provider, e.message)
+            return ready
 
     async def _speak(self, plan: Plan, text: str, recital: Recital) -> None:
         voice, language = plan.slots.tts, plan.scenario.language

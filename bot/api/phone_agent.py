@@ -34,6 +34,16 @@ class PhoneAgent(Protocol):
         """ForbiddenError when the signature does not hold. News of an unknown call is no error."""
         ...
 
+    async def amd_webhook(self, url_path_and_query: str, form: Mapping[str, str], signature: str | None) -> None:
+        """ForbiddenError when the signature does not hold. News of an unknown call is no error."""
+        ...
+
+    async def transfer_webhook(
+        self, url_path_and_query: str, form: Mapping[str, str], signature: str | None, *, token: str, step: str
+    ) -> str:
+        """TwiML for a step, nothing for a status. ForbiddenError when the signature does not hold."""
+        ...
+
     async def media_stream(
         self, socket: Socket, path_and_query: str, signature: str | None, path_token: str | None
     ) -> None:

@@ -7,7 +7,7 @@ need a multipart parser for nothing.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Request, Response
@@ -19,6 +19,8 @@ from bot.errors import RequestError
 from bot.telephony.signatures import HEADER
 
 MAX_FIELDS = 200
+TransferStep = Literal["answered", "reply", "dialled", "status"]
+"""answered: the person picked up; reply: what they pressed or said; dialled: the end of dialling on."""
 
 router = APIRouter(prefix="/twilio", tags=["twilio"], route_class=ProblemRoute)
 
@@ -62,6 +64,36 @@ async def voice(request: Request) -> Response:
 async def status(request: Request) -> Response:
     form = await read_form(request)
     await agent_of(request).status_webhook(path_and_query(request), form, request.headers.get(HEADER))
+    return Response(status_code=204)
+
+
+@router.post(
+    "/transfer/{token}/{step}",
+    summary="Twilio: news of a person a call is put through to",
+    response_class=Response,
+    responses={
+        200: {"description": "TwiML, or nothing to a status.", "content": {"text/xml": {"example": _TWIML}}},
+        **responses(403, 404, 413, 422, 500),
+    },
+    openapi_extra=_form(CallSid=_SID, CallStatus="in-progress", Digits="1"),
+)
+async def transfer(request: Request, token: str, step: TransferStep) -> Response:
+    form, signature = await read_form(request), request.headers.get(HEADER)
+    agent, path = agent_of(request), path_and_query(request)
+    twiml = await agent.transfer_webhook(path, form, signature, token=token, step=step)
+    return Response(twiml, media_type="text/xml") if twiml else Response(status_code=204)
+
+
+@router.post(
+    "/amd",
+    status_code=204,
+    summary="Twilio: who it thinks has answered",
+    responses=responses(403, 413, 422, 500),
+    openapi_extra=_form(CallSid=_SID, AnsweredBy="machine_end_beep", MachineDetectionDuration="4500"),
+)
+async def amd(request: Request) -> Response:
+    form = await read_form(request)
+    await agent_of(request).amd_webhook(path_and_query(request), form, request.headers.get(HEADER))
     return Response(status_code=204)
 
 

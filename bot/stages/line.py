@@ -51,6 +51,7 @@ from bot.audio import (
 )
 from bot.recording import Recording
 from bot.stages import media_protocol as protocol
+from bot.stages.crossing import Crossing, Stream
 from bot.stages.playout import LEAD_MS, Audio, Heard, Playout
 from bot.stages.socket import Socket, SocketClosedError
 
@@ -60,6 +61,8 @@ MAX_GAP_MS = 5000
 """A larger jump of the timestamps, or one backwards, is not a gap of lost audio: our clock runs on over it."""
 MAX_WAITING_SECONDS = 15
 """Callee audio kept for a pipeline that is still starting."""
+FILLER = "filler"
+"""The context of speech that only fills a wait."""
 WORD_HEARD_MS = 100
 """A word counts as heard this long after its start: engines time starts, not ends."""
 
@@ -72,6 +75,8 @@ class LineEnd(StrEnum):
     SOCKET_CLOSED = "socket_closed"
     HUNG_UP = "hung_up"
     """We closed it."""
+    LOST = "lost"
+    """Between two streams: the next one never came."""
 
 
 @dataclass
@@ -83,6 +88,12 @@ class HeardTextFrame(SystemFrame):
 
 
 @dataclass
+class ReplyWithdrawnFrame(InterruptionFrame):
+    """Drops what is being prepared of a reply that nobody has heard: no interruption by the callee, so what was
+    heard meanwhile, a filler, stays the beginning of the reply to come."""
+
+
+@dataclass
 class FarewellFrame(ControlFrame):
     """Queued behind the goodbye; `heard` is called when all of it was heard."""
 
@@ -90,11 +101,21 @@ class FarewellFrame(ControlFrame):
     interruptible: bool = field(default=False, init=False)
 
 
+@dataclass
+class HushFrame(InterruptionFrame):
+    """Drops what is being said and what the pipeline is about to say; `passed` once that is so."""
+
+    passed: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+
+
 Payload = Frame | Callable[[], Awaitable[None]]
 
 
 class Line:
-    """One stream from its `start` to its end. `run` is awaited by whoever holds the call."""
+    """A call's stream from its `start` to its end, and the streams that follow it where more are expected.
+
+    `run` is awaited by whoever holds the call.
+    """
 
     def __init__(
         self,
@@ -104,7 +125,6 @@ class Line:
         lead_ms: int = LEAD_MS,
         recording: Recording | None = None,
     ) -> None:
-        self.stream_sid = started.stream_sid
         self.call_sid = started.call_sid
         self.recording = recording
         self.opened_at = time.monotonic()
@@ -120,7 +140,12 @@ class Line:
         self.on_heard: Callable[[Payload], Awaitable[None]] | None = None
         self.on_listening: Callable[[], None] | None = None
         """Told when the pipeline begins to take the callee's audio, what was kept for it first."""
-        self._socket = socket
+        self.on_window: Callable[[bytes], None] | None = None
+        """Told each frame the pipeline is about to take: INPUT_FRAME_SAMPLES, 16 bit."""
+        self._stream = Stream(socket, started.stream_sid)
+        self._crossing = Crossing()
+        self._left_at: float | None = None
+        """When the last stream ended, while the next is awaited, time.monotonic()."""
         self._playout: Playout[Payload] = Playout(lead_ms=lead_ms)
         self._wake = asyncio.Event()
         self._pending = bytearray()
@@ -146,6 +171,8 @@ class Line:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._ended.set()
+            self._stream.over.set()
+            self._crossing.close()
             for task in tasks:
                 task.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)
@@ -161,11 +188,84 @@ class Line:
         if not self._ended.is_set():
             self._end = LineEnd.HUNG_UP
             self._ended.set()
-        await self._socket.close(1000)
+        await self._stream.socket.close(1000)
+
+    @property
+    def stream_sid(self) -> str:
+        return self._stream.sid
 
     @property
     def ended(self) -> bool:
         return self._ended.is_set()
+
+    # -- from one stream to the next -----------------------------------------------------------------
+
+    def expect_stream(self, seconds: float) -> None:
+        """The carrier is about to end this stream and to open another one, within `seconds`.
+
+        Audio given meanwhile waits; what was sent and not heard is sent again. The callee is not heard.
+        """
+        self._crossing.expect(seconds)
+
+    def expect_no_stream(self) -> None:
+        """The carrier would not: a line that still has its stream keeps it."""
+        self._crossing.call_off()
+
+    async def next_stream(self) -> bool:
+        """Waits until the expected stream is the line's; False where it was called off or the line ended."""
+        return await self._crossing.settled()
+
+    @property
+    def crossing(self) -> bool:
+        """A next stream is expected: this one may end, or has."""
+        return self._crossing.open
+
+    @property
+    def away(self) -> bool:
+        """The call is between two streams: nothing is heard, nothing is sent."""
+        return self._left_at is not None
+
+    async def attach(self, socket: Socket, started: protocol.Started) -> bool:
+        """Go on on a new stream of the same call; returns when that is over. False where none is expected."""
+        stream = Stream(socket, started.stream_sid)
+        if self._ended.is_set() or not self._crossing.arrive(stream):
+            return False
+        await stream.over.wait()
+        return True
+
+    def carrier_ended(self) -> None:
+        """The carrier says the call is over. A line with a stream hears it from that."""
+        if self.away and not self._ended.is_set():
+            self._end = LineEnd.STOPPED
+            self._ended.set()
+
+    async def _cross(self) -> bool:
+        """Wait for the next stream and enter it. False where there is none: the line is over."""
+        if not self._crossing.open:
+            return False
+        left, self._left_at = self._stream, time.monotonic()
+        held = self._playout.held
+        if not held:
+            await self._tell(self._playout.hold(self._left_at))
+        self._clears += 1
+        self._record_offset_ms = None
+        stream = await self._crossing.next()
+        if stream is None:
+            if not self._crossing.called_off:
+                self._end = LineEnd.LOST
+            return False
+        left.over.set()
+        await left.socket.close(1000)
+        self._stream = stream
+        # Twilio counts each stream from 0; ours is one clock, and the gap belongs to it.
+        self.media_ms += round((time.monotonic() - self._left_at) * 1000)
+        self._clock_jump_ms = -self.media_ms
+        self._left_at = None
+        if self._playout.held and not held:
+            await self._tell(self._playout.resume(time.monotonic()))
+        self._wake.set()
+        logger.debug("the call goes on on stream {}", stream.sid)
+        return True
 
     # -- the agent's voice ---------------------------------------------------------------------------
 
@@ -193,19 +293,54 @@ class Line:
         self._playout.add_point(payload, position=position, mark=mark)
         self._wake.set()
 
+    async def hold(self) -> None:
+        """Silence the agent now and keep what was not heard, for `resume` or `interrupt`."""
+        if self._playout.held:
+            return
+        silent = self._playout.idle
+        self._clears += 1
+        news = self._playout.hold(time.monotonic())
+        if not silent:
+            await self._clear()
+        await self._tell(news)
+
+    async def resume(self) -> None:
+        """Go on saying what `hold` kept; nothing where nothing is held."""
+        if self._playout.held:
+            await self._tell(self._playout.resume(time.monotonic()))
+            self._record_offset_ms = None
+            self._wake.set()
+
+    @property
+    def held(self) -> bool:
+        return self._playout.held
+
     async def interrupt(self) -> None:
         """Silence the agent now; what was heard by now is told, the rest is dropped."""
-        silent = self._playout.idle
+        silent = self._playout.idle or self._playout.held
         self._clears += 1
         news = self._playout.clear(time.monotonic())
         if not silent:
-            self.cleared_at = time.monotonic()
-            try:
-                await self._socket.send(protocol.clear(self.stream_sid))
-            except SocketClosedError:
-                self._ended.set()
+            await self._clear()
         await self._tell(news)
         self._record_offset_ms = None
+
+    async def _clear(self) -> None:
+        self.cleared_at = time.monotonic()
+        try:
+            await self._send(protocol.clear(self.stream_sid))
+        except SocketClosedError:
+            self._ended.set()
+
+    async def _send(self, text: str) -> None:
+        """To the stream of now. What goes into one that is being left is lost, and sent again on the next."""
+        if self.away:
+            return
+        try:
+            await self._stream.socket.send(text)
+        except SocketClosedError:
+            if not self._crossing.open:
+                raise
 
     async def _write(self) -> None:
         while True:
@@ -215,15 +350,15 @@ class Line:
             if news is not None:
                 await self._tell(news)
             clears = self._clears
-            for sending in self._playout.due(time.monotonic()):
+            for sending in [] if self.away else self._playout.due(time.monotonic()):
                 if clears != self._clears:
                     break  # an interruption came while a piece was being sent; the others are history
                 if isinstance(sending, Audio):
                     self._note_sent()
-                    await self._socket.send(protocol.media(self.stream_sid, sending.mulaw))
+                    await self._send(protocol.media(self.stream_sid, sending.mulaw))
                 else:
-                    await self._socket.send(protocol.mark(self.stream_sid, sending.name))
-            wait = self._playout.wake_in(time.monotonic())
+                    await self._send(protocol.mark(self.stream_sid, sending.name))
+            wait = None if self.away else self._playout.wake_in(time.monotonic())
             if wait is None:
                 await self._wake.wait()
             else:
@@ -277,8 +412,26 @@ class Line:
     # -- the callee's voice --------------------------------------------------------------------------
 
     async def _read(self) -> None:
+        """Each stream of the call to its end; the next one may come before that."""
         while True:
-            frame = await self._socket.receive()
+            reading = asyncio.create_task(self._read_stream(self._stream), name=f"line stream {self.call_sid}")
+            arrival = asyncio.create_task(self._crossing.arrived.wait(), name=f"line next {self.call_sid}")
+            try:
+                await asyncio.wait({reading, arrival}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                arrival.cancel()
+                if not reading.done():
+                    reading.cancel()
+                await asyncio.wait({reading, arrival})
+            if not reading.cancelled():
+                reading.result()
+            if not await self._cross():
+                return
+
+    async def _read_stream(self, stream: Stream) -> None:
+        self._end = LineEnd.SOCKET_CLOSED
+        while True:
+            frame = await stream.socket.receive()
             if frame is None:
                 return
             event = protocol.parse(frame)
@@ -328,7 +481,10 @@ class Line:
         while self.on_audio is not None and len(self._pending) >= INPUT_FRAME_SAMPLES:
             piece = bytes(self._pending[:INPUT_FRAME_SAMPLES])
             del self._pending[:INPUT_FRAME_SAMPLES]
-            await self.on_audio(mulaw_to_pcm(piece))
+            pcm = mulaw_to_pcm(piece)
+            if self.on_window is not None:
+                self.on_window(pcm)
+            await self.on_audio(pcm)
 
 
 class LineInput(FrameProcessor):
@@ -352,13 +508,33 @@ class LineInput(FrameProcessor):
         await self.push_frame(InputAudioRawFrame(audio=pcm, sample_rate=SAMPLE_RATE, num_channels=1))
 
 
+@dataclass
+class Saying:
+    """What is known of the speech that is on its way to the ear."""
+
+    opening: bool = False
+    protected: bool = False
+    """It is to be heard whole: a goodbye, what the law wants said."""
+    complete: bool = False
+    """All of it is there."""
+    asks: bool = False
+    """It ends with a question, as far as it is there."""
+
+    def word(self, text: str) -> None:
+        self.asks = text.rstrip().endswith("?")
+
+
 class Performance:
     """Speech from outside the pipeline on its way to the line: audio, words, an end, in the order they come."""
 
-    def __init__(self, line: Line, context_id: str, text: str) -> None:
+    def __init__(
+        self, line: Line, context_id: str, text: str, saying: Saying, *, begins_reply: bool = False
+    ) -> None:
         self._line = line
+        self._saying = saying
         self._context_id = context_id
         self._text = text
+        self._begins_reply = begins_reply
         self._start = line.position
         self._played = self._worded = self._over = False
         line.when_heard(TTSStartedFrame(context_id=context_id), position=self._start)
@@ -377,10 +553,13 @@ class Performance:
     def end(self) -> None:
         if not self._over:
             self._over = True
+            self._saying.complete = not self._begins_reply
+            self._saying.word(self._text)
             if self._played and not self._worded and self._text:
                 self._line.when_heard(HeardTextFrame(self._text))
-            self._line.when_heard(LLMAssistantPushAggregationFrame(), mark=True)
-            self._line.when_heard(TTSStoppedFrame(context_id=self._context_id))
+            if not self._begins_reply:
+                self._line.when_heard(LLMAssistantPushAggregationFrame(), mark=True)
+            self._line.when_heard(TTSStoppedFrame(context_id=self._context_id), mark=self._begins_reply)
 
     def stop(self) -> None:
         """What still comes is not played."""
@@ -404,6 +583,8 @@ class LineOutput(FrameProcessor):
         super().__init__(name="LineOutput")
         self.last_word_at = 0.0
         """When the last word was heard, time.monotonic()."""
+        self.last_audio_at = 0.0
+        """When the pipeline last gave audio, time.monotonic(); what is played past it does not count."""
         self._line = line
         self._on_metrics = on_metrics
         self._on_speaking = on_speaking
@@ -412,19 +593,30 @@ class LineOutput(FrameProcessor):
         self._last_word_at: dict[str | None, int] = {}
         self._speaking = False
         self._performance: Performance | None = None
+        self.saying = Saying()
         line.on_heard = self._heard
 
-    def begin(self, context_id: str, text: str = "") -> Performance:
+    def begin(
+        self,
+        context_id: str,
+        text: str = "",
+        *,
+        begins_reply: bool = False,
+        opening: bool = False,
+        protected: bool = False,
+    ) -> Performance:
         """Play speech that comes from elsewhere, as a turn of its own. Works before the pipeline runs.
 
-        `text` is taken as heard where no words are placed. An interruption ends the performance.
+        `text` is taken as heard where no words are placed. An interruption ends the performance. With
+        `begins_reply` it is no turn of its own: what was heard of it begins the reply that follows.
         """
-        self._performance = Performance(self._line, context_id, text)
+        self.saying = Saying(opening, protected)
+        self._performance = Performance(self._line, context_id, text, self.saying, begins_reply=begins_reply)
         return self._performance
 
-    def speak(self, speech: Speech, *, context_id: str = "prepared") -> None:
+    def speak(self, speech: Speech, *, context_id: str = "prepared", begins_reply: bool = False) -> None:
         """Play speech that is there as a whole."""
-        performance = self.begin(context_id, speech.text)
+        performance = self.begin(context_id, speech.text, begins_reply=begins_reply)
         performance.play(speech.pcm)
         for word in speech.words:
             performance.place(word)
@@ -442,8 +634,11 @@ class LineOutput(FrameProcessor):
                 self._place_word(frame)
             case InterruptionFrame():
                 await self._interrupt(frame)
-            case TTSStoppedFrame() | LLMFullResponseEndFrame() | LLMAssistantPushAggregationFrame():
-                self._line.when_heard(frame, mark=isinstance(frame, TTSStoppedFrame))
+            case TTSStoppedFrame():
+                self.saying.complete = True
+                self._line.when_heard(frame, mark=True)
+            case LLMFullResponseEndFrame() | LLMAssistantPushAggregationFrame():
+                self._line.when_heard(frame)
             case FarewellFrame():
                 self._line.when_heard(frame.heard, mark=True)
             case EndFrame():
@@ -461,11 +656,14 @@ class LineOutput(FrameProcessor):
         if context_id not in self._starts:
             self._starts = {context_id: self._line.position}
             self._last_word_at = {}
+            self.saying = Saying()
+        self.last_audio_at = time.monotonic()
         self._line.play(pcm_to_mulaw(frame.audio))
         await self._note_speaking()
 
     def _place_word(self, frame: TTSTextFrame) -> None:
         """A word belongs where its audio is, and never before its predecessor."""
+        self.saying.word(frame.text)
         offset_ms = frame.metadata.get("offset_ms")
         start = self._starts.get(frame.context_id)
         position = None
@@ -482,6 +680,8 @@ class LineOutput(FrameProcessor):
         await self._line.interrupt()
         self._starts.clear()
         await self._note_silent()
+        if isinstance(frame, HushFrame):
+            frame.passed.set()
         await self.push_frame(frame)
 
     async def _heard(self, payload: Payload) -> None:

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from typing import Protocol
 
 import numpy as np
@@ -25,6 +26,7 @@ from bot.telephony.conversation import (
     HangUp,
     Hear,
     Interrupt,
+    Menu,
     Press,
     Say,
     Silence,
@@ -53,7 +55,7 @@ class Listener(Protocol):
     """Is told what the callee says, as it begins to say it."""
 
     def tell(self, call_sid: str, text: str, words: Sequence[TimedWord]) -> None:
-        """Word times are ms of the call's media clock: since the stream's first media message."""
+        """Word times are ms of the callee's audio that went over the call's media streams, from the first on."""
         ...
 
 
@@ -199,15 +201,35 @@ class Callee:
         self._ear = Ear()
         self._noise = noise_payloads()
         self._frame = 0
-        self._stream_frame = 0
+        self._unstreamed = 0
+        """Frames that passed off a media stream; the agent never hears those."""
+        self._stream_end = 0
+        self._on_stream = True
         self._digits = ""
         self._script = self._act()
         self._gone = False
         self.digits_heard = ""
+        self.said: list[str] = []
+        """What it has said to its end."""
+        self.speaking = False
+        self._last_word_frame = 0
 
     def stream_begins(self) -> None:
-        """A new media stream: its clock, and so the words' times, start again at 0."""
-        self._stream_frame = self._frame
+        """A media stream: what was spoken off a stream is no part of the agent's audio."""
+        if not self._on_stream:
+            self._unstreamed += self._frame - self._stream_end
+        self._on_stream = True
+
+    def off_stream(self) -> None:
+        """What it says from now on is not said to the agent."""
+        if self._on_stream:
+            self._on_stream = False
+            self._stream_end = self._frame
+
+    @property
+    def quiet_ms(self) -> int:
+        """Since its last word."""
+        return (self._frame - self._last_word_frame) * FRAME_MS
 
     def press_heard(self, digits: str) -> None:
         self.digits_heard += digits
@@ -258,18 +280,35 @@ class Callee:
             case WaitForHangUp():
                 yield from self._wait(step.within_ms)
                 return False
+            case Menu():
+                return (yield from self._offer(step))
             case HangUp():
                 return False
         return True
 
     def _say(self, text: str) -> Generator[str, None, None]:
         line = self._lines[text]
-        offset_ms = (self._frame - self._stream_frame) * FRAME_MS
+        offset_ms = (self._frame - self._unstreamed) * FRAME_MS
         words = tuple(
             TimedWord(word.text, word.start_ms + offset_ms, word.end_ms + offset_ms) for word in line.words
         )
-        self._listener.tell(self._call_sid, text, words)
+        if self._on_stream:
+            self._listener.tell(self._call_sid, text, words)
+        self.speaking = True
         yield from line.payloads
+        self.speaking = False
+        self.said.append(text)
+        self._last_word_frame = self._frame
+
+    def _offer(self, step: Menu) -> Generator[str, None, bool]:
+        """Whether one of the keys was pressed; other keys are not understood."""
+        known = len(self.digits_heard)
+        for _ in range(step.times):
+            for payload in chain(self._say(step.text), self._wait(step.pause_ms)):
+                if set(self.digits_heard[known:]) & set(step.keys):
+                    return True
+                yield payload
+        return False
 
     def _hear(self, step: Hear) -> Generator[str, None, bool]:
         """Whether the agent spoke. The deadline is for its first sound; `longest_ms` bounds its speech."""

@@ -17,6 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bot.errors import ScenarioError
 
 DEFAULT = "appointment_confirmation"
+TRANSFER_TARGET = "transfer_target"
+"""Who picks up where a call is put through to a person."""
 Milliseconds = Annotated[int, Field(ge=0, le=600_000)]
 
 
@@ -75,6 +77,17 @@ class Beep(_Strict):
     hertz: Annotated[int, Field(ge=100, le=3_000)] = 1000
 
 
+class Menu(_Strict):
+    """Say `text`, `times` at most, until one of `keys` is pressed; it interrupts. Without it, hang up."""
+
+    do: Literal["menu"]
+    text: str = Field(min_length=1)
+    keys: str = Field(pattern=r"^[0-9*#]+$")
+    times: Annotated[int, Field(ge=1, le=20)] = 4
+    pause_ms: Milliseconds = 4000
+    """After the text, before it is said again."""
+
+
 class HangUp(_Strict):
     do: Literal["hang_up"]
 
@@ -87,7 +100,7 @@ class WaitForHangUp(_Strict):
 
 
 Step = Annotated[
-    Say | Hear | Interrupt | Press | Silence | Beep | HangUp | WaitForHangUp, Field(discriminator="do")
+    Say | Hear | Interrupt | Press | Silence | Beep | Menu | HangUp | WaitForHangUp, Field(discriminator="do")
 ]
 
 
@@ -104,7 +117,7 @@ class Conversation(_Strict):
     @property
     def texts(self) -> tuple[str, ...]:
         """Everything it may say, in order."""
-        return tuple(step.text for step in self.steps if isinstance(step, Say | Interrupt))
+        return tuple(step.text for step in self.steps if isinstance(step, Say | Interrupt | Menu))
 
 
 def parse_conversation(text: str, *, file: str) -> Conversation:

@@ -18,7 +18,12 @@ from bot.errors import CarrierError, RequestError
 from bot.telephony import signatures
 from bot.telephony.callee import DeafListener, Listener, Voice
 from bot.telephony.carrier import CarrierCall, DialOrder, masked
-from bot.telephony.conversation import Conversation, conversation_for, shipped_conversations
+from bot.telephony.conversation import (
+    TRANSFER_TARGET,
+    Conversation,
+    conversation_for,
+    shipped_conversations,
+)
 from bot.telephony.courier import Courier
 from bot.telephony.exchange import Exchange, Leg, LinesBusyError, SimulatedCall, new_sid
 
@@ -50,11 +55,16 @@ class OfflineCarrier:
             voice=voice,
             listener=listener or DeafListener(),
             max_lines=max_lines,
+            dialled=lambda _number: self._conversations(TRANSFER_TARGET),
         )
 
     @property
     def account_sid(self) -> str:
         return self._exchange.account_sid
+
+    @property
+    def default_from(self) -> str | None:
+        return DEFAULT_FROM
 
     @property
     def lines_taken(self) -> int:
@@ -91,7 +101,7 @@ class OfflineCarrier:
         shipped = shipped_conversations()
         if name not in shipped:
             raise RequestError(f"there is no callee {name!r}; there are: {', '.join(sorted(shipped))}")
-        self._conversations = lambda _scenario: shipped[name]
+        self._conversations = lambda scenario: shipped[TRANSFER_TARGET if scenario == TRANSFER_TARGET else name]
 
     async def call_in(
         self, *, voice_url: str, status_url: str | None, to: str, from_number: str, scenario: str
@@ -111,7 +121,9 @@ class OfflineCarrier:
     async def hang_up(self, call_sid: str) -> None:
         self._exchange.hang_up(call_sid)
 
-    async def instruct(self, call_sid: str, twiml: str) -> None:
+    async def instruct(self, call_sid: str, twiml: str, *, time_limit_seconds: int | None = None) -> None:
+        if time_limit_seconds is not None:
+            self._exchange.limit(call_sid, time_limit_seconds)
         if not self._exchange.instruct(call_sid, twiml):
             raise CarrierError(
                 "Call is not in-progress. Cannot redirect.",

@@ -96,6 +96,10 @@ class TwilioCarrier:
     def account_sid(self) -> str:
         return self._account_sid
 
+    @property
+    def default_from(self) -> str | None:
+        return self._default_from
+
     async def open(self) -> None:
         self._http = TwilioHttp(
             rules=self._rules, connect_seconds=self._connect_seconds, total_seconds=self._total_seconds
@@ -135,6 +139,7 @@ class TwilioCarrier:
                     status_callback_event=list(STATUS_EVENTS),
                     timeout=order.ring_seconds,
                     time_limit=order.time_limit_seconds,
+                    **_detection(order),
                 )
             )
         except CarrierError as error:
@@ -168,8 +173,9 @@ class TwilioCarrier:
                     return
         logger.warning("Twilio took the hang-up of {}, which still rings", call_sid)
 
-    async def instruct(self, call_sid: str, twiml: str) -> None:
-        await self._asked(self._api.calls(call_sid).update_async(twiml=twiml))
+    async def instruct(self, call_sid: str, twiml: str, *, time_limit_seconds: int | None = None) -> None:
+        limit = {} if time_limit_seconds is None else {"time_limit": time_limit_seconds}
+        await self._asked(self._api.calls(call_sid).update_async(twiml=twiml, **limit))
 
     async def fetch(self, call_sid: str) -> CarrierCall | None:
         try:
@@ -241,6 +247,21 @@ class TwilioCarrier:
             ) from error
         except ValueError as error:
             raise CarrierError("Twilio's answer is not JSON", provider=self.vendor) from error
+
+
+def _detection(order: DialOrder) -> dict[str, str]:
+    """Asynchronous machine detection, so that nobody waits for it; it goes on to a greeting's end and its beep.
+
+    https://www.twilio.com/docs/voice/answering-machine-detection#asynchronous-amd
+    """
+    if order.amd_url is None:
+        return {}
+    return {
+        "machine_detection": "DetectMessageEnd",
+        "async_amd": "true",
+        "async_amd_status_callback": order.amd_url,
+        "async_amd_status_callback_method": "POST",
+    }
 
 
 def _own_words(message: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -176,7 +176,11 @@ class House:
 
 @asynccontextmanager
 async def house(
-    data_dir: Path, *, callees: Callable[[str], Conversation] | None = None, **environment: Any
+    data_dir: Path,
+    *,
+    callees: Callable[[str], Conversation] | None = None,
+    more_scenarios: Sequence[Path] = (),
+    **environment: Any,
 ) -> AsyncIterator[House]:
     """A server with `environment` as its settings. `callees` by scenario, for the offline carrier."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -191,7 +195,7 @@ async def house(
                 voice=FormantVoice(character_ms=CHARACTER_MS), listener=resources.hearing, conversations=callees
             )
         files = [path for folder in SCENARIO_FOLDERS for path in sorted(folder.glob("*.toml"))]
-        scenarios = Scenarios(load_file(path) for path in files)
+        scenarios = Scenarios(load_file(path) for path in [*files, *more_scenarios])
         agent = PhoneAgent(settings, scenarios, resources, open_store(settings), carrier)
 
         @asynccontextmanager

@@ -57,7 +57,9 @@ async def test_an_mhm_pauses_the_agent_and_loses_nothing(tmp_path: Path) -> None
         said = [turn["text"] for turn in call["transcript"] if turn["speaker"] == "agent"]
         assert LONG in said, said
         assert call["interruptions"] == 0
-        assert [turn["text"].lower().rstrip(".") for turn in call["transcript"] if turn["speaker"] == "callee"] == [
+        assert [
+            turn["text"].lower().rstrip(".") for turn in call["transcript"] if turn["speaker"] == "callee"
+        ] == [
             "where is it?",
             "uh-huh",
             "great, thank you, goodbye",

@@ -52,13 +52,17 @@ async def test_question_and_goodbye(tmp_path: Path, scenario: str) -> None:
 
 def _check_claude(sims: Vendors) -> None:
     requests = [exchange.request for exchange in sims.anthropic.exchanges]
-    assert len(requests) == 2
+    # Replies are begun early, some of them on words that turn out to be too few.
+    assert 2 <= len(requests) <= 8
     for request in requests:
         assert request.model == "claude-haiku-5-5"
         assert request.stream
         assert "Dr. Smith, Suite 200" in request.system
         assert "Confirm your dentist appointment Thursday at 2pm" in request.system
-        assert set(request.tool_names) == {"end_call", "record_outcome", "take_message", "schedule_callback"}
+        assert set(request.tool_names) == {
+            *("end_call", "record_outcome", "take_message", "schedule_callback"),
+            "send_digits",  # for a menu that may pick up
+        }
     assert requests[0].system == requests[1].system
     assert "cache_control" in str(requests[1].body["system"])
     assert "cache_control" in str(requests[1].messages)

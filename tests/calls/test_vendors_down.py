@@ -49,7 +49,7 @@ async def test_the_callee_hears_an_apology(tmp_path: Path, case: str, reason: st
     async with vendors(callee, RuleBrain([], otherwise="Fine.")) as sims:
         changes = break_vendor(sims, case)
         async with house(tmp_path, **(sims.keys() | changes)) as home:
-            call = await home.ended(await home.call(scenario="quick"), within=LONGEST_SECONDS)
+            call = await home.ended(await home.call(scenario="quick_one_voice"), within=LONGEST_SECONDS)
             await home.all_over()
             assert (call["status"], call["ended_reason"]) == ("completed", reason)
             assert call["error"]

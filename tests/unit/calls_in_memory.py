@@ -28,6 +28,7 @@ class NotingCarrier:
     def __init__(self) -> None:
         self.dialled: list[DialOrder] = []
         self.hung_up: list[str] = []
+        self.instructed: list[tuple[str, str]] = []
         self.failures: dict[str, BaseException] = {}
         self.known: dict[str, CarrierCall] = {}
         self.recent: list[CarrierCall] = []
@@ -50,8 +51,11 @@ class NotingCarrier:
         self.hung_up.append(call_sid)
         self._fail("hang_up")
 
-    async def instruct(self, call_sid: str, twiml: str) -> None:
-        raise NotImplementedError
+    default_from = "+15005550006"
+
+    async def instruct(self, call_sid: str, twiml: str, *, time_limit_seconds: int | None = None) -> None:
+        self.instructed.append((call_sid, twiml))
+        self._fail("instruct")
 
     async def fetch(self, call_sid: str) -> CarrierCall | None:
         self._fail("fetch")
@@ -96,11 +100,27 @@ class QuietCall:
         self.plan, self.line, self.carrier = plan, line, carrier
         self.over = asyncio.Event()
         self.reason: EndedReason | None = None
+        self.answered_by: list[str] = []
+        self.expects_stream = False
+        self.attached: list[str] = []
+        self.told_over = False
         type(self).made.append(self)
+
+    async def attach(self, socket: Any, started: Any) -> bool:
+        if self.expects_stream:
+            self.attached.append(started.stream_sid)
+            await self.over.wait()
+        return self.expects_stream
+
+    def carrier_ended(self) -> None:
+        self.told_over = True
 
     async def hang_up(self, reason: EndedReason) -> None:
         self.reason = self.reason or reason
         self.over.set()
+
+    def note_amd(self, answered_by: str) -> None:
+        self.answered_by.append(answered_by)
 
     async def hold(self) -> CallEnd:
         if self.failure is not None:

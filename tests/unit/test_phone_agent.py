@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import pytest
 from pydantic import SecretStr
@@ -19,14 +20,15 @@ from bot import phone_agent as module
 from bot import public_url as public
 from bot import switchboard as switchboard_module
 from bot.audio import Speech
-from bot.errors import BusyError, CarrierError, ConflictError, DialUnconfirmedError, SettingsError
-from bot.phone_agent import MEDIA_PATH, UNAUTHORIZED_CLOSE, VOICE_PATH, PhoneAgent
+from bot.errors import BusyError, CarrierError, ConflictError, DialUnconfirmedError, ForbiddenError, SettingsError
+from bot.phone_agent import AMD_PATH, MEDIA_PATH, UNAUTHORIZED_CLOSE, VOICE_PATH, PhoneAgent
 from bot.records import CallRecord, CallSpec, Direction, EndedReason, Status
 from bot.recovery import REGISTRATION_SECONDS
-from bot.scenario import Limits, Opening, Scenario, Scenarios
+from bot.scenario import Limits, Opening, Pickup, Scenario, Scenarios
 from bot.settings import Settings
 from bot.stages.resources import Resources
 from bot.store.address import SqliteAddress
+from bot.telephony import twiml
 from bot.telephony.carrier import CarrierCall
 from tests.unit.calls_in_memory import SIGNED, NotingCarrier, QuietCall, ShakyStore, media_socket, refusal
 from tests.unit.stages.conversation import until
@@ -110,10 +112,10 @@ def settings(tmp_path: Path, **changes: Any) -> Settings:
     return Settings(_env_file=None, **fields)
 
 
-def build(tmp_path: Path, **changes: Any) -> House:
+def build(tmp_path: Path, scenarios: tuple[Scenario, ...] = SCENARIOS, **changes: Any) -> House:
     chosen = settings(tmp_path, **changes)
     store, carrier = ShakyStore(SqliteAddress(tmp_path / "calls.db")), NotingCarrier()
-    agent = PhoneAgent(chosen, Scenarios(SCENARIOS), QuietResources(chosen), store, carrier)
+    agent = PhoneAgent(chosen, Scenarios(scenarios), QuietResources(chosen), store, carrier)
     return House(agent, carrier, store)
 
 
@@ -361,6 +363,45 @@ async def test_a_second_media_socket_does_not_take_over_a_call(house: House) -> 
     await streaming
 
 
+async def test_a_call_that_expects_a_stream_goes_on_on_it(house: House) -> None:
+    call = await house.agent.place_call(SPEC)
+    _, streaming = house.connect(await house.answer(call.call_id, "CA1"), "CA1")
+    await until(lambda: bool(QuietCall.made))
+    (held,) = QuietCall.made
+    held.expects_stream = True
+    door = await house.agent.stream(call.call_id, 10)
+    assert door.url == f"{ORIGIN.replace('http', 'ws', 1)}{MEDIA_PATH}"
+    socket, again = house.connect(twiml.connect_stream(door.url, door.parameters), "CA1")
+    await until(lambda: bool(held.attached))
+    assert not again.done(), "the socket is held open until the stream is over"
+    await house.agent.hang_up(call.call_id)
+    await asyncio.gather(streaming, again)
+    assert socket.closed_with is None, "the door closes it behind us"
+    assert len(QuietCall.made) == 1
+
+
+async def test_a_final_word_of_the_carrier_reaches_a_call_between_two_streams(house: House) -> None:
+    call = await house.agent.place_call(SPEC)
+    _, streaming = house.connect(await house.answer(call.call_id, "CA1"), "CA1")
+    await until(lambda: bool(QuietCall.made))
+    (held,) = QuietCall.made
+    await house.tell("CA1", Status.IN_PROGRESS)
+    assert not held.told_over
+    await house.tell("CA1", Status.COMPLETED)
+    assert held.told_over
+    await house.agent.hang_up(call.call_id)
+    await streaming
+
+
+async def test_webhooks_of_a_transfer_are_signed_and_an_unknown_one_is_hung_up(house: House) -> None:
+    path = urlsplit(await house.agent.transfer_url("nobody", "answered")).path
+    with pytest.raises(ForbiddenError):
+        await house.agent.transfer_webhook(path, {}, "forged", token="nobody", step="answered")
+    answer = await house.agent.transfer_webhook(path, {}, SIGNED, token="nobody", step="answered")
+    assert "<Hangup" in answer
+    assert not await house.agent.transfer_webhook(path, {}, SIGNED, token="nobody", step="status")
+
+
 # -- dialling ---------------------------------------------------------------------------------------------
 
 
@@ -571,3 +612,34 @@ async def test_the_end_of_the_server_ends_the_call_on_the_line(house: House) -> 
     record = await house.record(call.call_id)
     assert (record.status, record.ended_reason) == (Status.COMPLETED, EndedReason.SERVER_SHUTDOWN)
     assert cast(Any, QuietCall.made[0]).reason is EndedReason.SERVER_SHUTDOWN
+
+
+async def test_the_carrier_s_detection_reaches_its_call_also_when_it_comes_first(house: House) -> None:
+    record = await house.agent.place_call(SPEC)
+    order = house.carrier.dialled[0]
+    assert order.amd_url is not None
+    path = order.amd_url.removeprefix(ORIGIN)
+    assert path == f"{AMD_PATH}?call_id={record.call_id}"
+    with pytest.raises(ForbiddenError):
+        await house.agent.amd_webhook(path, {"AnsweredBy": "human"}, "forged")
+    await house.agent.amd_webhook(path, {"CallSid": "CA1", "AnsweredBy": "machine_start"}, SIGNED)
+    socket, serving = house.connect(await house.answer(record.call_id, "CA1"), "CA1")
+    await until(lambda: bool(QuietCall.made))
+    (call,) = QuietCall.made
+    assert call.answered_by == ["machine_start"]
+    await house.agent.amd_webhook(AMD_PATH, {"CallSid": "CA1", "AnsweredBy": "machine_end_beep"}, SIGNED)
+    assert call.answered_by == ["machine_start", "machine_end_beep"]
+    await call.hang_up(EndedReason.AGENT_HANGUP)
+    await serving
+    await house.agent.amd_webhook(path, {"CallSid": "CA1", "AnsweredBy": "human"}, SIGNED)
+    await house.agent.amd_webhook(AMD_PATH, {}, SIGNED)
+    assert len(call.answered_by) == 2, "late, and of nobody"
+
+
+async def test_nobody_is_asked_who_answers_where_the_scenario_does_not_want_to_know(tmp_path: Path) -> None:
+    quiet = tuple(s.model_copy(update={"pickup": Pickup(amd=False)}) for s in SCENARIOS)
+    house = build(tmp_path, scenarios=quiet)
+    await house.agent.open()
+    await house.agent.place_call(SPEC)
+    assert house.carrier.dialled[0].amd_url is None
+    await house.agent.close()

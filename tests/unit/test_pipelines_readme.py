@@ -20,6 +20,9 @@ from bot.stages.llm import LlmMember
 from bot.stages.stt import SttMember
 from bot.stages.tts import TtsMember
 from bot.tools import TOOLS
+from bot.tools.declared.http_tool import HttpTool
+from bot.tools.declared.mcp_server import McpServer
+from bot.tools.transfer_call import TransferTarget
 
 README = (Path(__file__).parents[2] / "pipelines" / "README.md").read_text(encoding="utf-8")
 ROW = re.compile(r"^\| `(?P<name>\w+)` \| (?P<kind>[^|]+) \| (?P<default>[^|]+) \| (?P<meaning>.+) \|$", re.M)
@@ -45,6 +48,9 @@ def models() -> Iterator[tuple[str, type[BaseModel]]]:
         if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
             yield f"[{name}]", info.annotation
     yield "[[outcome]]", OutcomeField
+    yield "[[transfer]]", TransferTarget
+    yield "[[http_tools]]", HttpTool
+    yield "[[mcp_servers]]", McpServer
     for slot, menu in (("stt", SttMember), ("llm", LlmMember), ("tts", TtsMember)):
         for member in get_args(menu):
             (vendor,) = get_args(member.model_fields["vendor"].annotation)
@@ -57,6 +63,7 @@ MODELS = list(models())
 def fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
     """Those a file may hold in this section: tables have sections of their own, a vendor is in the heading."""
     tables = {name.strip("[]").split("]")[0] for name, _ in MODELS}
+    tables |= {f"{slot}_fallback" for slot in ("stt", "llm", "tts")}  # the same members as the slot itself
     return {
         name: info
         for name, info in model.model_fields.items()
@@ -83,6 +90,8 @@ def _kind(annotation: Any) -> str:
         return " or ".join(f'`"{value}"`' for value in arguments)
     if origin is tuple:
         return f"list of {_kind(arguments[0])}s"
+    if origin is dict:
+        return "table"
     return {str: "string", bool: "boolean", int: "integer", float: "number"}[annotation]
 
 
@@ -91,6 +100,8 @@ def default_of(info: FieldInfo) -> str:
         return "required"
     if info.default is None:
         return "none"
+    if info.default_factory is dict:
+        return "`{}`"
     value = list(info.default) if isinstance(info.default, tuple) else info.default
     return f"`{json.dumps(value, ensure_ascii=False)}`"
 
@@ -118,6 +129,22 @@ def test_every_name_is_documented() -> None:
     for member in (*get_args(SttMember), *get_args(LlmMember), *get_args(TtsMember)):
         for needed in member.needs:
             assert needed in README
+
+
+@pytest.mark.parametrize("slot", ["stt", "llm", "tts"])
+def test_the_fallbacks_are_documented(slot: str) -> None:
+    assert f"{slot}_fallback" in Scenario.model_fields
+    assert f"`[{slot}_fallback]`" in README
+
+
+def test_the_example_of_tools_loads(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```toml tools\n(.*?)```", README, flags=re.S)
+    path = tmp_path / "example.toml"
+    path.write_text(f'description = "d"\ninstructions = "i"\n{example}', encoding="utf-8")
+    scenario = load_file(path)
+    assert scenario.http_tools
+    assert scenario.mcp_servers
+    assert scenario.missing({})
 
 
 def test_the_example_loads(tmp_path: Path) -> None:

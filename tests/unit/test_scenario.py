@@ -87,9 +87,16 @@ MISTAKES = [
     (MINIMAL + '[voicemail]\nmessage = "Call {{organisation}}"', "voicemail.message"),
     (MINIMAL + "[phrases]\nsilence = []", "phrases.silence"),
     (MINIMAL + '[stt]\nvendor = "whisper"', "stt"),
+    (MINIMAL + '[stt]\nvendor = "deepgram_flux"\neager_eot_threshold = 0.8', "eager_eot_threshold"),
+    (MINIMAL + '[stt_fallback]\nvendor = "deepgram_flux"', "stt_fallback"),
+    (MINIMAL + '[tts_fallback]\nvendor = "hibari"\nspeed = 9', "tts_fallback.hibari.speed"),
     (MINIMAL + '[stt]\nvendor = "deepgram"\nmodle = "x"', "stt.deepgram.modle"),
     (MINIMAL + '[tts]\nvendor = "elevenlabs"\nspeed = 9', "tts.elevenlabs.speed"),
     (MINIMAL + '[llm]\nmodel = "x"', "llm"),
+    (MINIMAL + '[llm]\nvendor = "anthropic"\nstall_seconds = 0', "llm.anthropic.stall_seconds"),
+    (MINIMAL + '[llm_fallback]\nvendor = "oracle"', "llm_fallback"),
+    (MINIMAL + "[patience]\nfiller_seconds = 0", "patience.filler_seconds"),
+    (MINIMAL + "[patience]\napology_seconds = 5", "patience"),
     (MINIMAL + "[vad]\nconfidence = 2.0", "vad.confidence"),
     (MINIMAL + '[turn]\ndetector = "magic"', "turn.detector"),
     (MINIMAL + '[[outcome]]\nname = "Not A Name"\ndescription = "d"', "outcome.0.name"),
@@ -100,6 +107,13 @@ MISTAKES = [
         "same name",
     ),
     (MINIMAL + 'goal = "a"\n[[outcome]]\nname = "a"\ndescription = "d"', "boolean"),
+    (MINIMAL + 'tools = ["transfer_call"]', "transfer_call"),
+    (MINIMAL + '[[transfer]]\nname = "desk"\nnumber = "+12025550177"', "transfer_call"),
+    (MINIMAL + 'tools = ["transfer_call"]\n[[transfer]]\nname = "desk"\nnumber = "0177"', "transfer.0.number"),
+    (
+        MINIMAL + 'tools = ["transfer_call"]\n' + 2 * '[[transfer]]\nname = "desk"\nnumber = "+12025550177"\n',
+        "two [[transfer]] targets",
+    ),
     (MINIMAL + 'name = "other"', "name"),
     (MINIMAL + "language = 2026-01-01", "language"),
 ]
@@ -196,3 +210,133 @@ def test_a_value_is_never_read_as_a_template(name: str, action: str) -> None:
     said = render("<{{callee_name}}>[[<{{callee_name}}>]]", {"callee_name": name, "action": action})
     folded = " ".join(f"<{name}><{name}>".split())
     assert said == (folded if name else "<>")
+
+
+# -- languages ---------------------------------------------------------------------------------------------
+
+
+def test_what_a_file_leaves_out_is_said_in_its_language(tmp_path: Path) -> None:
+    english = load_file(write(tmp_path, "english", MINIMAL))
+    assert english.phrases.goodbye == "Thank you. Goodbye."
+    assert english.phrases.silence[0] == "Are you still there?"
+    assert english.voicemail.message.startswith("Hello, this is {{agent_name}}")
+    spanish = load_file(write(tmp_path, "spanish", MINIMAL + 'language = "es-MX"'))
+    assert spanish.phrases.goodbye == "Muchas gracias. Adiós."
+    assert spanish.phrases.silence[0] == "¿Sigue ahí?"
+    assert spanish.phrases.fillers[0] == "Un momento."
+    assert spanish.voicemail.message.startswith("Hola, le habla {{agent_name}}")
+    for name, said in spanish.phrases.model_dump().items():
+        assert said, name
+        assert said != getattr(english.phrases, name), name
+
+
+def test_what_a_file_says_stands(tmp_path: Path) -> None:
+    text = (
+        MINIMAL + 'language = "es"\n[phrases]\ngoodbye = ""\nsilence = ["¿Aló?"]\n[voicemail]\nmessage = "Hola."'
+    )
+    scenario = load_file(write(tmp_path, "own", text))
+    assert (scenario.phrases.goodbye, scenario.phrases.silence) == ("", ("¿Aló?",))
+    assert scenario.voicemail.message == "Hola."
+    assert scenario.phrases.time_is_up.endswith("Adiós.")
+
+
+def test_a_call_back_is_promised_only_where_one_can_be_noted(tmp_path: Path) -> None:
+    promised = load_file(write(tmp_path, "a", MINIMAL + 'tools = ["end_call", "schedule_callback"]'))
+    assert "call you back" in promised.phrases.trouble
+    assert "call you back" not in load_file(write(tmp_path, "b", MINIMAL)).phrases.trouble
+
+
+def test_a_language_without_phrases_is_refused_and_says_which_there_are(tmp_path: Path) -> None:
+    path = write(tmp_path, "french", MINIMAL + 'language = "fr"\n[phrases]\ngoodbye = "Merci, au revoir."')
+    with pytest.raises(ScenarioError) as caught:
+        load_file(path)
+    message = caught.value.message
+    assert "'fr'" in message and "en, es" in message
+    assert "phrases.silence" in message and "phrases.fillers" in message
+    assert "phrases.goodbye" not in message and "voicemail.message" not in message
+
+
+def test_a_language_without_phrases_may_bring_its_own(tmp_path: Path) -> None:
+    known = load_file(write(tmp_path, "known", MINIMAL)).phrases.model_dump()
+    own = "\n".join(
+        f"{name} = {['Allô ?'] if isinstance(said, tuple) else 'Au revoir.'!r}" for name, said in known.items()
+    )
+    text = MINIMAL + f'language = "fr"\n[phrases]\n{own}\n[screening]\ntext = "Ici {{{{agent_name}}}}."'
+    scenario = load_file(write(tmp_path, "french", text))
+    assert scenario.phrases.silence == ("Allô ?",)
+    leaving = text + '\n[voicemail]\npolicy = "leave_message"'
+    with pytest.raises(ScenarioError, match=r"say them here: voicemail\.message"):
+        load_file(write(tmp_path, "leaving", leaving))
+
+
+def test_the_shipped_spanish_scenario_is_spanish_all_through() -> None:
+    scenario = Scenarios.load(SHIPPED).get("confirmacion_de_cita")
+    spoken = " ".join([
+        *(text if isinstance(text, str) else " ".join(text) for text in scenario.phrases.model_dump().values()),
+        scenario.opening.text or "", scenario.voicemail.message, scenario.screening.text,
+        *(field.question or "" for field in scenario.outcome),
+    ])  # fmt: skip
+    assert not {"the", "you", "and", "your", "goodbye", "hello"} & set(spoken.lower().split())
+    assert (scenario.language, scenario.goal) == ("es", "confirmada")
+
+
+def test_what_a_machine_meets_by_default(tmp_path: Path) -> None:
+    scenario = load_file(write(tmp_path, "plain", MINIMAL))
+    assert scenario.pickup.amd is True
+    assert (scenario.voicemail.policy, scenario.voicemail.silence_seconds) == ("hang_up", 2.5)
+    assert (scenario.screening.policy, scenario.screening.wait_seconds) == ("answer", 30)
+    assert scenario.screening.text.startswith("This is {{agent_name}}")
+    assert (scenario.menu.policy, scenario.menu.max_steps, scenario.menu.goal) == ("navigate", 10, "")
+
+
+def test_who_finds_the_way_through_a_menu_can_press_keys(tmp_path: Path) -> None:
+    navigates = load_file(write(tmp_path, "a", MINIMAL))
+    hangs_up = load_file(write(tmp_path, "b", MINIMAL + '[menu]\npolicy = "hang_up"'))
+    answers = load_file(write(tmp_path, "c", MINIMAL + 'direction = "inbound"'))
+    named = load_file(write(tmp_path, "d", MINIMAL + 'tools = ["send_digits", "end_call"]'))
+    assert "send_digits" in navigates.tools
+    assert "send_digits" not in hangs_up.tools
+    assert "send_digits" not in answers.tools
+    assert named.tools == ("send_digits", "end_call")
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ('[screening]\ntext = "It is {{agentname}}."', "screening.text"),
+        ("[screening]\nwait_seconds = 1", "screening.wait_seconds"),
+        ('[menu]\npolicy = "shout"', "menu.policy"),
+        ('[voicemail]\npolicy = "sing"', "voicemail.policy"),
+        ('[pickup]\namd = "yes"', "pickup.amd"),
+    ],
+)
+def test_a_mistake_about_machines_is_named(tmp_path: Path, text: str, where: str) -> None:
+    with pytest.raises(ScenarioError, match=where.replace(".", r"\.")):
+        load_file(write(tmp_path, "wrong", MINIMAL + text))
+
+
+HTTP_TOOL = '[[http_tools]]\nname = "{}"\ndescription = "d"\nurl = "https://a.example/"\n'
+MCP_SERVER = '[[mcp_servers]]\nname = "{}"\nurl = "https://a.example/mcp"\n'
+
+
+@pytest.mark.parametrize(
+    "tools",
+    [
+        HTTP_TOOL.format("end_call"),
+        HTTP_TOOL.format("send_digits"),
+        HTTP_TOOL.format("x") + HTTP_TOOL.format("x"),
+        MCP_SERVER.format("x") + MCP_SERVER.format("x"),
+    ],
+)
+def test_tools_have_different_names(tmp_path: Path, tools: str) -> None:
+    with pytest.raises(ScenarioError, match=r"another tool|same name"):
+        load_file(write(tmp_path, "tools", MINIMAL + tools))
+
+
+def test_a_scenario_knows_what_its_tools_miss(tmp_path: Path) -> None:
+    tools = (
+        HTTP_TOOL.format("x") + 'headers = { A = "{env:ONE} {env:TWO}" }\n'
+        f'{MCP_SERVER.format("y")}headers = {{ A = "{{env:THREE}}" }}\n'
+    )
+    scenario = load_file(write(tmp_path, "tools", MINIMAL + tools))
+    assert scenario.missing({"TWO": "2", "THREE": ""}) == ["ONE", "THREE"]

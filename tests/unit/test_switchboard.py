@@ -203,6 +203,25 @@ async def test_a_vendor_that_fails_leaves_the_opening_to_the_pipeline(
     assert (await made(again)).pcm, "a failure is not kept for the next call"
 
 
+async def test_a_model_that_cannot_write_leaves_the_languages_own_opening(
+    board: Switchboard, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def write(*_: Any) -> str:
+        raise VendorError("overloaded", provider="anthropic", retryable=True)
+
+    monkeypatch.setattr(opening, "write", write)
+    scenario = SCENARIO.model_copy(update={"opening": Opening(), "language": "es"})
+    seat = board.take_line(plan(1, scenario))
+    await board.prepared(seat, "CA1")
+    assert (await made(seat)).pcm
+    assert studio.spoken == ["Hola, le habla Alex. ¿En qué puedo ayudarle?"]
+    # Nobody is greeted in English in a language that has no opening here: the model is asked once more.
+    other = board.take_line(plan(2, scenario.model_copy(update={"language": "fr"})))
+    await board.prepared(other, "CA2")
+    assert (await made(other)).silent
+    assert len(studio.spoken) == 1
+
+
 async def test_an_open_line_does_not_wait_for_a_slow_opening(board: Switchboard, studio: Studio) -> None:
     studio.hold.clear()
     seat = board.take_line(plan(1))

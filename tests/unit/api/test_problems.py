@@ -163,7 +163,7 @@ def test_openapi_has_an_example_for_every_body_and_every_error(client: TestClien
     document = client.get("/openapi.json").json()
     assert "HTTPValidationError" not in document["components"]["schemas"]
     operations = [(path, operation) for path, item in document["paths"].items() for operation in item.values()]
-    assert len(operations) == 9
+    assert len(operations) == 11
     for path, operation in operations:
         for status, answer in operation["responses"].items():
             if int(status) >= 400 and not (path.endswith("/health") and status == "503"):

@@ -28,9 +28,31 @@ def test_status_answers_nothing(client: TestClient, agent: FakeAgent) -> None:
     assert agent.webhooks == [("status", "/api/phone/twilio/status", {"CallStatus": "ringing"}, None)]
 
 
+def test_amd_answers_nothing(client: TestClient, agent: FakeAgent) -> None:
+    answer = client.post("/api/phone/twilio/amd?call_id=c1", data={"AnsweredBy": "human"})
+    assert answer.status_code == 204
+    assert answer.content == b""
+    assert agent.webhooks == [("amd", "/api/phone/twilio/amd?call_id=c1", {"AnsweredBy": "human"}, None)]
+
+
+def test_a_transfers_steps_are_answered_with_twiml_and_its_status_with_nothing(
+    client: TestClient, agent: FakeAgent
+) -> None:
+    answer = client.post("/api/phone/twilio/transfer/t%20k/reply?round=2", data={"Digits": "1"})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/xml")
+    assert answer.text == "<Response/>"
+    assert client.post("/api/phone/twilio/transfer/tk/status", data={}).status_code == 204
+    assert client.post("/api/phone/twilio/transfer/tk/elsewhere", data={}).status_code == 422
+    assert agent.webhooks == [
+        ("transfer t k reply", "/api/phone/twilio/transfer/t%20k/reply?round=2", {"Digits": "1"}, None),
+        ("transfer tk status", "/api/phone/twilio/transfer/tk/status", {}, None),
+    ]
+
+
 def test_a_signature_that_does_not_hold_is_403(client: TestClient, agent: FakeAgent) -> None:
     agent.error = ForbiddenError("The signature does not hold.")
-    for path in ("voice", "status"):
+    for path in ("voice", "status", "amd", "transfer/t/reply"):
         answer = client.post(f"/api/phone/twilio/{path}", data={"CallSid": "CA1"})
         assert answer.status_code == 403
         assert answer.json()["error"]["code"] == "forbidden"

@@ -162,20 +162,45 @@ def test_digits_and_silence_and_the_last_deadline() -> None:
     assert stepper.hung_up_at == 1800
 
 
+def test_a_menu_is_offered_until_its_key_is_pressed() -> None:
+    menu = '[[steps]]\ndo="menu"\ntext="Press two"\nkeys="2"\npause_ms=1000\ntimes=3\n'
+    stepper = Stepper(conversation(menu + '[[steps]]\ndo="say"\ntext="Front desk"'))
+    stepper.run(1600)
+    assert stepper.told.heard == [("Press two", 0.0), ("Press two", 1400.0)]
+    stepper.callee.press_heard("9")
+    stepper.run(100)
+    assert len(stepper.told.heard) == 2, "another key is not understood"
+    stepper.callee.press_heard("2")
+    stepper.run(20)
+    assert stepper.told.heard[-1] == ("Front desk", 1700.0)
+
+
+def test_a_menu_that_is_not_understood_hangs_up() -> None:
+    menu = '[[steps]]\ndo="menu"\ntext="Press two"\nkeys="2"\npause_ms=1000\ntimes=2\n'
+    stepper = Stepper(conversation(menu + '[[steps]]\ndo="say"\ntext="Front desk"'))
+    stepper.run(9000)
+    assert stepper.hung_up_at == 2800
+    assert [text for text, _ in stepper.told.heard] == ["Press two", "Press two"]
+
+
 def test_the_whole_conversation_is_bounded() -> None:
     stepper = Stepper(conversation('[[steps]]\ndo="hear"', head="longest_ms = 5000"))
     stepper.run(9000, agent=True)
     assert stepper.hung_up_at == 5000
 
 
-def test_word_times_start_again_with_a_new_stream() -> None:
-    stepper = Stepper(
-        conversation('[[steps]]\ndo="silence"\nfor_ms=1000\n[[steps]]\ndo="say"\ntext="Hello again"')
-    )
-    stepper.run(600)
+def test_word_times_count_what_went_over_the_streams() -> None:
+    text = '[[steps]]\ndo="silence"\nfor_ms={}\n[[steps]]\ndo="say"\ntext="Hello{}"\n'
+    stepper = Stepper(conversation(text.format(400, "") + text.format(1000, " again")))
     stepper.callee.stream_begins()
-    stepper.run(1000)
-    assert stepper.told.heard == [("Hello again", 400.0)]
+    stepper.run(200)
+    stepper.callee.off_stream()
+    stepper.run(300)
+    stepper.callee.stream_begins()
+    stepper.run(9000)
+    assert [words for words, _ in stepper.told.heard] == ["Hello again"], "told off the stream"
+    before = 1000 + len(stepper.callee._lines["Hello"].payloads) * 20
+    assert stepper.told.heard[0][1] == before + 400 - 300
 
 
 def test_the_default_conversation_with_an_agent_who_answers() -> None:

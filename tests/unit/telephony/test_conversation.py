@@ -21,8 +21,12 @@ SCENARIOS = {
     "lead_callback",
     "survey",
     "inbound_reception",
+    "confirmacion_de_cita",
 }
-SMALL = {"silent", "voicemail", "hangs_up", "busy", "no_answer", "interrupter"}
+MACHINES = {
+    *("voicemail_late_beep", "voicemail_person", "screening", "screening_unanswered", "menu", "unavailable"),
+}
+SMALL = {"silent", "voicemail", "hangs_up", "busy", "no_answer", "interrupter", "transfer_target", *MACHINES}
 
 
 def test_what_is_shipped() -> None:

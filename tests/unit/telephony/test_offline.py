@@ -340,7 +340,7 @@ async def test_new_twiml_ends_the_stream_presses_keys_and_connects_again() -> No
         await media.until("media", 3)
         if len(server.media) == 1:
             url = f"{server.origin}/media".replace("http", "ws", 1)
-            await carrier.instruct(sid, twiml.play_digits("12#", url, {"token": "t-2"}))
+            await carrier.instruct(sid, twiml.play_digits("12#", twiml.StreamDoor(url, {"token": "t-2"})))
         else:
             await carrier.hang_up(sid)
 

@@ -110,6 +110,18 @@ async def test_dial_orders_everything() -> None:
         }
 
 
+async def test_dial_asks_who_answers_where_somebody_wants_to_know() -> None:
+    async with account() as (simulator, carrier):
+        await carrier.dial(order(amd_url="http://127.0.0.1:9/amd"))
+        form = dict(simulator.requests[0].form)
+    assert {name: value for name, value in form.items() if "Amd" in name or "Machine" in name} == {
+        "MachineDetection": "DetectMessageEnd",
+        "AsyncAmd": "true",
+        "AsyncAmdStatusCallback": "http://127.0.0.1:9/amd",
+        "AsyncAmdStatusCallbackMethod": "POST",
+    }
+
+
 async def test_a_custom_base_url_wins_over_edge_and_region(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TWILIO_EDGE", "sydney")
     monkeypatch.setenv("TWILIO_REGION", "au1")

@@ -1,0 +1,165 @@
+"""Who picked up, in whole calls: mailboxes, screeners, menus, carriers' messages, and the person behind them.
+
+Calls that do not need a house of their own share one and are held at the same time, because each lasts many
+seconds of talk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.telephony.conversation import Conversation
+from tests.calls.house import HANG_UP, hear, house, say, silence, steps, texts_of, vendors, wait
+from tests.simulators.brain import Reply, RuleBrain, ToolUse
+from tests.simulators.twilio import AmdNews
+
+MESSAGE = "This is Alex. I was calling about Thursday. Please call us back."
+ANSWER = "This is Alex. It is about Thursday."
+OPENING = "Hi John. Does Thursday work?"
+GREETING = "You have reached the voicemail of John. Please leave a message after the beep."
+MENU_TEXT = "Thank you for calling. For opening hours, press 1. For appointments, press 2."
+
+
+def beep(for_ms: int = 400, hertz: int = 1000) -> dict[str, Any]:
+    return {"do": "beep", "for_ms": for_ms, "hertz": hertz}
+
+
+def menu(text: str, keys: str) -> dict[str, Any]:
+    return {"do": "menu", "text": text, "keys": keys, "pause_ms": 2500}
+
+
+CONFIRMS = (hear(), say("Yes, Thursday works."), hear(), HANG_UP)
+"""A person, once the agent has spoken."""
+
+
+async def held(tmp_path: Path, callees: Mapping[str, Conversation], **changes: Any) -> dict[str, dict[str, Any]]:
+    """The record of each callee's call, all of them on the line at once."""
+    waiting = iter(callees.values())
+    async with house(tmp_path, callees=lambda _: next(waiting)) as home:
+        scenarios = {name: "mailboxes_not_wanted" if name == "hung up on" else "machines" for name in callees}
+        ids = {name: await home.call(scenario=scenarios[name], **changes) for name in callees}
+        return {name: await home.ended(call_id, within=60.0) for name, call_id in ids.items()}
+
+
+async def test_machines_with_nobody_behind_them(tmp_path: Path) -> None:
+    screened = (hear(), say("Please hold."), wait())
+    calls = await held(
+        tmp_path,
+        {
+            "beep": steps(say(GREETING), silence(300), beep(), wait()),
+            "hung up on": steps(say(GREETING), silence(300), beep(), wait()),
+            "late beep": steps(say(GREETING), silence(3200), beep(hertz=440), wait()),
+            "no beep": steps(say(GREETING), wait()),
+            "screener": steps(say("Please state your name and why you are calling."), *screened),
+            "menu": steps(menu("For billing, press 4. For sales, press 5.", keys="9")),
+            "carrier": steps(
+                say("The number you have dialed is not in service. Please check the number."), wait()
+            ),
+        },
+    )
+    assert {name: (call["status"], call["ended_reason"]) for name, call in calls.items()} == {
+        "beep": ("completed", "voicemail_reached"),
+        "hung up on": ("completed", "voicemail_reached"),
+        "late beep": ("completed", "voicemail_reached"),
+        "no beep": ("completed", "voicemail_reached"),
+        "screener": ("completed", "screening_unanswered"),
+        "menu": ("completed", "menu_reached"),
+        "carrier": ("completed", "dial_failed"),
+    }
+    greeting, message = calls["beep"]["transcript"]
+    assert 700 <= message["start_ms"] - greeting["end_ms"] <= 1600, "right behind the beep, not behind a silence"
+    said = {name: texts_of(call, "agent") for name, call in calls.items()}
+    cut, whole = said.pop("late beep")
+    assert said == {
+        "beep": [MESSAGE],
+        "hung up on": [],
+        "no beep": [MESSAGE],
+        "screener": [ANSWER],
+        "menu": [],
+        "carrier": [],
+    }
+    assert whole == MESSAGE, "the beep came over it, so it was said again from its beginning"
+    assert MESSAGE.startswith(cut.rstrip("—").rstrip())
+    assert len(cut) < len(MESSAGE)
+
+
+async def test_persons_behind_machines(tmp_path: Path) -> None:
+    calls = await held(
+        tmp_path,
+        {
+            "mailbox": steps(
+                say("You have reached the voicemail of John. Please leave a message"),
+                silence(500),
+                say("Hello? Yes, I'm here."),
+                *CONFIRMS,
+            ),
+            "screener": steps(
+                say("If you record your name and reason for calling, I'll see if this person is available."),
+                hear(),
+                say("Thank you. Please stay on the line."),
+                silence(1500),
+                say("Hello?"),
+                *CONFIRMS,
+            ),
+            "menu": steps(
+                menu(MENU_TEXT, keys="2"),
+                silence(500),
+                say("Hello front desk."),
+                *CONFIRMS,
+            ),
+        },
+    )
+    said = {name: texts_of(call, "agent") for name, call in calls.items()}
+    assert said["mailbox"][0] == OPENING
+    assert said["screener"][:2] == [ANSWER, OPENING]
+    assert said["menu"][0] == OPENING
+    assert {call["outcome"]["fields"].get("confirmed") for call in calls.values()} == {True}
+    tools = [(tool["name"], tool["arguments"]) for turn in calls["menu"]["transcript"] for tool in turn["tools"]]
+    assert ("send_digits", {"digits": "2"}) in tools
+
+
+async def test_a_person_s_hello_is_answered_at_once_and_silence_soon(tmp_path: Path) -> None:
+    calls = await held(
+        tmp_path,
+        {
+            "hello": steps(silence(700), say("Hello?"), *CONFIRMS),
+            "nobody": steps(*CONFIRMS),
+        },
+    )
+    hello, opening, *_ = calls["hello"]["transcript"]
+    assert (hello["speaker"], opening["text"]) == ("callee", OPENING)
+    assert 200 <= opening["start_ms"] - hello["end_ms"] <= 700
+    assert 1500 <= calls["nobody"]["answer_to_first_audio_ms"] <= 2500
+    assert texts_of(calls["nobody"], "agent")[0] == OPENING
+
+
+async def test_a_hello_over_the_opening_of_an_agent_who_speaks_first_interrupts_nothing(tmp_path: Path) -> None:
+    calls = await held(tmp_path, {"hello": steps(silence(900), say("Hello?"), *CONFIRMS)}, first_speaker="agent")
+    call = calls["hello"]
+    assert call["answer_to_first_audio_ms"] <= 1000
+    assert texts_of(call, "agent")[0] == OPENING
+    assert call["interruptions"] == 0
+
+
+# A receptionist's sentence without a machine's words; only Twilio knows that nobody is there.
+UNCLEAR = "Good day, here is the home of the Miller family in the old mill by the river and we all are out."
+
+
+@pytest.mark.parametrize(
+    ("verdict", "reason"), [("machine_end_beep", "voicemail_reached"), ("human", "agent_hangup")]
+)
+async def test_twilio_s_detection_settles_what_the_words_left_open(
+    tmp_path: Path, verdict: str, reason: str
+) -> None:
+    script = (AmdNews("unheard_of", 0), AmdNews(verdict, 3800), AmdNews(verdict, 3850), AmdNews("unknown", 3900))
+    callee = steps(say(UNCLEAR), hear(), say("Who is calling please?"), wait())
+    brain = RuleBrain([], otherwise=Reply("Thank you, goodbye.", (ToolUse("end_call"),)))
+    async with vendors(callee, brain) as sims, house(tmp_path, **sims.keys()) as home:
+        sims.twilio.amd = script
+        call = await home.ended(await home.call(scenario="machines"))
+    assert call["ended_reason"] == reason
+    assert (MESSAGE in texts_of(call, "agent")) == (verdict == "machine_end_beep")
