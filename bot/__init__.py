@@ -3,13 +3,14 @@
 api/          the routes, the only place that knows the web framework; app.py serves them
 phone_agent   everything one process holds: place, register, answer, hang up
 switchboard   calls that ring and calls on the line · wrap_up: after a call
-call          ONE CALL from answer to hang-up · opening, pickup, answering (machines), silence, recorder, recording: its parts
-handover      what takes a call off its stream: keys, a transfer · transfers: those of all calls, their webhooks
-stages/       THE WAY OF THE AUDIO, a file a step: line vad stt turn context llm tts
+call          ONE CALL from answer to hang-up: puts its parts together, runs them, returns how it ended
+conductor     its clock: pickup (who answered), opening, answering (machines), silence, replies (owed), farewell
+toolbox       its tools · handover, transfers: what takes a call off its stream · recorder, recording: what is kept
+stages/       THE WAY OF THE AUDIO, a file a step: line vad stt barge_in turn context llm tts
 scenario      the model of pipelines/*.toml · prompt: what the model is told · slots: who fills them
 tools/        what the agent can do while talking
 engines/      this machine in a vendor's place · telephony/: who dials · store/: what is kept
-records, audio, settings, errors: what all of them know
+languages/    phrases and word lists · records, audio, settings, errors: what all of them know
 """
 
 import os

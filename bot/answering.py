@@ -32,7 +32,8 @@ from bot.pipeline import RunningPipeline
 from bot.plan import Plan
 from bot.records import EndedReason
 from bot.stages.context import UserContext
-from bot.stages.line import FarewellFrame, HushFrame, Line, LineOutput, Performance
+from bot.stages.line import Line
+from bot.stages.line_ends import FarewellFrame, HushFrame, LineOutput, Performance
 from bot.stages.resources import Resources
 
 TREAT_EVERY_SECONDS = 0.1

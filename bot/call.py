@@ -31,7 +31,8 @@ from bot.replies import Replies
 from bot.stages import turn, vad
 from bot.stages.barge_in import AgentOnLine, BargeIn, Interjection
 from bot.stages.context import AssistantContext, UserContext
-from bot.stages.line import FarewellFrame, Line, LineEnd, LineInput, LineOutput
+from bot.stages.line import Line, LineEnd
+from bot.stages.line_ends import FarewellFrame, LineInput, LineOutput
 from bot.stages.media_protocol import Started
 from bot.stages.resources import Resources
 from bot.stages.socket import Socket

@@ -22,7 +22,8 @@ from bot.replies import Replies
 from bot.silence import Silence, SilenceWatch
 from bot.stages.beep import BeepDetector
 from bot.stages.context import UserContext
-from bot.stages.line import Line, LineOutput
+from bot.stages.line import Line
+from bot.stages.line_ends import LineOutput
 from bot.stages.resources import Resources
 
 WARNING_SECONDS = 30.0

@@ -15,7 +15,8 @@ from bot.pipeline import RunningPipeline
 from bot.records import EndedReason
 from bot.scenario import Phrases
 from bot.stages.context import UserContext
-from bot.stages.line import FarewellFrame, Line, LineOutput
+from bot.stages.line import Line
+from bot.stages.line_ends import FarewellFrame, LineOutput
 
 GOODBYE_CAP_SECONDS = 2.0
 """How long past its own length a goodbye's mark is waited for."""

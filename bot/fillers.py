@@ -19,7 +19,8 @@ from loguru import logger
 from bot import opening
 from bot.audio import Speech
 from bot.errors import PhoneAgentError
-from bot.stages.line import FILLER, Line, LineOutput
+from bot.stages.line import Line
+from bot.stages.line_ends import FILLER, LineOutput
 from bot.stages.resources import Resources
 from bot.stages.tts import TtsMember
 

@@ -21,7 +21,8 @@ from bot.farewell import SYNTHESIS_CAP_SECONDS, Farewell
 from bot.pipeline import RunningPipeline
 from bot.plan import Plan
 from bot.records import EndedReason
-from bot.stages.line import FarewellFrame, Line, LineOutput
+from bot.stages.line import Line
+from bot.stages.line_ends import FarewellFrame, LineOutput
 from bot.tools.transfer_call import TransferTarget
 from bot.transfers import LOST_CALLBACK_SECONDS, Caller, Transfer, Transfers, Verdict
 

@@ -19,7 +19,8 @@ from bot.patience import ReplyWatch, Step
 from bot.pipeline import RunningPipeline
 from bot.records import EndedReason
 from bot.scenario import Patience
-from bot.stages.line import Line, LineOutput, ReplyWithdrawnFrame
+from bot.stages.line import Line
+from bot.stages.line_ends import LineOutput, ReplyWithdrawnFrame
 
 
 class Replies:

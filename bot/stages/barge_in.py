@@ -34,7 +34,8 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pydantic import BaseModel, ConfigDict, Field
 
 from bot.languages import Language
-from bot.stages.line import Line, LineOutput
+from bot.stages.line import Line
+from bot.stages.line_ends import LineOutput
 from bot.stages.vad import VoiceActivity
 
 LONG_BACKCHANNEL_SECONDS = 1.0

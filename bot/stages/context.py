@@ -42,7 +42,7 @@ from pipecat.turns.types import UserTurnSpeculation
 from pipecat.turns.user_mute.base_user_mute_strategy import BaseUserMuteStrategy
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
-from bot.stages.line import FILLER, HeardTextFrame, ReplyWithdrawnFrame
+from bot.stages.line_ends import FILLER, HeardTextFrame, ReplyWithdrawnFrame
 
 CUT_SIGN = "—"
 """Ends a reply that was interrupted, in the context and in the transcript."""

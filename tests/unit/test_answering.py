@@ -18,7 +18,7 @@ from bot.opening import Recital
 from bot.pickup import Pickup
 from bot.records import CallSpec, EndedReason, Speaker
 from bot.scenario import Menu, Scenario, Voicemail
-from bot.stages.line import FarewellFrame, HushFrame
+from bot.stages.line_ends import FarewellFrame, HushFrame
 
 SECOND = bytes(16000)
 

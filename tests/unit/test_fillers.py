@@ -26,7 +26,8 @@ from bot.fillers import Fillers, PhraseBook
 from bot.pipeline import RunningPipeline
 from bot.settings import Settings
 from bot.stages.context import AssistantContext
-from bot.stages.line import Line, LineInput, LineOutput, ReplyWithdrawnFrame
+from bot.stages.line import Line
+from bot.stages.line_ends import LineInput, LineOutput, ReplyWithdrawnFrame
 from bot.stages.resources import Resources
 from bot.stages.tts import LocalVoiceMember
 from tests.unit.stages.conversation import Collector, Diary, running

@@ -17,7 +17,8 @@ from bot.errors import CarrierError, DialUnconfirmedError
 from bot.handover import Handover
 from bot.records import CallSpec, EndedReason
 from bot.scenario import Scenario
-from bot.stages.line import FarewellFrame, Line, LineEnd
+from bot.stages.line import Line, LineEnd
+from bot.stages.line_ends import FarewellFrame
 from bot.stages.media_protocol import Started
 from bot.telephony import twiml
 from bot.tools.transfer_call import TransferTarget

@@ -623,7 +623,7 @@ async def test_the_carrier_s_detection_reaches_its_call_also_when_it_comes_first
     with pytest.raises(ForbiddenError):
         await house.agent.amd_webhook(path, {"AnsweredBy": "human"}, "forged")
     await house.agent.amd_webhook(path, {"CallSid": "CA1", "AnsweredBy": "machine_start"}, SIGNED)
-    socket, serving = house.connect(await house.answer(record.call_id, "CA1"), "CA1")
+    _socket, serving = house.connect(await house.answer(record.call_id, "CA1"), "CA1")
     await until(lambda: bool(QuietCall.made))
     (call,) = QuietCall.made
     assert call.answered_by == ["machine_start"]

@@ -12,7 +12,7 @@ from pipecat.frames.frames import Frame, LLMRunFrame
 from bot.records import EndedReason
 from bot.replies import Replies
 from bot.scenario import Patience
-from bot.stages.line import ReplyWithdrawnFrame
+from bot.stages.line_ends import ReplyWithdrawnFrame
 
 
 @dataclass

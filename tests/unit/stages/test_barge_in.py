@@ -136,7 +136,7 @@ def test_a_background_that_was_recognised_pauses_no_more_and_its_loud_neighbour_
     room.speak(2.0)
     assert room.done == [Act.HOLD, Act.RESUME, Act.FORGET]
     room.hear("what was that")
-    assert room.done[-1] is Act.INTERRUPT, "words count, however soft"
+    assert room.done[-1:] == [Act.INTERRUPT], "words count, however soft"
     room.pass_time(1.0)
     for _ in range(5):
         room.now += WINDOW

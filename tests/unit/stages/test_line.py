@@ -18,15 +18,8 @@ from pipecat.frames.frames import Frame
 from bot.audio import MULAW_SILENCE, mulaw_to_pcm
 from bot.recording import Recording
 from bot.stages import line as line_module
-from bot.stages.line import (
-    INPUT_FRAME_SAMPLES,
-    MAX_GAP_MS,
-    MAX_WAITING_SECONDS,
-    HeardTextFrame,
-    Line,
-    LineEnd,
-    Payload,
-)
+from bot.stages.line import INPUT_FRAME_SAMPLES, MAX_GAP_MS, MAX_WAITING_SECONDS, Line, LineEnd, Payload
+from bot.stages.line_ends import HeardTextFrame
 from bot.stages.media_protocol import Started
 from bot.telephony.media_stream import FRAME_SAMPLES, Playout
 from tests.unit.stages.memory_socket import STARTED, MemorySocket, media

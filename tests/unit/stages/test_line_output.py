@@ -31,7 +31,8 @@ from bot.audio import SAMPLES_PER_MS, Speech, TimedWord, mulaw_to_pcm, pcm_to_mu
 from bot.opening import Recital
 from bot.pipeline import RunningPipeline
 from bot.stages.context import AssistantContext
-from bot.stages.line import FarewellFrame, Line, LineEnd, LineInput, LineOutput
+from bot.stages.line import Line, LineEnd
+from bot.stages.line_ends import FarewellFrame, LineInput, LineOutput
 from tests.unit.stages.conversation import Collector, Diary, running, until
 from tests.unit.stages.memory_socket import STARTED, MemorySocket, media
 

@@ -25,7 +25,7 @@ from bot.records import CallSpec
 from bot.settings import Settings
 from bot.stages.claude import ClaudeService
 from bot.stages.context import AssistantContext
-from bot.stages.line import HeardTextFrame
+from bot.stages.line_ends import HeardTextFrame
 from bot.stages.llm import Claude, Llm, Mind, Rules, build, offline
 from bot.stages.resources import Resources
 from tests.simulators.anthropic import AnthropicLatency, AnthropicSimulator
