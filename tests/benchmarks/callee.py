@@ -117,6 +117,9 @@ class Callee:
     def stream_begins(self) -> None:
         """The media clock starts now."""
 
+    def off_stream(self) -> None:
+        """The call ends with its stream here."""
+
     def press_heard(self, digits: str) -> None:
         """Nobody presses keys here."""
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import math
 
 import pytest
 
 from bot.audio import MULAW_SILENCE
+from tests.benchmarks import conversation
 from tests.benchmarks.capacity import Climb, Step
 from tests.benchmarks.figures import (
     Reply,
@@ -21,7 +23,9 @@ from tests.benchmarks.figures import (
     spread,
     table,
 )
+from tests.benchmarks.lane import lane
 from tests.benchmarks.latency import Figures, report
+from tests.benchmarks.sounds import Studio
 
 SOUND = bytes([0x20, 0xA0])
 
@@ -37,7 +41,7 @@ def _rest(ms: float) -> bytes:
 # pipecat 1.14 defines classes upon its own deprecated ones; the import is what warns.
 @pytest.mark.filterwarnings("ignore:`AudioContext.*is deprecated:DeprecationWarning")
 @pytest.mark.parametrize(
-    "name", ["latency", "capacity", "blocking", "stock", "ours", "vendors", "line", "servers"]
+    "name", ["latency", "capacity", "blocking", "conversation", "stock", "ours", "vendors", "line", "servers"]
 )
 def test_every_benchmark_imports(name: str) -> None:
     module = importlib.import_module(f"tests.benchmarks.{name}")
@@ -138,3 +142,18 @@ def test_a_climb_tries_a_failed_step_twice_and_then_halfway() -> None:
 def _step(calls: int, *, holds: bool) -> Step:
     tally = Tally((Reply(900, 3000) if holds else Reply(None),))
     return Step("ours", calls, tally, (), (0.0, 1.0, 2.0), 0.5, 100.0, 1.0, 0.3, 0.3)
+
+
+async def test_a_situation_is_held_and_judged() -> None:
+    """Our server as it is served, the vendors' simulators, the phone and the judge, in one whole call."""
+    chosen_ones = conversation.chosen(["hello: quick hello"], quick=False)
+    studio = Studio()
+    await asyncio.to_thread(conversation.record, studio, chosen_ones)
+    try:
+        async with lane(studio) as on:
+            (verdict,) = await conversation.run([on], chosen_ones)
+    finally:
+        studio.close()
+    assert verdict.right, verdict.why
+    assert verdict.delay_ms is not None
+    assert verdict.delay_ms > 0

@@ -1,0 +1,26 @@
+"""The fixed set of situations of tests/benchmarks/conversation.py, a theme or a few per file, as data.
+
+situation.py    the shape of a situation, and what callee and agent say in most of them
+turns.py        when is a turn over
+manners.py      what stops the agent and what does not
+answering.py    who picked up
+faults.py       a vendor fails
+lines.py        bad lines, silence, goodbyes, Flux
+spanish.py      Spanish by scenario
+tools.py        tools that take their time
+"""
+
+from __future__ import annotations
+
+from tests.benchmarks.situations import answering, faults, lines, manners, spanish, tools, turns
+from tests.benchmarks.situations.situation import Situation
+
+ALL: tuple[Situation, ...] = (
+    *turns.SITUATIONS,
+    *manners.SITUATIONS,
+    *answering.SITUATIONS,
+    *faults.SITUATIONS,
+    *lines.SITUATIONS,
+    *spanish.SITUATIONS,
+    *tools.SITUATIONS,
+)
