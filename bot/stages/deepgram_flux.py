@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from loguru import logger
 from pipecat.services.deepgram.flux.stt import DeepgramFluxSTTService
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
 
-from bot.stages.deepgram_link import DEAF_SECONDS, IDLE_SECONDS, DeepgramLink
+from bot.stages.deepgram_link import DEAF_SECONDS, GOODBYE_SECONDS, IDLE_SECONDS, DeepgramLink, Wire
+from bot.stages.resources import SharedTls
 
 FORGOTTEN_SECONDS = 3.0
 """A turn that no new connection takes up again within so long is ended with the words there were."""
@@ -16,8 +22,8 @@ ONSET_SECONDS = 1.0
 """Audio kept before the point up to which Flux heard nobody: a turn's first sound may lie in it."""
 
 
-class FluxService(DeepgramLink, DeepgramFluxSTTService):
-    """pipecat's turns over our connection; a turn goes on across a lost one.
+class FluxService(SharedTls, DeepgramLink, DeepgramFluxSTTService):
+    """pipecat's turns, over connections opened as its service opens them; a turn goes on across a lost one.
 
     pipecat ends a turn with its connection, and the callee is answered in mid-sentence. Here the audio of the
     turn is heard again by the next connection, and its end of turn carries all the words.
@@ -25,12 +31,30 @@ class FluxService(DeepgramLink, DeepgramFluxSTTService):
 
     def __init__(self, *, api_key: str, url: str, **kwargs: Any) -> None:
         super().__init__(api_key=api_key, url=url, **kwargs)
-        self.key = api_key
         self._broken_at: float | None = None
         """When the connection went away under a turn that no other has taken up yet."""
 
-    def link_url(self) -> str:
-        return f"{self._url}?{self._build_query_string()}"
+    @asynccontextmanager
+    async def open_link(self) -> AsyncIterator[Wire]:
+        socket: ClientConnection = await self._websocket_connect(
+            f"{self._url}?{self._build_query_string()}",
+            additional_headers={"Authorization": f"Token {self._api_key}"},
+            close_timeout=GOODBYE_SECONDS,
+        )
+        self._websocket = socket
+        try:
+            yield socket
+        finally:
+            self._websocket = None
+            socket.transport.abort()
+            await socket.wait_closed()
+
+    async def send_audio(self, audio: bytes) -> None:
+        if self._websocket is not None:
+            await self._websocket.send(audio)
+
+    async def say_goodbye(self) -> None:
+        await self._transport_send_json({"type": "CloseStream"})
 
     def owes(self, now: float) -> bool:
         # Flux sends an Update for every quarter of a second of audio, speech or not.
@@ -87,10 +111,16 @@ class FluxService(DeepgramLink, DeepgramFluxSTTService):
         return self.is_connected
 
     async def _transport_send_json(self, message: dict[str, Any]) -> None:
-        await self.tell(message)
+        """A connection that is gone is noticed where it is read; the next one is told all in its address."""
+        if self._websocket is None:
+            return
+        try:
+            await self._websocket.send(json.dumps(message))
+        except ConnectionClosed:
+            logger.debug("Flux's socket closed under a message")
 
     async def _transport_send_audio(self, audio: bytes) -> None:
         """Audio that the callee did not speak."""
-        if self._socket is not None:
-            await self._socket.send(audio)
+        if self._websocket is not None:
+            await self._websocket.send(audio)
             self.kept.padded(len(audio))

@@ -2,9 +2,11 @@
 
 pipecat's services wait 4 s before they reconnect and lose what was said meanwhile. Here one loop connects,
 sends the callee's audio, and reads; audio is kept until a transcript has covered it, so a new socket hears
-again what the old one had not understood, its last words included. A socket that stays open but says nothing
-is aborted. Deepgram's own SDK was rejected for the socket: it ends a connection at the first message that is
-no JSON, and closing a dead one takes it ten seconds.
+again what the old one had not understood, its last words included. A socket that stays open but says nothing,
+or takes no more audio, is aborted.
+
+The socket is opened, and spoken to, by the vendor's client: the SDK for nova, pipecat's service for Flux. It is
+read here, frame by frame: the SDK's `start_listening` ends a connection at the first message that is no JSON.
 """
 
 from __future__ import annotations
@@ -12,13 +14,14 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Any, Protocol
 
+from deepgram.core import ApiError
 from loguru import logger
 from pipecat.frames.frames import Frame, VADUserStartedSpeakingFrame, VADUserStoppedSpeakingFrame
 from pipecat.processors.frame_processor import FrameDirection
-from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from bot.stages.ear_ladder import EarRung
@@ -34,18 +37,33 @@ STABLE_SECONDS = 5.0
 IDLE_SECONDS = 0.5
 """How long to wait for audio before something else is sent."""
 GOODBYE_SECONDS = 0.5
-MAX_MESSAGE = 4 * 2**20
+"""For a closing word, and for the other side's."""
+_CANCEL_AGAIN_SECONDS = 0.05
+_PASSING = (408, 425, 429)
+"""Refusals that another attempt may not meet."""
+
+
+class Wire(Protocol):
+    """What is needed of a connection of `websockets`: the SDK uses its legacy one, pipecat today's."""
+
+    def __aiter__(self) -> AsyncIterator[str | bytes]: ...
+
+    @property
+    def transport(self) -> asyncio.WriteTransport: ...
+
+    @property
+    def close_code(self) -> int | None: ...
+
+    @property
+    def close_reason(self) -> str | None: ...
 
 
 class DeepgramLink(EarRung):
     """A mixin of pipecat's Deepgram services: their words and settings, this connection.
 
-    A subclass gives `link_url` and `hear`, and may say what it `owes`, what to send in a silence (`idle`) and
-    behind a replay (`caught_up`).
+    A subclass gives `open_link`, `send_audio`, `say_goodbye` and `hear`, and may say what it `owes`, what to send
+    in a silence (`idle`) and behind a replay (`caught_up`).
     """
-
-    key = ""
-    tls: Any = None
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -57,7 +75,7 @@ class DeepgramLink(EarRung):
         """Audio sent since the last message."""
         self.replay_seconds = 0.0
         """What the connection hears first: as much of it was said before it was there."""
-        self._socket: ClientConnection | None = None
+        self._socket: Wire | None = None
         self._link_task: asyncio.Task[None] | None = None
         self._audio_came = asyncio.Event()
         self._told = False
@@ -66,7 +84,19 @@ class DeepgramLink(EarRung):
 
     # -- what a subclass adds --------------------------------------------------------------------------
 
-    def link_url(self) -> str:
+    def open_link(self) -> AbstractAsyncContextManager[Wire]:
+        """A connection as the vendor's client opens it. Left, it is dropped: nobody waits for the other side.
+
+        ApiError or InvalidStatus: refused; OSError, TimeoutError or WebSocketException: not there.
+        """
+        raise NotImplementedError
+
+    async def send_audio(self, audio: bytes) -> None:
+        """To the connection of `open_link`, as what follows. ConnectionClosed: it is gone."""
+        raise NotImplementedError
+
+    async def say_goodbye(self) -> None:
+        """No more audio comes."""
         raise NotImplementedError
 
     async def hear(self, data: dict[str, Any]) -> bool:
@@ -107,16 +137,6 @@ class DeepgramLink(EarRung):
                 pass
         await super().process_frame(frame, direction)
 
-    async def tell(self, message: dict[str, Any]) -> bool:
-        """Send a control message; False where there is nobody to be told."""
-        if self._socket is None:
-            return False
-        try:
-            await self._socket.send(json.dumps(message))
-        except ConnectionClosed:
-            return False
-        return True
-
     # -- life ------------------------------------------------------------------------------------------
 
     async def listen(self) -> None:
@@ -133,27 +153,31 @@ class DeepgramLink(EarRung):
         if self._link_task is None:
             return
         task, self._link_task = self._link_task, None
-        if await self.tell({"type": "CloseStream"}):
-            await asyncio.wait({task}, timeout=GOODBYE_SECONDS)
+        if self.is_connected:
+            try:
+                async with asyncio.timeout(GOODBYE_SECONDS):
+                    await self.say_goodbye()
+            except (ConnectionClosed, TimeoutError):
+                logger.debug("Deepgram does not hear the goodbye")
+            else:
+                await asyncio.wait({task}, timeout=GOODBYE_SECONDS)
         await self.cancel_task(task)
 
     async def _hold_link(self) -> None:
         failures = 0
-        why = ""
         while self._link_task is not None:
             begun = time.monotonic()
+            self._told = False
             try:
-                async with asyncio.timeout(CONNECT_SECONDS):
-                    socket = await self._open()
-            except InvalidStatus as error:
-                why = f"status {error.response.status_code}: {error.response.body.decode(errors='replace')[:200]}"
-                if 400 <= error.response.status_code < 500 and error.response.status_code != 429:
+                why = await self._connect_and_use()
+            except (ApiError, InvalidStatus) as error:
+                status, why = _refusal(error)
+                if 400 <= status < 500 and status not in _PASSING:
                     await self.give_up(f"Deepgram rejected the connection ({why})", self.kept.all)
                     return
             except (OSError, TimeoutError, WebSocketException) as error:
                 why = f"{type(error).__name__}: {error}"
             else:
-                why = await self._use(socket)
                 if self._told or time.monotonic() - begun > STABLE_SECONDS:
                     failures = 0
             if self._link_task is None:
@@ -165,21 +189,24 @@ class DeepgramLink(EarRung):
                 return
             await asyncio.sleep(RECONNECT_WAITS[failures - 1])
 
-    async def _open(self) -> ClientConnection:
-        url = self.link_url()
-        options: dict[str, Any] = {"ssl": self.tls} if self.tls is not None and url.startswith("wss:") else {}
-        return await connect(
-            url,
-            additional_headers={"Authorization": f"Token {self.key}"},
-            open_timeout=CONNECT_SECONDS,
-            close_timeout=GOODBYE_SECONDS,
-            max_size=MAX_MESSAGE,
-            **options,
-        )
+    async def _connect_and_use(self) -> str:
+        """One connection from its beginning to its end; why it ended."""
+        async with AsyncExitStack() as stack:
+            opening = asyncio.ensure_future(stack.enter_async_context(self.open_link()))
+            try:
+                await asyncio.wait({opening}, timeout=CONNECT_SECONDS)
+            finally:
+                # A cancelled handshake waits 10 s for the other side to close, the legacy client's close_timeout,
+                # which the SDK leaves at its default (listen/v1/client.py, `connect`). A second cancel ends that.
+                while not opening.done():
+                    opening.cancel()
+                    await asyncio.wait({opening}, timeout=_CANCEL_AGAIN_SECONDS)
+            if opening.cancelled():
+                raise TimeoutError(f"no connection after {CONNECT_SECONDS:g} s")
+            return await self._use(opening.result())
 
-    async def _use(self, socket: ClientConnection) -> str:
+    async def _use(self, socket: Wire) -> str:
         """Send and read until the socket is gone; why it went."""
-        self._told = False
         self.last_message_at = time.monotonic()
         self.unanswered_seconds = 0.0
         self.replay_seconds = self.kept.begin()
@@ -196,33 +223,45 @@ class DeepgramLink(EarRung):
         finally:
             self._socket = None
             await self.cancel_task(sender)
-            socket.transport.abort()
         if self._link_task is not None:
             await self.broke_off()
         return f"{socket.close_code} {socket.close_reason}"
 
-    async def _send_audio(self, socket: ClientConnection) -> None:
+    async def _send_audio(self, socket: Wire) -> None:
         """The callee's audio as it comes, what was kept first."""
         sent_at = time.monotonic()
         try:
             while True:
                 self._audio_came.clear()
                 while (piece := self.kept.take()) is not None:
-                    await socket.send(piece)
+                    async with asyncio.timeout(DEAF_SECONDS):
+                        await self.send_audio(piece)
                     self.unanswered_seconds += len(piece) / BYTES_PER_SECOND
                     sent_at = time.monotonic()
-                await self.caught_up()
-                try:
-                    await asyncio.wait_for(self._audio_came.wait(), IDLE_SECONDS)
-                except TimeoutError:
-                    await self.idle(time.monotonic() - sent_at)
+                async with asyncio.timeout(DEAF_SECONDS):
+                    await self.caught_up()
+                if not await self._more_audio():
+                    async with asyncio.timeout(DEAF_SECONDS):
+                        await self.idle(time.monotonic() - sent_at)
                 now = time.monotonic()
                 if now - self.last_message_at > DEAF_SECONDS and self.owes(now):
                     logger.warning("Deepgram says nothing any more")
                     socket.transport.abort()
                     return
+        except TimeoutError:
+            logger.warning("Deepgram takes no more audio")
+            socket.transport.abort()
         except ConnectionClosed:
             return
+
+    async def _more_audio(self) -> bool:
+        """Waits for audio; False: there was none for IDLE_SECONDS."""
+        try:
+            async with asyncio.timeout(IDLE_SECONDS):
+                await self._audio_came.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def _read(self, message: str | bytes) -> None:
         try:
@@ -230,7 +269,15 @@ class DeepgramLink(EarRung):
             if not isinstance(data, dict):
                 raise ValueError("not an object")
             self._told = await self.hear(data) or self._told
-        except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
+        except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
             self._garbage += 1
             if self._garbage == 1:
                 logger.warning("Deepgram sent what cannot be read: {!r}", error)
+
+
+def _refusal(error: ApiError | InvalidStatus) -> tuple[int, str]:
+    """The status of a refused handshake, and what was said; the SDK keeps the body of the answer to itself."""
+    if isinstance(error, ApiError):
+        return error.status_code or 0, f"status {error.status_code}"
+    status, body = error.response.status_code, error.response.body or b""
+    return status, f"status {status}: {body.decode(errors='replace')[:200]}"

@@ -1,6 +1,6 @@
 """Where the text of a reply is cut for the voice: the first clause first, sentences after it. No I/O.
 
-A reply's first audio waits for its first piece, so that piece ends at the first clause, or after eight words
+A reply's first audio waits for its first piece, so that piece ends at the first clause, or after four words
 where there is none: a 17-word sentence at 80 tokens a second keeps the voice waiting for 0.3 s, its first
 clause for a third of that. Cutting every piece at clauses was rejected: a voice that knows the whole sentence
 speaks it better, and the first clause sounds while the rest of its sentence comes. Handing on single tokens
@@ -15,15 +15,13 @@ from collections.abc import AsyncIterator
 from pipecat.utils.text.base_text_aggregator import Aggregation, TextType
 from pipecat.utils.text.simple_text_aggregator import SimpleTextAggregator
 
-MIN_WORDS = 3
-MIN_CHARACTERS = 12
-"""A first clause has so many words or so many characters: 0.8 s of speech, longer than the next piece takes. A
+MIN_WORDS = 2
+MIN_CHARACTERS = 5
+"""A first clause has so many words or so many characters: 0.4 s of speech, longer than the next piece takes. A
 sentence may be shorter: nothing waits for the one after it."""
 MIN_SENTENCE = 3
 """Characters: "No." is one, "1." is not."""
-SOFT_WORDS = 6
-"""From here on, a connecting word begins the next piece."""
-MAX_WORDS = 8
+MAX_WORDS = 4
 
 _BOUNDARY = re.compile(r"[,;:.!?…]+[\"'”’»)\]]*(?=\s+\S)|\s*[—–]+\s*(?=\S)|\s-(?=\s+\S)")
 _TITLES = frozenset(
@@ -131,9 +129,6 @@ def _cut_between_words(text: str) -> int | None:
             continue
         if index >= MAX_WORDS:
             return last.end()
-        # A connecting word is known to be one when something follows it.
-        if index >= SOFT_WORDS and word.group().lower() in _CONNECTING and word.end() < len(text):
-            return last.end()
     return None
 
 
@@ -143,7 +138,8 @@ def _may_part(word: str, following: str) -> bool:
     whole = bare.lower() not in _CONNECTING and bare.lower() not in ("the", "a", "an", "el", "la", "los", "un")
     abbreviated = word.endswith(".") and _is_abbreviated(word[:-1], "")
     counted = bare[-1:].isdigit() and following.lower() not in _BEHIND_NUMBERS
-    return whole and not abbreviated and not counted and any(c.isalnum() for c in bare)
+    named = following[:1].isdigit()  # Suite 200
+    return whole and not (abbreviated or counted or named) and any(c.isalnum() for c in bare)
 
 
 class FirstClauseAggregator(SimpleTextAggregator):

@@ -18,6 +18,7 @@ from pipecat.frames.frames import (
     Frame,
     InputAudioRawFrame,
     InterimTranscriptionFrame,
+    InterruptionFrame,
     TranscriptionFrame,
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
@@ -31,6 +32,8 @@ from bot.stages.vad import VoiceActivity
 
 HUSH_SECONDS = 0.09
 """Voice that has faded for so long may be over: longer than the closures within words."""
+ASKED_AT = "asked_at"
+"""Metadata of a final transcript: when it was asked for, time.monotonic()."""
 GUESSES = 3
 """Speculations on hushes within one turn; each costs a request, and speech full of pauses has many."""
 
@@ -65,8 +68,9 @@ class EarlyReply(BaseUserTurnStopStrategy):  # type: ignore[no-untyped-call]  # 
     A guess on other words than the turn ends with is dropped, and so is one that is overtaken by new words.
     """
 
-    def begin_early(self, speculating: Speculating | None) -> None:
+    def begin_early(self, voice: VoiceActivity, speculating: Speculating | None) -> None:
         """To be called once, by the constructor. None: replies begin when the turn is over."""
+        self._voice = voice
         self._speculating = speculating
         self._open = self._quiet = False
         self._final_words: list[str] = []
@@ -96,6 +100,8 @@ class EarlyReply(BaseUserTurnStopStrategy):  # type: ignore[no-untyped-call]  # 
     async def process_frame(self, frame: Frame) -> ProcessFrameResult:
         match frame:
             case TranscriptionFrame():
+                if self._voice.voiced_at > frame.metadata.get(ASKED_AT, self._voice.voiced_at):
+                    frame.finalized = False  # more was said since it was asked for
                 self._final_words.append(frame.text.strip())
                 self._interim_words = ""
             case InterimTranscriptionFrame():
@@ -106,8 +112,12 @@ class EarlyReply(BaseUserTurnStopStrategy):  # type: ignore[no-untyped-call]  # 
                 self._quiet = True
             case EagerEndOfTurnCancelFrame():
                 self._note_refusal()
+            case InterruptionFrame() if self._guess is not None:
+                await self._drop()  # the model has given it up
             case InputAudioRawFrame():
-                pass
+                if self._voice.hush_seconds == 0 and not self._quiet:
+                    # A final that was asked for at a hush does not cover what is said after it.
+                    self._transcript_finalized = False
             case _:
                 return await self._pass_on(frame)
         if self._open and self._speculating is not None:
@@ -136,6 +146,7 @@ class EarlyReply(BaseUserTurnStopStrategy):  # type: ignore[no-untyped-call]  # 
     def _note_refusal(self) -> None:
         """From behind: the turn's end will ask again, in earnest."""
         if self._guess is not None and self._speculating is not None:
+            self._guess.withdrawn = True  # it may be a newer one than the model gave up
             self._refused, self._guess = plain(self._guess.text), None
             self._speculating.counter.speculated(kept=False)
 
@@ -170,6 +181,11 @@ class CountedEagerStop(EagerUserTurnStopStrategy):
         super().__init__()  # type: ignore[no-untyped-call]
         self._speculating = speculating
         self._guess: Guess | None = None
+
+    async def process_frame(self, frame: Frame) -> ProcessFrameResult:
+        if isinstance(frame, InterruptionFrame) and self._speculation is not None:
+            await self._forget()  # the model has given it up
+        return await super().process_frame(frame)
 
     async def trigger_user_turn_inference_triggered(
         self, *, speculation: UserTurnSpeculation | None = None

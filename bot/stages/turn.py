@@ -54,6 +54,10 @@ class TurnSettings(BaseModel):
     """Begin the reply before the turn is confirmed to be over, and keep it when the words stay the same."""
 
 
+QUESTION_SECONDS = 0.6
+"""Silence after a question that sounded unfinished; the recogniser's question mark is worth half the wait."""
+
+
 @cache
 def load() -> Any:
     """The shared ONNX session of smart turn v3; the first call loads it (about 70 ms)."""
@@ -106,8 +110,7 @@ class SmartStop(EarlyReply, TurnAnalyzerUserTurnStopStrategy):  # type: ignore[n
     ) -> None:
         self._smart_turn = SharedSmartTurn(SmartTurnParams(stop_secs=settings.incomplete_seconds))
         super().__init__(turn_analyzer=self._smart_turn)
-        self.begin_early(speculating)
-        self._voice = voice
+        self.begin_early(voice, speculating)
         self._language = language
         self._patience = settings.incomplete_seconds
         self._expecting_more = False
@@ -115,7 +118,7 @@ class SmartStop(EarlyReply, TurnAnalyzerUserTurnStopStrategy):  # type: ignore[n
 
     async def process_frame(self, frame: Frame) -> ProcessFrameResult:
         result = await super().process_frame(frame)
-        if self._expecting_more and isinstance(frame, InputAudioRawFrame):
+        if (self._expecting_more or self._asked_whole) and isinstance(frame, InputAudioRawFrame):
             await self._maybe_trigger_user_turn_stopped()
         return result
 
@@ -131,15 +134,22 @@ class SmartStop(EarlyReply, TurnAnalyzerUserTurnStopStrategy):  # type: ignore[n
             return EndOfTurnState.COMPLETE
         return EndOfTurnState.INCOMPLETE if self._language.is_unfinished(words) else None
 
+    @property
+    def _asked_whole(self) -> bool:
+        """A question mark ends what was said, and its melody did not."""
+        return self._vad_stopped and not self._turn_complete and self.turn_words.endswith("?")
+
     async def _discard_pending_end_of_turn(self) -> None:
         self._expecting_more = False
         await super()._discard_pending_end_of_turn()  # type: ignore[no-untyped-call]
 
     async def _maybe_trigger_user_turn_stopped(self) -> None:
         verdict = self._verdict_of_words()
-        if self._vad_stopped and self._transcript_finalized and verdict is EndOfTurnState.COMPLETE:
+        silence = time.monotonic() - self._voice.voiced_at
+        whole = self._vad_stopped and self._transcript_finalized
+        if whole and (verdict is EndOfTurnState.COMPLETE or (self._asked_whole and silence >= QUESTION_SECONDS)):
             self._turn_complete = True
-        patient = time.monotonic() - self._voice.voiced_at < self._patience
+        patient = silence < self._patience
         self._expecting_more = self._turn_complete and verdict is EndOfTurnState.INCOMPLETE and patient
         if not self._expecting_more:
             await super()._maybe_trigger_user_turn_stopped()  # type: ignore[no-untyped-call]
@@ -148,9 +158,9 @@ class SmartStop(EarlyReply, TurnAnalyzerUserTurnStopStrategy):  # type: ignore[n
 class PauseStop(EarlyReply, SpeechTimeoutUserTurnStopStrategy):  # type: ignore[no-untyped-call]
     """The end of a turn by a pause."""
 
-    def __init__(self, settings: TurnSettings, speculating: Speculating | None) -> None:
+    def __init__(self, settings: TurnSettings, voice: VoiceActivity, speculating: Speculating | None) -> None:
         super().__init__(user_speech_timeout=settings.pause_seconds)
-        self.begin_early(speculating)
+        self.begin_early(voice, speculating)
 
 
 def build(
@@ -174,7 +184,11 @@ def build(
             VADUserTurnStartStrategy(enable_interruptions=interruption.allowed),
             TranscriptionUserTurnStartStrategy(enable_interruptions=interruption.allowed),
         ],
-        stop=[PauseStop(turn, early) if turn.detector == "timeout" else SmartStop(turn, voice, language, early)],
+        stop=[
+            PauseStop(turn, voice, early)
+            if turn.detector == "timeout"
+            else SmartStop(turn, voice, language, early)
+        ],
     )
 
 

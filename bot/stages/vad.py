@@ -18,7 +18,15 @@ from typing import Any
 import numpy as np
 from pipecat.audio.vad.silero import SileroOnnxModel, SileroVADAnalyzer
 from pipecat.audio.vad.vad_analyzer import VADAnalyzer, VADParams, VADState
+from pipecat.frames.frames import (
+    Frame,
+    InputAudioRawFrame,
+    SystemFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+)
 from pipecat.processors.audio.vad_processor import VADProcessor
+from pipecat.processors.frame_processor import FrameDirection
 from pydantic import BaseModel, ConfigDict, Field
 
 from bot.audio import SAMPLE_RATE
@@ -76,6 +84,8 @@ class VoiceActivity:
     """How long there is no voice, or one that has faded, up to now."""
     loudness: float = 0.0
     """Of the voice lately, RMS of 16-bit samples."""
+    _floor: float = 0.0
+    """Of the line's own noise."""
 
     def note(self, voiced: bool, rms: float, seconds: float, now: float) -> None:
         """One more window of `seconds`, its last sample at `now`."""
@@ -87,7 +97,9 @@ class VoiceActivity:
             self.loudness = max(rms, self.loudness * LOUDNESS_DECAY)
         else:
             self.voiced_seconds = 0.0
-        faded = rms < self.loudness * FADED
+        if not voiced or rms < self._floor:
+            self._floor = min(rms, self._floor * FLOOR_RISE) if self._floor else rms
+        faded = rms < max(self.loudness * FADED, self._floor * 2)
         self.hush_seconds = 0.0 if voiced and not faded else self.hush_seconds + seconds
 
     def speech_seconds(self) -> float:
@@ -97,8 +109,11 @@ class VoiceActivity:
 
 PAUSE_SECONDS = 0.3
 """Longer than the closures within words, shorter than a breath."""
-FADED = 0.15
-"""17 dB below the voice lately: a closing syllable fades by 10 dB, a line's noise lies 20 dB and more below."""
+FADED = 0.06
+"""24 dB below the voice lately: a closing "s" lies 20 dB below. On a noisy line the noise itself says more: a
+window within 6 dB of it holds no voice."""
+FLOOR_RISE = 1.02
+"""A window: the floor follows a line that becomes louder within some seconds."""
 LOUDNESS_DECAY = 0.97
 """A window: the reference halves in 0.7 s, so one loud word does not make the next ones a hush."""
 
@@ -129,12 +144,36 @@ class InlineSilero(SileroVADAnalyzer):
         return 1.0
 
 
+@dataclass
+class VoiceFadedFrame(SystemFrame):
+    """The voice has been gone for FADED_SECONDS: an ear that is asked now has its words when the VAD is sure."""
+
+
+FADED_SECONDS = 0.09
+"""Longer than the closure of a consonant, so that no word is cut in two."""
+
+
 class Vad(VADProcessor):
     """The pipeline's VAD processor; it stands before the STT, which is told when speech stops."""
 
     def __init__(self, analyzer: InlineSilero) -> None:
         super().__init__(vad_analyzer=analyzer, audio_idle_timeout=AUDIO_GAP_SECONDS, name="Vad")
         self.voice = analyzer.voice
+        self._speaking = self._faded = False
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        if isinstance(frame, InputAudioRawFrame) and self._speaking:
+            faded = self.voice.hush_seconds >= FADED_SECONDS
+            if faded and not self._faded:
+                await self.push_frame(VoiceFadedFrame())
+            self._faded = faded
+
+    async def push_frame(self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
+        if isinstance(frame, VADUserStartedSpeakingFrame | VADUserStoppedSpeakingFrame):
+            self._speaking = isinstance(frame, VADUserStartedSpeakingFrame)
+            self._faded = False
+        await super().push_frame(frame, direction)
 
 
 def build(settings: VadSettings) -> Vad:

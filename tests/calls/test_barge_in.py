@@ -70,9 +70,9 @@ async def test_an_mhm_pauses_the_agent_and_loses_nothing(tmp_path: Path) -> None
         (clear,) = stream.received_of("clear")
         resumed = next(event for event in stream.received_of("media") if event.at > clear.at)
         assert resumed.at - clear.at < 1.0
-        # What the far end had not played by the clear was sent again: all of the reply has sounded.
+        # What the far end had not played by the clear was sent again, from the beginning of the word it cut.
         spoken_ms = sum(CHARACTER_MS * len(text) for text in said)
-        assert abs(len(stream.played()) / 8 - spoken_ms) < 200
+        assert -100 < len(stream.played()) / 8 - spoken_ms < 700
 
 
 async def test_the_reply_is_begun_before_the_turn_is_over(tmp_path: Path) -> None:

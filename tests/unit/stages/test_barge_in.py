@@ -325,3 +325,34 @@ def test_voice_activity_sees_a_hush_before_the_voice_is_gone() -> None:
     now += WINDOW
     voice.note(True, 2000.0, WINDOW, now)
     assert voice.hush_seconds == 0
+
+
+def test_what_was_said_over_the_end_is_not_kept_until_the_end_of_the_next_reply() -> None:
+    room = Room(agent=replace(TALKING, left=0.3, complete=True))
+    room.speak(0.3)
+    room.hear("wait a minute")
+    assert room.done == []
+    room.agent = TALKING  # a tool's result is spoken about
+    room.ask()
+    assert room.done == [Act.INTERRUPT]
+
+
+def test_a_yes_to_a_question_that_the_agent_goes_on_from_does_not_make_it_deaf() -> None:
+    room = Room(agent=replace(TALKING, left=1.0, complete=True, asks=True))
+    room.speak(0.3)
+    room.pass_time(0.3)
+    room.hear("yes", final=True)
+    assert room.done == [Act.HOLD, Act.RESUME]
+    room.agent = TALKING
+    room.pass_time(0.5)
+    room.speak(0.2)
+    assert room.done[-1] is Act.HOLD
+
+
+def test_a_backchannel_in_a_noise_without_end_does_not_hold_the_agent_for_ever() -> None:
+    room = Room(min_words=3)
+    room.speak(0.3)
+    room.hear("yeah")
+    room.speak(2.5)
+    assert room.done[:2] == [Act.HOLD, Act.RESUME]
+    assert room.at(Act.RESUME) <= 2.2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -171,6 +172,89 @@ async def test_a_socket_that_says_nothing_any_more(vendor: str, monkeypatch: pyt
         assert len(call.sim.connections) == 2
 
 
+@pytest.mark.parametrize("vendor", MEMBERS)
+async def test_a_socket_that_takes_no_more_audio(vendor: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line that is dead while nobody speaks: what is sent piles up, and nothing is owed."""
+    monkeypatch.setattr(deepgram_link, "DEAF_SECONDS", 0.3)
+    async with listening(vendor) as call:
+        (service,) = call.services
+        await until(lambda: service.is_connected)
+        with monkeypatch.context() as stuck:
+            stuck.setattr(
+                service._socket, "drain" if vendor == "nova" else "send", lambda *_: asyncio.Event().wait()
+            )
+            await call.hear(noise(300))
+            await until(lambda: len(call.sim.connections) == 2)
+        await call.say()
+        await is_whole(call, vendor)
+
+
+@pytest.mark.parametrize("vendor", MEMBERS)
+async def test_a_socket_that_takes_nothing_does_not_hold_up_the_end_of_a_call(
+    vendor: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with listening(vendor) as call:
+        (service,) = call.services
+        await until(lambda: service.is_connected)
+        stuck = "drain" if vendor == "nova" else "send"
+        monkeypatch.setattr(service._socket, stuck, lambda *_: asyncio.Event().wait())
+        async with asyncio.timeout(4 * deepgram_link.GOODBYE_SECONDS):
+            await service._disconnect()
+
+
+@pytest.mark.parametrize("vendor", MEMBERS)
+async def test_a_handshake_that_is_never_answered_is_left_in_time(vendor: str) -> None:
+    """The other side neither answers nor hangs up: the SDK alone would wait ten seconds for it to close."""
+    came: list[asyncio.StreamWriter] = []
+    async with await asyncio.start_server(lambda _, writer: came.append(writer), "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        settings = Settings(
+            _env_file=None, deepgram_api_key=SecretStr("secret"), deepgram_base_url=f"ws://{host}:{port}"
+        )
+        ear = MEMBERS[vendor].build(Resources(settings), call_sid="CA1", language="en")
+        begun = time.monotonic()
+        async with running([ear]):
+            await until(lambda: len(came) == 3)
+        assert time.monotonic() - begun < 8 * deepgram_link.CONNECT_SECONDS
+        for writer in came:
+            writer.transport.abort()
+
+
+async def test_a_finalize_that_is_not_answered_costs_one_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deepgram answers none where it had heard nothing, and need say nothing while nobody speaks."""
+    monkeypatch.setattr(deepgram_link, "DEAF_SECONDS", 0.2)
+    monkeypatch.setattr("bot.stages.deepgram_nova.DEAF_SECONDS", 0.2)
+    monkeypatch.setattr(deepgram_link, "IDLE_SECONDS", 0.05)
+    async with listening("nova", Plan(then=FallSilent())) as call:
+        await call.hear(noise(200))
+        await call.pipeline.queue(VADUserStoppedSpeakingFrame(stop_secs=0.2))
+        await until(lambda: [c.control_types() for c in call.sim.connections] == [["Finalize"]] * 2)
+        await call.hear(noise(6000))
+        assert len(call.sim.connections) == 2
+        assert not call.errors
+
+
+async def test_a_final_that_does_not_say_whose_answer_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deepgram_link, "DEAF_SECONDS", 0.2)
+    monkeypatch.setattr("bot.stages.deepgram_nova.DEAF_SECONDS", 0.2)
+    async with listening("nova", Plan(then=FallSilent())) as call:
+        await until(lambda: call.services[0].is_connected)
+        await call.hear(noise(200))
+        await call.pipeline.queue(VADUserStoppedSpeakingFrame(stop_secs=0.2))
+        await until(lambda: call.sim.connections[0].control_types() == ["Finalize"])
+        words = {"transcript": "Yes.", "confidence": 1.0, "words": []}
+        final = {
+            "type": "Results",
+            "channel_index": [0, 1],
+            "is_final": True,
+            "channel": {"alternatives": [words]},
+        }
+        await call.sim.say(json.dumps(final))
+        await until(lambda: call.heard == "Yes.")
+        await call.hear(noise(4000))
+        assert len(call.sim.connections) == 1
+
+
 async def test_a_flux_that_never_confirms(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deepgram_flux, "DEAF_SECONDS", 0.2)
     monkeypatch.setattr(deepgram_link, "DEAF_SECONDS", 0.2)
@@ -211,6 +295,9 @@ async def test_nonsense_is_dropped(vendor: str) -> None:
         '{"type": "Results"}',
         '{"type": "Results", "start": "x", "duration": 1, "channel": 7}',
         '{"type": "Results", "start": 0, "duration": 0, "is_final": true, "channel": {"alternatives": 3}}',
+        '{"type": "Results", "start": 0, "duration": 1e999, "is_final": true,'
+        ' "channel": {"alternatives": [{"transcript": "", "confidence": 0, "words": []}]}}',
+        '{"type": "TurnInfo", "event": "Update", "transcript": "", "audio_window_end": 1e999}',
         '{"type": "TurnInfo", "event": 5}',
         '{"type": "TurnInfo", "event": "Sunrise"}',
         '{"type": "TurnInfo", "event": "Update", "audio_window_end": "noon"}',

@@ -24,8 +24,8 @@ REPLIES = (
 @pytest.mark.parametrize(
     ("text", "first"),
     [
-        ("Sure, I can do that. Anything else", "Sure, I can do that."),
-        ("Of course, Mr. Brown, we can", "Of course, Mr. Brown,"),
+        ("Sure, I can do that. Anything else", "Sure,"),
+        ("Of course, Mr. Brown, we can", "Of course,"),
         ("Unfortunately, we", "Unfortunately,"),
         ("Hi John. Does", "Hi John."),
         ("No. We do not", "No."),
@@ -36,10 +36,10 @@ REPLIES = (
         ("It costs 1,000, 2,000 dollars, maybe", "It costs 1,000, 2,000 dollars,"),
         ("We live on Main St. near J. F. Park, and", "We live on Main St. near J. F. Park,"),
         ('She said "come by." Then', 'She said "come by."'),
-        ("Well... I'm not quite sure, but", "Well... I'm not quite sure,"),
-        ("One two three four five six seven eight nine", "One two three four five six seven eight"),
-        ("I would like to confirm your appointment with Doctor", "I would like to confirm your appointment"),
-        ("The number of the house we are at is 12 on", "The number of the house we are"),
+        ("Well... I'm not quite sure, but", "Well..."),
+        ("One two three four five six seven eight nine", "One two three four"),
+        ("I would like to confirm your appointment with Doctor", "I would like to confirm"),
+        ("The number of the house we are at is 12 on", "The number of the house"),
         ("Our office is in Suite 200 on the second floor", "Our office is in Suite 200"),
         ("¿Le viene bien el jueves? Puedo", "¿Le viene bien el jueves?"),
         ("Le llamo de parte de la Dra. Pérez, para", "Le llamo de parte de la Dra. Pérez,"),
@@ -66,7 +66,7 @@ def test_the_first_piece(text: str, first: str) -> None:
         "Call 555, 0123",
         "We meet Dr. Smith",
         "e.g. this",
-        "The code for the door is now 12 45 of",
+        "The code is 12 45 of",
     ],
 )
 def test_more_has_to_come(text: str) -> None:
@@ -117,7 +117,7 @@ async def test_the_first_piece_is_out_before_the_first_sentence() -> None:
 async def test_one_token_may_hold_it_all() -> None:
     aggregator = FirstClauseAggregator(language="en")
     found = [piece.text async for piece in aggregator.aggregate("Of course, sir. It is here. And")]
-    assert found == ["Of course, sir.", "It is here."]
+    assert found == ["Of course,", "sir.", "It is here."]
     rest = await aggregator.flush()
     assert rest is not None
     assert rest.text == "And"

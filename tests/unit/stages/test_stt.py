@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from pipecat.frames.frames import (
@@ -18,6 +19,8 @@ from pipecat.frames.frames import (
     VADUserStoppedSpeakingFrame,
 )
 from pydantic import SecretStr, TypeAdapter, ValidationError
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request
 
 from bot.pipeline import RunningPipeline
 from bot.settings import Settings
@@ -152,6 +155,35 @@ async def test_words_said_while_deepgram_refuses_are_heard_later(monkeypatch: py
         live = noise(96)
         await call.hear(live)
         await until(lambda: bytes(call.sim.connections[3].audio) == noise(256) + said + live)
+
+
+@pytest.mark.parametrize("base", ["ws://{}", "http://{}", "http://{}/eu/"])
+async def test_nova_is_reached_through_the_sdk(base: str) -> None:
+    asked: list[Request] = []
+
+    async def listen(socket: ServerConnection) -> None:
+        assert socket.request is not None
+        asked.append(socket.request)
+        await socket.wait_closed()
+
+    async with serve(listen, "127.0.0.1", 0) as server:
+        host, port = next(iter(server.sockets)).getsockname()
+        settings = Settings(
+            _env_file=None,
+            deepgram_api_key=SecretStr("secret"),
+            deepgram_base_url=base.format(f"{host}:{port}"),
+        )
+        ear = DeepgramNova(keyterms=("Smith & Sons", "Ann")).build(
+            Resources(settings), call_sid="CA1", language="en"
+        )
+        async with running([ear]):
+            await until(lambda: bool(asked))
+    (request,) = asked
+    address = urlsplit(request.path)
+    assert address.path == ("/eu/v1/listen" if "eu" in base else "/v1/listen")
+    assert parse_qs(address.query)["keyterm"] == ["Smith & Sons", "Ann"]
+    assert request.headers["Authorization"] == "Token secret"
+    assert request.headers["User-Agent"].startswith("deepgram-sdk/")
 
 
 async def test_a_refused_key_is_final() -> None:

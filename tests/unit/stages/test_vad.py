@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from pipecat.audio.vad.vad_analyzer import VADParams, VADState
 
 from bot.audio import SAMPLE_RATE
 from bot.stages import vad
 from bot.stages.line import INPUT_FRAME_SAMPLES
-from bot.stages.vad import InlineSilero, VadSettings
+from bot.stages.vad import InlineSilero, VadSettings, VoiceActivity
 from tests.simulators.voice import speak
 
 SPEECH = speak("Hello, this is a sentence that goes on for a while.", SAMPLE_RATE).pcm
@@ -66,3 +67,36 @@ async def test_the_settings_reach_the_analyser() -> None:
 
 def test_warming_up_is_harmless() -> None:
     vad.warm_up()
+
+
+def test_a_voice_that_has_faded_is_told_before_the_vad_is_sure() -> None:
+    voice = VoiceActivity()
+    now = 5.0
+    for _ in range(10):
+        now += 0.032
+        voice.note(False, 20.0, 0.032, now)
+    for _ in range(20):
+        now += 0.032
+        voice.note(True, 2000.0, 0.032, now)
+    now += 0.032
+    voice.note(True, 200.0, 0.032, now)  # a closing "s"
+    assert voice.hush_seconds == 0
+    for _ in range(3):
+        now += 0.032
+        voice.note(True, 30.0, 0.032, now)  # Silero lags
+    assert voice.hush_seconds == pytest.approx(0.096)
+
+
+def test_on_a_noisy_line_the_noise_itself_is_the_hush() -> None:
+    voice = VoiceActivity()
+    now = 5.0
+    for _ in range(40):
+        now += 0.032
+        voice.note(False, 300.0, 0.032, now)
+    for _ in range(20):
+        now += 0.032
+        voice.note(True, 1500.0, 0.032, now)
+    assert voice.hush_seconds == 0
+    now += 0.032
+    voice.note(True, 400.0, 0.032, now)
+    assert voice.hush_seconds > 0
