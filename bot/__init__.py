@@ -1,13 +1,13 @@
 """An AI phone agent: one request, one phone call, one record.
 
 api/          the routes, the only place that knows the web framework; app.py serves them
-phone_agent   everything one process holds: place, register, answer, hang up
+phone_agent   everything one process holds: place, register, answer, hang up · doors: where the carrier finds us
 switchboard   calls that ring and calls on the line · wrap_up: after a call
 call          ONE CALL from answer to hang-up: puts its parts together, runs them, returns how it ended
 conductor     its clock: pickup (who answered), opening, answering (machines), silence, replies (owed), farewell
-toolbox       its tools · handover, transfers: what takes a call off its stream · recorder, recording: what is kept
+toolbox       its tools · handover, transfers: what takes it off its stream · recorder, recording: what is kept
 stages/       THE WAY OF THE AUDIO, a file a step: line vad stt barge_in turn context llm tts
-scenario      the model of pipelines/*.toml · prompt: what the model is told · slots: who fills them
+scenario      pipelines/*.toml (scenario_parts: its tables) · prompt: what the model is told · slots: who fills
 tools/        what the agent can do while talking
 engines/      this machine in a vendor's place · telephony/: who dials · store/: what is kept
 languages/    phrases and word lists · records, audio, settings, errors: what all of them know

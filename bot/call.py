@@ -229,7 +229,13 @@ class Call:
             await asyncio.gather(pipeline, return_exceptions=True)
             await self._toolbox.finish()
         self._raise_failure(conductor, pipeline)
-        return CallEnd(reason, self._farewell.error, self._toolbox.outcome(), self._first_audio_ms())
+        return CallEnd(
+            reason,
+            self._farewell.error,
+            self._toolbox.outcome(),
+            self._first_audio_ms(),
+            self._conductor.answered_by,
+        )
 
     async def _join_late_tools(self) -> None:
         if self.plan.calls_declared_tools:

@@ -17,7 +17,7 @@ from bot.farewell import Farewell
 from bot.pickup import Pickup, Who
 from bot.pipeline import RunningPipeline
 from bot.plan import Plan
-from bot.records import Direction, EndedReason
+from bot.records import AnsweredBy, Direction, EndedReason
 from bot.replies import Replies
 from bot.silence import Silence, SilenceWatch
 from bot.stages.beep import BeepDetector
@@ -204,6 +204,11 @@ class Conductor:
                 await self._farewell.say(phrases.silence_goodbye, EndedReason.SILENCE)
             case Silence.NOTHING:
                 pass
+
+    @property
+    def answered_by(self) -> AnsweredBy:
+        """Who is at the other end, as far as is known by now."""
+        return self._pickup.answered_by
 
     @property
     def at_menu(self) -> bool:

@@ -18,11 +18,11 @@ from typing import Any, Protocol
 import aiohttp
 from loguru import logger
 
+from bot.doors import STATUS_PATH
 from bot.errors import CarrierError
 from bot.settings import Settings, with_scheme
 from bot.telephony import signatures
 
-STATUS_PATH = "/api/phone/twilio/status"
 ECHO_PATH = "/api/phone/echo"
 SECONDS = 10.0
 """The patience of each check."""

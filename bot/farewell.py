@@ -13,7 +13,7 @@ from pipecat.frames.frames import TTSSpeakFrame
 
 from bot.pipeline import RunningPipeline
 from bot.records import EndedReason
-from bot.scenario import Phrases
+from bot.scenario_parts import Phrases
 from bot.stages.context import UserContext
 from bot.stages.line import Line
 from bot.stages.line_ends import FarewellFrame, LineOutput

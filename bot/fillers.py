@@ -91,10 +91,10 @@ class Fillers:
     def say(self, text: str | None = None) -> bool:
         """Play `text`, or the next of the call's fillers; False where nothing was played.
 
-        That is: it is not ready, the agent is heard or about to be, or `may_speak` says no (the callee
+        That is: it is not ready, the agent is heard or about to be or pauses for a sound, or `may_speak` says no (the callee
         speaks, the call is ending).
         """
-        if not self._line.idle or not self._may_speak():
+        if not self._line.idle or self._line.held or not self._may_speak():
             return False
         speech = self._next() if text is None else self._spoken(text)
         if speech is None:

@@ -91,6 +91,8 @@ class Handover:
 
     async def _press(self, transfers: Transfers, digits: str) -> None:
         await self._all_said()
+        if self._farewell.begun:
+            return
         self._no_reply_owed()
         seconds = RECONNECT_SECONDS + DIGIT_SECONDS * (len(digits) + digits.count("W"))
         self._line.expect_stream(seconds)
@@ -101,7 +103,7 @@ class Handover:
                 logger.error("the keys could not be pressed: {}", e.message)
                 await self._keys_refused()
                 return
-        await self._line.next_stream()
+        await self._back_within(seconds)
 
     async def _keys_refused(self) -> None:
         self._tell_model("The keys were not pressed: the telephone refused. Try something else.")
@@ -145,7 +147,7 @@ class Handover:
 
     async def _join(self, transfers: Transfers, transfer: Transfer) -> bool:
         """Whether the two are together; if not, the callee is still, or again, with the agent."""
-        if transfer.leg_over or self._farewell.begun:
+        if transfer.leg_over or transfer.over or self._farewell.begun:
             return False
         # The stream ends with the move; were it to fail, the next one would be awaited.
         self._line.expect_stream(RECONNECT_SECONDS)
@@ -156,15 +158,17 @@ class Handover:
                 logger.error("the call could not be joined with {}: {}", transfer.target.name, e.message)
                 return False
             transfer.settle(joined=True)
-        if not transfer.leg_over:
+        if not transfer.leg_over and not transfer.over:
             return True
-        # The person hung up while the callee was being moved: nobody would come to them there.
+        # The person left while the callee was being moved: nobody would come to them there.
         await transfers.bring_back(transfer, RECONNECT_SECONDS)
-        await self._line.next_stream()
+        await self._back_within(RECONNECT_SECONDS)
         return False
 
     async def _cold(self, transfers: Transfers, transfer: Transfer) -> None:
         await self._announce(transfer.target)
+        if self._farewell.begun:
+            return
         ringing = transfer.target.ring_seconds + LOST_CALLBACK_SECONDS
         self._line.expect_stream(ringing + RECONNECT_SECONDS)
         try:
@@ -179,7 +183,7 @@ class Handover:
         if verdict is Verdict.ACCEPTED or (verdict is Verdict.UNTOLD and self._line.away):
             # Where the carrier's word is lost, they are taken to be talking: the ringing is over.
             self._hand_over()
-        elif await self._line.next_stream():
+        elif await self._back_within(RECONNECT_SECONDS):
             await self._nobody(transfer.target, verdict)
 
     def _hand_over(self) -> None:
@@ -195,8 +199,20 @@ class Handover:
             "The other person is being told so; go on with the call, offer what else you can do."
         )
         await self._breath()
-        text = self._plan.scenario.phrases.transfer_failed
-        await self._pipeline.queue(TTSSpeakFrame(text, append_to_context=True))
+        if not self._farewell.begun:
+            text = self._plan.scenario.phrases.transfer_failed
+            await self._pipeline.queue(TTSSpeakFrame(text, append_to_context=True))
+
+    async def _back_within(self, seconds: float) -> bool:
+        """Whether the callee is with the agent: on the next stream, or still on the one that was to end."""
+        try:
+            return await asyncio.wait_for(self._line.next_stream(), seconds)
+        except TimeoutError:
+            if self._line.away:
+                return await self._line.next_stream()  # its own deadline ends this
+        logger.warning("the carrier took an order and did not carry it out")
+        self._line.expect_no_stream()
+        return not self._line.ended
 
     async def _done_all_the_same(self, error: CarrierError) -> bool:
         """Whether an order that was not answered was carried out: then the stream ends. Else none is expected."""

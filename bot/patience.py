@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from bot.scenario import Patience
+from bot.scenario_parts import Patience
 
 FILLER_AGAIN_SECONDS = 5.0
 """Between two fillers for the same reply."""

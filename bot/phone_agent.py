@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import hashlib
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -20,18 +19,16 @@ from urllib.parse import parse_qs, parse_qsl, quote, urlsplit
 
 from loguru import logger
 
-from bot import public_url as public
 from bot.carriers import TWILIO_KEYS, build_carrier
+from bot.doors import AMD_PATH, HANDSHAKE_SECONDS, STATUS_PATH, UNAUTHORIZED_CLOSE, VOICE_PATH, Doors
 from bot.errors import (
     BusyError,
     CarrierError,
     ConflictError,
     DialUnconfirmedError,
-    ForbiddenError,
     NotFoundError,
     PhoneAgentError,
     RequestError,
-    SettingsError,
 )
 from bot.hold import Holder
 from bot.house_lock import HouseLock
@@ -49,11 +46,10 @@ from bot.records import (
 )
 from bot.recovery import ENDED_BY_STATUS, REGISTRATION_SECONDS, Recovery
 from bot.scenario import DEFAULT_OUTBOUND, Scenarios
-from bot.settings import Settings, with_scheme
+from bot.settings import Settings
 from bot.slots import Slots, choose
-from bot.stages import media_protocol as protocol
 from bot.stages.resources import Resources
-from bot.stages.socket import Socket, SocketClosedError
+from bot.stages.socket import Socket
 from bot.store import CallChange, CallStore, Page, open_store
 from bot.switchboard import Seat, Switchboard
 from bot.telephony import twiml
@@ -61,14 +57,6 @@ from bot.telephony.carrier import Carrier, DialOrder
 from bot.telephony.offline import OfflineCarrier
 from bot.transfers import Transfers
 
-MEDIA_PATH = "/api/phone/media-stream"
-VOICE_PATH = "/api/phone/twilio/voice"
-STATUS_PATH = "/api/phone/twilio/status"
-AMD_PATH = "/api/phone/twilio/amd"
-TRANSFER_PATH = "/api/phone/twilio/transfer"
-HANDSHAKE_SECONDS = 4.0
-"""A media socket that has not shown a token by then is closed; the promise is 5 s."""
-UNAUTHORIZED_CLOSE = 4401
 LOST_CALLBACK_SECONDS = 60.0
 """Beyond its ringing, a call without any word of the carrier keeps its line no longer."""
 STOP_SECONDS = 8.0
@@ -90,7 +78,8 @@ class PhoneAgent:
         self.scenarios = scenarios
         self.carrier = carrier
         self.switchboard = Switchboard(settings.max_calls, resources)
-        self._transfers = Transfers(carrier, self)
+        self._doors = Doors(settings, carrier, store, simulated=self.simulated_line)
+        self._transfers = Transfers(carrier, self._doors)
         recordings = settings.data_dir / "recordings"
         self._holder = Holder(self.switchboard, resources, store, carrier, recordings, self._transfers)
         self.on_turn: Callable[[str, Turn], None] | None = None
@@ -99,7 +88,6 @@ class PhoneAgent:
         """Told when a call has a final status and its record is complete."""
         self._resources = resources
         self._store = store
-        self._public_url: str | None = None
         self._house = HouseLock(settings.data_dir / "server.lock")
         self._ready = False
 
@@ -111,8 +99,7 @@ class PhoneAgent:
 
     async def open(self) -> None:
         """Ready to take calls when this returns. SettingsError when the environment forbids it."""
-        self._public_url = await self._find_public_url()
-        public.check_doors(self.settings, self._public_url)
+        await self._doors.open()
         await self._resources.open()
         await self._load_ears()
         await self._look_at_tools()
@@ -188,16 +175,11 @@ class PhoneAgent:
     def _slots(self, scenario: str) -> Slots:
         return choose(self.scenarios.get(scenario), self.settings, simulated_line=self.simulated_line)
 
-    async def _find_public_url(self) -> str | None:
-        if self.simulated_line:
-            return self.settings.public_host or f"http://127.0.0.1:{self.settings.port}"
-        return await public.find(self.settings)
-
     # -- what the routes ask --------------------------------------------------------------------------
 
     async def place_call(self, spec: CallSpec) -> CallRecord:
         """Dial. The record returned is as kept: dialled, its sid known."""
-        origin = await self._origin()
+        origin = await self._doors.origin()
         plan, record = self._planned(spec, Direction.OUTBOUND)
         seat = self.switchboard.take_line(plan)
         try:
@@ -245,7 +227,7 @@ class PhoneAgent:
 
     async def register_call(self, spec: CallSpec) -> Registration:
         """Keep a call for a caller who dials by himself; our voice webhook answers it."""
-        origin = await self._origin()
+        origin = await self._doors.origin()
         plan, record = self._planned(spec, Direction.OUTBOUND)
         await self._store.add(record)
         await self._store.update(plan.call_id, CallChange(vendors=self._vendors(plan)))
@@ -277,7 +259,7 @@ class PhoneAgent:
 
     async def voice_webhook(self, url_path_and_query: str, form: Mapping[str, str], signature: str | None) -> str:
         """TwiML that connects the media stream, or that turns the call away."""
-        await self._checked(url_path_and_query, form, signature)
+        await self._doors.check(url_path_and_query, form, signature)
         call_sid = form.get("CallSid", "")
         try:
             record = await self._called(url_path_and_query, form)
@@ -302,33 +284,28 @@ class PhoneAgent:
         await self._store.advance(plan.call_id, Status.IN_PROGRESS, at=datetime.now(UTC))
         self.switchboard.prepare(seat)
         self.switchboard.build_ahead(seat, call_sid)
-        door = await self.stream(plan.call_id, seconds)
+        door = await self._doors.stream(plan.call_id, seconds)
         return twiml.connect_stream(door.url, door.parameters)
-
-    async def stream(self, call_id: str, seconds: float) -> twiml.StreamDoor:
-        """A media stream of the call may open here, once, within `seconds`."""
-        token = secrets.token_urlsafe(32)
-        await self._store.issue_token(call_id, _hashed(token), datetime.now(UTC) + timedelta(seconds=seconds))
-        origin = with_scheme(await self._origin(), websocket=True)
-        return twiml.StreamDoor(f"{origin}{MEDIA_PATH}", {"token": token})
-
-    async def transfer_url(self, token: str, step: str) -> str:
-        """Where the carrier tells of a transfer."""
-        return f"{await self._origin()}{TRANSFER_PATH}/{token}/{step}"
 
     async def transfer_webhook(
         self, url_path_and_query: str, form: Mapping[str, str], signature: str | None, *, token: str, step: str
     ) -> str:
         """TwiML for the leg of a person a call is put through to, or for the callee who comes back; or none."""
-        await self._checked(url_path_and_query, form, signature)
+        await self._doors.check(url_path_and_query, form, signature)
         query = dict(parse_qsl(urlsplit(url_path_and_query).query))
-        return await self._transfers.webhook(token, step, form, query)
+        answer = await self._transfers.webhook(token, step, form, query)
+        if step == "dialled" and _is_final(form.get("CallStatus")):
+            # A callee who hangs up while it rings: a number without a status callback tells it nowhere else.
+            for seat in self.switchboard.seats:
+                if seat.call is not None and seat.call_sid == form.get("CallSid"):
+                    seat.call.carrier_ended()
+        return answer
 
     async def status_webhook(
         self, url_path_and_query: str, form: Mapping[str, str], signature: str | None
     ) -> None:
         """The carrier's news of a call. In any order, more than once, or of nobody we know: no error."""
-        await self._checked(url_path_and_query, form, signature)
+        await self._doors.check(url_path_and_query, form, signature)
         record = await self._store.get_by_sid(form.get("CallSid", ""))
         if record is None:
             call_id = _query(url_path_and_query, "call_id")
@@ -358,7 +335,7 @@ class PhoneAgent:
 
     async def amd_webhook(self, url_path_and_query: str, form: Mapping[str, str], signature: str | None) -> None:
         """Who the carrier thinks has answered. Late, again, or of a call that is over: no error."""
-        await self._checked(url_path_and_query, form, signature)
+        await self._doors.check(url_path_and_query, form, signature)
         call_id, call_sid = _query(url_path_and_query, "call_id"), form.get("CallSid")
         seats = [s for s in self.switchboard.seats if s.plan.call_id == call_id or s.call_sid == call_sid]
         for seat in seats[:1]:
@@ -369,19 +346,10 @@ class PhoneAgent:
         self, socket: Socket, path_and_query: str, signature: str | None, path_token: str | None
     ) -> None:
         """One media socket from handshake to close."""
-        if not self.simulated_line and not await self._handshake_signed(path_and_query, signature):
-            await socket.close(1008)
+        admitted = await self._doors.admit(socket, path_and_query, signature, path_token)
+        if admitted is None:
             return
-        try:
-            await socket.accept()
-            try:
-                started, record = await asyncio.wait_for(self._welcome(socket, path_token), HANDSHAKE_SECONDS)
-            except (TimeoutError, ForbiddenError) as e:
-                logger.warning("a media socket was refused: {}", e or "no token in time")
-                await socket.close(UNAUTHORIZED_CLOSE, "no valid token")
-                return
-        except SocketClosedError:
-            return
+        started, record = admitted
         plan = self._plan_of(record)
         try:
             seat = self.switchboard.take_line(plan)
@@ -462,9 +430,9 @@ class PhoneAgent:
         if self.simulated_line:
             missing = [n for n in TWILIO_KEYS if not getattr(self.settings, n.lower())]
             return Slot("offline", "ready", f"{' and '.join(missing)} not set; callees are simulated")
-        if self._public_url is None:
+        if self._doors.public_url is None:
             return Slot("twilio", "failed", "PUBLIC_HOST not set and no local ngrok agent runs")
-        return Slot("twilio", "ready", f"{' and '.join(TWILIO_KEYS)} set; webhooks at {self._public_url}")
+        return Slot("twilio", "ready", f"{' and '.join(TWILIO_KEYS)} set; webhooks at {self._doors.public_url}")
 
     # -- one call -------------------------------------------------------------------------------------
 
@@ -478,30 +446,6 @@ class PhoneAgent:
     def _note_ended(self, call_id: str) -> None:
         if self.on_ended is not None:
             self.on_ended(call_id)
-
-    async def _welcome(self, socket: Socket, path_token: str | None) -> tuple[protocol.Started, CallRecord]:
-        """Read up to `start` and burn its token. ForbiddenError when there is none that holds."""
-        dropped = False
-        while True:
-            frame = await socket.receive()
-            if frame is None:
-                raise SocketClosedError("closed before start")
-            event = protocol.parse(frame)
-            if isinstance(event, protocol.Started):
-                break
-            if isinstance(event, protocol.Malformed) and not dropped:
-                dropped = True
-                logger.warning("dropped a frame before start: {}", event.reason)
-        token = event.parameters.get("token") or path_token
-        call_id = None if not token else await self._store.burn_token(_hashed(token), datetime.now(UTC))
-        record = None if call_id is None else await self._store.get(call_id)
-        if record is None:
-            raise ForbiddenError("the token is missing, used, expired or unknown")
-        if record.status.final:
-            raise ForbiddenError("the call is over")
-        if record.call_sid is not None and record.call_sid != event.call_sid:
-            raise ForbiddenError("the token belongs to another call")
-        return event, record
 
     # -- plans and identities -------------------------------------------------------------------------
 
@@ -567,33 +511,6 @@ class PhoneAgent:
         await self._store.update(plan.call_id, CallChange(vendors=self._vendors(plan)))
         return record
 
-    # -- doors ----------------------------------------------------------------------------------------
-
-    async def _origin(self) -> str:
-        """Our public origin. SettingsError when the carrier could not reach us."""
-        if self._public_url is None:
-            found = await self._find_public_url()
-            public.check_doors(self.settings, found)
-            self._public_url = found
-        if self._public_url is None:
-            raise SettingsError(
-                "Twilio has to reach this server: set PUBLIC_HOST, or start ngrok (ngrok http "
-                f"{self.settings.port}) beside it.",
-                field="PUBLIC_HOST",
-            )
-        return self._public_url
-
-    async def _checked(self, path_and_query: str, form: Mapping[str, str], signature: str | None) -> str:
-        """Our origin. ForbiddenError unless the carrier signed this request for it."""
-        origin = await self._origin()
-        if not signature or not self.carrier.signature_holds(f"{origin}{path_and_query}", form, signature):
-            raise ForbiddenError("The X-Twilio-Signature does not hold for this URL and form.")
-        return origin
-
-    async def _handshake_signed(self, path_and_query: str, signature: str | None) -> bool:
-        url = f"{with_scheme(await self._origin(), websocket=True)}{path_and_query}"
-        return bool(signature) and self.carrier.signature_holds(url, {}, signature or "")
-
 
 @asynccontextmanager
 async def open_phone_agent(settings: Settings) -> AsyncIterator[PhoneAgent]:
@@ -611,8 +528,8 @@ async def open_phone_agent(settings: Settings) -> AsyncIterator[PhoneAgent]:
         await agent.close()
 
 
-def _hashed(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
+def _is_final(status: str | None) -> bool:
+    return any(known.final and known == status for known in Status)
 
 
 def _query(path_and_query: str, name: str) -> str | None:

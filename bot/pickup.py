@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from bot import languages
 from bot.languages import Language
-from bot.records import Speaker
+from bot.records import AnsweredBy, Speaker
 
 SHORT_GREETING_SECONDS = 2.5
 """Who greets no longer than that and says nothing machine-like is a person."""
@@ -40,18 +40,7 @@ _KEPT_CHARACTERS = 600
 """Of what was heard: a sentence of a machine, and its neighbours."""
 
 
-class Who(StrEnum):
-    """At the other end."""
-
-    PERSON = "person"
-    VOICEMAIL = "voicemail"
-    SCREENING = "screening"
-    """A phone or a service that asks who calls and why, with a person behind it."""
-    MENU = "menu"
-    UNAVAILABLE = "unavailable"
-    """The carrier, or a full mailbox: nobody hears what is said."""
-    NOBODY = "nobody"
-    """A fax."""
+Who = AnsweredBy
 
 
 @dataclass(frozen=True)
@@ -221,6 +210,14 @@ class Pickup:
         if self._beep_at is None or self._speaking_since is not None:
             return False
         return self._silent_since is None or self._silent_since <= self._beep_at + BEEP_SECONDS
+
+    @property
+    def answered_by(self) -> AnsweredBy:
+        """For the record. Whoever was heard and not taken for a machine is a person."""
+        if self.who is not None:
+            return self.who
+        heard = self._speaking_since is not None or self._silent_since is not None or bool(self._text)
+        return Who.PERSON if heard or self._human else Who.NOBODY
 
     def alert(self, now: float) -> bool:
         """Whether a tone would mean something."""

@@ -15,7 +15,8 @@ from bot import languages
 from bot.engines import menu_choice
 from bot.engines.brains import question, reason
 from bot.records import CallSpec, Direction
-from bot.scenario import Scenario, render
+from bot.scenario import Scenario
+from bot.templates import render
 
 PERSON_CAME_ON = f"({menu_choice.MENU_OVER}: a person is on the line.)"
 _OUR_TAG = re.compile(r"<(?=[\s/]*(?:action|context)\b)", re.IGNORECASE)

@@ -156,15 +156,17 @@ class Outcome:
 
 
 class AnsweredBy(StrEnum):
-    """Who or what picked up. Uncertain is a person."""
+    """Who or what is at the other end. Uncertain is a person."""
 
     PERSON = "person"
     VOICEMAIL = "voicemail"
     SCREENING = "screening"
+    """A phone or a service that asks who calls and why, with a person behind it."""
     MENU = "menu"
     UNAVAILABLE = "unavailable"
-    """The carrier's message that the call cannot be put through."""
+    """The carrier, or a full mailbox: nobody hears what is said."""
     NOBODY = "nobody"
+    """A fax; or a line on which not a sound was heard."""
 
 
 @dataclass(frozen=True)
@@ -205,7 +207,7 @@ class CallRecord:
     turns: tuple[Turn, ...] = ()
     counts: Counts = Counts()
     answered_by: AnsweredBy | None = None
-    """Who or what picked up, as far as it was heard; None where nobody did."""
+    """Who or what was there in the end: a person who comes on after a machine counts. None: never answered."""
     outcome: Outcome | None = None
 
 

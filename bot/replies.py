@@ -18,7 +18,7 @@ from bot.fillers import Fillers
 from bot.patience import ReplyWatch, Step
 from bot.pipeline import RunningPipeline
 from bot.records import EndedReason
-from bot.scenario import Patience
+from bot.scenario_parts import Patience
 from bot.stages.line import Line
 from bot.stages.line_ends import LineOutput, ReplyWithdrawnFrame
 

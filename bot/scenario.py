@@ -1,4 +1,4 @@
-"""A scenario: how a kind of call is held. The typed model of pipelines/*.toml.
+"""A scenario: how a kind of call is held. The typed model of pipelines/*.toml; its tables are `scenario_parts`.
 
 Strict: unknown keys and wrong types are refused with the file and the key. All files are read at start,
 so a mistake stops the server and not a call.
@@ -7,19 +7,31 @@ so a mistake stops the server and not a call.
 from __future__ import annotations
 
 import json
-import math
-import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
 import phonenumbers
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from bot import languages
 from bot.errors import ScenarioError, UnknownScenarioError
 from bot.records import Direction, Speaker
+from bot.scenario_parts import (
+    Agent,
+    Example,
+    Limits,
+    Menu,
+    Opening,
+    OutcomeField,
+    Part,
+    Patience,
+    Phrases,
+    Pickup,
+    Screening,
+    Voicemail,
+)
 from bot.stages.barge_in import InterruptionSettings
 from bot.stages.llm import Llm
 from bot.stages.stt import DeepgramFlux, Stt
@@ -33,201 +45,9 @@ from bot.tools.transfer_call import TransferTarget
 
 DEFAULT_OUTBOUND = "appointment_confirmation"
 DEFAULT_INBOUND = "inbound_reception"
-_VARIABLE = re.compile(r"\{\{\s*([a-z_]+)\s*(?:\|([^{}]*))?\}\}")
-_PART_OF_TEMPLATE = re.compile(r"\[\[(?P<section>.*?)\]\]|" + _VARIABLE.pattern, re.S)
-VARIABLES = frozenset({"callee_name", "agent_name", "organization", "action", "reason", "question"})
-"""What {{…}} may name: the call spec's fields; `reason`, the action as it follows "I'm calling to"; and
-`question`, what to ask after it."""
 
 
-def _checked_template(text: str) -> str:
-    """ValueError for an unknown variable, or for brackets that would be spoken."""
-    unknown = sorted({name for name, _ in _VARIABLE.findall(text)} - VARIABLES)
-    if unknown:
-        raise ValueError(f"unknown variable {{{{{unknown[0]}}}}}; known: {', '.join(sorted(VARIABLES))}")
-    plain = _VARIABLE.sub("", re.sub(r"\[\[(.*?)\]\]", r"\1", text, flags=re.S))
-    stray = re.search(r"\{\{|\}\}|\[\[|\]\]", plain)
-    if stray:
-        raise ValueError(f"{stray.group()} without its other half; write {{{{name}}}} or [[a part]]")
-    return text
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Opening(_Part):
-    """[opening]: what the agent says first."""
-
-    text: str | None = None
-    """With {{variables}}: {{name|fallback}} gives a fallback, [[…]] vanishes where a variable inside is
-    missing. None: the model writes it while the phone rings."""
-    interruptible: bool = True
-    """False: it is heard to its end, as the law wants of some; what is said over it is answered then."""
-    wait_seconds: float = Field(default=1.5, ge=0.3, le=10)
-    """first_speaker = "callee": how long to wait for a hello."""
-    pause_seconds: float = Field(default=0.25, ge=0.0, le=2.0)
-    """Silence after the hello, beyond the VAD's own, before the opening begins."""
-
-    @field_validator("text")
-    @classmethod
-    def _template(cls, value: str | None) -> str | None:
-        return None if value is None else _checked_template(value)
-
-
-class Agent(_Part):
-    """[agent]: who speaks, where the request does not say."""
-
-    name: str = "Alex"
-    organization: str = ""
-    context: str = ""
-    """What it may know; an inbound call brings nothing of its own."""
-
-
-class Limits(_Part):
-    """[limits]: every wait of a call."""
-
-    ring_seconds: int = Field(default=30, ge=5, le=120)
-    max_duration_seconds: float = Field(default=600, ge=10, le=14400)
-    silence_seconds: float = Field(default=10, ge=2, le=120)
-    """Silence of the callee before a prompt, counted from the end of playback."""
-    silence_prompts: int = Field(default=2, ge=0, le=5)
-    """Prompts before the goodbye."""
-    bridge_seconds: float = Field(default=1.0, ge=0.3, le=10)
-    """A tool that was called without a word may take so long before one is said."""
-
-
-class Patience(_Part):
-    """[patience]: a reply that is owed and stays silent, counted from the end of the callee's turn."""
-
-    filler_seconds: float = Field(default=2.5, ge=0.5, le=60)
-    """Until a filler is said; another follows every five seconds."""
-    ask_again_seconds: float = Field(default=6, ge=1, le=60)
-    """Until a reply that got lost is asked for once more."""
-    apology_seconds: float = Field(default=12, ge=3, le=120)
-    """Until the agent apologises and ends the call."""
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Patience:
-        if not self.ask_again_seconds < self.apology_seconds:
-            raise ValueError("ask_again_seconds has to be less than apology_seconds")
-        return self
-
-
-class Phrases(_Part):
-    """[phrases]: what the agent says without the model. Left out: the phrases of the scenario's language."""
-
-    silence: tuple[str, ...] = Field(default=(), min_length=1)
-    silence_goodbye: str = ""
-    time_is_up: str = ""
-    trouble: str = ""
-    """Left out, it promises a call back where the scenario has the tool schedule_callback."""
-    goodbye: str = ""
-    fillers: tuple[str, ...] = Field(default=(), min_length=1)
-    bridges: tuple[str, ...] = Field(default=(), min_length=1)
-    transferring: str = ""
-    transfer_failed: str = ""
-
-
-class Voicemail(_Part):
-    """[voicemail]: what to do when a machine picks up."""
-
-    policy: Literal["hang_up", "leave_message"] = "hang_up"
-    message: str = ""
-    """Left out: the message of the scenario's language."""
-    silence_seconds: float = Field(default=2.5, ge=0.5, le=10)
-    """Silence behind the greeting after which a message is left although no beep was heard."""
-
-    @field_validator("message")
-    @classmethod
-    def _template(cls, value: str) -> str:
-        return _checked_template(value)
-
-
-class Pickup(_Part):
-    """[pickup]: how it is found out who picked up."""
-
-    amd: bool = True
-    """Twilio's own detection of machines beside ours; asynchronous, so nobody waits for it."""
-
-
-class Screening(_Part):
-    """[screening]: what to do when a call screener asks who calls and why."""
-
-    policy: Literal["answer", "hang_up"] = "answer"
-    text: str = ""
-    """Left out: the reply of the scenario's language."""
-    wait_seconds: float = Field(default=30, ge=3, le=120)
-    """How long to wait quietly for a person after it."""
-
-    @field_validator("text")
-    @classmethod
-    def _template(cls, value: str) -> str:
-        return _checked_template(value)
-
-
-class Menu(_Part):
-    """[menu]: what to do when an automatic menu picks up."""
-
-    policy: Literal["navigate", "hang_up"] = "navigate"
-    goal: str = ""
-    """Whom or what to reach through it, in words for the model; left out: a person who can help."""
-    max_steps: int = Field(default=10, ge=1, le=50)
-    """Keys pressed or words said before it is given up; a menu heard three times is given up as well."""
-
-
-class Example(_Part):
-    """[example]: a request to try the scenario with, for `phone-agent simulate`."""
-
-    action: str = ""
-    context: str = ""
-    callee_name: str | None = "John"
-    organization: str | None = None
-
-
-class OutcomeField(_Part):
-    """[[outcome]]: one thing the call has to find out."""
-
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")
-    type: Literal["boolean", "string", "number", "choice"] = "string"
-    description: str
-    question: str | None = None
-    """Asked by the rule-based brain; a hint for a model."""
-    options: tuple[str, ...] = ()
-
-    def value_of(self, value: object) -> bool | float | str:
-        """`value` as this field's type. ValueError when it is not one: "false" is no true."""
-        if self.type == "boolean":
-            return self.boolean(value)
-        if self.type == "number":
-            if isinstance(value, bool) or not isinstance(value, int | float | str):
-                raise ValueError(f"{value!r} is not a number")
-            number = float(value)
-            if not math.isfinite(number):
-                raise ValueError(f"{value!r} is no number that JSON knows")
-            return int(number) if number.is_integer() else number
-        if self.type == "choice" and value not in self.options:
-            raise ValueError(f"{value!r} is none of {', '.join(self.options)}")
-        return str(value)
-
-    @staticmethod
-    def boolean(value: object) -> bool:
-        """True and false, as JSON or as words. ValueError for anything else."""
-        known = {"true": True, "yes": True, "false": False, "no": False}
-        if isinstance(value, bool):
-            return value
-        if isinstance(value, str) and value.strip().lower() in known:
-            return known[value.strip().lower()]
-        raise ValueError(f"{value!r} is neither true nor false")
-
-    @model_validator(mode="after")
-    def _options_of_a_choice(self) -> OutcomeField:
-        if (self.type == "choice") != bool(self.options):
-            raise ValueError('options belong to type = "choice", which needs them')
-        return self
-
-
-class Scenario(_Part):
+class Scenario(Part):
     """One file of pipelines/. Its name is the file's."""
 
     name: str = ""
@@ -464,29 +284,3 @@ def _shared_numbers(scenarios: Iterable[Scenario]) -> list[str]:
                 )
             owners[number] = scenario.name
     return mistakes
-
-
-def render(template: str, values: Mapping[str, str | None]) -> str:
-    """Fill {{name}}, {{name|fallback}} and [[sections]]; a missing variable leaves nothing.
-
-    Spaces doubled by what vanished are folded.
-    """
-
-    def fill(text: str) -> tuple[str, bool]:
-        missing = False
-
-        def one(match: re.Match[str]) -> str:
-            nonlocal missing
-            value = values.get(match.group(1)) or match.group(2)
-            missing = missing or not value
-            return value or ""
-
-        return _VARIABLE.sub(one, text), missing
-
-    def part(match: re.Match[str]) -> str:
-        section = match.group("section")
-        text, missing = fill(match.group() if section is None else section)
-        return "" if section is not None and missing else text
-
-    # One pass: a value that looks like a template stays a value.
-    return re.sub(r"\s+", " ", _PART_OF_TEMPLATE.sub(part, template)).strip()

@@ -10,7 +10,8 @@ from statistics import median
 from pydantic import SecretStr
 
 from bot.api.app import serving
-from bot.phone_agent import STATUS_PATH, VOICE_PATH, PhoneAgent
+from bot.doors import STATUS_PATH, VOICE_PATH
+from bot.phone_agent import PhoneAgent
 from bot.records import CallRecord, CallSpec, Speaker, Turn, TurnLatency
 from bot.scenario import DEFAULT_OUTBOUND, Scenario, Scenarios
 from bot.settings import Settings, load_settings

@@ -23,7 +23,8 @@ from pipecat.services.llm_service import FunctionCallParams, LLMService
 from bot.bridge import Bridge
 from bot.errors import SettingsError
 from bot.records import Outcome
-from bot.scenario import OutcomeField, Scenario
+from bot.scenario import Scenario
+from bot.scenario_parts import OutcomeField
 from bot.stages.resources import Resources
 from bot.tools import TOOLS, CallControl, Tool
 from bot.tools.declared.mcp_server import McpServer

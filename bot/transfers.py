@@ -68,6 +68,9 @@ _OF_STATUS = {
 }
 
 
+_OVER = frozenset(status.value for status in Status if status.final)
+
+
 class Doors(Protocol):
     """Where the carrier finds us."""
 
@@ -108,7 +111,8 @@ class Transfer:
 
     def __init__(self, caller: Caller, target: TransferTarget, summary: str) -> None:
         self.caller, self.target = caller, target
-        self.summary = summary[:SUMMARY_CHARACTERS]
+        # What is no character of XML would cost the person the whole question.
+        self.summary = "".join(c if c.isprintable() else " " for c in summary)[:SUMMARY_CHARACTERS]
         self.token = secrets.token_urlsafe(24)
         self.leg_sid: str | None = None
         """The person's leg; None in a cold transfer."""
@@ -162,10 +166,11 @@ class Transfer:
         self._joined.set()
 
     async def settled(self) -> bool:
-        """Whether the callee's leg was moved; waits for the word a moment."""
+        """Whether the callee's leg was moved. Waits for the word a moment; what comes later is too late."""
         try:
             await asyncio.wait_for(self._joined.wait(), JOIN_SECONDS)
         except TimeoutError:
+            self.over = True
             return False
         return self.joined
 
@@ -325,6 +330,10 @@ class Transfers:
         """The end of a `<Dial>`: the two have talked, or nobody was there."""
         status = form.get("DialCallStatus", "")
         talked = status in ("completed", "answered")
+        if not talked and form.get("CallStatus") in _OVER:
+            transfer.decide(Verdict.NO_ANSWER)  # the callee hung up while it rang
+            self._forget(transfer)
+            return twiml.hang_up()
         if talked or transfer.over or transfer.verdict is Verdict.ACCEPTED:
             transfer.decide(Verdict.ACCEPTED)
             self._forget(transfer)

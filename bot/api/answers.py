@@ -156,7 +156,10 @@ class CallSummary(_Answer):
     interruptions: int
     speculations_kept: int = Field(description="Replies begun before the callee's turn was over, and used.")
     speculations_dropped: int = Field(description="Replies begun early and dropped unheard.")
-    answered_by: AnsweredBy | None = Field(description="Who or what picked up; null where nobody did.")
+    answered_by: AnsweredBy | None = Field(
+        description="Who or what was there in the end: a person who comes on after a machine counts; "
+        "nobody: not a sound was heard. Null: never answered."
+    )
     vendors: dict[str, str] = Field(description="Slot to the vendor or engine that held this call.")
     outcome: OutcomeAnswer | None
     recording_url: str | None = Field(description="Path of the recording on this server.")

@@ -33,7 +33,7 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pydantic import BaseModel, ConfigDict, Field
 
-from bot.languages import Language
+from bot.languages import Language, plain
 from bot.stages.line import Line
 from bot.stages.line_ends import LineOutput
 from bot.stages.vad import VoiceActivity
@@ -142,6 +142,8 @@ class Interjection:
         self._finals: list[str] = []
         self._interim = ""
         self._greets = self._answers = self._protected = False
+        self._forgot = False
+        """The last sound wanted nothing."""
         self._words_come_early = False
         """This ear has been seen to tell words while they are said."""
         self._callee_loudness = 0.0
@@ -176,6 +178,12 @@ class Interjection:
         """Whether words that came without a sound of their own may be dropped: a backchannel over speech."""
         return agent.sounding and self._state is _State.OPEN and self._is_backchannel(text, agent.opening)
 
+    def forgotten(self, text: str, voice: VoiceActivity) -> bool:
+        """Whether this tells once more the words of the last sound, a backchannel that nobody is to hear of."""
+        if not self._forgot or voice.onset_at > self._onset_at or plain(text) != plain(self.words):
+            return False
+        return self._is_backchannel(text, self._greets)
+
     def decide(self, now: float, voice: VoiceActivity, agent: AgentVoice) -> Act:
         """To be asked at every window of audio and after every word."""
         if not agent.sounding:
@@ -186,7 +194,7 @@ class Interjection:
             case _State.OPEN:
                 return self._listen(now, voice, agent)
             case _State.TAIL:
-                return self._wait_for_end(agent)
+                return self._wait_for_end(voice, agent)
             case _State.HELD:
                 return self._judge(now, voice, agent)
             case _State.RESUMED:
@@ -214,15 +222,17 @@ class Interjection:
 
     def _begin(self, now: float, voice: VoiceActivity, agent: AgentVoice) -> None:
         self._onset_at, self._held_at = voice.onset_at, now
-        self._finals, self._interim = [], ""
+        self._finals, self._interim, self._forgot = [], "", False
         self._greets, self._protected = agent.opening, agent.protected
         self._answers = agent.complete and agent.asks and agent.left <= ANSWER_SECONDS
 
-    def _wait_for_end(self, agent: AgentVoice) -> Act:
+    def _wait_for_end(self, voice: VoiceActivity, agent: AgentVoice) -> Act:
         if not agent.sounding:
             return self._end(Act.RELEASE)
-        if self._protected and not agent.protected and self.words and not self._is_backchannel(self.words, False):
-            return self._end(Act.INTERRUPT)  # said over what had to be heard, and that is over
+        goes_on = not agent.complete or agent.left > 2 * TAIL_SECONDS
+        over = not agent.protected if self._protected else goes_on
+        if over and self._interrupts(voice):
+            return self._end(Act.INTERRUPT)  # what was to be said to its end is, and more follows
         return Act.NOTHING
 
     def _judge(self, now: float, voice: VoiceActivity, agent: AgentVoice) -> Act:
@@ -241,7 +251,7 @@ class Interjection:
         """Whether the sound was nothing."""
         quiet, held = now - voice.voiced_at, now - self._held_at
         if self.words and self._is_backchannel(self.words, self._greets):
-            return quiet >= 2 * HUSH_SECONDS
+            return quiet >= 2 * HUSH_SECONDS or held >= WORDLESS_SECONDS
         if voice.speech_seconds() >= self._settings.speech_seconds:
             return quiet >= SETTLING_SECONDS or held >= WORDLESS_SECONDS
         return quiet >= HUSH_SECONDS + self._settings.words_seconds or (
@@ -254,7 +264,7 @@ class Interjection:
             return self._end(Act.INTERRUPT)
         if not agent.sounding:
             return self._end(Act.RELEASE if backchannel and self._answers else Act.FORGET)
-        if self._answers:
+        if self._answers and (agent.complete or not agent.left):
             return Act.NOTHING  # kept until the question is over
         if voice.onset_at > self._onset_at and voice.voiced_seconds >= self._settings.pause_seconds:
             return self._end(Act.FORGET)  # another sound: judged by itself, at the next window
@@ -264,10 +274,10 @@ class Interjection:
 
     def give_up(self) -> None:
         """Nothing interrupts any more."""
-        self._state = _State.OPEN
+        self._state, self._forgot = _State.OPEN, False
 
     def _end(self, act: Act) -> Act:
-        self._state = _State.OPEN
+        self._state, self._forgot = _State.OPEN, act is Act.FORGET
         return act
 
     def _interrupts(self, voice: VoiceActivity) -> bool:
@@ -296,6 +306,11 @@ class AgentOnLine:
     def __init__(self, line: Line, output: LineOutput, reply_owed: Callable[[], bool]) -> None:
         self._line, self._output, self._reply_owed = line, output, reply_owed
         self.hold, self.resume = line.hold, line.resume
+
+    @property
+    def to_be_silenced(self) -> bool:
+        """Something is being said, or held; a reply on its way is not."""
+        return not self._line.idle or self._line.held
 
     def voice(self) -> AgentVoice:
         saying = self._output.saying
@@ -348,6 +363,7 @@ class BargeIn(FrameProcessor):
         self._on_backchannel = on_backchannel
         self._longest_turn = longest_turn_seconds
         self._withheld: list[Frame] = []
+        """While nothing is judged: the beginning of an ear's turn that was a noise so far, and goes on."""
         self._released_at: float | None = None
         """When an interruption was let pass, until the agent's voice is dropped."""
         self._speech_since: float | None = None
@@ -380,8 +396,25 @@ class BargeIn(FrameProcessor):
         await self._decide()
         if self._interjection.withholding:
             self._withheld.append(frame)
-        else:
+        elif await self._takes_up(frame):
             await self._let_pass(frame)
+
+    async def _takes_up(self, frame: Frame) -> bool:
+        """Whether a frame is news of more than a sound that was forgotten.
+
+        An ear tells the beginning of its turn once: words that follow take it up, an end of turn does not.
+        """
+        if isinstance(frame, TranscriptionFrame | InterimTranscriptionFrame | EagerTranscriptionFrame):
+            if self._interjection.forgotten(frame.text, self._voice):
+                return False
+            if frame.text.strip():
+                await self._release()
+        elif self._withheld and isinstance(frame, ProposedUserStoppedSpeakingFrame):
+            self._withheld.clear()
+            return False
+        elif isinstance(frame, ProposedUserStartedSpeakingFrame):
+            self._withheld.clear()
+        return True
 
     async def _decide(self) -> None:
         now = time.monotonic()
@@ -402,23 +435,24 @@ class BargeIn(FrameProcessor):
                 await self._release()
             case Act.FORGET:
                 words = self._interjection.words
-                self._withheld.clear()
+                await self._forget()
                 if words:
                     self._on_backchannel(words, now - self._voice.voiced_at)
             case Act.NOTHING:
-                await self._see_to_interruption(now, agent)
+                await self._see_to_interruption(now)
 
     async def _stop_listening(self) -> None:
-        if self._interjection.withholding:
+        if self._interjection.withholding or self._withheld or self._released_at is not None:
             self._interjection.give_up()
+            self._released_at = None
             await self._agent.resume()
             await self._release()
 
-    async def _see_to_interruption(self, now: float, agent: AgentVoice) -> None:
+    async def _see_to_interruption(self, now: float) -> None:
         """A turn that was open already interrupts nobody; the held voice must not stay so."""
         if self._released_at is None:
             return
-        if not agent.sounding:
+        if not self._agent.to_be_silenced:
             self._released_at = None
         elif now - self._released_at >= UNHEEDED_SECONDS:
             self._released_at = None
@@ -428,6 +462,23 @@ class BargeIn(FrameProcessor):
         withheld, self._withheld = self._withheld, []
         for frame in withheld:
             await self._let_pass(frame)
+
+    async def _forget(self) -> None:
+        """Drop what was withheld; not the end of speech whose beginning has passed, nor the beginning of a turn
+        that goes on."""
+        withheld, self._withheld = self._withheld, []
+        for frame in withheld:
+            match frame:
+                case VADUserStoppedSpeakingFrame() if self._speech_since is not None:
+                    await self._let_pass(frame)
+                case ProposedUserStartedSpeakingFrame():
+                    self._withheld = [frame]
+                case ProposedUserStoppedSpeakingFrame() if self._withheld:
+                    self._withheld = []
+                case ProposedUserStoppedSpeakingFrame():
+                    await self._let_pass(frame)
+                case _:
+                    pass
 
     async def _let_pass(self, frame: Frame) -> None:
         if isinstance(frame, VADUserStartedSpeakingFrame):

@@ -127,7 +127,7 @@ def read(data: Mapping[str, Any]) -> Event | None:
                 return Stopped(str(reason), _usage(data.get("usage"))) if reason else _usage(data.get("usage"))
             case "message_stop":
                 return Stopped("", Usage())
-    except (KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError):
         pass
     return None
 
@@ -172,7 +172,7 @@ def _usage(usage: Any) -> Usage:
 def _object(text: str) -> Mapping[str, Any] | None:
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

@@ -6,6 +6,8 @@ they are heard, so an interrupted reply stands in the context exactly as far as 
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence, Set
@@ -13,6 +15,7 @@ from typing import Any, Protocol
 
 from pipecat.frames.frames import (
     CancelFrame,
+    EagerEndOfTurnCancelFrame,
     EndFrame,
     Frame,
     FunctionCallsStartedFrame,
@@ -46,6 +49,10 @@ from bot.stages.line_ends import FILLER, HeardTextFrame, ReplyWithdrawnFrame
 
 CUT_SIGN = "—"
 """Ends a reply that was interrupted, in the context and in the transcript."""
+NOTED_SECONDS = 0.25
+"""How long the callee's half waits for the agent's to note where an interruption cut it off; a few ms do."""
+_NOTED = "noted"
+"""In the metadata of an interruption that passes the callee's half: set once the agent's half knows of it."""
 
 
 class Watcher(Protocol):
@@ -104,6 +111,10 @@ class UserContext(LLMUserAggregator):
         self.answering = False
         self.muted = False
         self._opened_before_answering = True
+        self._kept_guess = False
+        """The turn that was over last is answered by a reply that was begun before."""
+        self._cut_noted = asyncio.Event()
+        self._cut_noted.set()
         self._watcher = watcher
         self.add_event_handler("on_user_turn_started", self._note_turn_started)
         self.add_event_handler("on_user_turn_stopped", self._note_turn_stopped)
@@ -135,6 +146,10 @@ class UserContext(LLMUserAggregator):
                 self._watcher.callee_words(frame.text, final=True)
             case InterimTranscriptionFrame():
                 self._watcher.callee_words(frame.text, final=False)
+            case EagerEndOfTurnCancelFrame() if direction is FrameDirection.UPSTREAM and self._kept_guess:
+                # The model gave the guess up (it wants a tool) while the turn that keeps it ended.
+                self._kept_guess = False
+                await self.push_context_frame()
             case _:
                 pass
         await super().process_frame(frame, direction)
@@ -143,6 +158,8 @@ class UserContext(LLMUserAggregator):
         # Nothing behind this stage needs the callee's audio; each further hop would cost every call.
         if isinstance(frame, InputAudioRawFrame | UserSpeakingFrame) and direction is FrameDirection.DOWNSTREAM:
             return
+        if isinstance(frame, InterruptionFrame) and direction is FrameDirection.DOWNSTREAM:
+            frame.metadata[_NOTED] = self._cut_noted = asyncio.Event()
         await super().push_frame(frame, direction)
 
     @property
@@ -157,11 +174,30 @@ class UserContext(LLMUserAggregator):
 
     async def _run_speculative_inference(self, speculation: UserTurnSpeculation) -> None:
         """As pipecat does; the request carries its guess, so that a withdrawn one is not answered."""
+        await self._after_cut()
         words: Any = {"role": self.role, "content": speculation.text}
         provisional = LLMContext([*self._context.messages, words], self._context.tools, self._context.tool_choice)
         frame = LLMContextFrame(context=provisional, speculation=True)
         frame.metadata["guess"] = speculation
         await self.push_frame(frame)
+
+    async def push_aggregation(self) -> str:
+        await self._after_cut()
+        return await super().push_aggregation()
+
+    async def _after_cut(self) -> None:
+        """What the callee heard before they interrupted stands before what they said."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._cut_noted.wait(), NOTED_SECONDS)
+        self._cut_noted.set()
+
+    async def _on_user_turn_started(self, controller: Any, strategy: Any, params: Any) -> None:
+        self._kept_guess = False
+        await super()._on_user_turn_started(controller, strategy, params)
+
+    async def _on_user_turn_stopped(self, controller: Any, strategy: Any, params: Any) -> None:
+        self._kept_guess = params.confirms_speculation
+        await super()._on_user_turn_stopped(controller, strategy, params)
 
     async def _note_turn_started(self, _aggregator: Any, _strategy: Any) -> None:
         self._opened_before_answering = not self.answering
@@ -215,6 +251,8 @@ class AssistantContext(LLMAssistantAggregator):
         if isinstance(frame, InterruptionFrame) and self._aggregation:
             await self._handle_text(TextFrame(CUT_SIGN))
         await super().process_frame(frame, direction)
+        if _NOTED in frame.metadata:
+            frame.metadata[_NOTED].set()
 
     async def _add_aggregation_to_context(self) -> str:
         # Words are noted as they are heard, behind the tools that their own reply called. There they would

@@ -161,6 +161,7 @@ class NovaService(DeepgramLink, DeepgramSTTService):
 
     async def broke_off(self) -> None:
         self._rehearing = True
+        self._asks.clear()
         if self._finalize_asked_at is not None:
             self._finalize_owed = self._finalize_asked_again = True
             self._finalize_asked_at = None

@@ -40,8 +40,12 @@ GOODBYE_SECONDS = 1.0
 """For the vendor to close a socket it was asked to close."""
 LOOK_SECONDS = 0.1
 """How often open utterances are looked after."""
+MAX_CONTEXTS = 5
+"""A socket; ElevenLabs closes it with 1008 at the next one."""
 MAX_OPEN = 3
-"""Utterances asked for at a time; ElevenLabs allows five contexts a socket, and some have two takes."""
+"""Utterances asked for at a time: the rest of the contexts is for second takes."""
+LONGEST_MS = 600_000.0
+"""No time of an alignment is beyond it."""
 MAX_MESSAGE = 16 * 2**20
 _VIOLATION = 1008
 _PASSING = (408, 425, 429)
@@ -71,16 +75,28 @@ def parse(message: str | bytes) -> _Chunk | None:
             logger.debug("ElevenLabs says: {}", str(reason)[:200])
         return None
     audio = data.get("audio") or ""
-    times = data.get("alignment") or data.get("normalizedAlignment") or {}
-    if not isinstance(audio, str) or not isinstance(times, dict):
-        raise ValueError("audio or alignment is of another kind")
-    chars = tuple(str(char) for char in times.get("chars") or ())
-    starts = tuple(float(ms) for ms in times.get("charStartTimesMs") or ())
-    durations = tuple(float(ms) for ms in times.get("charDurationsMs") or ())
-    if not len(chars) == len(starts) == len(durations):
-        raise ValueError("alignment of unequal lengths")
+    if not isinstance(audio, str):
+        raise ValueError("audio is of another kind")
+    chars, starts, durations = _times(data.get("alignment") or data.get("normalizedAlignment"))
     return _Chunk(
         context, base64.b64decode(audio, validate=True), chars, starts, durations, data.get("isFinal") is True
+    )
+
+
+def _times(alignment: Any) -> tuple[tuple[str, ...], tuple[float, ...], tuple[float, ...]]:
+    """Characters, starts and durations in ms. An alignment that makes no sense is none: its audio is heard."""
+    nothing: tuple[Any, Any, Any] = (), (), ()
+    if not isinstance(alignment, dict):
+        return nothing
+    try:
+        chars = tuple(str(char) for char in alignment["chars"])
+        starts = tuple(float(ms) for ms in alignment["charStartTimesMs"])
+        durations = tuple(float(ms) for ms in alignment["charDurationsMs"])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return nothing
+    fits = len(chars) == len(starts) == len(durations)
+    return (
+        (chars, starts, durations) if fits and all(0 <= ms < LONGEST_MS for ms in starts + durations) else nothing
     )
 
 
@@ -167,7 +183,7 @@ class ElevenLabsService(SharedTls, TimedWords, VoiceRung, ElevenLabsTTSService):
             utterance.patient(now)
             return
         match utterance.next_step(now):
-            case Step.RETAKE if self._is_connected:
+            case Step.RETAKE if self._is_connected and len(self._takes) < MAX_CONTEXTS:
                 await self._begin_take(context_id, utterance)
             case Step.CLOSE:
                 for take in utterance.takes:

@@ -37,6 +37,8 @@ INPUT_FRAME_SAMPLES = 256
 """One Silero window at 8 kHz: each frame is one decision of the VAD, and 31 frames a second instead of 50."""
 MAX_GAP_MS = 5000
 """A larger jump of the timestamps, or one backwards, is not a gap of lost audio: our clock runs on over it."""
+LONGEST_HOLD_SECONDS = 4.0
+"""Whoever holds the agent's voice decides within 2 s while audio comes; without any, it goes on by itself."""
 MAX_WAITING_SECONDS = 15
 """Callee audio kept for a pipeline that is still starting."""
 
@@ -99,6 +101,8 @@ class Line:
         self._heard_lock = asyncio.Lock()
         self._dropped = 0
         self._clears = 0
+        self._held_until: float | None = None
+        """While `hold` silences the agent, time.monotonic()."""
         self._clock_jump_ms = 0
         self._silent = True
         self._ended = asyncio.Event()
@@ -245,16 +249,19 @@ class Line:
         silent = self._playout.idle
         self._clears += 1
         news = self._playout.hold(time.monotonic())
+        self._held_until = time.monotonic() + LONGEST_HOLD_SECONDS
+        self._wake.set()
         if not silent:
             await self._clear()
         await self._tell(news)
 
     async def resume(self) -> None:
         """Go on saying what `hold` kept; nothing where nothing is held."""
+        self._held_until = None
         if self._playout.held:
+            self._wake.set()
             await self._tell(self._playout.resume(time.monotonic()))
             self._record_offset_ms = None
-            self._wake.set()
 
     @property
     def held(self) -> bool:
@@ -264,6 +271,7 @@ class Line:
         """Silence the agent now; what was heard by now is told, the rest is dropped."""
         silent = self._playout.idle or self._playout.held
         self._clears += 1
+        self._held_until = None
         news = self._playout.clear(time.monotonic())
         if not silent:
             await self._clear()
@@ -294,6 +302,9 @@ class Line:
             news = self._playout.overdue(now)
             if news is not None:
                 await self._tell(news)
+            if self._held_until is not None and now >= self._held_until and not self.away:
+                logger.warning("nobody decided on a pause: the agent goes on")
+                await self.resume()
             clears = self._clears
             for sending in [] if self.away else self._playout.due(time.monotonic()):
                 if clears != self._clears:
@@ -303,11 +314,17 @@ class Line:
                     await self._send(protocol.media(self.stream_sid, sending.mulaw))
                 else:
                     await self._send(protocol.mark(self.stream_sid, sending.name))
-            wait = None if self.away else self._playout.wake_in(time.monotonic())
+            wait = None if self.away else self._wake_in(time.monotonic())
             if wait is None:
                 await self._wake.wait()
             else:
                 await self._sleep(wait)
+
+    def _wake_in(self, now: float) -> float | None:
+        wait = self._playout.wake_in(now)
+        if self._held_until is None:
+            return wait
+        return max(0.0, self._held_until - now if wait is None else min(wait, self._held_until - now))
 
     async def _sleep(self, seconds: float) -> None:
         """Until new audio comes, `seconds` at most."""

@@ -123,6 +123,8 @@ class Playout(Generic[T]):
     _held: bool = False
     """Paused: nothing is sent."""
     _resume_at: int = 0
+    _cut: bool = False
+    """What is held stopped before its end: a word may have been cut in two."""
     _tail: bytearray = field(default_factory=bytearray)
     """What was heard last, WORD_MS of it: a word that was cut in two is said again whole."""
     _anchor_position: int = 0
@@ -240,6 +242,7 @@ class Playout(Generic[T]):
         """
         news = self._advance(self._heard_by(now), self._at_the_ear(now))
         self._resume_at = max(self.heard, self._paced(now))
+        self._cut = self._resume_at < self.queued
         self._drop_taken()
         if self._unheard:
             self._waiting.appendleft(bytes(self._unheard))
@@ -260,7 +263,7 @@ class Playout(Generic[T]):
         on_its_way = self._take(self._resume_at - self.heard)
         self._unheard += on_its_way
         news = self._advance(self._resume_at, self._resume_at)
-        again = self._tail[gap_before_end(self._tail) :]
+        again = self._tail[gap_before_end(self._tail) :] if self._cut else b""
         self._drop_taken()
         if again:
             self._waiting.appendleft(bytes(again))

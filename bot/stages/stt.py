@@ -38,7 +38,7 @@ class DeepgramNova(_Ear):
     smart_format: bool = False
 
     def build(self, resources: Resources, *, call_sid: str, language: str) -> STTService:
-        service = NovaService(
+        return NovaService(
             api_key=_key(resources),
             base_url=resources.settings.deepgram_base_url,
             sample_rate=SAMPLE_RATE,
@@ -49,8 +49,6 @@ class DeepgramNova(_Ear):
                 keyterm=list(self.keyterms) or None,
             ),
         )
-        service.tls = resources.tls
-        return service
 
 
 class DeepgramFlux(_Ear):

@@ -17,6 +17,7 @@ async def test_a_silent_callee(tmp_path: Path) -> None:
     async with vendors(steps(wait()), BRAIN) as sims, house(tmp_path, **sims.keys()) as home:
         call = await home.ended(await home.call(scenario="quick"))
         assert (call["status"], call["ended_reason"]) == ("completed", "silence")
+        assert call["answered_by"] == "nobody"
         assert texts_of(call, "agent") == [
             "Hi John. Does Thursday work?",
             "Are you there?",
@@ -55,7 +56,7 @@ async def test_nobody_there(tmp_path: Path, answer: str, status: str, reason: st
         await home.all_over()
         assert (call["status"], call["ended_reason"]) == (status, reason)
         assert call["transcript"] == []
-        assert call["recording_url"] is None
+        assert (call["recording_url"], call["answered_by"]) == (None, None)
         assert sims.deepgram.connections == []
         assert sims.twilio.streams == []
 

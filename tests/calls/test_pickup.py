@@ -70,6 +70,15 @@ async def test_machines_with_nobody_behind_them(tmp_path: Path) -> None:
         "menu": ("completed", "menu_reached"),
         "carrier": ("completed", "dial_failed"),
     }
+    assert {name: call["answered_by"] for name, call in calls.items()} == {
+        "beep": "voicemail",
+        "hung up on": "voicemail",
+        "late beep": "voicemail",
+        "no beep": "voicemail",
+        "screener": "screening",
+        "menu": "menu",
+        "carrier": "unavailable",
+    }
     greeting, message = calls["beep"]["transcript"]
     assert 700 <= message["start_ms"] - greeting["end_ms"] <= 1600, "right behind the beep, not behind a silence"
     said = {name: texts_of(call, "agent") for name, call in calls.items()}
@@ -113,6 +122,7 @@ async def test_persons_behind_machines(tmp_path: Path) -> None:
             ),
         },
     )
+    assert {call["answered_by"] for call in calls.values()} == {"person"}
     said = {name: texts_of(call, "agent") for name, call in calls.items()}
     assert said["mailbox"][0] == OPENING
     assert said["screener"][:2] == [ANSWER, OPENING]
@@ -132,6 +142,7 @@ async def test_a_person_s_hello_is_answered_at_once_and_silence_soon(tmp_path: P
     )
     hello, opening, *_ = calls["hello"]["transcript"]
     assert (hello["speaker"], opening["text"]) == ("callee", OPENING)
+    assert calls["hello"]["answered_by"] == "person"
     assert 200 <= opening["start_ms"] - hello["end_ms"] <= 700
     assert 1500 <= calls["nobody"]["answer_to_first_audio_ms"] <= 2500
     assert texts_of(calls["nobody"], "agent")[0] == OPENING

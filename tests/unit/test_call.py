@@ -16,7 +16,8 @@ from bot.opening import Recital
 from bot.plan import Plan, build_services
 from bot.recorder import Recorder
 from bot.records import CallSpec, Direction, EndedReason, Turn
-from bot.scenario import Limits, OutcomeField, Scenario
+from bot.scenario import Scenario
+from bot.scenario_parts import Limits, OutcomeField
 from bot.settings import Settings
 from bot.slots import choose
 from bot.stages.line import Line

@@ -229,3 +229,11 @@ async def _heard(talk: Talk) -> bool:
         await talk.hear_all()
         await asyncio.sleep(0.002)
     return True
+
+
+async def test_while_the_agent_pauses_for_a_sound_nothing_is_filled() -> None:
+    async with a_talk("One moment.") as talk:
+        await talk.line.hold()
+        assert not talk.fillers.say()
+        await talk.line.resume()
+        assert talk.fillers.say()

@@ -219,6 +219,83 @@ async def test_a_person_who_hangs_up_in_the_middle_of_the_move_gives_the_callee_
     attached.cancel()
 
 
+async def test_a_callee_is_not_moved_to_a_person_who_was_sent_away(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.transfers.JOIN_SECONDS", 0.2)
+    speaks = [True]
+    desk.handover._callee_speaks = lambda: speaks[0]
+    await desk.begin("desk")
+    await desk.tell("answered")
+    assert "hung up" in await desk.tell("reply", Digits="1"), "the callee went on talking for too long"
+    speaks.clear()
+    speaks.append(False)
+    await until(lambda: FAILED in desk.pipeline.said)
+    assert desk.carrier.instructed == []
+    assert not desk.handover.handed_over
+
+
+async def test_a_callee_who_was_moved_while_the_person_was_sent_away_comes_back(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.transfers.JOIN_SECONDS", 0.1)
+    await desk.begin("desk")
+    await desk.tell("answered")
+    replied = asyncio.Event()
+
+    async def instruct(call_sid: str, document: str, *, time_limit_seconds: int | None = None) -> None:
+        desk.carrier.instructed.append((call_sid, document))
+        if "<Conference" in document:
+            desk.socket.hang_up()
+            await replied.wait()
+
+    monkeypatch.setattr(desk.carrier, "instruct", instruct)
+    assert "hung up" in await desk.tell("reply", Digits="1")
+    replied.set()
+    await until(lambda: "<Stream" in desk.carrier.instructed[-1][1])
+    attached = desk.next_stream()
+    await until(lambda: FAILED in desk.pipeline.said)
+    assert not desk.handover.handed_over
+    attached.cancel()
+
+
+async def test_nothing_is_said_behind_a_goodbye(desk: Desk) -> None:
+    await desk.begin("desk")
+    await until(lambda: SCENARIO.phrases.transferring in desk.pipeline.said)
+    desk.farewell.begun = True
+    await desk.tell("status", CallStatus="busy")
+    await until(lambda: not desk.handover.waiting)
+    await until(lambda: desk.handover._task is not None and desk.handover._task.done())
+    assert FAILED not in desk.pipeline.said
+
+
+@pytest.mark.parametrize("target", ["sales", None])
+async def test_a_call_that_says_goodbye_is_not_taken_off_its_line(desk: Desk, target: str | None) -> None:
+    queue = desk.pipeline.queue
+
+    async def bye(*frames: Frame) -> None:
+        desk.farewell.begun = True
+        await queue(*frames)
+
+    desk.pipeline.queue = bye  # type: ignore[method-assign]  # the goodbye begins while the last words are said
+    result = await (desk.handover.send_digits("1") if target is None else desk.handover.transfer(target, ""))
+    assert "status" in result
+    await until(lambda: desk.handover._task is not None and desk.handover._task.done())
+    assert desk.carrier.instructed == []
+    assert not desk.line.crossing
+
+
+async def test_an_order_that_was_taken_and_not_carried_out_leaves_the_call_as_it_is(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RECONNECT_SECONDS", 0.2)
+    monkeypatch.setattr("bot.transfers.LOST_CALLBACK_SECONDS", -24.9)
+    await desk.begin("sales")
+    await until(lambda: FAILED in desk.pipeline.said)
+    assert "untold" in desk.notes
+    assert not desk.line.crossing, "its end is the call's again"
+
+
 async def test_a_dialled_person_who_answers_takes_the_call(desk: Desk) -> None:
     await desk.begin("sales")
     assert desk.pipeline.said == ["I'll connect you."]

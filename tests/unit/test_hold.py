@@ -19,7 +19,8 @@ from bot.hold import Holder
 from bot.plan import Plan
 from bot.recording import Recording
 from bot.records import CallRecord, CallSpec, Direction, EndedReason, Status
-from bot.scenario import Opening, Scenario
+from bot.scenario import Scenario
+from bot.scenario_parts import Opening
 from bot.settings import Settings
 from bot.slots import choose
 from bot.stages.media_protocol import Started

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from bot import languages
 from bot.languages import Language, Wording, plain
-from bot.scenario import VARIABLES
+from bot.templates import VARIABLES
 
 ENGLISH, SPANISH = languages.of("en"), languages.of("es")
 BOTH = pytest.mark.parametrize("language", [ENGLISH, SPANISH], ids=lambda language: language.name)

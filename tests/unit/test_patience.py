@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bot.patience import FILLER_AGAIN_SECONDS, ReplyWatch, Step
-from bot.scenario import Patience
+from bot.scenario_parts import Patience
 
 T = 100.0
 

@@ -20,11 +20,13 @@ from bot import phone_agent as module
 from bot import public_url as public
 from bot import switchboard as switchboard_module
 from bot.audio import Speech
+from bot.doors import AMD_PATH, HANDSHAKE_SECONDS, MEDIA_PATH, UNAUTHORIZED_CLOSE, VOICE_PATH
 from bot.errors import BusyError, CarrierError, ConflictError, DialUnconfirmedError, ForbiddenError, SettingsError
-from bot.phone_agent import AMD_PATH, MEDIA_PATH, UNAUTHORIZED_CLOSE, VOICE_PATH, PhoneAgent
+from bot.phone_agent import PhoneAgent
 from bot.records import CallRecord, CallSpec, Direction, EndedReason, Status
 from bot.recovery import REGISTRATION_SECONDS
-from bot.scenario import Limits, Opening, Pickup, Scenario, Scenarios
+from bot.scenario import Scenario, Scenarios
+from bot.scenario_parts import Limits, Opening, Pickup
 from bot.settings import Settings
 from bot.stages.resources import Resources
 from bot.store.address import SqliteAddress
@@ -155,7 +157,7 @@ async def test_an_answered_call_whose_media_never_comes_frees_its_line(
     await house.answer(None, "CA9")
     await until(lambda: bool(ended))
     record = await house.the_record()
-    assert waits == [5 + module.HANDSHAKE_SECONDS], "the life of the token, and the socket's own patience"
+    assert waits == [5 + HANDSHAKE_SECONDS], "the life of the token, and the socket's own patience"
     assert (record.status, record.ended_reason) == (Status.COMPLETED, EndedReason.ERROR_LINE)
     assert ended == [record.call_id]
     assert house.agent.switchboard.seats == []
@@ -369,7 +371,7 @@ async def test_a_call_that_expects_a_stream_goes_on_on_it(house: House) -> None:
     await until(lambda: bool(QuietCall.made))
     (held,) = QuietCall.made
     held.expects_stream = True
-    door = await house.agent.stream(call.call_id, 10)
+    door = await house.agent._doors.stream(call.call_id, 10)
     assert door.url == f"{ORIGIN.replace('http', 'ws', 1)}{MEDIA_PATH}"
     socket, again = house.connect(twiml.connect_stream(door.url, door.parameters), "CA1")
     await until(lambda: bool(held.attached))
@@ -393,8 +395,24 @@ async def test_a_final_word_of_the_carrier_reaches_a_call_between_two_streams(ho
     await streaming
 
 
+async def test_a_callee_who_hung_up_while_they_were_dialled_on_is_known_without_a_status(house: House) -> None:
+    call = await house.agent.place_call(SPEC)
+    _, streaming = house.connect(await house.answer(call.call_id, "CA1"), "CA1")
+    await until(lambda: bool(QuietCall.made))
+    (held,) = QuietCall.made
+    path = urlsplit(await house.agent._doors.transfer_url("t", "dialled")).path
+    for form in ({"CallSid": "CA1", "CallStatus": "in-progress"}, {"CallSid": "CA2", "CallStatus": "completed"}):
+        await house.agent.transfer_webhook(path, form, SIGNED, token="t", step="dialled")
+        assert not held.told_over
+    form = {"CallSid": "CA1", "CallStatus": "completed"}
+    await house.agent.transfer_webhook(path, form, SIGNED, token="t", step="dialled")
+    assert held.told_over
+    await house.agent.hang_up(call.call_id)
+    await streaming
+
+
 async def test_webhooks_of_a_transfer_are_signed_and_an_unknown_one_is_hung_up(house: House) -> None:
-    path = urlsplit(await house.agent.transfer_url("nobody", "answered")).path
+    path = urlsplit(await house.agent._doors.transfer_url("nobody", "answered")).path
     with pytest.raises(ForbiddenError):
         await house.agent.transfer_webhook(path, {}, "forged", token="nobody", step="answered")
     answer = await house.agent.transfer_webhook(path, {}, SIGNED, token="nobody", step="answered")

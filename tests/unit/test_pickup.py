@@ -109,6 +109,21 @@ def test_a_silent_line_is_spoken_to() -> None:
     assert watch.who is None, "nobody has spoken"
 
 
+def test_the_record_names_who_was_there_in_the_end() -> None:
+    silent, human, agent_first, machine = pickup(), pickup(), pickup(Speaker.AGENT), pickup()
+    assert silent.answered_by is Who.NOBODY
+    human.amd("human", 103.0)
+    assert human.answered_by is Who.PERSON, "by Twilio's word"
+    agent_first.speech_started(101.0)
+    assert agent_first.who is None
+    assert agent_first.answered_by is Who.PERSON, "uncertain"
+    says(machine, "Please leave a message after the beep.", 100.2, 103.0)
+    assert machine.answered_by == "voicemail"
+    says(machine, "Hello? I'm here.", 105.0, 106.0)
+    machine.decide(107.0)
+    assert machine.answered_by == "person"
+
+
 def test_a_line_that_never_falls_silent_is_spoken_to_as_well() -> None:
     watch = pickup()
     watch.speech_started(100.0)

@@ -15,10 +15,12 @@ from annotated_types import Ge, Le
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from bot.scenario import VARIABLES, OutcomeField, Scenario, load_file
+from bot.scenario import Scenario, load_file
+from bot.scenario_parts import OutcomeField
 from bot.stages.llm import LlmMember
 from bot.stages.stt import SttMember
 from bot.stages.tts import TtsMember
+from bot.templates import VARIABLES
 from bot.tools import TOOLS
 from bot.tools.declared.http_tool import HttpTool
 from bot.tools.declared.mcp_server import McpServer
@@ -145,6 +147,16 @@ def test_the_example_of_tools_loads(tmp_path: Path) -> None:
     assert scenario.http_tools
     assert scenario.mcp_servers
     assert scenario.missing({})
+
+
+def test_the_example_of_transfers_and_machines_loads(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```toml people\n(.*?)```", README, flags=re.S)
+    path = tmp_path / "example.toml"
+    path.write_text(f'description = "d"\ninstructions = "i"\n{example}', encoding="utf-8")
+    scenario = load_file(path)
+    assert [target.mode for target in scenario.transfer] == ["warm", "cold"]
+    assert scenario.voicemail.policy == "leave_message"
+    assert {"voicemail", "screening", "menu", "llm_fallback", "tts_fallback"} <= scenario.model_fields_set
 
 
 def test_the_example_loads(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from bot.prompt import opening_text, spare_opening, system_prompt, variables, voicemail_text
 from bot.records import CallSpec, Direction
-from bot.scenario import Agent, Opening, OutcomeField, Scenario
+from bot.scenario import Scenario
+from bot.scenario_parts import Agent, Opening, OutcomeField
 from bot.tools.declared.http_tool import HttpTool
 
 SCENARIO = Scenario(

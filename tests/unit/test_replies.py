@@ -11,7 +11,7 @@ from pipecat.frames.frames import Frame, LLMRunFrame
 
 from bot.records import EndedReason
 from bot.replies import Replies
-from bot.scenario import Patience
+from bot.scenario_parts import Patience
 from bot.stages.line_ends import ReplyWithdrawnFrame
 
 

@@ -10,14 +10,8 @@ from hypothesis import strategies as st
 
 from bot.errors import ScenarioError, UnknownScenarioError
 from bot.records import Direction, Speaker
-from bot.scenario import (
-    DEFAULT_INBOUND,
-    DEFAULT_OUTBOUND,
-    VARIABLES,
-    Scenarios,
-    load_file,
-    render,
-)
+from bot.scenario import DEFAULT_INBOUND, DEFAULT_OUTBOUND, Scenarios, load_file
+from bot.templates import VARIABLES, render
 
 SHIPPED = Path(__file__).parents[2] / "pipelines"
 MINIMAL = 'description = "d"\ninstructions = "i"\n'

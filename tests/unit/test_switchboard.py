@@ -17,7 +17,8 @@ from bot.errors import BusyError, VendorError
 from bot.opening import Recital
 from bot.plan import Plan, Services
 from bot.records import CallSpec, Direction, EndedReason
-from bot.scenario import Opening, Scenario
+from bot.scenario import Scenario
+from bot.scenario_parts import Opening
 from bot.settings import Settings
 from bot.slots import choose
 from bot.stages.resources import Resources

@@ -248,6 +248,32 @@ async def test_a_callee_who_comes_back_to_a_call_that_is_over_is_hung_up() -> No
     assert verbs.read(await desk.tell("dialled", DialCallStatus="busy")) == (verbs.Hangup(),)
 
 
+async def test_a_callee_who_hangs_up_while_it_rings_gets_no_stream() -> None:
+    desk = Desk(COLD)
+    await desk.transfers.dial_on(desk.transfer)
+    answer = await desk.tell("dialled", DialCallStatus="canceled", CallStatus="completed")
+    assert verbs.read(answer) == (verbs.Hangup(),)
+    assert desk.doors.opened == []
+    assert await desk.transfer.outcome() is Verdict.NO_ANSWER
+
+
+async def test_a_summary_that_is_no_xml_is_asked_all_the_same() -> None:
+    desk = Desk(summary="John\x0b wants\n to \ud800 <pay>\x00.")
+    await desk.transfers.ring(desk.transfer)
+    document = (await desk.tell("answered")).encode()
+    assert b"John" in document
+    assert ET.fromstring(document).find("Gather/Say") is not None
+
+
+async def test_a_callee_who_is_moved_too_late_is_told_of_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "JOIN_SECONDS", 0.01)
+    desk = Desk()
+    await desk.transfers.ring(desk.transfer)
+    await desk.tell("answered")
+    assert "hung up" in await desk.tell("reply", Digits="1", round="1")
+    assert desk.transfer.over, "the person was sent away: nobody may be moved to them"
+
+
 async def test_keys_are_pressed_and_the_stream_comes_back() -> None:
     desk = Desk()
     await desk.transfers.press(CALLER, "1w#", 12.0)

@@ -12,7 +12,8 @@ from loguru import logger
 from bot.call import CallEnd
 from bot.plan import Plan
 from bot.records import CallSpec, Counts, Direction, EndedReason, Outcome, Speaker, Status, Turn, TurnLatency
-from bot.scenario import OutcomeField, Scenario
+from bot.scenario import Scenario
+from bot.scenario_parts import OutcomeField
 from bot.settings import Settings
 from bot.slots import choose
 from bot.store import CallChange, CallStore

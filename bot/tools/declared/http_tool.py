@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from bot.addresses import Outgoing
 from bot.errors import AddressError
-from bot.tools.declared.environment import filled, names_in
+from bot.tools.declared.environment import filled, names_in, secrets_of, without
 from bot.tools.declared.schema import NAME, checked_properties
 from bot.tools.tool import CallControl, Tool
 
@@ -107,6 +107,7 @@ class HttpTool(BaseModel):
         """The tool for the model. SettingsError where a variable is missing."""
         headers = {name: filled(text, environment) for name, text in self.headers.items()}
         in_path = _PLACE.findall(urlsplit(self.url).path)
+        secrets = secrets_of(self.needs, environment)
 
         async def run(arguments: Mapping[str, Any], _control: CallControl) -> dict[str, Any]:
             client = outgoing.client(allow_private=self.allow_private)
@@ -114,7 +115,8 @@ class HttpTool(BaseModel):
                 request = prepare(self, arguments)
             except ValueError as e:
                 return {"error": str(e)}
-            return await _ask(client, request, headers)
+            told: dict[str, Any] = without(secrets, await _ask(client, request, headers))
+            return told
 
         return Tool(
             name=self.name,

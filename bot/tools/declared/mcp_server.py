@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from bot.addresses import check_public
 from bot.errors import PhoneAgentError
-from bot.tools.declared.environment import filled, names_in
+from bot.tools.declared.environment import filled, names_in, secrets_of, without
 from bot.tools.declared.schema import checked_properties
 from bot.tools.tool import CallControl, Tool
 
@@ -135,7 +135,7 @@ class McpServers:
         entry = self._entries.get(server.address)
         if entry is None or entry.session is None or entry.offered is None:
             return None
-        return _tools(server, entry.session, entry.offered)
+        return _tools(server, entry.session, entry.offered, secrets_of(server.needs, self.environment))
 
     async def ask(self, server: McpServer) -> tuple[Tool, ...]:
         """Connect, or see whether the server is still there; its tools, none where it is not. Never raises.
@@ -182,14 +182,14 @@ class McpServers:
         except Exception as e:
             await _close(entry)
             if not known:
-                _log_down(server, e)
+                self._log_down(server, e)
                 return
             # A session of yesterday: the server may have been restarted since.
             try:
                 await self._list(server, entry)
             except Exception as again:
                 await _close(entry)
-                _log_down(server, again)
+                self._log_down(server, again)
 
     async def _list(self, server: McpServer, entry: _Entry) -> None:
         await self.load()
@@ -209,6 +209,12 @@ class McpServers:
                 )
             entry.offered = tuple(await entry.session.list())
 
+    def _log_down(self, server: McpServer, failure: Exception) -> None:
+        why = failure.message if isinstance(failure, PhoneAgentError) else str(failure) or type(failure).__name__
+        # An HTTP library names the header it refuses with its value.
+        why = without(secrets_of(server.needs, self.environment), why)[:300]
+        logger.warning("MCP server {} is not there, its tools are not offered: {}", server.name, why)
+
 
 async def _close(entry: _Entry) -> None:
     session, entry.session, entry.offered = entry.session, None, None
@@ -222,12 +228,9 @@ async def _close(entry: _Entry) -> None:
     await asyncio.gather(closing, return_exceptions=True)
 
 
-def _log_down(server: McpServer, failure: Exception) -> None:
-    why = failure.message if isinstance(failure, PhoneAgentError) else str(failure) or type(failure).__name__
-    logger.warning("MCP server {} is not there, its tools are not offered: {}", server.name, why[:300])
-
-
-def _tools(server: McpServer, session: McpSession, offered: tuple[Offered, ...]) -> tuple[Tool, ...]:
+def _tools(
+    server: McpServer, session: McpSession, offered: tuple[Offered, ...], secrets: tuple[str, ...]
+) -> tuple[Tool, ...]:
     """Those of the allow-list; what Claude would refuse is left out with a line in the log."""
     tools: dict[str, Tool] = {}
     for one in offered:
@@ -246,7 +249,7 @@ def _tools(server: McpServer, session: McpSession, offered: tuple[Offered, ...])
             description=one.description[:MAX_DESCRIPTION_CHARACTERS],
             parameters=parameters,
             required=tuple(r for r in one.required if r in parameters),
-            run=_runner(session, one.name),
+            run=_runner(session, one.name, secrets),
             timeout_seconds=server.timeout_seconds,
             meanwhile=server.meanwhile,
             outside=True,
@@ -261,9 +264,10 @@ def offered_name(server: str, tool: str) -> str:
     return re.sub(r"[^a-zA-Z0-9_-]", "_", f"{server}_{tool}")[:64]
 
 
-def _runner(session: McpSession, name: str) -> Any:
+def _runner(session: McpSession, name: str, secrets: tuple[str, ...]) -> Any:
     async def run(arguments: Mapping[str, Any], _control: CallControl) -> dict[str, Any]:
         text, failed = await session.call(name, dict(arguments))
+        text = without(secrets, text)
         if failed:
             return {"error": text[:MAX_ANSWER_CHARACTERS]}
         if not text:

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from anthropic import APIConnectionError, APIStatusError, APITimeoutError
+from anthropic import APIConnectionError, APIStatusError, APITimeoutError, AsyncAnthropic
 
 from bot.stages.claude_stream import (
     Stopped,
@@ -17,6 +17,7 @@ from bot.stages.claude_stream import (
     ToolBegun,
     ToolJson,
     Usage,
+    events,
     read,
     refusal,
     speaks,
@@ -88,10 +89,41 @@ def test_what_an_event_says(data: dict[str, Any], event: object) -> None:
             "delta": {"type": "input_json_delta", "partial_json": "{"},
         },
         {"type": "message_delta", "delta": []},
+        {
+            "type": "content_block_start",
+            "index": "one",
+            "content_block": {"type": "tool_use", "id": "t", "name": "n"},
+        },
+        {
+            "type": "content_block_delta",
+            "index": float("inf"),
+            "delta": {"type": "input_json_delta", "partial_json": "{"},
+        },
     ],
 )
 def test_nonsense_says_nothing(data: dict[str, Any]) -> None:
     assert read(data) is None
+
+
+async def test_a_stream_is_read_past_what_is_no_event() -> None:
+    data = (
+        "[" * 100_000,
+        "{",
+        "7",
+        '{"type": "content_block_start", "index": "x",'
+        ' "content_block": {"type": "tool_use", "id": "", "name": "n"}}',
+        '{"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Yes."}}',
+        '{"type": "message_stop"}',
+    )
+    body = "".join(f"event: x\ndata: {line}\n\n" for line in data).encode()
+
+    def answer(_request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=body)
+
+    http = httpx2.AsyncClient(transport=httpx2.MockTransport(answer))
+    async with AsyncAnthropic(api_key="k", http_client=http) as client:
+        stream = await client.beta.messages.create(model="m", max_tokens=1, messages=[], stream=True)
+        assert [event async for event in events(stream)] == [Text("Yes."), Stopped("", Usage())]
 
 
 @pytest.mark.parametrize(

@@ -8,23 +8,30 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from pipecat.frames.frames import (
+    EagerTranscriptionFrame,
     Frame,
     InputAudioRawFrame,
     InterimTranscriptionFrame,
     InterruptionFrame,
     LLMContextFrame,
+    LLMFullResponseStartFrame,
+    ProposedUserStartedSpeakingFrame,
+    ProposedUserStoppedSpeakingFrame,
     TranscriptionFrame,
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
 )
 from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from bot import languages
 from bot.pipeline import RunningPipeline
 from bot.stages import turn
 from bot.stages.barge_in import InterruptionSettings
-from bot.stages.context import UserContext, words_before_tools
+from bot.stages.context import AssistantContext, UserContext, words_before_tools
+from bot.stages.line_ends import HeardTextFrame
 from bot.stages.speculation import Speculating
 from bot.stages.turn import TurnSettings
 from bot.stages.vad import VoiceActivity
@@ -190,3 +197,44 @@ def test_words_of_a_reply_stand_before_the_tools_it_called() -> None:
     assert words_before_tools([asked, *call(1), *call(2), words], {"t2"}) == [asked, *call(1), words, *call(2)]
     for settled in ([asked, *call(1)], [asked, words], [asked, *call(1), words, asked], []):
         assert words_before_tools(settled, both) == settled
+
+
+class _Slow(FrameProcessor):
+    """An interruption takes its time through the stages between the two halves."""
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        if isinstance(frame, InterruptionFrame):
+            await asyncio.sleep(0.03)
+        await self.push_frame(frame, direction)
+
+
+@pytest.mark.parametrize("early", [True, False])
+async def test_the_model_knows_where_it_was_cut_off_when_it_answers_the_interruption(early: bool) -> None:
+    """All of a short interruption comes at once: it was withheld until its words were there."""
+    context, diary, behind = LLMContext(messages=[]), Diary(), Collector()
+    voice = VoiceActivity(hush_seconds=1.0)
+    strategies = turn.build(
+        TurnSettings(detector="timeout", pause_seconds=0.1, early_replies=early),
+        InterruptionSettings(),
+        vendor_turns=True,
+        voice=voice,
+        language=languages.of("en"),
+        speculating=Speculating(voice, diary, allowed=lambda: True),
+    )
+    user = UserContext(context, strategies, diary, stop_timeout=2.0)
+    user.answering = True
+    async with running([user, behind, _Slow(), AssistantContext(context, diary)]) as pipeline:
+        await pipeline.queue(LLMFullResponseStartFrame(), HeardTextFrame("We are in"))
+        await diary.until("heard")
+        eager = [EagerTranscriptionFrame(text="No.", user_id="", timestamp="")] if early else []
+        await pipeline.queue(
+            ProposedUserStartedSpeakingFrame(), *eager, said("No."), ProposedUserStoppedSpeakingFrame()
+        )
+        await diary.until("callee")
+        await until(lambda: bool(behind.of(LLMContextFrame)))
+        (asked,) = behind.of(LLMContextFrame)
+        assert isinstance(asked, LLMContextFrame)
+        said_so_far = [(m["role"], m["content"]) for m in asked.context.get_messages()]  # type: ignore[index]
+        assert said_so_far == [("assistant", "We are in —"), ("user", "No.")]
+        assert context.get_messages() == asked.context.get_messages()

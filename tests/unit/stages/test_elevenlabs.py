@@ -28,7 +28,7 @@ from pydantic import SecretStr
 from bot.pipeline import RunningPipeline
 from bot.settings import Settings
 from bot.stages import utterance
-from bot.stages.elevenlabs import ElevenLabsService
+from bot.stages.elevenlabs import ElevenLabsService, parse
 from bot.stages.resources import Resources
 from bot.stages.tts import ElevenLabs, LocalVoiceMember
 from tests.calls.house import shared_voice
@@ -217,6 +217,36 @@ async def test_wrong_fields_of_a_known_context_are_dropped() -> None:
             assert not await service._read(f'{{"contextId": "{name}", {fields}}}')
         await call.over()
         assert call.words == TEXT
+
+
+@pytest.mark.parametrize(
+    "alignment",
+    [
+        "null",
+        "[1]",
+        '{"chars": ["a"]}',
+        '{"chars": ["a", "b"], "charStartTimesMs": [0], "charDurationsMs": [1]}',
+        '{"chars": ["a"], "charStartTimesMs": [1e999], "charDurationsMs": [1]}',
+        f'{{"chars": ["a"], "charStartTimesMs": [0], "charDurationsMs": [1{"0" * 400}]}}',
+        '{"chars": ["a"], "charStartTimesMs": [NaN], "charDurationsMs": [1]}',
+        '{"chars": ["a"], "charStartTimesMs": [-1], "charDurationsMs": [1]}',
+    ],
+)
+def test_audio_is_heard_whatever_its_alignment(alignment: str) -> None:
+    chunk = parse(f'{{"contextId": "c", "audio": "AAAA", "alignment": {alignment}}}')
+    assert chunk is not None
+    assert (chunk.audio, chunk.chars, chunk.starts_ms) == (bytes(3), (), ())
+
+
+async def test_second_takes_stay_in_the_vendors_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three utterances, each asked for twice, are six contexts: ElevenLabs closes the socket at the sixth."""
+    monkeypatch.setattr(utterance, "RETAKE_SECONDS", 0.3)
+    async with speaking(context_faults=Plan((Silent(), Silent(), Silent()))) as call:
+        texts = [f"This is sentence number {n}." for n in range(3)]
+        await call.pipeline.queue(*(TTSSpeakFrame(text, append_to_context=True) for text in texts))
+        await until(lambda: len(call.behind.of(TTSStoppedFrame)) == len(texts))
+        assert call.words == " ".join(texts)
+        assert len(call.sim.sockets) == 1
 
 
 async def test_an_oversized_message_costs_the_socket_and_not_a_word() -> None:

@@ -22,6 +22,7 @@ from bot.stages.line import INPUT_FRAME_SAMPLES, MAX_GAP_MS, MAX_WAITING_SECONDS
 from bot.stages.line_ends import HeardTextFrame
 from bot.stages.media_protocol import Started
 from bot.telephony.media_stream import FRAME_SAMPLES, Playout
+from tests.unit.stages.conversation import until
 from tests.unit.stages.memory_socket import STARTED, MemorySocket, media
 from tests.unit.stages.virtual_time import VirtualLoop, run
 
@@ -440,3 +441,16 @@ def test_the_recording_stays_aligned_over_ten_minutes(tmp_path: Path, monkeypatc
         at = kept
     assert len(offsets) > 50
     assert max(map(abs, offsets)) < 40, f"channels are apart by {max(offsets, key=abs)} ms"
+
+
+async def test_a_pause_that_nobody_ends_ends_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A far end may send no audio in silence, and without audio nobody decides."""
+    monkeypatch.setattr("bot.stages.line.LONGEST_HOLD_SECONDS", 0.05)
+    socket = MemorySocket()
+    async with held(socket) as (line, _):
+        say(line, "one", "two", each=8000)
+        await settle()
+        await line.hold()
+        sent = len(socket.sent)
+        await until(lambda: not line.held)
+        await until(lambda: any(message["event"] == "media" for message in socket.sent[sent:]))

@@ -528,3 +528,19 @@ def test_where_there_is_no_gap_it_goes_on_where_it_stopped() -> None:
     playout.hold(0.2)
     playout.resume(1.0)
     assert playout.heard == 1600
+
+
+def test_a_hold_when_all_was_heard_says_nothing_again() -> None:
+    """A cough while the reply is awaited: the reply does not begin with the last word of the one before."""
+    loud, quiet = bytes([0x10, 0x90]) * 800, bytes([0xFF]) * 400
+    playout: Playout[str] = Playout()
+    playout.add_audio(loud + quiet + loud)
+    for tenths in range(20):
+        playout.due(tenths / 10)
+        playout.overdue(tenths / 10)
+    assert playout.idle
+    playout.hold(2.0)
+    playout.resume(2.5)
+    reply = bytes([0x20]) * 800
+    playout.add_audio(reply)
+    assert b"".join(sending.mulaw for sending in playout.due(2.5) if isinstance(sending, Audio)) == reply

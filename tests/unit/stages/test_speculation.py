@@ -13,6 +13,7 @@ from pipecat.frames.frames import (
     Frame,
     InputAudioRawFrame,
     InterimTranscriptionFrame,
+    InterruptionFrame,
     LLMContextFrame,
     ProposedUserStartedSpeakingFrame,
     ProposedUserStoppedSpeakingFrame,
@@ -29,7 +30,7 @@ from bot import languages
 from bot.pipeline import RunningPipeline
 from bot.stages import turn
 from bot.stages.barge_in import InterruptionSettings
-from bot.stages.context import UserContext
+from bot.stages.context import AssistantContext, UserContext
 from bot.stages.speculation import GUESSES, Speculating
 from bot.stages.turn import TurnSettings
 from bot.stages.vad import VoiceActivity
@@ -100,7 +101,7 @@ async def an_ear(*, vendor_turns: bool = False, allowed: bool = True) -> AsyncIt
     )
     user = UserContext(context, strategies, diary, stop_timeout=2.0)
     user.answering = True
-    async with running([user, behind]) as pipeline:
+    async with running([user, behind, AssistantContext(context, diary)]) as pipeline:
         yield Ear(user, behind, diary, voice, context, pipeline)
 
 
@@ -123,7 +124,7 @@ async def test_without_a_hush_it_begins_when_the_vad_says_stop() -> None:
     async with an_ear() as ear:
         await ear.hear(BEGIN, partly("what is the address"), WINDOW)
         await ear.settle()
-        assert ear.asked == [(True, "what is the address")], "the marker is a stop too"
+        await ear.until_asked((True, "what is the address"))  # the marker is a stop too
 
 
 async def test_other_words_drop_it_and_the_model_is_asked_again() -> None:
@@ -208,3 +209,40 @@ async def test_a_request_that_its_withdrawal_overtook_carries_the_news() -> None
         await ear.until_asked((True, "what is the"), (True, "What is the address?"))
         first, second = (frame.metadata["guess"] for frame in ear.behind.of(LLMContextFrame))
         assert (first.withdrawn, second.withdrawn) == (True, False)
+
+
+async def test_a_guess_that_somebody_interrupts_is_not_taken_for_an_answer() -> None:
+    async with an_ear() as ear:
+        await ear.hear(BEGIN, partly("what is the address"))
+        await ear.hush()
+        await ear.until_asked((True, "what is the address"))
+        await ear.hear(InterruptionFrame())
+        await until(lambda: ear.diary.of("guess") == [False])
+        await ear.hear(STOP, said("What is the address?"))
+        await ear.diary.until("callee")
+        await ear.settle()
+        assert len(ear.asked) == 2, "asked again: by another guess, or in earnest"
+
+
+async def test_an_early_turn_that_somebody_interrupts_is_asked_about_in_earnest() -> None:
+    async with an_ear(vendor_turns=True) as ear:
+        await ear.hear(ProposedUserStartedSpeakingFrame())
+        await ear.hear(EagerTranscriptionFrame(text="who is this", user_id="", timestamp=""))
+        await until(lambda: len(ear.asked) == 1)
+        await ear.hear(InterruptionFrame())
+        await until(lambda: ear.diary.of("guess") == [False])
+        await ear.hear(said("Who is this?"), ProposedUserStoppedSpeakingFrame())
+        await ear.until_asked((True, "who is this"), (False, "Who is this?"))
+
+
+async def test_what_the_model_refuses_while_the_turn_ends_is_asked_in_earnest() -> None:
+    """The refusal and the news that the guess is kept pass each other."""
+    async with an_ear() as ear:
+        await ear.hear(BEGIN, partly("please call me back"))
+        await ear.hush()
+        await ear.until_asked((True, "please call me back"))
+        await ear.hear(STOP, said("Please call me back."))
+        await ear.diary.until("callee")
+        assert ear.diary.of("guess") == [True]
+        await ear.behind.push_frame(EagerEndOfTurnCancelFrame(), FrameDirection.UPSTREAM)
+        await ear.until_asked((True, "please call me back"), (False, "Please call me back."))

@@ -125,6 +125,27 @@ async def test_headers_carry_secrets_of_the_environment(outgoing: Outgoing) -> N
             declared.build(outgoing, {})
 
 
+async def test_a_secret_that_a_server_repeats_is_hidden(outgoing: Outgoing) -> None:
+    """A server that echoes its request, as error pages do, brings no key to the model or into the record."""
+    declared = tool(allow_private=True, headers={"X-Key": "{env:TOKEN}"}, url="http://127.0.0.1/")
+    async with serving() as server:
+        here = declared.model_copy(update={"url": server.url})
+        for status in (200, 401):
+            server.status, server.content_type = status, "application/json"
+            server.body = json.dumps({"headers": [{"X-Key": "s3cret"}, "s3cret"], "s3cret": 1})
+            result = await use(outgoing, here)
+            assert "s3cret" not in json.dumps(result)
+            assert "[hidden]" in json.dumps(result)
+
+
+async def test_spaces_around_a_secret_are_no_part_of_it(outgoing: Outgoing) -> None:
+    async with serving() as server:
+        declared = tool(url=server.url, allow_private=True, headers={"Authorization": "Bearer {env:TOKEN}"})
+        built = declared.build(outgoing, {"TOKEN": " s3cret "})
+        assert "answer" in await built.run({}, NotedControl())
+        assert server.requests[0].headers["authorization"] == "Bearer s3cret"
+
+
 async def test_private_addresses_need_leave(outgoing: Outgoing) -> None:
     async with serving() as server:
         result = await use(outgoing, tool(url=server.url))

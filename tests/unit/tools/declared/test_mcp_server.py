@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from loguru import logger
 from pydantic import ValidationError
 
 from bot.tools.declared.mcp_server import McpServer, McpServers, offered_name
@@ -93,6 +94,27 @@ async def test_a_server_that_is_down_brings_nothing(servers: McpServers) -> None
 async def test_a_private_address_needs_leave(servers: McpServers) -> None:
     async with serving_clinic() as url:
         assert await servers.ask(server(url=url, allow_private=False)) == ()
+
+
+async def test_secrets_stay_out_of_answers_and_logs() -> None:
+    lines: list[str] = []
+    sink = logger.add(lines.append)
+    servers = McpServers({"WHO": "Ann-s3cret", "KEY": "s3\x00cret-key", "ODD": "s3cret\xe9\u2028"})
+    try:
+        tools = await servers.ask(program(env={"CLINIC_USER": "{env:WHO}"}))
+        assert await use(tools, "clinic_whoami") == {"answer": "[hidden]"}
+        async with serving_clinic() as url:
+            for name in ("KEY", "ODD"):
+                assert await servers.ask(server(url=url, headers={"X-Key": f"{{env:{name}}}"})) == ()
+            bad = server(url=url, headers={"X-Key": "{env:WHO}"})
+            servers._log_down(bad, ValueError("Illegal header value b'Ann-s3cret'"))
+    finally:
+        await servers.close()
+        logger.remove(sink)
+    told = "".join(lines)
+    assert told.count("is not there") == 3
+    assert "s3cret" not in told
+    assert "[hidden]" in told
 
 
 async def test_a_missing_variable_costs_the_tools_only(servers: McpServers) -> None:

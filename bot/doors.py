@@ -1,0 +1,132 @@
+"""Where the carrier finds us, and whom we let in: our public origin, its signatures, tokens of media streams."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+from loguru import logger
+
+from bot import public_url as public
+from bot.errors import ForbiddenError, SettingsError
+from bot.records import CallRecord
+from bot.settings import Settings, with_scheme
+from bot.stages import media_protocol as protocol
+from bot.stages.socket import Socket, SocketClosedError
+from bot.store import CallStore
+from bot.telephony import twiml
+from bot.telephony.carrier import Carrier
+
+MEDIA_PATH = "/api/phone/media-stream"
+VOICE_PATH = "/api/phone/twilio/voice"
+STATUS_PATH = "/api/phone/twilio/status"
+AMD_PATH = "/api/phone/twilio/amd"
+TRANSFER_PATH = "/api/phone/twilio/transfer"
+HANDSHAKE_SECONDS = 4.0
+"""A media socket that has not shown a token by then is closed; the promise is 5 s."""
+UNAUTHORIZED_CLOSE = 4401
+
+
+class Doors:
+    """One process's. `simulated`: the line is our own, and needs no way to us from outside."""
+
+    def __init__(self, settings: Settings, carrier: Carrier, store: CallStore, *, simulated: bool) -> None:
+        self._settings, self._carrier, self._store = settings, carrier, store
+        self._simulated = simulated
+        self.public_url: str | None = None
+        """Our public origin, as far as it is known by now."""
+
+    async def open(self) -> None:
+        """Look for our public origin. SettingsError where what was found may not be opened."""
+        found = await self._find()
+        public.check_doors(self._settings, found)
+        self.public_url = found  # not before: what may not be opened stays unknown
+
+    async def _find(self) -> str | None:
+        if self._simulated:
+            return self._settings.public_host or f"http://127.0.0.1:{self._settings.port}"
+        return await public.find(self._settings)
+
+    async def origin(self) -> str:
+        """Our public origin. SettingsError when the carrier could not reach us."""
+        if self.public_url is None:
+            await self.open()
+        if self.public_url is None:
+            raise SettingsError(
+                "Twilio has to reach this server: set PUBLIC_HOST, or start ngrok (ngrok http "
+                f"{self._settings.port}) beside it.",
+                field="PUBLIC_HOST",
+            )
+        return self.public_url
+
+    async def check(self, path_and_query: str, form: Mapping[str, str], signature: str | None) -> None:
+        """ForbiddenError unless the carrier signed this request for our origin."""
+        url = f"{await self.origin()}{path_and_query}"
+        if not signature or not self._carrier.signature_holds(url, form, signature):
+            raise ForbiddenError("The X-Twilio-Signature does not hold for this URL and form.")
+
+    async def stream(self, call_id: str, seconds: float) -> twiml.StreamDoor:
+        """A media stream of the call may open here, once, within `seconds`."""
+        token = secrets.token_urlsafe(32)
+        await self._store.issue_token(call_id, _hashed(token), datetime.now(UTC) + timedelta(seconds=seconds))
+        origin = with_scheme(await self.origin(), websocket=True)
+        return twiml.StreamDoor(f"{origin}{MEDIA_PATH}", {"token": token})
+
+    async def transfer_url(self, token: str, step: str) -> str:
+        """Where the carrier tells of a transfer."""
+        return f"{await self.origin()}{TRANSFER_PATH}/{token}/{step}"
+
+    # -- media sockets --------------------------------------------------------------------------------
+
+    async def admit(
+        self, socket: Socket, path_and_query: str, signature: str | None, path_token: str | None
+    ) -> tuple[protocol.Started, CallRecord] | None:
+        """Its start, and the call it belongs to; None for a socket that was refused, or that left."""
+        if not self._simulated and not await self._handshake_signed(path_and_query, signature):
+            await socket.close(1008)
+            return None
+        try:
+            await socket.accept()
+            try:
+                return await asyncio.wait_for(self._welcome(socket, path_token), HANDSHAKE_SECONDS)
+            except (TimeoutError, ForbiddenError) as e:
+                logger.warning("a media socket was refused: {}", e or "no token in time")
+                await socket.close(UNAUTHORIZED_CLOSE, "no valid token")
+                return None
+        except SocketClosedError:
+            return None
+
+    async def _handshake_signed(self, path_and_query: str, signature: str | None) -> bool:
+        url = f"{with_scheme(await self.origin(), websocket=True)}{path_and_query}"
+        return bool(signature) and self._carrier.signature_holds(url, {}, signature or "")
+
+    async def _welcome(self, socket: Socket, path_token: str | None) -> tuple[protocol.Started, CallRecord]:
+        """Read up to `start` and burn its token. ForbiddenError when there is none that holds."""
+        dropped = False
+        while True:
+            frame = await socket.receive()
+            if frame is None:
+                raise SocketClosedError("closed before start")
+            event = protocol.parse(frame)
+            if isinstance(event, protocol.Started):
+                break
+            if isinstance(event, protocol.Malformed) and not dropped:
+                dropped = True
+                logger.warning("dropped a frame before start: {}", event.reason)
+        token = event.parameters.get("token") or path_token
+        call_id = None if not token else await self._store.burn_token(_hashed(token), datetime.now(UTC))
+        record = None if call_id is None else await self._store.get(call_id)
+        if record is None:
+            raise ForbiddenError("the token is missing, used, expired or unknown")
+        if record.status.final:
+            raise ForbiddenError("the call is over")
+        if record.call_sid is not None and record.call_sid != event.call_sid:
+            raise ForbiddenError("the token belongs to another call")
+        return event, record
+
+
+def _hashed(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
