@@ -91,8 +91,8 @@ class Fillers:
     def say(self, text: str | None = None) -> bool:
         """Play `text`, or the next of the call's fillers; False where nothing was played.
 
-        That is: it is not ready, the agent is heard or about to be or pauses for a sound, or `may_speak` says no (the callee
-        speaks, the call is ending).
+        That is: it is not ready, the agent is heard or about to be or pauses for a sound, or `may_speak` says no
+        (the callee speaks, the call is ending).
         """
         if not self._line.idle or self._line.held or not self._may_speak():
             return False
