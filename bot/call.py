@@ -42,7 +42,9 @@ from bot.toolbox import Toolbox, declared_tools
 from bot.transfers import Transfers
 
 HANG_UP_SECONDS = 3.0
-"""How long the line may stay open after the carrier was told to hang up."""
+"""How long the line's end, or the carrier's callback, is waited for once the carrier was told to hang up."""
+HANG_UP_TRIES = 2
+"""A hang-up that neither of them confirms is asked for again."""
 CARRIER_SECONDS = 6.0
 """How long the carrier may take to be told; its own retries go on no longer."""
 _CALL_OPENED = "(The line is open. What you hear from now on is said by the other person.)"
@@ -88,6 +90,8 @@ class Call:
         self._carrier = carrier
         self._tts_errors = 0
         self._changed = asyncio.Event()
+        self._carrier_over = asyncio.Event()
+        """The carrier's status callback says that the call is over."""
         scenario = plan.scenario
         self._toolbox = Toolbox(
             scenario,
@@ -253,6 +257,7 @@ class Call:
 
     def carrier_ended(self) -> None:
         """The carrier says the call is over, which a call between two streams learns from nobody else."""
+        self._carrier_over.set()
         self._line.carrier_ended()
 
     async def attach(self, socket: Socket, started: Started) -> bool:
@@ -267,13 +272,27 @@ class Call:
         """Hang up at the carrier and close the line; the line's own end is awaited a little."""
         stopped = line_task.done() and line_task.result() is LineEnd.STOPPED
         if not stopped and not self._handover.handed_over:
+            over = asyncio.create_task(self._carrier_over.wait(), name=f"carrier over {self.plan.call_id}")
             try:
-                await asyncio.wait_for(self._carrier.hang_up(self._line.call_sid), CARRIER_SECONDS)
-            except Exception as e:
-                logger.error("the carrier could not be told to hang up: {}", e)
-            await asyncio.wait({line_task}, timeout=HANG_UP_SECONDS)
+                for _ in range(HANG_UP_TRIES):
+                    await self._tell_carrier()
+                    done, _ = await asyncio.wait(
+                        {line_task, over}, timeout=HANG_UP_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                    )
+                    if done:
+                        break
+                    logger.warning("the line is still open after the hang-up")
+            finally:
+                over.cancel()
+                await asyncio.gather(over, return_exceptions=True)
         await self._line.close()
         await asyncio.gather(line_task, return_exceptions=True)
+
+    async def _tell_carrier(self) -> None:
+        try:
+            await asyncio.wait_for(self._carrier.hang_up(self._line.call_sid), CARRIER_SECONDS)
+        except Exception as e:
+            logger.error("the carrier could not be told to hang up: {}", e)
 
     def _note_line_end(self, end: LineEnd) -> None:
         # A line that ends under a goodbye ends as that goodbye meant it to.

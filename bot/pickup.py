@@ -34,6 +34,8 @@ PERSON_PAUSE_SECONDS = 0.4
 """Silence, beyond the VAD's own, behind "Hello?" that makes it a person's who came on after a machine."""
 UNCERTAIN_PAUSE_SECONDS = 1.2
 """The same behind words that might be a menu's as well, once the menu was answered."""
+STRETCH_SECONDS = 1.0
+"""Silence, beyond the VAD's own, that parts what two say; menus pause for less between their sentences."""
 BEEP_SECONDS = 0.3
 """Between a beep and the VAD's word that all is silent, where it took the beep for speech."""
 _KEPT_CHARACTERS = 600
@@ -112,6 +114,8 @@ class Pickup:
     _finals: list[str] = field(default_factory=list)
     _interim: str = ""
     _piece: str = ""
+    _stretch: list[str] = field(default_factory=list)
+    """The finals since the last longer silence: one sentence of a menu comes in several."""
     """The transcript that came last."""
     _speaking_since: float | None = None
     _silent_since: float | None = None
@@ -139,6 +143,8 @@ class Pickup:
     def speech_started(self, now: float) -> None:
         if self._speaking_since is None:
             self._speaking_since = now
+            if self._silent_since is not None and now - self._silent_since >= STRETCH_SECONDS:
+                self._stretch.clear()
 
     def speech_stopped(self, now: float) -> None:
         if self._speaking_since is not None:
@@ -149,6 +155,8 @@ class Pickup:
     def words(self, piece: str, now: float, *, final: bool) -> None:
         """A transcript: an interim one is replaced by the next, a final one stays."""
         self._piece = piece
+        if final:
+            self._stretch.append(piece)
         if final:
             self._finals.append(piece)
             self._interim = ""
@@ -342,7 +350,9 @@ class Pickup:
         if at is None or silent <= at or answering.refusing.found_in(piece):
             return False
         if self.who is Who.MENU:
-            return now - silent >= UNCERTAIN_PAUSE_SECONDS - 0.001 and not answering.recording.found_in(piece)
+            stretch = " ".join(self._stretch)
+            menu = answering.recording.found_in(stretch) or machine_of(stretch, self.language, spoken_to=True)
+            return now - silent >= UNCERTAIN_PAUSE_SECONDS - 0.001 and not menu
         return self.who is Who.SCREENING
 
     def _greets(self, piece: str) -> bool:
@@ -359,4 +369,5 @@ class Pickup:
 
     def _forget_words(self) -> None:
         self._finals.clear()
+        self._stretch.clear()
         self._interim = self._piece = ""

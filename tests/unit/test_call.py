@@ -178,3 +178,17 @@ async def test_the_word_false_is_no_goal_reached(resources: Resources) -> None:
     outcome = call._toolbox.outcome()
     assert outcome is not None
     assert outcome.reached_goal is False
+
+
+@pytest.mark.parametrize("confirmed", [True, False])
+async def test_a_hang_up_that_nobody_confirms_is_asked_for_again(
+    resources: Resources, monkeypatch: pytest.MonkeyPatch, confirmed: bool
+) -> None:
+    monkeypatch.setattr("bot.call.HANG_UP_SECONDS", 0.05)
+    room = Room(resources, None)
+    holding = asyncio.create_task(room.call.hold())
+    await room.call.hang_up(EndedReason.AGENT_HANGUP)
+    if confirmed:
+        room.call.carrier_ended()
+    assert (await holding).reason is EndedReason.AGENT_HANGUP
+    assert len(room.carrier.hung_up) == (1 if confirmed else 2)

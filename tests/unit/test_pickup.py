@@ -486,6 +486,17 @@ def test_behind_an_answered_menu_uncertain_means_person(words: str, person: bool
     assert opens(watch, 108.0 + UNCERTAIN_PAUSE_SECONDS) == person
 
 
+def test_the_last_piece_of_a_menu_is_no_person() -> None:
+    """A recogniser ends a piece at each breath; "on the line" alone could be anybody's."""
+    watch = machine(MENU)
+    watch.machine_spoken_to(105.0)
+    says(watch, "For new patients, press one. For all other matters, please stay", 106.0, 109.0)
+    says(watch, "right where you are", 109.4, 110.0)
+    assert not opens(watch, 110.0 + UNCERTAIN_PAUSE_SECONDS)
+    says(watch, "Good afternoon, Downtown Dental.", 113.0, 114.0)
+    assert opens(watch, 114.0 + UNCERTAIN_PAUSE_SECONDS)
+
+
 def test_who_was_spoken_to_in_words_is_answered_and_not_opened_to() -> None:
     watch = machine(MENU)
     assert opens(watch, 104.2) is False
