@@ -272,6 +272,14 @@ class Interjection:
             return self._end(Act.FORGET)
         return Act.NOTHING
 
+    def start_late(self, now: float, voice: VoiceActivity, agent: AgentVoice) -> None:
+        """An ear tells of a turn only now that was spoken before the opening began: the hello it answers."""
+        before = self._agent_since is None or voice.onset_at <= self._agent_since
+        if self._state is _State.OPEN and agent.opening and before:
+            self._begin(now, voice, agent)
+            self._answers = False
+            self._state, self._resumed_at = _State.RESUMED, now
+
     def give_up(self) -> None:
         """Nothing interrupts any more."""
         self._state, self._forgot = _State.OPEN, False
@@ -394,6 +402,8 @@ class BargeIn(FrameProcessor):
             else:
                 self._interjection.learn(self._voice, interim=isinstance(frame, InterimTranscriptionFrame))
         await self._decide()
+        if isinstance(frame, ProposedUserStartedSpeakingFrame) and self._listening():
+            self._interjection.start_late(time.monotonic(), self._voice, self._agent.voice())
         if self._interjection.withholding:
             self._withheld.append(frame)
         elif await self._takes_up(frame):

@@ -263,6 +263,20 @@ def test_a_greeting_over_the_opening_is_no_interruption() -> None:
     assert room.done == [Act.HOLD, Act.INTERRUPT]
 
 
+@pytest.mark.parametrize(("words", "act"), [("Hello?", Act.FORGET), ("What is it", Act.INTERRUPT)])
+def test_a_hello_that_an_ear_tells_of_when_the_opening_has_begun_is_answered_by_it(words: str, act: Act) -> None:
+    room = Room(agent=SILENT)
+    room.speak(0.4)
+    room.pass_time(0.5)
+    room.agent = replace(TALKING, opening=True)
+    room.ask()
+    room.interjection.start_late(room.now, room.voice, room.agent)
+    assert room.interjection.withholding
+    room.hear(words, final=True)
+    room.pass_time(2.5)
+    assert room.done == [act]
+
+
 def test_what_must_be_heard_is_heard_and_what_is_said_over_it_is_kept() -> None:
     room = Room(agent=replace(TALKING, protected=True))
     room.speak(0.8)
