@@ -48,9 +48,11 @@ def _outcome(plan: Plan, end: CallEnd, turns: tuple[Turn, ...]) -> Outcome:
     if end.outcome is None:
         return inferred
     told = end.outcome
-    return Outcome(
-        told.reached_goal, told.summary or inferred.summary, inferred.fields | told.fields, source=told.source
-    )
+    fields = dict(inferred.fields)
+    if mind.goal is not None and fields.get(mind.goal) is not told.reached_goal:
+        # Whoever was on the call knows better: what is inferred does not contradict it.
+        fields.pop(mind.goal, None)
+    return Outcome(told.reached_goal, told.summary or inferred.summary, fields | told.fields, source=told.source)
 
 
 def _log(reason: EndedReason, change: CallChange, turns: tuple[Turn, ...], outcome: Outcome) -> None:

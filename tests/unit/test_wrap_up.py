@@ -135,3 +135,10 @@ async def test_one_line_says_how_it_went() -> None:
     assert "4 turns" in line
     assert "640 ms" in line
     assert "+12025550123" not in line
+
+
+async def test_what_is_inferred_does_not_contradict_what_was_recorded() -> None:
+    told = Outcome(False, "Nothing was settled.", {}, source="tools")
+    outcome = await finish(MemoryStore(), CallEnd(EndedReason.AGENT_HANGUP, outcome=told))
+    assert outcome.reached_goal is False
+    assert "confirmed" not in outcome.fields
