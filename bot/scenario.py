@@ -15,12 +15,14 @@ from typing import Literal
 import phonenumbers
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from bot import languages
+from bot import languages, mistakes
 from bot.errors import ScenarioError, UnknownScenarioError
 from bot.records import Direction, Speaker
 from bot.scenario_parts import (
     Agent,
     Example,
+    Hours,
+    Inbound,
     Limits,
     Menu,
     Opening,
@@ -29,6 +31,7 @@ from bot.scenario_parts import (
     Patience,
     Phrases,
     Pickup,
+    Retry,
     Screening,
     Voicemail,
 )
@@ -78,7 +81,10 @@ class Scenario(Part):
     limits: Limits = Limits()
     patience: Patience = Patience()
     phrases: Phrases = Phrases()
+    retry: Retry = Retry()
+    hours: Hours = Hours()
     pickup: Pickup = Pickup()
+    inbound: Inbound = Inbound()
     voicemail: Voicemail = Voicemail()
     screening: Screening = Screening()
     menu: Menu = Menu()
@@ -182,6 +188,13 @@ class Scenario(Part):
         return self
 
     @model_validator(mode="after")
+    def _never_again(self) -> Scenario:
+        """Whoever is called may ask not to be called again."""
+        if self.direction == "outbound" and "do_not_call" not in self.tools:
+            object.__setattr__(self, "tools", (*self.tools, "do_not_call"))
+        return self
+
+    @model_validator(mode="after")
     def _what_flux_can(self) -> Scenario:
         ear = self.stt
         if isinstance(ear, DeepgramFlux) and ear.model.endswith("-en") and self.language.split("-")[0] != "en":
@@ -219,10 +232,7 @@ def load_file(path: Path) -> Scenario:
         document = json.dumps(data | {"name": path.stem}, default=str)
         return Scenario.model_validate_json(document, strict=True)
     except ValidationError as e:
-        mistakes = "; ".join(
-            f"{'.'.join(str(part) for part in error['loc']) or 'file'}: {error['msg']}" for error in e.errors()
-        )
-        raise ScenarioError(f"{path}: {mistakes}") from e
+        raise ScenarioError(f"{path}: {mistakes.told(e, Scenario)}") from e
 
 
 class Scenarios:
@@ -235,17 +245,17 @@ class Scenarios:
     def load(cls, folder: Path) -> Scenarios:
         """Every *.toml of `folder`. ScenarioError lists the mistakes of all files together."""
         loaded: list[Scenario] = []
-        mistakes: list[str] = []
+        wrong: list[str] = []
         for path in sorted(folder.glob("*.toml")):
             try:
                 loaded.append(load_file(path))
             except ScenarioError as e:
-                mistakes.append(e.message)
-        if not loaded and not mistakes:
-            mistakes.append(f"{folder}: no scenario here; set PIPELINES_DIR to the folder with the *.toml files")
-        mistakes += _shared_numbers(loaded)
-        if mistakes:
-            raise ScenarioError("\n".join(mistakes))
+                wrong.append(e.message)
+        if not loaded and not wrong:
+            wrong.append(f"{folder}: no scenario here; set PIPELINES_DIR to the folder with the *.toml files")
+        wrong += _shared_numbers(loaded)
+        if wrong:
+            raise ScenarioError("\n".join(wrong))
         return cls(loaded)
 
     @property
@@ -275,12 +285,10 @@ class Scenarios:
 
 def _shared_numbers(scenarios: Iterable[Scenario]) -> list[str]:
     owners: dict[str, str] = {}
-    mistakes: list[str] = []
+    wrong: list[str] = []
     for scenario in scenarios:
         for number in scenario.numbers:
             if number in owners:
-                mistakes.append(
-                    f"{scenario.name}.toml: numbers: {number} belongs to {owners[number]}.toml already"
-                )
+                wrong.append(f"{scenario.name}.toml: numbers: {number} belongs to {owners[number]}.toml already")
             owners[number] = scenario.name
-    return mistakes
+    return wrong

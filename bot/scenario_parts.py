@@ -6,11 +6,12 @@ Those of a stage or a tool ([vad], [tts], [[http_tools]] …) live with it; `sce
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from bot import templates
+from bot.terms import HoursTerms, RetryOn, RetryTerms, Weekday, minutes_of
 
 
 class Part(BaseModel):
@@ -19,10 +20,29 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+Template = Annotated[str, AfterValidator(templates.checked)]
+"""What is said, with {{variables}} that are checked when the file is read."""
+
+
+def _as_ours(word: object) -> object:
+    """Twilio writes no-answer."""
+    return word.replace("-", "_") if isinstance(word, str) else word
+
+
+def _clock(text: str) -> str:
+    minutes_of(text)
+    return text
+
+
+RetryWord = Annotated[RetryOn, BeforeValidator(_as_ours)]
+Clock = Annotated[str, AfterValidator(_clock)]
+"""A time of day, HH:MM."""
+
+
 class Opening(Part):
     """[opening]: what the agent says first."""
 
-    text: str | None = None
+    text: Template | None = None
     """With {{variables}}: {{name|fallback}} gives a fallback, [[…]] vanishes where a variable inside is
     missing. None: the model writes it while the phone rings."""
     interruptible: bool = True
@@ -31,11 +51,6 @@ class Opening(Part):
     """first_speaker = "callee": how long to wait for a hello."""
     pause_seconds: float = Field(default=0.25, ge=0.0, le=2.0)
     """Silence after the hello, beyond the VAD's own, before the opening begins."""
-
-    @field_validator("text")
-    @classmethod
-    def _template(cls, value: str | None) -> str | None:
-        return None if value is None else templates.checked(value)
 
 
 class Agent(Part):
@@ -92,19 +107,60 @@ class Phrases(Part):
     transfer_failed: str = ""
 
 
+class Inbound(Part):
+    """[inbound]: calls to our numbers."""
+
+    busy_message: str = ""
+    """For a caller whom no line is left for, read by the carrier's own voice; left out: the busy tone, which
+    costs the caller nothing."""
+
+
 class Voicemail(Part):
     """[voicemail]: what to do when a machine picks up."""
 
     policy: Literal["hang_up", "leave_message"] = "hang_up"
-    message: str = ""
+    message: Template = ""
     """Left out: the message of the scenario's language."""
     silence_seconds: float = Field(default=2.5, ge=0.5, le=10)
     """Silence behind the greeting after which a message is left although no beep was heard."""
 
-    @field_validator("message")
-    @classmethod
-    def _template(cls, value: str) -> str:
-        return templates.checked(value)
+
+class Retry(Part):
+    """[retry]: another attempt after an ending nobody was reached by."""
+
+    attempts: int = Field(default=1, ge=1, le=10)
+    """In all, the first one too."""
+    delay_seconds: float = Field(default=1800, ge=0, le=604800)
+    """From one attempt's end to the next."""
+    backoff: float = Field(default=1, ge=1, le=10)
+    """Each further delay is so many times the one before; a week at most."""
+    on: tuple[RetryWord, ...] = Field(default=(RetryOn.BUSY, RetryOn.NO_ANSWER), min_length=1)
+    """The endings after which it is tried again."""
+
+    @property
+    def terms(self) -> RetryTerms:
+        return RetryTerms(self.attempts, self.delay_seconds, self.backoff, tuple(dict.fromkeys(self.on)))
+
+
+class Hours(Part):
+    """[hours]: when the callee may be called, by the clock where he is. Left out: any time."""
+
+    start: Clock = "00:00"
+    """The first minute."""
+    end: Clock = "24:00"
+    """The first minute that is too late; a day ends at 24:00."""
+    days: tuple[Weekday, ...] = Field(default=tuple(Weekday), min_length=1)
+    """Days of the week."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Hours:
+        if not minutes_of(self.start) < minutes_of(self.end):
+            raise ValueError("start has to come before end on the same day")
+        return self
+
+    @property
+    def terms(self) -> HoursTerms:
+        return HoursTerms(self.start, self.end, tuple(day for day in Weekday if day in self.days))
 
 
 class Pickup(Part):
@@ -118,15 +174,10 @@ class Screening(Part):
     """[screening]: what to do when a call screener asks who calls and why."""
 
     policy: Literal["answer", "hang_up"] = "answer"
-    text: str = ""
+    text: Template = ""
     """Left out: the reply of the scenario's language."""
     wait_seconds: float = Field(default=30, ge=3, le=120)
     """How long to wait quietly for a person after it."""
-
-    @field_validator("text")
-    @classmethod
-    def _template(cls, value: str) -> str:
-        return templates.checked(value)
 
 
 class Menu(Part):

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
+from textwrap import shorten
 
 from pydantic import SecretStr
 
 from bot.api.app import serving
 from bot.doors import STATUS_PATH, VOICE_PATH
 from bot.phone_agent import PhoneAgent
-from bot.records import CallRecord, CallSpec, Speaker, Turn, TurnLatency
+from bot.records import CallRecord, CallSpec, Speaker, ToolUse, Turn, TurnLatency
 from bot.scenario import DEFAULT_OUTBOUND, Scenario, Scenarios
 from bot.settings import Settings, load_settings
 from bot.slots import choose
@@ -21,6 +23,8 @@ from bot.telephony.offline import OfflineCarrier
 SIMULATED_NUMBER = "+12025550123"
 OUR_NUMBER = "+12025550100"
 _LONGEST_SECONDS = 180.0
+_WIDTH = 160
+"""Characters shown of a tool's use."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,8 @@ async def simulate(wish: Wish) -> int:
             await agent.hang_up(call_id)
             print(f"the call was still going on after {_LONGEST_SECONDS:.0f} s")
         record = await agent.get_call(call_id)
-        _print_summary(record, str((agent.settings.data_dir / "recordings" / f"{call_id}.wav").resolve()))
+        for line in summary(record, agent.settings.data_dir / "recordings"):
+            print(line)
     return 0 if record.outcome is not None and record.outcome.reached_goal else 1
 
 
@@ -124,6 +129,14 @@ def _print_turn(turn: Turn) -> None:
     print(f"{turn.start_ms / 1000:6.1f} s  {who}  {turn.text}{cut}", flush=True)
     if turn.latency is not None:
         print(f"{'':19}{_latency_line(turn.latency)}", flush=True)
+    for use in turn.tools:
+        print(f"{'':19}{tool_line(use)}", flush=True)
+
+
+def tool_line(use: ToolUse) -> str:
+    """What the agent did within its turn, and what came of it."""
+    arguments = ", ".join(f"{name}={value!r}" for name, value in use.arguments.items())
+    return shorten(f"> {use.name}({arguments}): {use.result}", _WIDTH, placeholder=" …")
 
 
 def _latency_line(latency: TurnLatency) -> str:
@@ -134,18 +147,22 @@ def _latency_line(latency: TurnLatency) -> str:
     return f"~ voice to voice {total:.0f} ms ({shown})" if total is not None else f"~ {shown}"
 
 
-def _print_summary(record: CallRecord, recording: str) -> None:
+def summary(record: CallRecord, recordings: Path) -> list[str]:
+    """What is kept of the call, in lines. `recordings` is the folder of its recording, if there is one."""
     latencies = [t.latency.voice_to_voice_ms for t in record.turns if t.latency is not None]
     known = [value for value in latencies if value is not None]
-    print()
-    print(f"status      {record.status}, {record.ended_reason}, {record.duration_seconds} s")
+    length = "" if record.duration_seconds is None else f", {record.duration_seconds} s"
+    lines = ["", f"call        {record.call_id}", f"status      {record.status}, {record.ended_reason}{length}"]
+    if record.answered_by is not None:
+        lines.append(f"answered by {record.answered_by}")
     if record.error:
-        print(f"error       {record.error}")
+        lines.append(f"error       {record.error}")
     if known:
-        print(f"latency     voice to voice, median {median(known):.0f} ms of {len(known)} replies")
+        lines.append(f"latency     voice to voice, median {median(known):.0f} ms of {len(known)} replies")
     if record.outcome is not None:
         reached = "reached" if record.outcome.reached_goal else "not reached"
-        print(f"outcome     {reached}: {record.outcome.summary}")
-        for name, value in record.outcome.fields.items():
-            print(f"            {name}: {value}")
-    print(f"recording   {recording}")
+        lines.append(f"outcome     {reached}: {record.outcome.summary}")
+        lines += [f"            {name}: {value}" for name, value in record.outcome.fields.items()]
+    if record.recording is not None:
+        lines.append(f"recording   {(recordings / record.recording).resolve()}")
+    return lines

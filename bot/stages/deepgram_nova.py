@@ -57,7 +57,7 @@ class NovaService(DeepgramLink, DeepgramSTTService):
         self._asks: deque[float] = deque(maxlen=8)
         """When Finalize was sent, as far as it is not answered."""
         self._answered_at: float | None = None
-        """When the answer that is read now was asked for."""
+        """When the answer that is read now was asked for; None: Deepgram speaks of its own accord."""
         self._asked_early_at = 0.0
         self._kept_alive_at = 0.0
         self._rehearing = False
@@ -77,6 +77,12 @@ class NovaService(DeepgramLink, DeepgramSTTService):
                 self._sdk = None
                 socket.transport.abort()
                 await socket.wait_closed()
+
+    @property
+    def billed_as(self) -> str:
+        """nova-3 has a price for English and other single languages, and one for several at once."""
+        settings: Any = self._settings
+        return f"{settings.model} multilingual" if str(settings.language) == "multi" else str(settings.model)
 
     async def send_audio(self, audio: bytes) -> None:
         if self._sdk is not None:
@@ -104,8 +110,11 @@ class NovaService(DeepgramLink, DeepgramSTTService):
         await super().process_frame(frame, direction)
 
     async def push_frame(self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
-        if isinstance(frame, TranscriptionFrame) and self._answered_at is not None:
-            frame.metadata[ASKED_AT] = self._answered_at
+        if isinstance(frame, TranscriptionFrame):
+            if self._answered_at is not None:
+                frame.metadata[ASKED_AT] = self._answered_at
+            else:
+                self._finalize_pending = False  # an empty answer leaves its mark to the next words, whoever's
         await super().push_frame(frame, direction)
 
     def _ask_early(self) -> None:
@@ -185,6 +194,8 @@ class NovaService(DeepgramLink, DeepgramSTTService):
             # By Deepgram's guide the answer to a Finalize "may" say that it is one: any final shows a live ear.
             self._finalize_asked_at = None
             self._finalize_asked_again = False
+        if final and data.get("from_finalize"):
+            # A final of Deepgram's own covers less than was asked for: the answer is still to come.
             self._answered_at = self._asks.popleft() if self._asks else None
         if not self._rehearing:
             # Of what is heard again, the beginnings are no news.

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from itertools import pairwise
 
 from pipecat.utils.text.base_text_aggregator import Aggregation, TextType
 from pipecat.utils.text.simple_text_aggregator import SimpleTextAggregator
@@ -22,6 +23,7 @@ sentence may be shorter: nothing waits for the one after it."""
 MIN_SENTENCE = 3
 """Characters: "No." is one, "1." is not."""
 MAX_WORDS = 4
+"""Without a clause the first piece has so many words, and more where speech may not pause behind them."""
 
 _BOUNDARY = re.compile(r"[,;:.!?…]+[\"'”’»)\]]*(?=\s+\S)|\s*[—–]+\s*(?=\S)|\s-(?=\s+\S)")
 _TITLES = frozenset(
@@ -41,48 +43,13 @@ _SHORT = frozenset(
 )
 """The end of a sentence where a capital follows."""
 _CONNECTING = frozenset(
-    [
-        "and",
-        "but",
-        "or",
-        "so",
-        "because",
-        "that",
-        "which",
-        "who",
-        "when",
-        "while",
-        "if",
-        "in",
-        "on",
-        "at",
-        "with",
-        "for",
-        "from",
-        "to",
-        "as",
-        "before",
-        "after",
-        "y",
-        "e",
-        "o",
-        "u",
-        "pero",
-        "porque",
-        "que",
-        "cuando",
-        "si",
-        "en",
-        "con",
-        "para",
-        "por",
-        "desde",
-        "hasta",
-        "como",
-        "antes",
-        "después",
-    ]
+    re.findall(
+        r"\w+",
+        "and but or so because that which who when while if in on at with for from to as before after "
+        "y e o u pero porque que cuando si en con para por desde hasta como antes después",
+    )
 )
+"""Speech does not pause behind these: what they connect follows."""
 _BEHIND_NUMBERS = _CONNECTING - frozenset(("and", "or", "to", "y", "e", "o", "u", "de", "hasta", "por", "from"))
 """Of these, the ones that no number goes on with."""
 
@@ -123,11 +90,8 @@ def _is_abbreviated(before: str, after: str) -> bool:
 
 def _cut_between_words(text: str) -> int | None:
     words = list(re.finditer(r"\S+", text))
-    for index, word in enumerate(words[1:], start=1):
-        last = words[index - 1]
-        if not _may_part(last.group(), word.group()):
-            continue
-        if index >= MAX_WORDS:
+    for last, following in pairwise(words[MAX_WORDS - 1 :]):
+        if _may_part(last.group(), following.group()):
             return last.end()
     return None
 

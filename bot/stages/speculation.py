@@ -28,10 +28,8 @@ from pipecat.turns.user_stop import EagerUserTurnStopStrategy
 from pipecat.turns.user_stop.base_user_turn_stop_strategy import BaseUserTurnStopStrategy
 
 from bot.languages import plain
-from bot.stages.vad import VoiceActivity
+from bot.stages.vad import FADED_SECONDS, VoiceActivity
 
-HUSH_SECONDS = 0.09
-"""Voice that has faded for so long may be over: longer than the closures within words."""
 ASKED_AT = "asked_at"
 """Metadata of a final transcript: when it was asked for, time.monotonic()."""
 GUESSES = 3
@@ -44,6 +42,14 @@ class Counter(Protocol):
     def speculated(self, *, kept: bool) -> None: ...
 
 
+@dataclass
+class Guess(UserTurnSpeculation):
+    """One reply begun early. A withdrawal overtakes requests that still wait in front of the model: those
+    carry their guess, so that the model leaves them alone."""
+
+    withdrawn: bool = False
+
+
 @dataclass(frozen=True)
 class Speculating:
     """What the strategies of one call need to begin early."""
@@ -53,13 +59,11 @@ class Speculating:
     allowed: Callable[[], bool]
     """Whether the open turn will be answered by the model."""
 
-
-@dataclass
-class Guess(UserTurnSpeculation):
-    """One reply begun early. A withdrawal overtakes requests that still wait in front of the model: those
-    carry their guess, so that the model leaves them alone."""
-
-    withdrawn: bool = False
+    def withdraw(self, guess: Guess | None) -> None:
+        """The reply that was begun early will not be said."""
+        if guess is not None:
+            guess.withdrawn = True
+        self.counter.speculated(kept=False)
 
 
 class EarlyReply(BaseUserTurnStopStrategy):  # type: ignore[no-untyped-call]  # __init_subclass__
@@ -133,7 +137,7 @@ class EarlyReply(BaseUserTurnStopStrategy):  # type: ignore[no-untyped-call]  # 
             if plain(self._guess.text) == plain(words):
                 return
             await self._drop()
-        hush = speculating.voice.hush_seconds >= HUSH_SECONDS
+        hush = speculating.voice.hush_seconds >= FADED_SECONDS
         if plain(words) == self._refused:
             return
         if not words or not (self._quiet or (hush and self._guesses < GUESSES)) or not speculating.allowed():
@@ -146,16 +150,13 @@ class EarlyReply(BaseUserTurnStopStrategy):  # type: ignore[no-untyped-call]  # 
     def _note_refusal(self) -> None:
         """From behind: the turn's end will ask again, in earnest."""
         if self._guess is not None and self._speculating is not None:
-            self._guess.withdrawn = True  # it may be a newer one than the model gave up
+            self._speculating.withdraw(self._guess)  # it may be a newer one than the model gave up
             self._refused, self._guess = plain(self._guess.text), None
-            self._speculating.counter.speculated(kept=False)
 
     async def _drop(self) -> None:
         assert self._speculating is not None
-        assert self._guess is not None
-        self._guess.withdrawn = True
+        self._speculating.withdraw(self._guess)
         self._guess = None
-        self._speculating.counter.speculated(kept=False)
         await self.trigger_user_turn_speculation_cancelled()  # type: ignore[no-untyped-call]
 
     async def trigger_user_turn_stopped(self, *, enable_user_speaking_frames: bool | None = None) -> None:
@@ -194,11 +195,6 @@ class CountedEagerStop(EagerUserTurnStopStrategy):
             speculation = self._guess = Guess(speculation.text)
         await super().trigger_user_turn_inference_triggered(speculation=speculation)
 
-    def _withdraw(self) -> None:
-        self._speculating.counter.speculated(kept=False)
-        if self._guess is not None:
-            self._guess.withdrawn = True
-
     async def trigger_user_turn_finalized(
         self, *, enable_user_speaking_frames: bool | None = None, confirms_speculation: bool = False
     ) -> None:
@@ -209,12 +205,12 @@ class CountedEagerStop(EagerUserTurnStopStrategy):
         )
 
     async def trigger_user_turn_speculation_cancelled(self) -> None:
-        self._withdraw()
+        self._speculating.withdraw(self._guess)
         await super().trigger_user_turn_speculation_cancelled()  # type: ignore[no-untyped-call]
 
     async def _forget(self) -> None:
         if self._speculation is not None:
-            self._withdraw()
+            self._speculating.withdraw(self._guess)
         await super()._forget()  # type: ignore[no-untyped-call]
 
     async def _speculate(self, frame: EagerTranscriptionFrame) -> None:

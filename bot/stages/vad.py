@@ -150,7 +150,7 @@ class VoiceFadedFrame(SystemFrame):
 
 
 FADED_SECONDS = 0.09
-"""Longer than the closure of a consonant, so that no word is cut in two."""
+"""Voice that has faded for so long may be over: longer than the closure of a consonant, which cuts no word."""
 
 
 class Vad(VADProcessor):

@@ -6,6 +6,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -94,6 +95,8 @@ def _kind(annotation: Any) -> str:
         return f"list of {_kind(arguments[0])}s"
     if origin is dict:
         return "table"
+    if isinstance(annotation, type) and issubclass(annotation, StrEnum):
+        return "string"
     return {str: "string", bool: "boolean", int: "integer", float: "number"}[annotation]
 
 

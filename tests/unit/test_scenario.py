@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.dialling.policy import unlimited
 from bot.errors import ScenarioError, UnknownScenarioError
 from bot.records import Direction, Speaker
 from bot.scenario import DEFAULT_INBOUND, DEFAULT_OUTBOUND, Scenarios, load_file
 from bot.templates import VARIABLES, render
+from bot.terms import HoursTerms, RetryOn, RetryTerms, Weekday
 
 SHIPPED = Path(__file__).parents[2] / "pipelines"
 MINIMAL = 'description = "d"\ninstructions = "i"\n'
@@ -291,7 +293,7 @@ def test_who_finds_the_way_through_a_menu_can_press_keys(tmp_path: Path) -> None
     assert "send_digits" in navigates.tools
     assert "send_digits" not in hangs_up.tools
     assert "send_digits" not in answers.tools
-    assert named.tools == ("send_digits", "end_call")
+    assert named.tools.count("send_digits") == 1
 
 
 @pytest.mark.parametrize(
@@ -334,3 +336,53 @@ def test_a_scenario_knows_what_its_tools_miss(tmp_path: Path) -> None:
     )
     scenario = load_file(write(tmp_path, "tools", MINIMAL + tools))
     assert scenario.missing({"TWO": "2", "THREE": ""}) == ["ONE", "THREE"]
+
+
+def test_whoever_is_called_can_ask_not_to_be_called_again(tmp_path: Path) -> None:
+    called = load_file(write(tmp_path, "a", MINIMAL))
+    calls_us = load_file(write(tmp_path, "b", MINIMAL + 'direction = "inbound"'))
+    named = load_file(write(tmp_path, "c", MINIMAL + 'tools = ["do_not_call", "end_call"]'))
+    assert "do_not_call" in called.tools
+    assert "do_not_call" not in calls_us.tools
+    assert named.tools.count("do_not_call") == 1
+
+
+def test_retries_and_hours(tmp_path: Path) -> None:
+    text = MINIMAL + (
+        '[retry]\nattempts = 3\ndelay_seconds = 60\nbackoff = 2\non = ["no-answer", "voicemail", "no_answer"]\n'
+        '[hours]\nstart = "09:00"\nend = "17:30"\ndays = ["fri", "mon"]\n'
+    )
+    scenario = load_file(write(tmp_path, "a", text))
+    assert scenario.retry.terms == RetryTerms(3, 60.0, 2.0, (RetryOn.NO_ANSWER, RetryOn.VOICEMAIL))
+    assert scenario.hours.terms == HoursTerms("09:00", "17:30", (Weekday.MON, Weekday.FRI))
+
+
+def test_without_a_word_there_is_one_attempt_at_any_time(tmp_path: Path) -> None:
+    scenario = load_file(write(tmp_path, "a", MINIMAL))
+    assert scenario.retry.terms == RetryTerms()
+    assert scenario.retry.terms.attempts == 1
+    assert scenario.hours.terms == HoursTerms()
+    assert unlimited(scenario.hours.terms)
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("[retry]\nattempts = 11", "retry.attempts"),
+        ("[retry]\nattempts = 0", "retry.attempts"),
+        ("[retry]\ndelay_seconds = -1", "retry.delay_seconds"),
+        ("[retry]\nbackoff = 0.5", "retry.backoff"),
+        ("[retry]\non = []", "retry.on"),
+        ('[retry]\non = ["completed"]', "retry.on.0"),
+        ("[retry]\nwhen = 1", "retry.when"),
+        ('[hours]\nstart = "9:00"', "hours.start"),
+        ('[hours]\nend = "24:01"', "hours.end"),
+        ('[hours]\nstart = "18:00"\nend = "09:00"', "before end"),
+        ("[hours]\ndays = []", "hours.days"),
+        ('[hours]\ndays = ["monday"]', "hours.days.0"),
+    ],
+)
+def test_retries_and_hours_that_make_no_sense(tmp_path: Path, text: str, key: str) -> None:
+    with pytest.raises(ScenarioError) as refused:
+        load_file(write(tmp_path, "a", MINIMAL + text))
+    assert key in refused.value.message

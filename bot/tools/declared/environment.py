@@ -11,12 +11,18 @@ from bot.errors import SettingsError
 SHORTEST_SECRET = 6
 """Characters; what is shorter would be found in innocent words."""
 _VARIABLE = re.compile(r"\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
+_BRACED = re.compile(r"\$?\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}")
 
 
 def names_in(text: str) -> list[str]:
-    """The variables `text` names. ValueError for a brace that names none."""
-    if "{env" in _VARIABLE.sub("", text):
+    """The variables `text` names. ValueError for a brace that names none: it would be sent as it stands."""
+    rest = _VARIABLE.sub("", text)
+    if "{env" in rest:
         raise ValueError("write {env:NAME}")
+    if (unfilled := _BRACED.search(rest)) is not None:
+        raise ValueError(
+            f"nothing fills {unfilled[0]} here; write {{env:{unfilled[1]}}} for an environment variable"
+        )
     return _VARIABLE.findall(text)
 
 

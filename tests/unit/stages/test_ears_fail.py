@@ -33,7 +33,9 @@ from bot.stages.deepgram_flux import FluxService
 from bot.stages.deepgram_link import DeepgramLink
 from bot.stages.deepgram_nova import NovaService
 from bot.stages.resources import Resources
+from bot.stages.speculation import ASKED_AT
 from bot.stages.stt import DeepgramFlux, DeepgramNova
+from bot.stages.vad import VoiceFadedFrame
 from tests.simulators.deepgram import (
     Babble,
     CloseWith,
@@ -253,6 +255,49 @@ async def test_a_final_that_does_not_say_whose_answer_it_is(monkeypatch: pytest.
         await until(lambda: call.heard == "Yes.")
         await call.hear(noise(4000))
         assert len(call.sim.connections) == 1
+
+
+def results(words: str, *, from_finalize: bool) -> str:
+    """A final as Deepgram sends it."""
+    heard = {"transcript": words, "confidence": 1.0, "words": []}
+    final = {"type": "Results", "channel_index": [0, 1], "is_final": True, "speech_final": True}
+    return json.dumps(final | {"channel": {"alternatives": [heard]}, "from_finalize": from_finalize})
+
+
+async def test_a_final_of_its_own_is_not_taken_for_the_answer() -> None:
+    """The words were asked for at a hush and again at the stop; Deepgram's own endpointing falls between."""
+    async with listening("nova", Plan(then=FallSilent())) as call:
+        await until(lambda: call.services[0].is_connected)
+        await call.hear(voice(300))
+        await call.pipeline.queue(VADUserStartedSpeakingFrame())
+        await call.hear(voice(300))
+        await call.pipeline.queue(VoiceFadedFrame())
+        await until(lambda: call.sim.connections[0].control_types() == ["Finalize"])
+        between = time.monotonic()
+        await call.pipeline.queue(VADUserStoppedSpeakingFrame(stop_secs=0.2))
+        await until(lambda: call.sim.connections[0].control_types() == ["Finalize"] * 2)
+        await call.sim.say(results("I want", from_finalize=False))
+        await call.sim.say(results("a table", from_finalize=True))
+        await call.sim.say(results("for two.", from_finalize=True))
+        await until(lambda: call.heard == "I want a table for two.")
+        of_itself, first, second = call.of(TranscriptionFrame)
+        assert ASKED_AT not in of_itself.metadata and not of_itself.finalized
+        assert first.metadata[ASKED_AT] < between < second.metadata[ASKED_AT]
+
+
+async def test_an_empty_answer_does_not_mark_the_next_words() -> None:
+    """What was asked for had been said already; what Deepgram sends of its own accord after that is no answer."""
+    async with listening("nova", Plan(then=FallSilent())) as call:
+        await until(lambda: call.services[0].is_connected)
+        await call.pipeline.queue(VADUserStartedSpeakingFrame())
+        await call.hear(voice(300))
+        await call.pipeline.queue(VoiceFadedFrame())
+        await until(lambda: call.sim.connections[0].control_types() == ["Finalize"])
+        await call.sim.say(results("", from_finalize=True))
+        await call.sim.say(results("I want", from_finalize=False))
+        await until(lambda: call.heard == "I want")
+        (words,) = call.of(TranscriptionFrame)
+        assert not words.finalized
 
 
 async def test_a_flux_that_never_confirms(monkeypatch: pytest.MonkeyPatch) -> None:
