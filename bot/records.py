@@ -1,4 +1,4 @@
-"""What is kept of a call: its spec, its turns, its outcome. Depends on nothing.
+"""What is kept of a call: its spec, its turns, its outcome. Depends on nothing but its terms.
 
 Status words are Twilio's (https://www.twilio.com/docs/voice/api/call-resource#call-status-values).
 Times are UTC datetimes; positions on the line are milliseconds of the media clock, which starts at the
@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
+
+from bot.terms import DEFAULT_TERMS, Terms
 
 
 class Status(StrEnum):
@@ -58,6 +60,8 @@ class EndedReason(StrEnum):
     DIAL_NO_ANSWER = "dial_no_answer"
     DIAL_FAILED = "dial_failed"
     CANCELED = "canceled"
+    DO_NOT_CALL = "do_not_call"
+    """Never dialled: the number had come onto the list by then."""
     ERROR_STT = "error_stt"
     ERROR_LLM = "error_llm"
     ERROR_TTS = "error_tts"
@@ -145,14 +149,60 @@ class Turn:
     tools: tuple[ToolUse, ...] = ()
 
 
+class Sentiment(StrEnum):
+    """How the callee took the call."""
+
+    POSITIVE = "positive"
+    NEUTRAL = "neutral"
+    NEGATIVE = "negative"
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """What the call achieved. `fields` are the scenario's outcome fields; `source` says who filled them."""
+    """What the call achieved. `source` says who filled it: "rules", "tools" or "claude"."""
 
     reached_goal: bool
     summary: str
+    """Two sentences."""
     fields: dict[str, Any] = field(default_factory=dict)
+    """The scenario's outcome fields, or those of the request's schema; None where nothing is known."""
     source: str = "rules"
+    callee_sentiment: Sentiment = Sentiment.NEUTRAL
+    evidence: dict[str, list[str]] = field(default_factory=dict)
+    """Field → words of the transcript that it rests on."""
+    recorded: list[str] = field(default_factory=list)
+    """What tools recorded during the call, of the fields, `reached_goal` and `summary`: it is not inferred."""
+    analysis_error: str | None = None
+    """Why the model has not filled it, where it should have; what the rules say stands then."""
+
+
+class CostPart(StrEnum):
+    """What of a call cost something. Each is written once, by the process that spent it."""
+
+    OPENING = "opening"
+    """While it rang."""
+    CALL = "call"
+    CARRIER = "carrier"
+    ANALYSIS = "analysis"
+
+
+@dataclass(frozen=True)
+class CostItem:
+    """A line of a vendor's bill. `usd` is None where no price is known, `quantity` where it cannot be."""
+
+    vendor: str
+    what: str
+    quantity: float | None
+    unit: str
+    usd: float | None
+
+
+@dataclass(frozen=True)
+class PricedItems:
+    """One part's items, at the prices of a day."""
+
+    items: tuple[CostItem, ...]
+    prices_of: date
 
 
 class AnsweredBy(StrEnum):
@@ -209,6 +259,31 @@ class CallRecord:
     answered_by: AnsweredBy | None = None
     """Who or what was there in the end: a person who comes on after a machine counts. None: never answered."""
     outcome: Outcome | None = None
+    costs: Mapping[CostPart, PricedItems] = field(default_factory=dict)
+    """What it cost so far, by part."""
+    terms: Terms = DEFAULT_TERMS
+    attempt: int = 1
+    """Which dialling of one wish this is; a retry is a call of its own."""
+    first_call_id: str | None = None
+    """The first attempt's call; None for the first itself."""
+    retried_as: str | None = None
+    """The next attempt's call."""
+    scheduled_at: datetime | None = None
+    """Not dialled before: asked for, or put off by hours, limits or a retry's delay."""
+    key_id: str | None = None
+    """A short hash of the API key that asked."""
+    campaign_id: str | None = None
+    contact_id: str | None = None
+    request_hash: str | None = None
+    """Of the request's body, where it came with an Idempotency-Key."""
+    followed_by: str | None = None
+    """The durable workflow that follows this call to its end, and takes news of it."""
+    held_by: str | None = None
+    """The process that has the line, by its name in the durable engine."""
+    dialling_at: datetime | None = None
+    """When it was decided to dial: from here on the carrier may know the call, whatever we know."""
+    carrier_ended_at: datetime | None = None
+    """When the carrier said that it is over."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from bot.records import AnsweredBy, CallRecord, Counts, EndedReason, Outcome, Status, Turn
+from bot.records import (
+    AnsweredBy,
+    CallRecord,
+    CostPart,
+    Counts,
+    EndedReason,
+    Outcome,
+    PricedItems,
+    Status,
+    Turn,
+)
 
 
 @dataclass(frozen=True)
@@ -34,6 +44,14 @@ class CallChange:
     answered_by: AnsweredBy | None = None
     vendors: Mapping[str, str] | None = None
     outcome: Outcome | None = None
+    costs: Mapping[CostPart, PricedItems] | None = None
+    """Parts to write; the others stay."""
+    retried_as: str | None = None
+    scheduled_at: datetime | None = None
+    followed_by: str | None = None
+    held_by: str | None = None
+    dialling_at: datetime | None = None
+    carrier_ended_at: datetime | None = None
 
 
 NO_CHANGE = CallChange()
@@ -98,5 +116,11 @@ class CallStore(Protocol):
     async def burn_token(self, token_hash: str, now: datetime) -> str | None:
         """The token's call, once: of all who ask, in all processes, one gets it. None when expired."""
 
-    async def unfinished(self) -> tuple[CallRecord, ...]:
-        """Calls without a final status, oldest first, with their turns: what a restart has to settle."""
+    async def dialling(self, phone_number: str) -> tuple[str, ...]:
+        """Ids of open calls to the number that it was decided to dial and whose sid is not known."""
+
+    async def orphans(self, before: datetime) -> tuple[str, ...]:
+        """Ids of open calls made before then that nothing follows: their process died at once."""
+
+    async def lines_taken(self) -> int:
+        """Calls between their dialling, or coming in, and their end."""

@@ -20,10 +20,11 @@ from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]  # ships no types
 from sqlalchemy import Connection, event
-from sqlalchemy.engine import URL
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.engine import URL, ExceptionContext
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from bot import metrics
 from bot.store.address import PostgresAddress, SqliteAddress
 from bot.store.rows import to_json
 
@@ -43,6 +44,13 @@ _POSTGRES_POOL = 5
 _POSTGRES_SECONDS = 10.0
 
 
+def _count_errors(engine: AsyncEngine) -> None:
+    @event.listens_for(engine.sync_engine, "handle_error")
+    def on_error(context: ExceptionContext) -> None:
+        if not isinstance(context.sqlalchemy_exception, IntegrityError):  # an answer: it is there already
+            metrics.database_failed(type(context.original_exception).__name__)
+
+
 @dataclass(frozen=True)
 class Connections:
     """Engines connect when first used. The two are one and the same on PostgreSQL."""
@@ -60,12 +68,16 @@ async def connect(address: SqliteAddress | PostgresAddress) -> Connections:
     """Engines for `address`. An SQLite file and its folder exist afterwards, in WAL mode."""
     if isinstance(address, PostgresAddress):
         engine = _postgres_engine(address)
+        _count_errors(engine)
         return Connections(writer=engine, reader=engine)
     await asyncio.to_thread(_prepare_file, address)
-    return Connections(
+    connections = Connections(
         writer=_sqlite_engine(address, pool_size=1, begin="BEGIN IMMEDIATE", read_only=False),
         reader=_sqlite_engine(address, pool_size=_READERS, begin="BEGIN", read_only=True),
     )
+    for engine in (connections.writer, connections.reader):
+        _count_errors(engine)
+    return connections
 
 
 def _prepare_file(address: SqliteAddress) -> None:

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from datetime import date
 from typing import Any, overload
 
 from sqlalchemy import RowMapping
@@ -14,10 +15,14 @@ from bot.records import (
     AnsweredBy,
     CallRecord,
     CallSpec,
+    CostItem,
+    CostPart,
     Counts,
     Direction,
     EndedReason,
     Outcome,
+    PricedItems,
+    Sentiment,
     Speaker,
     Status,
     ToolUse,
@@ -25,6 +30,7 @@ from bot.records import (
     TurnLatency,
 )
 from bot.store.call_store import CallChange
+from bot.terms import Terms
 
 Row = dict[str, Any]
 
@@ -61,6 +67,20 @@ def call_row(record: CallRecord) -> Row:
         "speculations_dropped": record.counts.speculations_dropped,
         "answered_by": None if record.answered_by is None else record.answered_by.value,
         "outcome": None if record.outcome is None else asdict(record.outcome),
+        **{f"cost_{part.value}": _priced_row(record.costs.get(part)) for part in CostPart},
+        "terms": record.terms.to_json(),
+        "attempt": record.attempt,
+        "first_call_id": record.first_call_id,
+        "retried_as": record.retried_as,
+        "scheduled_at": record.scheduled_at,
+        "key_id": record.key_id,
+        "campaign_id": record.campaign_id,
+        "contact_id": record.contact_id,
+        "request_hash": record.request_hash,
+        "followed_by": record.followed_by,
+        "held_by": record.held_by,
+        "dialling_at": record.dialling_at,
+        "carrier_ended_at": record.carrier_ended_at,
     }
 
 
@@ -96,6 +116,13 @@ def change_row(change: CallChange) -> Row:
         "answered_by": None if change.answered_by is None else change.answered_by.value,
         "vendors": None if change.vendors is None else dict(change.vendors),
         "outcome": None if change.outcome is None else asdict(change.outcome),
+        **{f"cost_{part.value}": _priced_row(priced) for part, priced in (change.costs or {}).items()},
+        "retried_as": change.retried_as,
+        "scheduled_at": change.scheduled_at,
+        "followed_by": change.followed_by,
+        "held_by": change.held_by,
+        "dialling_at": change.dialling_at,
+        "carrier_ended_at": change.carrier_ended_at,
     }
     return {column: value for column, value in row.items() if value is not None}
 
@@ -132,7 +159,21 @@ def call_record(row: RowMapping, turns: Iterable[Turn] = ()) -> CallRecord:
         turns=tuple(turns),
         counts=Counts(row["interruptions"], row["speculations_kept"], row["speculations_dropped"]),
         answered_by=None if row["answered_by"] is None else AnsweredBy(row["answered_by"]),
-        outcome=None if row["outcome"] is None else Outcome(**row["outcome"]),
+        outcome=None if row["outcome"] is None else _outcome(row["outcome"]),
+        costs={part: priced for part in CostPart if (priced := _priced(row[f"cost_{part.value}"])) is not None},
+        terms=Terms.from_json(row["terms"]),
+        attempt=row["attempt"],
+        first_call_id=row["first_call_id"],
+        retried_as=row["retried_as"],
+        scheduled_at=row["scheduled_at"],
+        key_id=row["key_id"],
+        campaign_id=row["campaign_id"],
+        contact_id=row["contact_id"],
+        request_hash=row["request_hash"],
+        followed_by=row["followed_by"],
+        held_by=row["held_by"],
+        dialling_at=row["dialling_at"],
+        carrier_ended_at=row["carrier_ended_at"],
     )
 
 
@@ -149,6 +190,24 @@ def turn_record(row: RowMapping) -> Turn:
         latency=None if row["latency"] is None else TurnLatency(**row["latency"]),
         tools=tuple(ToolUse(**tool) for tool in row["tools"]),
     )
+
+
+def _outcome(kept: Mapping[str, Any]) -> Outcome:
+    """One kept before outcomes had a sentiment is neutral."""
+    return Outcome(**{**kept, "callee_sentiment": Sentiment(kept.get("callee_sentiment", Sentiment.NEUTRAL))})
+
+
+def _priced_row(priced: PricedItems | None) -> Row | None:
+    if priced is None:
+        return None
+    return {"items": [asdict(item) for item in priced.items], "prices_of": priced.prices_of.isoformat()}
+
+
+def _priced(kept: Mapping[str, Any] | None) -> PricedItems | None:
+    if kept is None:
+        return None
+    items = tuple(CostItem(**item) for item in kept["items"])
+    return PricedItems(items, date.fromisoformat(kept["prices_of"]))
 
 
 @overload

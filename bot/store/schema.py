@@ -12,6 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
+from bot.records import CostPart
+
 
 class UtcDateTime(TypeDecorator[datetime]):
     """An aware datetime in UTC. SQLite has no zones: there it is kept naive, and UTC by agreement."""
@@ -67,10 +69,35 @@ calls = sa.Table(
     sa.Column("speculations_kept", sa.Integer, nullable=False, server_default="0"),
     sa.Column("speculations_dropped", sa.Integer, nullable=False, server_default="0"),
     sa.Column("outcome", sa.JSON(none_as_null=True)),
+    # A part of the costs a column: different processes write them at different times, and none waits.
+    *(sa.Column(f"cost_{part.value}", sa.JSON(none_as_null=True)) for part in CostPart),
+    sa.Column("terms", sa.JSON, nullable=False, server_default="{}"),
+    sa.Column("attempt", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("first_call_id", sa.Text),
+    sa.Column("retried_as", sa.Text),
+    sa.Column("scheduled_at", UtcDateTime),
+    sa.Column("key_id", sa.Text),
+    sa.Column("campaign_id", sa.Text),
+    sa.Column("contact_id", sa.Text),
+    sa.Column("request_hash", sa.Text),
+    sa.Column("followed_by", sa.Text),
+    sa.Column("held_by", sa.Text),
+    sa.Column("dialling_at", UtcDateTime),
+    sa.Column("carrier_ended_at", UtcDateTime),
+    sa.Column("recording_erased_at", UtcDateTime),
+    sa.Column("transcript_erased_at", UtcDateTime),
+    sa.Column("number_erased_at", UtcDateTime),
     sa.Index("calls_by_age", "created_at", "call_id"),
     sa.Index("calls_by_status_and_age", "status", "created_at", "call_id"),
     sa.Index("calls_by_sid", "call_sid", unique=True),
+    sa.Index("calls_by_number_and_age", "phone_number", "created_at"),
+    sa.Index("calls_by_campaign", "campaign_id", "status"),
 )
+
+for _kept in ("recording", "transcript", "number"):
+    # Only calls that are over and still have it: what was erased leaves the index that retention reads.
+    _still = sa.and_(calls.c.ended_at.is_not(None), calls.c[f"{_kept}_erased_at"].is_(None))
+    sa.Index(f"calls_with_{_kept}", calls.c.ended_at, sqlite_where=_still, postgresql_where=_still)
 
 turns = sa.Table(
     "turns",

@@ -13,18 +13,14 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from alembic.util.exc import CommandError
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.errors import ConflictError, NotFoundError, RequestError, SettingsError
+from bot.errors import ConflictError, NotFoundError, RequestError
 from bot.records import CallRecord, Status, Turn, may_follow
 from bot.settings import Settings
-from bot.store.address import PostgresAddress, SqliteAddress, parse_database_url
 from bot.store.call_store import NO_CHANGE, CallChange, CallStore, Page
-from bot.store.connections import DATABASE_ERRORS, Connections, connect
-from bot.store.migrate import migrate
+from bot.store.database import Database, open_database, upsert
 from bot.store.rows import Row, call_record, call_row, change_row, turn_record, turn_row
 from bot.store.schema import calls, tokens, turns
 
@@ -34,43 +30,25 @@ _FIRST_STANDS = ("ended_reason", "error", "ended_at")
 
 def open_store(settings: Settings) -> CallStore:
     """The store the settings name, not yet opened. SettingsError on a DATABASE_URL that makes no sense."""
-    return SqlCallStore(parse_database_url(settings.database_url, settings.data_dir / "calls.db"))
+    return SqlCallStore(open_database(settings))
 
 
 class SqlCallStore:
-    def __init__(self, address: SqliteAddress | PostgresAddress) -> None:
-        self.address = address
-        self._connections: Connections | None = None
+    """The calls of a database, which it opens and closes."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
 
     async def open(self) -> None:
-        try:
-            connections = await connect(self.address)
-            try:
-                await migrate(connections.writer)
-            except BaseException:
-                await connections.close()
-                raise
-        except CommandError as error:
-            raise SettingsError(
-                f"{self.address.label} was written by a newer version of this program ({error}). "
-                "Start that version, or give another DATABASE_URL.",
-                field="DATABASE_URL",
-            ) from error
-        except DATABASE_ERRORS as error:
-            raise SettingsError(
-                f"{self.address.label} cannot be used: {_reason(error)}", field="DATABASE_URL"
-            ) from error
-        self._connections = connections
+        await self.database.open()
 
     async def close(self) -> None:
-        connections, self._connections = self._connections, None
-        if connections is not None:
-            await connections.close()
+        await self.database.close()
 
     async def add(self, record: CallRecord) -> None:
         rows = [turn_row(record.call_id, turn) for turn in record.turns]
         try:
-            async with self._open.writer.begin() as connection:
+            async with self.database.writer.begin() as connection:
                 await connection.execute(calls.insert(), call_row(record))
                 if rows:
                     await connection.execute(turns.insert(), rows)
@@ -94,7 +72,7 @@ class SqlCallStore:
                 sa.literal(created_at, calls.c.created_at.type), sa.literal(call_id, calls.c.call_id.type)
             )
             query = query.where(sa.tuple_(calls.c.created_at, calls.c.call_id) < after)
-        async with self._open.reader.connect() as connection:
+        async with self.database.reader.connect() as connection:
             rows = (await connection.execute(query)).mappings().all()
         records = tuple(call_record(row) for row in rows[:limit])
         more = len(rows) > limit
@@ -121,8 +99,8 @@ class SqlCallStore:
 
     async def put_turn(self, call_id: str, turn: Turn) -> None:
         row = turn_row(call_id, turn)
-        async with self._open.writer.begin() as connection:
-            statement = _insert(connection, turns).values(row)
+        async with self.database.writer.begin() as connection:
+            statement = upsert(connection, turns).values(row)
             new = statement.excluded
             statement = statement.on_conflict_do_update(
                 index_elements=[turns.c.call_id, turns.c.index],
@@ -137,40 +115,60 @@ class SqlCallStore:
     async def issue_token(self, call_id: str, token_hash: str, expires_at: datetime) -> None:
         row = {"token_hash": token_hash, "call_id": call_id, "expires_at": expires_at}
         try:
-            async with self._open.writer.begin() as connection:
+            async with self.database.writer.begin() as connection:
                 await connection.execute(tokens.insert(), row)
         except IntegrityError as error:
             raise _no_call(call_id) from error
 
     async def burn_token(self, token_hash: str, now: datetime) -> str | None:
         mine = sa.and_(tokens.c.token_hash == token_hash, tokens.c.expires_at > now)
-        async with self._open.writer.begin() as connection:
+        async with self.database.writer.begin() as connection:
             burnt = await connection.execute(tokens.delete().where(mine).returning(tokens.c.call_id))
             call_id = burnt.scalar_one_or_none()
             if call_id is not None:
                 await connection.execute(tokens.delete().where(tokens.c.expires_at <= now))
         return call_id
 
-    async def unfinished(self) -> tuple[CallRecord, ...]:
-        open_ones = [status.value for status in Status if not status.final]
-        query = sa.select(calls).where(calls.c.status.in_(open_ones)).order_by(calls.c.created_at)
-        async with self._open.reader.connect() as connection:
-            rows = (await connection.execute(query)).mappings().all()
-            return tuple([call_record(row, await _turns(connection, row["call_id"])) for row in rows])
+    async def dialling(self, phone_number: str) -> tuple[str, ...]:
+        where = sa.and_(
+            calls.c.phone_number == phone_number,
+            calls.c.dialling_at.is_not(None),
+            calls.c.call_sid.is_(None),
+            calls.c.status == Status.QUEUED.value,
+        )
+        return await self._ids(where)
 
-    @property
-    def _open(self) -> Connections:
-        if self._connections is None:
-            raise RuntimeError("the store is not open")
-        return self._connections
+    async def orphans(self, before: datetime) -> tuple[str, ...]:
+        where = sa.and_(
+            calls.c.status.in_([status.value for status in Status if not status.final]),
+            calls.c.created_at < before,
+            calls.c.followed_by.is_(None),
+        )
+        return await self._ids(where)
+
+    async def lines_taken(self) -> int:
+        taken = [Status.INITIATED.value, Status.RINGING.value, Status.IN_PROGRESS.value]
+        where = sa.or_(
+            calls.c.status.in_(taken),
+            sa.and_(
+                calls.c.status == Status.QUEUED.value,
+                sa.or_(calls.c.dialling_at.is_not(None), calls.c.direction == "inbound"),
+            ),
+        )
+        async with self.database.reader.connect() as connection:
+            return int((await connection.execute(sa.select(sa.func.count()).where(where))).scalar_one())
+
+    async def _ids(self, where: sa.ColumnElement[bool]) -> tuple[str, ...]:
+        async with self.database.reader.connect() as connection:
+            return tuple((await connection.execute(sa.select(calls.c.call_id).where(where))).scalars())
 
     async def _one(self, where: sa.ColumnElement[bool]) -> CallRecord | None:
-        async with self._open.reader.connect() as connection:
+        async with self.database.reader.connect() as connection:
             row = (await connection.execute(sa.select(calls).where(where))).mappings().one_or_none()
             return None if row is None else call_record(row, await _turns(connection, row["call_id"]))
 
     async def _update(self, where: sa.ColumnElement[bool], columns: Row) -> bool:
-        async with self._open.writer.begin() as connection:
+        async with self.database.writer.begin() as connection:
             try:
                 result = await connection.execute(calls.update().where(where).values(columns))
             except IntegrityError as error:
@@ -215,16 +213,5 @@ async def _turns(connection: AsyncConnection, call_id: str) -> Sequence[Turn]:
     return [turn_record(row) for row in (await connection.execute(query)).mappings()]
 
 
-def _insert(connection: AsyncConnection, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
-    """Both dialects have ON CONFLICT DO UPDATE, each in its own class."""
-    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
-
-
 def _no_call(call_id: str) -> NotFoundError:
     return NotFoundError(f"There is no call {call_id}.")
-
-
-def _reason(error: Exception) -> str:
-    """The database's own words, without the statement and its parameters."""
-    origin = error.orig if isinstance(error, DBAPIError) else error
-    return str(origin) or type(origin).__name__

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.store import SqlCallStore
+from bot.store import Database, SqlCallStore
 from bot.store.address import parse_database_url
 from tests.unit.store.postgres import PostgresServer
 
@@ -29,7 +29,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 async def store(url: str) -> AsyncIterator[SqlCallStore]:
-    store = SqlCallStore(parse_database_url(url, Path("unused.db")))
+    store = SqlCallStore(Database(parse_database_url(url, Path("unused.db"))))
     await store.open()
     yield store
     await store.close()

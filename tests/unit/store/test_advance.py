@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.records import Status, may_follow
-from bot.store import SqlCallStore
+from bot.store import Database, SqlCallStore
 from bot.store.address import parse_database_url
 from tests.unit.store.examples import NOON, a_call
 
@@ -19,7 +19,7 @@ NEWS = st.lists(st.sampled_from(Status), max_size=8)
 
 def test_it_agrees_with_may_follow(url: str) -> None:
     with asyncio.Runner() as runner:
-        store = SqlCallStore(parse_database_url(url, Path("unused.db")))
+        store = SqlCallStore(Database(parse_database_url(url, Path("unused.db"))))
         runner.run(store.open())
         numbers = itertools.count()
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta, timezone
+from datetime import date, timedelta, timezone
 
 import pytest
 
-from bot.errors import ConflictError, NotFoundError, RequestError
-from bot.records import Counts, EndedReason, Outcome, Status
+from bot.errors import ConflictError, NotFoundError
+from bot.records import CostItem, CostPart, Counts, EndedReason, Outcome, PricedItems, Sentiment, Status
 from bot.store import CallChange, SqlCallStore
 from tests.unit.store.examples import NOON, a_call, a_turn
 
@@ -56,6 +56,30 @@ async def test_a_change_writes_only_what_it_says(store: SqlCallStore) -> None:
         vendors={"stt": "deepgram"}, counts=Counts(2, 3, 1), outcome=outcome, recording="call-1.wav"
     )
     assert await store.update("call-1", CallChange())
+
+
+async def test_each_part_of_the_costs_is_written_by_itself(store: SqlCallStore) -> None:
+    priced = PricedItems(
+        (
+            CostItem("anthropic", "claude-haiku-5-5", 1234.0, "input_tokens", 0.0001234),
+            CostItem("twilio", "transfer", None, "minutes", None),
+        ),
+        date(2026, 11, 22),
+    )
+    other = PricedItems((), date(2026, 11, 23))
+    await store.add(a_call(costs={CostPart.OPENING: other}))
+    await store.update("call-1", CallChange(costs={CostPart.ANALYSIS: priced}))
+    await store.update("call-1", CallChange(costs={CostPart.CALL: other}))
+    expected = {CostPart.OPENING: other, CostPart.CALL: other, CostPart.ANALYSIS: priced}
+    assert await store.get("call-1") == a_call(costs=expected)
+
+
+async def test_an_outcome_is_kept_with_its_evidence(store: SqlCallStore) -> None:
+    outcome = Outcome(
+        False, "S.", {"a": None}, "claude", Sentiment.NEGATIVE, {"a": ["quote"]}, ["reached_goal"], "busy"
+    )
+    await store.add(a_call(outcome=outcome))
+    assert await store.get("call-1") == a_call(outcome=outcome)
 
 
 async def test_the_first_reason_for_the_end_stands(store: SqlCallStore) -> None:
@@ -111,41 +135,25 @@ async def test_words_no_database_can_hold_do_not_lose_the_turn(store: SqlCallSto
     assert kept.turns[0].tools[0].result == {"score": None, "what": "<class 'object'>"}
 
 
-async def test_unfinished_calls_are_those_without_a_final_status(store: SqlCallStore) -> None:
+async def test_orphans_are_open_calls_that_nothing_follows(store: SqlCallStore) -> None:
     for number, status in enumerate(Status):
-        await store.add(a_call(status.value, minutes=-number, status=status))
-    await store.put_turn("ringing", a_turn())
-    unfinished = await store.unfinished()
-    assert [call.call_id for call in unfinished] == ["in-progress", "ringing", "initiated", "queued"]
-    assert unfinished[1].turns == (a_turn(),)
+        await store.add(a_call(f"call-{status}", minutes=number, status=status))
+    await store.update("call-ringing", CallChange(followed_by="call-ringing:1"))
+    assert set(await store.orphans(NOON + timedelta(hours=1))) == {
+        "call-queued",
+        "call-initiated",
+        "call-in-progress",
+    }
+    assert await store.orphans(NOON) == ()
+    assert await store.lines_taken() == 3
 
 
-class TestPages:
-    async def test_newest_first_and_stable_while_calls_come_in(self, store: SqlCallStore) -> None:
-        for minute in range(5):
-            await store.add(a_call(f"call-{minute}", minutes=minute, turns=(a_turn(),)))
-        await store.add(a_call("twin", minutes=2))
-        seen: list[str] = []
-        cursor: str | None = None
-        for number in range(10):
-            page = await store.page(limit=2, cursor=cursor)
-            seen += [call.call_id for call in page.calls]
-            assert all(call.turns == () for call in page.calls)
-            await store.add(a_call(f"new-{number}", minutes=60 + number))
-            cursor = page.next_cursor
-            if cursor is None:
-                break
-        assert seen == ["call-4", "call-3", "twin", "call-2", "call-1", "call-0"]
-
-    async def test_by_status(self, store: SqlCallStore) -> None:
-        await store.add(a_call("a"))
-        await store.add(a_call("b", status=Status.BUSY))
-        page = await store.page(status=Status.BUSY)
-        assert [call.call_id for call in page.calls] == ["b"]
-        assert page.next_cursor is None
-
-    @pytest.mark.parametrize("cursor", ["", "x", "!!!", "é", "MjAyNnxh", "MjAyNi0wMS0wMVQwMDowMDowMHxh", "fA"])
-    async def test_a_foreign_cursor_is_refused(self, cursor: str, store: SqlCallStore) -> None:
-        with pytest.raises(RequestError) as caught:
-            await store.page(cursor=cursor)
-        assert caught.value.field == "cursor"
+async def test_calls_whose_dialling_was_decided_and_not_told_of(store: SqlCallStore) -> None:
+    for name in ("waits", "decided", "dialled"):
+        await store.add(a_call(name))
+    for name in ("decided", "dialled"):
+        await store.update(name, CallChange(dialling_at=NOON))
+    await store.update("dialled", CallChange(call_sid="CA1"))
+    assert await store.dialling(a_call().spec.phone_number) == ("decided",)
+    assert await store.dialling("+12025550199") == ()
+    assert await store.lines_taken() == 2

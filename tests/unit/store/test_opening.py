@@ -18,7 +18,7 @@ from alembic.migration import MigrationContext
 
 from bot.errors import SettingsError
 from bot.settings import Settings
-from bot.store import SqlCallStore, open_store
+from bot.store import Database, SqlCallStore, open_store
 from bot.store.address import SqliteAddress, parse_database_url
 from bot.store.schema import metadata
 from tests.unit.store.examples import a_call, a_turn
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def at(url: str) -> SqlCallStore:
-    return SqlCallStore(parse_database_url(url, Path("unused.db")))
+    return SqlCallStore(Database(parse_database_url(url, Path("unused.db"))))
 
 
 def start(script: str, *arguments: str) -> subprocess.Popen[str]:
@@ -56,12 +56,12 @@ def hear(process: subprocess.Popen[str]) -> str:
 OPEN = """
 import asyncio, sys
 from pathlib import Path
-from bot.store import SqlCallStore
+from bot.store import Database, SqlCallStore
 from bot.store.address import parse_database_url
 from tests.unit.store.examples import a_call
 
 async def main():
-    store = SqlCallStore(parse_database_url(sys.argv[1], Path("unused.db")))
+    store = SqlCallStore(Database(parse_database_url(sys.argv[1], Path("unused.db"))))
     print("ready", flush=True)
     sys.stdin.readline()
     await store.open()
@@ -75,12 +75,12 @@ asyncio.run(main())
 TALK = """
 import asyncio, sys
 from pathlib import Path
-from bot.store import SqlCallStore
+from bot.store import Database, SqlCallStore
 from bot.store.address import parse_database_url
 from tests.unit.store.examples import a_call, a_turn
 
 async def main():
-    store = SqlCallStore(parse_database_url(sys.argv[1], Path("unused.db")))
+    store = SqlCallStore(Database(parse_database_url(sys.argv[1], Path("unused.db"))))
     await store.open()
     await store.add(a_call())
     await store.put_turn("call-1", a_turn(0, "the last words"))
@@ -116,7 +116,7 @@ async def test_stores_that_open_at_once_share_one_migration(url: str) -> None:
     stores = [at(url) for _ in range(4)]
     await asyncio.gather(*(store.open() for store in stores))
     try:
-        async with stores[0]._open.reader.connect() as connection:
+        async with stores[0].database.reader.connect() as connection:
             versions = await connection.execute(sa.text("SELECT version_num FROM alembic_version"))
             assert len(versions.all()) == 1
     finally:
@@ -148,7 +148,7 @@ async def test_the_migrations_end_at_the_tables_of_the_code(store: SqlCallStore)
     def differences(connection: sa.Connection) -> list[Any]:
         return list(compare_metadata(MigrationContext.configure(connection), metadata))
 
-    async with store._open.writer.connect() as connection:
+    async with store.database.writer.connect() as connection:
         assert await connection.run_sync(differences) == []
 
 
@@ -165,21 +165,21 @@ async def test_opening_again_finds_what_was_kept(url: str) -> None:
 
 
 async def test_a_newer_database_is_left_alone(store: SqlCallStore, url: str) -> None:
-    async with store._open.writer.begin() as connection:
+    async with store.database.writer.begin() as connection:
         await connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(SettingsError, match="newer version"):
         await at(url).open()
 
 
 async def test_sqlite_is_in_wal_mode_and_reads_while_it_writes(tmp_path: Path) -> None:
-    store = SqlCallStore(SqliteAddress(tmp_path / "100% calls" / "calls.db"))
+    store = SqlCallStore(Database(SqliteAddress(tmp_path / "100% calls" / "calls.db")))
     await store.open()
     try:
-        async with store._open.writer.begin() as connection:
+        async with store.database.writer.begin() as connection:
             for pragma, value in [("journal_mode", "wal"), ("synchronous", 1), ("foreign_keys", 1)]:
                 assert (await connection.execute(sa.text(f"PRAGMA {pragma}"))).scalar_one() == value
             await store.page()
-        async with store._open.reader.connect() as connection:
+        async with store.database.reader.connect() as connection:
             with pytest.raises(sa.exc.OperationalError, match="readonly"):
                 await connection.execute(sa.text("DELETE FROM calls"))
     finally:

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.errors import NotFoundError
-from bot.store import SqlCallStore
+from bot.store import Database, SqlCallStore
 from bot.store.address import parse_database_url
 from bot.store.schema import tokens
 from tests.unit.store.examples import NOON, a_call
@@ -27,7 +27,7 @@ async def test_a_token_is_burnt_once(store: SqlCallStore) -> None:
 
 
 async def test_of_many_sockets_in_two_processes_one_gets_in(store: SqlCallStore, url: str) -> None:
-    other = SqlCallStore(parse_database_url(url, Path("unused.db")))
+    other = SqlCallStore(Database(parse_database_url(url, Path("unused.db"))))
     await other.open()
     try:
         await store.add(a_call())
@@ -44,7 +44,7 @@ async def test_an_expired_token_is_dead_and_swept_up(store: SqlCallStore) -> Non
     await store.issue_token("call-1", "new", SOON + timedelta(seconds=1))
     assert await store.burn_token("old", SOON) is None
     assert await store.burn_token("new", SOON) == "call-1"
-    async with store._open.reader.connect() as connection:
+    async with store.database.reader.connect() as connection:
         assert (await connection.execute(sa.select(tokens))).all() == []
 
 

@@ -1,0 +1,274 @@
+"""The JSON Schema of an outcome's fields: what a request may ask for, in a form every reader here takes. Pure.
+
+Anthropic's structured outputs take a part of JSON Schema (no recursion, every object closed, no patterns), and
+a schema that is refused after the call is found too late. So a request's schema is read at once into that part:
+references are put in their places, lists of types become choices, what is told with `pattern` and its like is
+left to the description. What cannot be read is the asker's to mend.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any, Protocol
+
+from bot.errors import RequestError
+
+MAX_BYTES = 16_000
+MAX_DEPTH = 6
+"""Of objects, lists and choices within each other."""
+MAX_PROPERTIES = 60
+MAX_OPTIONS = 100
+Schema = dict[str, Any]
+
+_NAME = re.compile(r"^[a-zA-Z0-9_.-]{1,64}$")
+"""Anthropic's own rule for the names of properties."""
+_SCALARS: Mapping[str, type | tuple[type, ...]] = {
+    "string": str,
+    "boolean": bool,
+    "integer": int,
+    "number": (int, float),
+    "null": type(None),
+}
+_SAID = frozenset(
+    {"title", "description", "default", "examples", "example", "deprecated", "readOnly", "writeOnly"}
+)
+_LIMITS: Mapping[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"), (int, float)),
+    **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems"), int),
+    **dict.fromkeys(("pattern", "format", "contentEncoding", "contentMediaType"), str),
+    "uniqueItems": bool,
+}
+_IGNORED = frozenset({"$schema", "$id", "$comment", "$defs", "definitions", "$anchor", "discriminator"})
+_READ = frozenset({"type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref", "properties", "required", "items"})
+
+
+class Field(Protocol):
+    """A scenario's outcome field."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def description(self) -> str: ...
+    @property
+    def options(self) -> tuple[str, ...]: ...
+
+
+def of_fields(fields: Iterable[Field]) -> Schema:
+    """The schema of a scenario's fields."""
+    properties: Schema = {}
+    for field in fields:
+        kind = "string" if field.type == "choice" else field.type
+        properties[field.name] = {"type": kind, "description": field.description}
+        if field.options:
+            properties[field.name]["enum"] = list(field.options)
+    return {"type": "object", "properties": properties}
+
+
+def checked(schema: object, *, field: str = "outcome_schema") -> Schema:
+    """`schema` in plain form; `checked` of that is the same. RequestError: what has to be mended, and where."""
+    try:
+        size = len(json.dumps(schema, allow_nan=False).encode())
+    except (TypeError, ValueError, RecursionError) as e:
+        raise RequestError("It is not JSON.", code="invalid_outcome_schema", field=field) from e
+    if size > MAX_BYTES:
+        raise RequestError(f"It is larger than {MAX_BYTES} bytes.", code="invalid_outcome_schema", field=field)
+    reading = _Reading(schema, field)
+    found = reading.node(schema, field, ())
+    if found.get("type") != "object":
+        raise reading.wrong(field, 'has to be an object: {"type": "object", "properties": {…}}')
+    if not found["properties"]:
+        raise reading.wrong(field, "has no properties")
+    return found
+
+
+class _Reading:
+    """One schema's."""
+
+    def __init__(self, root: object, field: str) -> None:
+        self._root = root
+        self._field = field
+        self._properties = 0
+
+    def wrong(self, at: str, what: str) -> RequestError:
+        return RequestError(f"{at} {what}.", code="invalid_outcome_schema", field=at)
+
+    def node(self, node: object, at: str, depth: tuple[str, ...]) -> Schema:
+        if not isinstance(node, dict):
+            raise self.wrong(at, "is not a schema object")
+        if len(depth) > MAX_DEPTH:
+            raise self.wrong(self._field, f"is nested deeper than {MAX_DEPTH} levels, or refers to itself")
+        for key in node:
+            known = key in _READ or key in _SAID or key in _LIMITS or key in _IGNORED
+            if not known and key != "additionalProperties":
+                raise self.wrong(f"{at}.{key}", "is not supported")
+        said = {key: str(node[key]) for key in ("title", "description") if isinstance(node.get(key), str)}
+        if "$ref" in node:
+            return self.node(self._referred(node["$ref"], at), at, (*depth, "$ref")) | said
+        if "allOf" in node:
+            if not isinstance(node["allOf"], list) or len(node["allOf"]) != 1:
+                raise self.wrong(f"{at}.allOf", "may hold one schema only")
+            return self.node(node["allOf"][0], at, (*depth, "allOf")) | said
+        choices = self._choices(node, at)
+        if choices is not None:
+            return self._any_of(choices, at, depth) | said
+        return self._one(node, at, depth) | said
+
+    def _referred(self, ref: object, at: str) -> object:
+        if not isinstance(ref, str) or not ref.startswith("#/"):
+            raise self.wrong(f"{at}.$ref", 'has to name a part of the same schema: "#/$defs/…"')
+        found: object = self._root
+        for step in ref[2:].split("/"):
+            name = step.replace("~1", "/").replace("~0", "~")
+            if not isinstance(found, dict) or name not in found:
+                raise self.wrong(f"{at}.$ref", f"names {ref!r}, which is not there")
+            found = found[name]
+        return found
+
+    def _choices(self, node: Mapping[str, Any], at: str) -> list[Schema] | None:
+        """The alternatives of a node that has several."""
+        for key in ("anyOf", "oneOf"):
+            if key in node:
+                if not isinstance(node[key], list) or not node[key]:
+                    raise self.wrong(f"{at}.{key}", "has to be a list of schemas")
+                return list(node[key])
+        kinds = node.get("type")
+        rest = {key: value for key, value in node.items() if key not in ("type", "enum", "const", "description")}
+        if "enum" in node or "const" in node:
+            values = [node["const"]] if "const" in node else node["enum"]
+            if not isinstance(values, list) or not values or len(values) > MAX_OPTIONS:
+                raise self.wrong(f"{at}.enum", f"has to be a list of 1 to {MAX_OPTIONS} values")
+            by_kind: dict[str, list[Any]] = {}
+            for value in values:
+                by_kind.setdefault(self._kind_of(value, at), []).append(value)
+            allowed = [kinds] if isinstance(kinds, str) else kinds or list(by_kind)
+            if any(kind not in allowed and not (kind == "integer" and "number" in allowed) for kind in by_kind):
+                raise self.wrong(f"{at}.enum", "holds values of another type")
+            if len(by_kind) == 1:
+                return None
+            return [{"type": kind, "enum": found} for kind, found in by_kind.items() if kind != "null"] + [
+                {"type": "null"} for kind in by_kind if kind == "null"
+            ]
+        if isinstance(kinds, list):
+            if not kinds or not all(isinstance(kind, str) for kind in kinds):
+                raise self.wrong(f"{at}.type", "has to name a type")
+            if len(kinds) > 1:
+                real = [kind for kind in kinds if kind != "null"]
+                return [{**rest, "type": kind} for kind in real] + [{"type": "null"}] * ("null" in kinds)
+        return None
+
+    def _kind_of(self, value: object, at: str) -> str:
+        for kind in ("boolean", "integer", "number", "string", "null"):
+            if isinstance(value, _SCALARS[kind]):
+                return kind
+        raise self.wrong(f"{at}.enum", "may hold texts, numbers, booleans and null only")
+
+    def _any_of(self, choices: Sequence[object], at: str, depth: tuple[str, ...]) -> Schema:
+        read = [self.node(choice, f"{at}.anyOf.{n}", (*depth, "anyOf")) for n, choice in enumerate(choices)]
+        flat = [inner for one in read for inner in one.get("anyOf", [one])]
+        return flat[0] if len(flat) == 1 else {"anyOf": flat}
+
+    def _one(self, node: Mapping[str, Any], at: str, depth: tuple[str, ...]) -> Schema:
+        kind = node.get("type")
+        kind = kind[0] if isinstance(kind, list) else kind
+        if kind is None:
+            kind = "object" if "properties" in node else "array" if "items" in node else None
+        values = [node["const"]] if "const" in node else node.get("enum")
+        if values and kind != "number":
+            kind = self._kind_of(values[0], at)
+        if kind == "object":
+            return self._object(node, at, depth)
+        if kind == "array":
+            if "items" not in node:
+                raise self.wrong(f"{at}.items", "has to say what the list holds")
+            items = self.node(node["items"], f"{at}.items", (*depth, "items"))
+            return {"type": "array", "items": items, **self._limits(node, at)}
+        if kind not in _SCALARS:
+            raise self.wrong(f"{at}.type", f"has to be one of object, array, {', '.join(_SCALARS)}")
+        return {"type": kind, **({"enum": list(values)} if values else {}), **self._limits(node, at)}
+
+    def _object(self, node: Mapping[str, Any], at: str, depth: tuple[str, ...]) -> Schema:
+        properties = node.get("properties", {})
+        if not isinstance(properties, dict):
+            raise self.wrong(f"{at}.properties", "has to be an object")
+        if node.get("additionalProperties") not in (None, False, True):
+            raise self.wrong(f"{at}.additionalProperties", "is not supported: name the properties")
+        self._properties += len(properties)
+        if self._properties > MAX_PROPERTIES:
+            raise self.wrong(self._field, f"has more than {MAX_PROPERTIES} properties")
+        read: Schema = {}
+        for name, inner in properties.items():
+            if not _NAME.match(name):
+                raise self.wrong(f"{at}.properties", f"has the name {name!r}; letters, digits, _ . - are taken")
+            read[name] = self.node(inner, f"{at}.properties.{name}", (*depth, name))
+        required = node.get("required", [])
+        if not isinstance(required, list) or any(name not in read for name in required):
+            raise self.wrong(f"{at}.required", "names what is not among the properties")
+        return {"type": "object", "properties": read, **({"required": list(required)} if required else {})}
+
+    def _limits(self, node: Mapping[str, Any], at: str) -> Schema:
+        found: Schema = {}
+        for key, kind in _LIMITS.items():
+            if key in node:
+                value = node[key]
+                if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+                    raise self.wrong(f"{at}.{key}", f"cannot be {value!r}")
+                found[key] = value
+        return found
+
+
+def is_nullable(schema: Schema) -> bool:
+    return schema.get("type") == "null" or any(is_nullable(choice) for choice in schema.get("anyOf", ()))
+
+
+def fits(schema: Schema, value: object) -> bool:
+    """Whether `value` is what a plain schema asks for. A `pattern` is not tried: it may take for ever."""
+    if "anyOf" in schema:
+        return any(fits(choice, value) for choice in schema["anyOf"])
+    kind = schema["type"]
+    if kind == "object":
+        properties: Schema = schema["properties"]
+        return (
+            isinstance(value, dict)
+            and all(name in value for name in schema.get("required", ()))
+            and all(name in properties and fits(properties[name], inner) for name, inner in value.items())
+        )
+    if kind == "array":
+        return isinstance(value, list) and _within(schema, value) and all(fits(schema["items"], v) for v in value)
+    if isinstance(value, bool) and kind != "boolean":
+        return False
+    if kind == "integer" and isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, _SCALARS[kind]):
+        return False
+    return ("enum" not in schema or value in schema["enum"]) and _within(schema, value)
+
+
+def _within(schema: Schema, value: Any) -> bool:
+    if isinstance(value, str):
+        length = len(value)
+        sized = bool(schema.get("minLength", 0) <= length <= schema.get("maxLength", length))
+        return sized and _formatted(schema, value)
+    if isinstance(value, list):
+        return bool(schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value)))
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        least, most = schema.get("minimum", value), schema.get("maximum", value)
+        above, below = schema.get("exclusiveMinimum", value - 1), schema.get("exclusiveMaximum", value + 1)
+        return bool(least <= value <= most and above < value < below)
+    return True
+
+
+def _formatted(schema: Schema, value: str) -> bool:
+    """Days and times are what their format says; other formats are taken as they come."""
+    try:
+        if schema.get("format") == "date":
+            date.fromisoformat(value)
+        elif schema.get("format") == "date-time":
+            datetime.fromisoformat(value)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,143 @@
+"""The tables of campaigns, and their rows to records and back."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import RowMapping
+
+from bot.records import CallSpec, EndedReason, Speaker, Status
+from bot.store.campaign_records import BadRow, Campaign, CampaignStatus, Contact, ContactState
+from bot.store.rows import Row, storable, to_json
+from bot.store.schema import UtcDateTime, calls, metadata
+from bot.terms import Terms
+
+campaigns = sa.Table(
+    "campaigns",
+    metadata,
+    sa.Column("campaign_id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("spec", sa.JSON, nullable=False),
+    sa.Column("concurrency", sa.Integer, nullable=False),
+    sa.Column("start_at", UtcDateTime),
+    sa.Column("end_at", UtcDateTime),
+    sa.Column("terms", sa.JSON, nullable=False),
+    sa.Column("columns", sa.JSON, nullable=False),
+    sa.Column("zones", sa.JSON, nullable=False),
+    sa.Column("accepted", sa.Integer, nullable=False),
+    sa.Column("rejected", sa.Integer, nullable=False),
+    sa.Column("key_id", sa.Text),
+    sa.Column("request_hash", sa.Text),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("touched_at", UtcDateTime),
+    sa.Column("resumed_at", UtcDateTime),
+    sa.Column("ended_at", UtcDateTime),
+    sa.Column("why", sa.Text),
+    sa.Index("campaigns_by_age", "created_at", "campaign_id"),
+    sa.Index("campaigns_by_status", "status", "touched_at"),
+)
+
+contacts = sa.Table(
+    "contacts",
+    metadata,
+    sa.Column("campaign_id", sa.Text, primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("line", sa.Integer, nullable=False),
+    sa.Column("phone_number", sa.Text, nullable=False),
+    sa.Column("variables", sa.JSON, nullable=False),
+    sa.Column("zone", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("call_id", sa.Text),
+    sa.Column("next_call_id", sa.Text),
+    sa.Column("due_at", UtcDateTime),
+    sa.Column("status", sa.Text),
+    sa.Column("ended_reason", sa.Text),
+    sa.Column("reached_goal", sa.Boolean),
+    sa.Index("contacts_by_state", "campaign_id", "state", "position"),
+    sa.Index("contacts_by_due", "campaign_id", "state", "due_at"),
+    sa.Index("contacts_by_number", "phone_number"),
+)
+
+bad_rows = sa.Table(
+    "bad_rows",
+    metadata,
+    sa.Column("campaign_id", sa.Text, primary_key=True),
+    sa.Column("line", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("code", sa.Text, nullable=False),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("field", sa.Text),
+    sa.Column("text", sa.Text, nullable=False),
+)
+
+sa.Index("calls_by_campaign_and_end", calls.c.campaign_id, calls.c.ended_at)
+
+
+def campaign_row(campaign: Campaign) -> Row:
+    row = {column.name: getattr(campaign, column.name) for column in campaigns.columns}
+    return row | {
+        "name": storable(campaign.name),
+        "status": campaign.status.value,
+        "spec": asdict(campaign.spec),
+        "terms": campaign.terms.to_json(),
+        "columns": list(campaign.columns),
+        "zones": list(campaign.zones),
+    }
+
+
+def campaign_record(row: RowMapping) -> Campaign:
+    spec: dict[str, Any] = row["spec"]
+    speaker = spec["first_speaker"]
+    return Campaign(
+        **dict(row)
+        | {
+            "status": CampaignStatus(row["status"]),
+            "spec": CallSpec(**spec | {"first_speaker": None if speaker is None else Speaker(speaker)}),
+            "terms": Terms.from_json(row["terms"]),
+            "columns": tuple(row["columns"]),
+            "zones": tuple(row["zones"]),
+        }
+    )
+
+
+NEW_CONTACT = ("campaign_id", "position", "line", "phone_number", "variables", "zone", "state", "attempts")
+NEW_BAD_ROW = ("campaign_id", "line", "code", "message", "field", "text")
+
+
+def new_contact(contact: Contact) -> tuple[Any, ...]:
+    """The values of NEW_CONTACT as the driver takes them; the contact was not called yet."""
+    return (
+        contact.campaign_id,
+        contact.position,
+        contact.line,
+        contact.phone_number,
+        to_json(contact.variables),
+        contact.zone,
+        contact.state.value,
+        0,
+    )
+
+
+def new_bad_row(campaign_id: str, bad: BadRow) -> tuple[Any, ...]:
+    """The values of NEW_BAD_ROW as the driver takes them."""
+    texts = (storable(bad.message), storable(bad.field), storable(bad.text))
+    return (campaign_id, bad.line, bad.code, *texts)
+
+
+def contact_record(row: RowMapping) -> Contact:
+    status, ended_reason = row["status"], row["ended_reason"]
+    return Contact(
+        **dict(row)
+        | {
+            "state": ContactState(row["state"]),
+            "status": None if status is None else Status(status),
+            "ended_reason": None if ended_reason is None else EndedReason(ended_reason),
+        }
+    )
+
+
+def bad_row_record(row: RowMapping) -> BadRow:
+    return BadRow(row["line"], row["code"], row["message"], row["field"], row["text"])

@@ -1,0 +1,422 @@
+"""Campaigns in SQL: their contacts as rows, written in small transactions and read a page at a time.
+
+A campaign is loaded in many transactions, not in one: on SQLite one connection writes for all, and running
+calls would wait for a hundred thousand rows. Its status `loading` is what makes it whole: nobody dials it
+before `loaded` has said so in the transaction that also says how many contacts there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.errors import ConflictError, NotFoundError, RequestError
+from bot.records import CallRecord, EndedReason, Status
+from bot.store.campaign_records import (
+    BadRow,
+    Campaign,
+    CampaignStatus,
+    Contact,
+    ContactState,
+    Ending,
+    Progress,
+    Result,
+    contact_place,
+)
+from bot.store.campaign_rows import (
+    NEW_BAD_ROW,
+    NEW_CONTACT,
+    bad_row_record,
+    bad_rows,
+    campaign_record,
+    campaign_row,
+    campaigns,
+    contact_record,
+    contacts,
+    new_bad_row,
+    new_contact,
+)
+from bot.store.database import Database, upsert
+from bot.store.rows import Row, call_record
+from bot.store.schema import calls
+
+MAX_PAGE = 200
+_AT_ONCE = 1000
+"""Contacts changed in one transaction."""
+_OPEN = (ContactState.QUEUED.value, ContactState.RETRY.value, ContactState.CALLING.value)
+
+
+class SqlCampaignStore:
+    """Every method is one transaction, but for `drop` and `leave`, which may be asked for again."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # -- loading --------------------------------------------------------------------------------------
+
+    async def add(self, campaign: Campaign) -> bool:
+        """Keeps a new campaign; False when its id is kept already."""
+        async with self._database.writer.begin() as connection:
+            statement = upsert(connection, campaigns).values(campaign_row(campaign)).on_conflict_do_nothing()
+            return (await connection.execute(statement)).rowcount == 1
+
+    async def add_rows(
+        self, campaign_id: str, accepted: Sequence[Contact], rejected: Sequence[BadRow], at: datetime
+    ) -> None:
+        """Rows of a campaign that is loading. ConflictError when it is not any more."""
+        async with self._database.writer.begin() as connection:
+            loading = _is(campaign_id, CampaignStatus.LOADING)
+            touched = await connection.execute(campaigns.update().where(loading).values(touched_at=at))
+            if touched.rowcount != 1:
+                raise ConflictError("The campaign was deleted while it was loaded.")
+            await _insert(connection, contacts, NEW_CONTACT, [new_contact(contact) for contact in accepted])
+            await _insert(connection, bad_rows, NEW_BAD_ROW, [new_bad_row(campaign_id, bad) for bad in rejected])
+
+    async def loaded(
+        self, campaign_id: str, *, accepted: int, rejected: int, columns: Sequence[str], zones: Collection[str]
+    ) -> bool:
+        """All rows are kept: from now on it is dialled. False when it is not loading."""
+        values: Row = {
+            "status": CampaignStatus.RUNNING.value,
+            "accepted": accepted,
+            "rejected": rejected,
+            "columns": list(columns),
+            "zones": sorted(zones),
+            "touched_at": None,
+        }
+        return await self._change(_is(campaign_id, CampaignStatus.LOADING), values)
+
+    async def abandoned(self, before: datetime) -> Sequence[str]:
+        """Campaigns whose loading was last heard of before then, and did not end."""
+        query = sa.select(campaigns.c.campaign_id).where(campaigns.c.touched_at < before)
+        async with self._database.reader.connect() as connection:
+            return (await connection.execute(query)).scalars().all()
+
+    async def drop(self, campaign_id: str) -> None:
+        """Deletes a campaign that was never loaded to its end, its rows first; any other is left alone."""
+        # Its loader, wherever that runs, finds it canceled and stops.
+        never = sa.and_(campaigns.c.campaign_id == campaign_id, campaigns.c.touched_at.is_not(None))
+        canceled: Row = {"status": CampaignStatus.CANCELED.value, "why": "its upload was cut off"}
+        if not await self._change(never, canceled):
+            return
+        for table, key in ((contacts, contacts.c.position), (bad_rows, bad_rows.c.line)):
+            mine = table.c.campaign_id == campaign_id
+            some = sa.select(key).where(mine).order_by(key).limit(_AT_ONCE)
+            while True:
+                async with self._database.writer.begin() as connection:
+                    deleted = await connection.execute(table.delete().where(mine, key.in_(some)))
+                if deleted.rowcount < _AT_ONCE:
+                    break
+        async with self._database.writer.begin() as connection:
+            await connection.execute(campaigns.delete().where(never))
+
+    # -- reading --------------------------------------------------------------------------------------
+
+    async def get(self, campaign_id: str) -> Campaign | None:
+        async with self._database.reader.connect() as connection:
+            query = sa.select(campaigns).where(campaigns.c.campaign_id == campaign_id)
+            row = (await connection.execute(query)).mappings().one_or_none()
+        return None if row is None else campaign_record(row)
+
+    async def page(
+        self,
+        *,
+        status: CampaignStatus | None = None,
+        limit: int = 50,
+        after: tuple[datetime, str] | None = None,
+    ) -> Sequence[Campaign]:
+        """By `created_at`, newest first; `after`: (created_at, campaign_id) of the last one before."""
+        at, key = campaigns.c.created_at, campaigns.c.campaign_id
+        query = sa.select(campaigns).order_by(at.desc(), key.desc()).limit(limit)
+        if status is not None:
+            query = query.where(campaigns.c.status == status.value)
+        if after is not None:
+            place = sa.tuple_(sa.literal(after[0], at.type), sa.literal(after[1], key.type))
+            query = query.where(sa.tuple_(at, key) < place)
+        async with self._database.reader.connect() as connection:
+            return [campaign_record(row) for row in (await connection.execute(query)).mappings()]
+
+    async def active(self, canceled_since: datetime) -> Sequence[str]:
+        """Campaigns that run, and those that were canceled lately."""
+        canceled = sa.and_(
+            campaigns.c.status == CampaignStatus.CANCELED.value, campaigns.c.ended_at > canceled_since
+        )
+        query = sa.select(campaigns.c.campaign_id).where(
+            sa.or_(campaigns.c.status == CampaignStatus.RUNNING.value, canceled)
+        )
+        async with self._database.reader.connect() as connection:
+            return (await connection.execute(query)).scalars().all()
+
+    async def bad_rows(self, campaign_id: str, *, after: int = -1, limit: int = 100) -> Sequence[BadRow]:
+        """By line, those beyond line `after`."""
+        query = (
+            sa.select(bad_rows)
+            .where(bad_rows.c.campaign_id == campaign_id, bad_rows.c.line > after)
+            .order_by(bad_rows.c.line)
+            .limit(limit)
+        )
+        async with self._database.reader.connect() as connection:
+            return [bad_row_record(row) for row in (await connection.execute(query)).mappings()]
+
+    async def results(self, campaign_id: str, *, after: int = -1, limit: int = 100) -> Sequence[Result]:
+        """By position, those beyond position `after`, each with its last call."""
+        mine = (
+            sa.select(contacts)
+            .where(contacts.c.campaign_id == campaign_id, contacts.c.position > after)
+            .order_by(contacts.c.position)
+            .limit(limit)
+        )
+        async with self._database.reader.connect() as connection:
+            found = [contact_record(row) for row in (await connection.execute(mine)).mappings()]
+            ids = [contact.call_id for contact in found if contact.call_id is not None]
+            theirs = sa.select(calls).where(calls.c.call_id.in_(ids))
+            rows = (await connection.execute(theirs)).mappings().all() if ids else []
+        records = {row["call_id"]: call_record(row) for row in rows}
+        return [Result(contact, records.get(contact.call_id or "")) for contact in found]
+
+    async def progress(self, campaign_id: str, now: datetime) -> Progress:
+        table = contacts.c
+        ends = (table.state, table.status, table.ended_reason, table.reached_goal)
+        query = sa.select(*ends, sa.func.count()).where(table.campaign_id == campaign_id).group_by(*ends)
+        async with self._database.reader.connect() as connection:
+            rows = (await connection.execute(query)).all()
+            calling = await self._calling(connection, campaign_id, now)
+        counts: dict[str, int] = dict.fromkeys(ContactState, 0)
+        for state, *_, number in rows:
+            counts[state] += number
+        endings = [
+            Ending(Status(status) if status else None, EndedReason(reason) if reason else None, goal, number)
+            for state, status, reason, goal, number in rows
+            if state == ContactState.DONE.value
+        ]
+        return Progress(
+            queued=counts[ContactState.QUEUED],
+            waiting=counts[ContactState.RETRY] + calling["waiting"],
+            dialling=calling["dialling"],
+            on_the_line=calling["on_the_line"],
+            done=counts[ContactState.DONE],
+            left=counts[ContactState.LEFT],
+            endings=tuple(sorted(endings, key=lambda ending: -ending.contacts)),
+        )
+
+    async def calling(self, campaign_id: str, now: datetime) -> tuple[int, int]:
+        """Contacts with a call that is not over: (under way, put off to a later time)."""
+        async with self._database.reader.connect() as connection:
+            counts = await self._calling(connection, campaign_id, now)
+        return counts["dialling"] + counts["on_the_line"], counts["waiting"]
+
+    async def _calling(self, connection: AsyncConnection, campaign_id: str, now: datetime) -> dict[str, int]:
+        later = sa.and_(calls.c.status == Status.QUEUED.value, calls.c.scheduled_at > now)
+        where = sa.case(
+            (later, "waiting"), (calls.c.status == Status.IN_PROGRESS.value, "on_the_line"), else_="dialling"
+        )
+        query = (
+            sa.select(where, sa.func.count())
+            .select_from(contacts.outerjoin(calls, calls.c.call_id == contacts.c.call_id))
+            .where(contacts.c.campaign_id == campaign_id, contacts.c.state == ContactState.CALLING.value)
+            .group_by(where)
+        )
+        found = (await connection.execute(query)).all()
+        return {"waiting": 0, "dialling": 0, "on_the_line": 0} | {row[0]: row[1] for row in found}
+
+    # -- dialling -------------------------------------------------------------------------------------
+
+    async def due(self, campaign_id: str, now: datetime, limit: int) -> Sequence[Contact]:
+        """Contacts to be called again by `now`, the one that waits longest first."""
+        return await self._contacts(
+            sa.and_(_in(campaign_id, ContactState.RETRY), contacts.c.due_at <= now),
+            (contacts.c.due_at, contacts.c.position),
+            limit,
+        )
+
+    async def queued(
+        self, campaign_id: str, limit: int, zones: Collection[str] | None = None
+    ) -> Sequence[Contact]:
+        """Contacts that were not called yet, in the order of the upload; `zones`: only those of these zones."""
+        where = _in(campaign_id, ContactState.QUEUED)
+        if zones is not None:
+            where = sa.and_(where, contacts.c.zone.in_(list(zones)))
+        return await self._contacts(where, (contacts.c.position,), limit)
+
+    async def next_due(self, campaign_id: str) -> datetime | None:
+        """When the next contact is to be called again."""
+        query = sa.select(sa.func.min(contacts.c.due_at)).where(_in(campaign_id, ContactState.RETRY))
+        async with self._database.reader.connect() as connection:
+            due: datetime | None = (await connection.execute(query)).scalar_one()
+        return due
+
+    async def open_contacts(self, campaign_id: str) -> bool:
+        """Whether any contact is still to be called, or has a call that is not over."""
+        query = (
+            sa.select(contacts.c.position)
+            .where(contacts.c.campaign_id == campaign_id, contacts.c.state.in_(_OPEN))
+            .limit(1)
+        )
+        async with self._database.reader.connect() as connection:
+            return (await connection.execute(query)).first() is not None
+
+    async def begin(self, contact: Contact, call_id: str, attempt: int) -> bool:
+        """Notes that the contact's call is placed. False when it was not waiting for that attempt."""
+        where = sa.and_(
+            _contact(contact.contact_id),
+            contacts.c.state.in_((ContactState.QUEUED.value, ContactState.RETRY.value)),
+            contacts.c.attempts == attempt - 1,
+        )
+        values: Row = {
+            "state": ContactState.CALLING.value,
+            "attempts": attempt,
+            "call_id": call_id,
+            "next_call_id": None,
+            "due_at": None,
+        }
+        return await self._change_contacts(where, values)
+
+    async def note_end(self, call: CallRecord) -> bool:
+        """Notes how the contact's call ended; with `call.retried_as` its next call follows by itself."""
+        values = _end_of(call)
+        if call.retried_as is None:
+            values["state"] = ContactState.DONE.value
+        else:
+            state = ContactState.CALLING.value
+            values |= {"state": state, "call_id": call.retried_as, "attempts": call.attempt + 1}
+        return await self._change_contacts(_has_call(call), values)
+
+    async def put_back(self, call: CallRecord, next_call_id: str, due_at: datetime) -> bool:
+        """Notes how the contact's call ended, and that it is to be called again."""
+        values = _end_of(call) | {
+            "state": ContactState.RETRY.value,
+            "next_call_id": next_call_id,
+            "due_at": due_at,
+        }
+        return await self._change_contacts(_has_call(call), values)
+
+    async def endings(
+        self, campaign_id: str, since: datetime
+    ) -> Sequence[tuple[Status, EndedReason | None, int]]:
+        """How many of the campaign's calls ended how, after `since`."""
+        query = (
+            sa.select(calls.c.status, calls.c.ended_reason, sa.func.count())
+            .where(calls.c.campaign_id == campaign_id, calls.c.ended_at > since)
+            .group_by(calls.c.status, calls.c.ended_reason)
+        )
+        async with self._database.reader.connect() as connection:
+            rows = (await connection.execute(query)).all()
+        return [(Status(status), EndedReason(reason) if reason else None, n) for status, reason, n in rows]
+
+    async def over(self, campaign_id: str, before: datetime, limit: int = 100) -> Sequence[CallRecord]:
+        """Calls that ended before then, and whose contacts do not know."""
+        final = [status.value for status in Status if status.final]
+        query = (
+            sa.select(calls)
+            .join(contacts, contacts.c.call_id == calls.c.call_id)
+            .where(_in(campaign_id, ContactState.CALLING), calls.c.status.in_(final), calls.c.ended_at < before)
+            .limit(limit)
+        )
+        async with self._database.reader.connect() as connection:
+            return [call_record(row) for row in (await connection.execute(query)).mappings()]
+
+    async def not_yet_dialled(self, campaign_id: str) -> Sequence[CallRecord]:
+        """Calls of the campaign that still wait to be dialled."""
+        query = sa.select(calls).where(calls.c.campaign_id == campaign_id, calls.c.status == Status.QUEUED.value)
+        async with self._database.reader.connect() as connection:
+            return [call_record(row) for row in (await connection.execute(query)).mappings()]
+
+    # -- status ---------------------------------------------------------------------------------------
+
+    async def change_status(
+        self,
+        campaign_id: str,
+        allowed: Collection[CampaignStatus],
+        status: CampaignStatus,
+        *,
+        why: str | None,
+        at: datetime,
+    ) -> bool:
+        """Moves a campaign that stands in one of `allowed`; returns whether it did."""
+        values: Row = {"status": status.value, "why": why}
+        if status is CampaignStatus.RUNNING:
+            values["resumed_at"] = at
+        if status.over:
+            values["ended_at"] = at
+        return await self._change(_is(campaign_id, *allowed), values)
+
+    async def note_why(self, campaign_id: str, why: str | None) -> None:
+        """Says why a running campaign does not dial at the moment."""
+        news = campaigns.c.why.is_distinct_from(why)
+        await self._change(sa.and_(_is(campaign_id, CampaignStatus.RUNNING), news), {"why": why})
+
+    async def leave(self, campaign: Campaign) -> None:
+        """Nobody else is called: who was not stays `left`, who was to be called again is `done`."""
+        for state, left in ((ContactState.QUEUED, ContactState.LEFT), (ContactState.RETRY, ContactState.DONE)):
+            for begin in range(0, campaign.accepted, _AT_ONCE):
+                some = contacts.c.position.between(begin, begin + _AT_ONCE - 1)
+                values: Row = {"state": left.value, "due_at": None, "next_call_id": None}
+                await self._change_contacts(sa.and_(_in(campaign.campaign_id, state), some), values)
+
+    async def _contacts(self, where: Any, order: Sequence[Any], limit: int) -> Sequence[Contact]:
+        query = sa.select(contacts).where(where).order_by(*order).limit(limit)
+        async with self._database.reader.connect() as connection:
+            return [contact_record(row) for row in (await connection.execute(query)).mappings()]
+
+    async def _change(self, where: sa.ColumnElement[bool], values: Row) -> bool:
+        async with self._database.writer.begin() as connection:
+            return (await connection.execute(campaigns.update().where(where).values(values))).rowcount > 0
+
+    async def _change_contacts(self, where: sa.ColumnElement[bool], values: Row) -> bool:
+        async with self._database.writer.begin() as connection:
+            return (await connection.execute(contacts.update().where(where).values(values))).rowcount > 0
+
+
+async def _insert(
+    connection: AsyncConnection, table: sa.Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]
+) -> None:
+    """Many rows, given to the driver as they are: SQLAlchemy's way costs each 20 µs of the event loop."""
+    if not rows:
+        return
+    statement = table.insert().compile(dialect=connection.dialect, column_keys=list(columns))
+    assert statement.positiontup == list(columns)
+    await connection.exec_driver_sql(str(statement), list(rows))
+
+
+def _is(campaign_id: str, *statuses: CampaignStatus) -> sa.ColumnElement[bool]:
+    words = [status.value for status in statuses]
+    return sa.and_(campaigns.c.campaign_id == campaign_id, campaigns.c.status.in_(words))
+
+
+def _in(campaign_id: str, state: ContactState) -> sa.ColumnElement[bool]:
+    return sa.and_(contacts.c.campaign_id == campaign_id, contacts.c.state == state.value)
+
+
+def _contact(contact_id: str) -> sa.ColumnElement[bool]:
+    try:
+        campaign_id, position = contact_place(contact_id)
+    except ValueError as e:
+        raise RequestError(str(e)) from e
+    return sa.and_(contacts.c.campaign_id == campaign_id, contacts.c.position == position)
+
+
+def _has_call(call: CallRecord) -> sa.ColumnElement[bool]:
+    """The contact whose call this is, once: what is told twice changes nothing. A call may be over before
+    `begin` has noted that it was placed."""
+    if call.contact_id is None:
+        raise NotFoundError(f"Call {call.call_id} is no campaign's.")
+    state, attempts = contacts.c.state, contacts.c.attempts
+    calling = sa.and_(state == ContactState.CALLING.value, contacts.c.call_id == call.call_id)
+    waiting = state.in_((ContactState.QUEUED.value, ContactState.RETRY.value))
+    return sa.and_(_contact(call.contact_id), sa.or_(calling, sa.and_(waiting, attempts == call.attempt - 1)))
+
+
+def _end_of(call: CallRecord) -> Row:
+    return {
+        "status": call.status.value,
+        "ended_reason": None if call.ended_reason is None else call.ended_reason.value,
+        "reached_goal": None if call.outcome is None else call.outcome.reached_goal,
+        "call_id": call.call_id,
+        "attempts": call.attempt,
+        "next_call_id": None,
+        "due_at": None,
+    }

@@ -1,0 +1,102 @@
+"""Who may go from waiting to dialling: once, not when canceled, not against the list, not beyond a day's cap.
+
+The rules in bot.dialling.policy decide on what was read; between that and the dialling another process may
+cancel the call, dial the same number or put it on the list. So the step itself is one transaction that looks
+again. Two calls to one number take their turns in it: SQLite has one writer; PostgreSQL, whose transactions
+would each count the other's call out, has an advisory lock by number that ends with the transaction.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.records import Direction, EndedReason, Status
+from bot.store.database import Database
+from bot.store.do_not_call import do_not_call
+from bot.store.schema import calls
+
+
+class Claim(StrEnum):
+    GO = "go"
+    """This call, and nobody else's, is dialled now."""
+    BEGUN = "begun"
+    """It was decided before: the carrier may know the call."""
+    OVER = "over"
+    """Canceled, dialled, ended, or erased."""
+    DO_NOT_CALL = "do_not_call"
+    CAPPED = "capped"
+
+
+class SqlClaims:
+    """Over the calls of a database that somebody else opens. A method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def dialled_since(self, phone_number: str, since: datetime) -> int:
+        """Calls out to the number that were dialled, or decided to be, since then.
+
+        One that the carrier refused has rung nowhere and does not count.
+        """
+        async with self._database.reader.connect() as connection:
+            return await _dialled(connection, phone_number, since)
+
+    async def begin_dialling(
+        self, call_id: str, *, at: datetime, since: datetime, max_per_day: int | None
+    ) -> Claim:
+        """Writes `dialling_at` of a call that waits. `since` is the begin of the callee's day."""
+        query = sa.select(calls.c.phone_number, calls.c.status, calls.c.dialling_at, calls.c.call_sid)
+        async with self._database.writer.begin() as connection:
+            mine = query.where(calls.c.call_id == call_id).with_for_update()
+            row = (await connection.execute(mine)).one_or_none()
+            if row is None or row.status != Status.QUEUED.value:
+                return Claim.OVER
+            if row.dialling_at is not None or row.call_sid is not None:
+                return Claim.BEGUN
+            if connection.dialect.name == "postgresql":
+                lock = sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(row.phone_number, 0))
+                await connection.execute(sa.select(lock))
+            listed = sa.select(do_not_call.c.phone_number).where(do_not_call.c.phone_number == row.phone_number)
+            if (await connection.execute(listed)).first() is not None:
+                return Claim.DO_NOT_CALL
+            if max_per_day is not None and await _dialled(connection, row.phone_number, since) >= max_per_day:
+                return Claim.CAPPED
+            begun = await connection.execute(calls.update().where(_waits(call_id)).values(dialling_at=at))
+            return Claim.GO if begun.rowcount == 1 else Claim.OVER
+
+    async def cancel_waiting(self, call_id: str, *, at: datetime) -> bool:
+        """Cancels a call that was not begun to be dialled; False where it was, or is over, or does not exist."""
+        values = {
+            "status": Status.CANCELED.value,
+            "ended_reason": sa.func.coalesce(calls.c.ended_reason, EndedReason.CANCELED.value),
+            "ended_at": sa.func.coalesce(calls.c.ended_at, at),
+        }
+        async with self._database.writer.begin() as connection:
+            canceled = await connection.execute(calls.update().where(_waits(call_id)).values(values))
+            return canceled.rowcount == 1
+
+
+def _waits(call_id: str) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        calls.c.call_id == call_id,
+        calls.c.status == Status.QUEUED.value,
+        calls.c.dialling_at.is_(None),
+        calls.c.call_sid.is_(None),
+    )
+
+
+async def _dialled(connection: AsyncConnection, phone_number: str, since: datetime) -> int:
+    refused = sa.and_(calls.c.status == Status.FAILED.value, calls.c.call_sid.is_(None))
+    # A call that its owner dials by himself has no dialling_at.
+    at = sa.func.coalesce(calls.c.dialling_at, calls.c.started_at)
+    query = sa.select(sa.func.count()).where(
+        calls.c.phone_number == phone_number,
+        calls.c.direction == Direction.OUTBOUND.value,
+        at >= since,
+        sa.not_(refused),
+    )
+    return int((await connection.execute(query)).scalar_one())

@@ -1,0 +1,84 @@
+"""One process's database: its connections, opened and migrated once, shared by the stores of every noun."""
+
+from __future__ import annotations
+
+from alembic.util.exc import CommandError
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.sql.schema import Table
+
+from bot.errors import SettingsError
+from bot.settings import Settings
+from bot.store.address import PostgresAddress, SqliteAddress, parse_database_url
+from bot.store.connections import DATABASE_ERRORS, Connections, connect
+from bot.store.migrate import migrate
+
+
+class Database:
+    """Closed until `open`. Stores begin their writes on `writer` and read from `reader`."""
+
+    def __init__(self, address: SqliteAddress | PostgresAddress) -> None:
+        self.address = address
+        self._connections: Connections | None = None
+
+    @property
+    def shared(self) -> bool:
+        """Other machines may use it too."""
+        return isinstance(self.address, PostgresAddress)
+
+    async def open(self) -> None:
+        """Connects and brings the schema up to date. SettingsError when the database cannot be used."""
+        try:
+            connections = await connect(self.address)
+            try:
+                await migrate(connections.writer)
+            except BaseException:
+                await connections.close()
+                raise
+        except CommandError as error:
+            raise SettingsError(
+                f"{self.address.label} was written by a newer version of this program ({error}). "
+                "Start that version, or give another DATABASE_URL.",
+                field="DATABASE_URL",
+            ) from error
+        except DATABASE_ERRORS as error:
+            raise SettingsError(
+                f"{self.address.label} cannot be used: {_reason(error)}", field="DATABASE_URL"
+            ) from error
+        self._connections = connections
+
+    async def close(self) -> None:
+        connections, self._connections = self._connections, None
+        if connections is not None:
+            await connections.close()
+
+    @property
+    def writer(self) -> AsyncEngine:
+        return self._open.writer
+
+    @property
+    def reader(self) -> AsyncEngine:
+        return self._open.reader
+
+    @property
+    def _open(self) -> Connections:
+        if self._connections is None:
+            raise RuntimeError("the database is not open")
+        return self._connections
+
+
+def open_database(settings: Settings) -> Database:
+    """The database the settings name, not yet opened. SettingsError on a DATABASE_URL that makes no sense."""
+    return Database(parse_database_url(settings.database_url, settings.data_dir / "calls.db"))
+
+
+def upsert(connection: AsyncConnection, table: Table) -> postgresql.Insert | sqlite.Insert:
+    """An insert that can say ON CONFLICT: both dialects have it, each in its own class."""
+    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def _reason(error: Exception) -> str:
+    """The database's own words, without the statement and its parameters."""
+    origin = error.orig if isinstance(error, DBAPIError) else error
+    return str(origin) or type(origin).__name__

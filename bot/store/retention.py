@@ -1,0 +1,265 @@
+"""What is kept of a callee, and its erasure: recordings, transcripts, numbers, each when its time has come.
+
+A call's row stays, for counting: when, how long, how it ended, who answered, whether it reached its goal, its
+latencies and costs. What goes: the words of both sides, what tools were given and gave back, action and context,
+the summary, the fields and their evidence; the number but for its country code, the name, the metadata. Deleting
+whole rows was rejected: a campaign's figures and last year's statistics would change under their readers.
+
+Calls that are not over are never touched: whoever holds them writes them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import phonenumbers
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.records import Status
+from bot.store.campaign_records import CampaignStatus, ContactState, contact_place
+from bot.store.campaign_rows import bad_rows, campaigns, contacts
+from bot.store.database import Database, upsert
+from bot.store.deliveries import deliveries
+from bot.store.do_not_call import do_not_call
+from bot.store.openings import openings
+from bot.store.rows import Row
+from bot.store.schema import UtcDateTime, calls, metadata, turns
+
+AT_ONCE = 200
+"""Calls erased in one transaction: on SQLite the writers of running calls wait for its end."""
+_ROWS_AT_ONCE = 1000
+
+erased_campaigns = sa.Table(
+    "erased_campaigns",
+    metadata,
+    sa.Column("campaign_id", sa.Text, primary_key=True),
+    sa.Column("erased_at", UtcDateTime, nullable=False),
+)
+
+
+class Kept(StrEnum):
+    RECORDING = "recording"
+    TRANSCRIPT = "transcript"
+    """What the call was about and what was said."""
+    NUMBER = "number"
+    """Who was called."""
+
+
+@dataclass(frozen=True)
+class Erased:
+    """How much of each was erased; what had been erased before does not count."""
+
+    calls: int = 0
+    turns: int = 0
+    recordings: int = 0
+    deliveries: int = 0
+    contacts: int = 0
+
+    def __add__(self, other: Erased) -> Erased:
+        return Erased(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a call of a number stands."""
+
+    call_id: str
+    status: Status
+    retried_as: str | None = None
+
+
+class SqlRetentionStore:
+    """Over the calls of a database that somebody else opens. Every method may be repeated."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def due(self, kept: Kept, before: datetime, limit: int = AT_ONCE) -> Sequence[str]:
+        """Calls that ended before then and still have it, the oldest first."""
+        mark = calls.c[f"{kept.value}_erased_at"]
+        query = (
+            sa.select(calls.c.call_id)
+            .where(calls.c.ended_at.is_not(None), mark.is_(None), calls.c.ended_at < before, _over())
+            .order_by(calls.c.ended_at)
+            .limit(limit)
+        )
+        async with self._database.reader.connect() as connection:
+            return (await connection.execute(query)).scalars().all()
+
+    async def of_number(self, phone_number: str) -> Sequence[Standing]:
+        """All calls to or from the number."""
+        return await self._standing(calls.c.phone_number == phone_number)
+
+    async def standing(self, call_ids: Collection[str]) -> Sequence[Standing]:
+        return await self._standing(calls.c.call_id.in_(list(call_ids)))
+
+    async def _standing(self, where: sa.ColumnElement[bool]) -> Sequence[Standing]:
+        query = sa.select(calls.c.call_id, calls.c.status, calls.c.retried_as).where(where)
+        async with self._database.reader.connect() as connection:
+            rows = (await connection.execute(query.order_by(calls.c.created_at))).all()
+        return [Standing(row.call_id, Status(row.status), row.retried_as) for row in rows]
+
+    async def erase(self, call_ids: Sequence[str], kept: Collection[Kept], at: datetime) -> Erased:
+        """Of these calls, at most AT_ONCE, what is named. Those that are not over stay as they are."""
+        marks = [calls.c[f"{one.value}_erased_at"] for one in kept]
+        query = sa.select(*_READ, *marks).where(calls.c.call_id.in_(list(call_ids)), _over())
+        async with self._database.writer.begin() as connection:
+            rows = (await connection.execute(query.with_for_update())).mappings().all()
+            if not rows:
+                return Erased()
+            own = [
+                {
+                    "of": row["call_id"],
+                    "number": country_of(row["phone_number"]),
+                    "counted": _counted(row["outcome"]),
+                }
+                for row in rows
+            ]
+            await connection.execute(_emptied(kept, at), own)
+            return await _erase_around(connection, rows, kept) + Erased(
+                calls=sum(any(row[mark.name] is None for mark in marks) for row in rows),
+                recordings=sum(Kept.RECORDING in kept and row["recording"] is not None for row in rows),
+            )
+
+    async def leave(self, phone_number: str) -> int:
+        """Contacts of the number that nobody calls now: who was not called is not called any more.
+
+        One that is being called has its call, and goes with that.
+        """
+        mine = contacts.c.phone_number == phone_number
+        idle = contacts.c.state != ContactState.CALLING.value
+        values = _NO_CONTACT | {
+            "state": sa.case(
+                (contacts.c.state == ContactState.QUEUED.value, ContactState.LEFT.value),
+                (contacts.c.state == ContactState.RETRY.value, ContactState.DONE.value),
+                else_=contacts.c.state,
+            ),
+            "due_at": None,
+            "next_call_id": None,
+        }
+        async with self._database.writer.begin() as connection:
+            return (await connection.execute(contacts.update().where(mine, idle).values(values))).rowcount
+
+    async def campaigns_due(self, before: datetime, limit: int = AT_ONCE) -> Sequence[str]:
+        """Campaigns that ended before then and whose contacts still have their numbers."""
+        over = [status.value for status in CampaignStatus if status.over]
+        query = (
+            sa.select(campaigns.c.campaign_id)
+            .outerjoin(erased_campaigns, erased_campaigns.c.campaign_id == campaigns.c.campaign_id)
+            .where(
+                erased_campaigns.c.campaign_id.is_(None),
+                campaigns.c.status.in_(over),
+                campaigns.c.ended_at < before,
+            )
+            .limit(limit)
+        )
+        async with self._database.reader.connect() as connection:
+            return (await connection.execute(query)).scalars().all()
+
+    async def erase_campaign(self, campaign_id: str, at: datetime) -> int:
+        """The numbers and variables of its contacts, and the rows it refused; how many contacts."""
+        erased = 0
+        for begin in range(0, await self._contacts_of(campaign_id), _ROWS_AT_ONCE):
+            some = contacts.c.position.between(begin, begin + _ROWS_AT_ONCE - 1)
+            mine = sa.and_(contacts.c.campaign_id == campaign_id, some, contacts.c.phone_number != "")
+            async with self._database.writer.begin() as connection:
+                erased += (await connection.execute(contacts.update().where(mine).values(_NO_CONTACT))).rowcount
+        async with self._database.writer.begin() as connection:
+            refused = bad_rows.update().where(bad_rows.c.campaign_id == campaign_id).values(text="")
+            await connection.execute(refused)
+            done = upsert(connection, erased_campaigns).values(campaign_id=campaign_id, erased_at=at)
+            await connection.execute(done.on_conflict_do_nothing())
+        return erased
+
+    async def _contacts_of(self, campaign_id: str) -> int:
+        query = sa.select(campaigns.c.accepted).where(campaigns.c.campaign_id == campaign_id)
+        async with self._database.reader.connect() as connection:
+            return (await connection.execute(query)).scalar_one_or_none() or 0
+
+    async def recordings_erased(self, call_ids: Collection[str]) -> frozenset[str]:
+        """Of these calls, those whose recording was erased."""
+        query = sa.select(calls.c.call_id).where(
+            calls.c.call_id.in_(list(call_ids)), calls.c.recording_erased_at.is_not(None)
+        )
+        async with self._database.reader.connect() as connection:
+            return frozenset((await connection.execute(query)).scalars())
+
+
+_COUNTRY = re.compile(r"\+[0-9]{1,3}", re.ASCII)
+_NO_CONTACT: Row = {"phone_number": "", "variables": {}}
+_READ = (calls.c.call_id, calls.c.phone_number, calls.c.recording, calls.c.outcome, calls.c.contact_id)
+_COUNTED = ("reached_goal", "callee_sentiment", "source", "analysis_error")
+"""Of an outcome: what says nothing of the callee beyond how the call went."""
+
+
+def country_of(phone_number: str) -> str:
+    """What stays of a number: "+1"; nothing where it is none."""
+    try:
+        return f"+{phonenumbers.parse(phone_number).country_code}"
+    except phonenumbers.NumberParseException:
+        return phone_number if _COUNTRY.fullmatch(phone_number) else ""
+
+
+def _over() -> sa.ColumnElement[bool]:
+    return calls.c.status.in_([status.value for status in Status if status.final])
+
+
+def _emptied(kept: Collection[Kept], at: datetime) -> sa.Update:
+    """The update of one call, for its parameters `of`, `number` and `counted`."""
+    values: Row = {
+        f"{one.value}_erased_at": sa.func.coalesce(calls.c[f"{one.value}_erased_at"], at) for one in kept
+    }
+    if Kept.RECORDING in kept:
+        values["recording"] = None
+    if Kept.TRANSCRIPT in kept:
+        values |= {"action": "", "context": "", "outcome": sa.bindparam("counted", type_=calls.c.outcome.type)}
+    if Kept.NUMBER in kept:
+        values |= {"phone_number": sa.bindparam("number"), "callee_name": None, "metadata": {}}
+        values |= {"error": None, "request_hash": None}
+    return calls.update().where(calls.c.call_id == sa.bindparam("of")).values(values)
+
+
+def _counted(outcome: Mapping[str, Any] | None) -> Row | None:
+    """An outcome without a word of the call."""
+    if outcome is None:
+        return None
+    return {"summary": ""} | {name: outcome[name] for name in _COUNTED if name in outcome}
+
+
+async def _erase_around(
+    connection: AsyncConnection, rows: Sequence[Mapping[Any, Any]], kept: Collection[Kept]
+) -> Erased:
+    """What other tables hold of the calls."""
+    ids, erased = [row["call_id"] for row in rows], Erased()
+    if Kept.TRANSCRIPT in kept:
+        said = sa.or_(turns.c.text != "", sa.cast(turns.c.tools, sa.Text) != "[]")
+        emptied = turns.update().where(turns.c.call_id.in_(ids), said).values(text="", tools=[])
+        erased += Erased(turns=(await connection.execute(emptied)).rowcount)
+        await connection.execute(openings.delete().where(openings.c.call_id.in_(ids)))
+        # Who asked not to be called stays on the list, without the words he asked in.
+        asked = do_not_call.update().where(do_not_call.c.call_id.in_(ids))
+        await connection.execute(asked.values(reason=None))
+    if Kept.TRANSCRIPT in kept or Kept.NUMBER in kept:
+        # A body holds both, and as the bytes that were signed it can only go as a whole.
+        told = deliveries.delete().where(deliveries.c.call_id.in_(ids))
+        erased += Erased(deliveries=(await connection.execute(told)).rowcount)
+    if Kept.NUMBER in kept:
+        for row in rows:
+            if row["contact_id"] is not None:
+                erased += Erased(contacts=await _erase_contact(connection, row))
+    return erased
+
+
+async def _erase_contact(connection: AsyncConnection, call: Mapping[Any, Any]) -> int:
+    """The contact whose last call this is, and who is not called again."""
+    campaign_id, position = contact_place(call["contact_id"])
+    mine = sa.and_(contacts.c.campaign_id == campaign_id, contacts.c.position == position)
+    over = contacts.c.state.in_((ContactState.DONE.value, ContactState.LEFT.value))
+    last = sa.and_(contacts.c.call_id == call["call_id"], contacts.c.phone_number != "")
+    return (await connection.execute(contacts.update().where(mine, over, last).values(_NO_CONTACT))).rowcount

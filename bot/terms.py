@@ -1,0 +1,107 @@
+"""How a call is to be placed and told of, beside what it is about. Depends on nothing.
+
+What is None here is the scenario's or the settings' to say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class RetryOn(StrEnum):
+    """Endings after which another attempt may follow."""
+
+    BUSY = "busy"
+    NO_ANSWER = "no_answer"
+    VOICEMAIL = "voicemail"
+    FAILED = "failed"
+    """The carrier could not dial it."""
+    MACHINE = "machine"
+    """A menu, a screening nobody answered, a recorded "not available"."""
+
+
+class Weekday(StrEnum):
+    MON = "mon"
+    TUE = "tue"
+    WED = "wed"
+    THU = "thu"
+    FRI = "fri"
+    SAT = "sat"
+    SUN = "sun"
+
+
+def minutes_of(clock: str) -> int:
+    """Minutes since midnight of "HH:MM"; "24:00" is the day's end. ValueError for anything else."""
+    hour, colon, minute = clock.partition(":")
+    if len(clock) == 5 and colon and clock.isascii() and (hour + minute).isdecimal() and int(minute) < 60:
+        minutes = int(hour) * 60 + int(minute)
+        if minutes <= 24 * 60:
+            return minutes
+    raise ValueError(f"{clock!r} is no time of day like 09:00; a day ends at 24:00")
+
+
+@dataclass(frozen=True)
+class RetryTerms:
+    """`attempts` counts the first one too."""
+
+    attempts: int = 1
+    delay_seconds: float = 1800.0
+    backoff: float = 1.0
+    """Each further delay is this many times the one before."""
+    on: tuple[RetryOn, ...] = (RetryOn.BUSY, RetryOn.NO_ANSWER)
+
+
+@dataclass(frozen=True)
+class HoursTerms:
+    """When the callee may be called, in his own local time: `start` ≤ time < `end`, written HH:MM.
+
+    A day ends at 24:00. The default is any time.
+    """
+
+    start: str = "00:00"
+    end: str = "24:00"
+    days: tuple[Weekday, ...] = tuple(Weekday)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Of one request; kept with the call and with every retry of it."""
+
+    schedule_at: datetime | None = None
+    """Not before; UTC."""
+    retry: RetryTerms | None = None
+    hours: HoursTerms | None = None
+    time_zone: str | None = None
+    """IANA name; None: the number says."""
+    wait: bool = True
+    """False: refuse the request rather than queue it."""
+    webhook_url: str | None = None
+    outcome_schema: dict[str, Any] | None = None
+    """JSON Schema of `outcome.fields`, instead of the scenario's fields."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Only what is not the default."""
+        said = {name: value for name, value in asdict(self).items() if value != getattr(DEFAULT_TERMS, name)}
+        if self.schedule_at is not None:
+            said["schedule_at"] = self.schedule_at.isoformat()
+        return said
+
+    @staticmethod
+    def from_json(said: dict[str, Any]) -> Terms:
+        """What `to_json` wrote."""
+        found = dict(said)
+        if found.get("schedule_at") is not None:
+            found["schedule_at"] = datetime.fromisoformat(found["schedule_at"])
+        if found.get("retry") is not None:
+            retry = dict(found["retry"])
+            found["retry"] = RetryTerms(**retry | {"on": tuple(RetryOn(word) for word in retry["on"])})
+        if found.get("hours") is not None:
+            hours = dict(found["hours"])
+            found["hours"] = HoursTerms(**hours | {"days": tuple(Weekday(day) for day in hours["days"])})
+        return Terms(**found)
+
+
+DEFAULT_TERMS = Terms()

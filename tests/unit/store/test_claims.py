@@ -1,0 +1,121 @@
+"""From waiting to dialling: one winner, of all who ask at once."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.records import Direction, EndedReason, Status
+from bot.store import CallChange, Database, SqlCallStore
+from bot.store.address import parse_database_url
+from bot.store.claims import Claim, SqlClaims
+from bot.store.do_not_call import SqlDoNotCallStore
+from tests.unit.store.examples import NOON, a_call
+
+MIDNIGHT = NOON - timedelta(hours=12)
+NUMBER = a_call().spec.phone_number
+
+
+@pytest.fixture
+def mine(store: SqlCallStore) -> SqlClaims:
+    return SqlClaims(store.database)
+
+
+async def begin(claims: SqlClaims, call_id: str = "call-1", cap: int | None = None, **changes: Any) -> Claim:
+    return await claims.begin_dialling(call_id, **{"at": NOON, "since": MIDNIGHT, "max_per_day": cap} | changes)
+
+
+async def test_a_waiting_call_is_begun_once(store: SqlCallStore, mine: SqlClaims) -> None:
+    await store.add(a_call())
+    assert await begin(mine) is Claim.GO
+    assert await begin(mine, at=NOON + timedelta(minutes=1)) is Claim.BEGUN
+    record = await store.get("call-1")
+    assert record is not None
+    assert record.dialling_at == NOON
+    assert record.status is Status.QUEUED
+
+
+async def test_of_many_who_ask_one_dials(store: SqlCallStore, mine: SqlClaims) -> None:
+    await store.add(a_call())
+    answers = await asyncio.gather(*(begin(mine) for _ in range(8)))
+    assert sorted(answers) == [Claim.BEGUN] * 7 + [Claim.GO]
+
+
+async def test_a_call_that_is_over_or_unknown_is_not_begun(store: SqlCallStore, mine: SqlClaims) -> None:
+    await store.add(a_call())
+    await store.advance("call-1", Status.CANCELED, at=NOON)
+    assert await begin(mine) is Claim.OVER
+    assert await begin(mine, "nobody") is Claim.OVER
+
+
+async def test_a_listed_number_is_not_begun(store: SqlCallStore, mine: SqlClaims) -> None:
+    await store.add(a_call())
+    await SqlDoNotCallStore(store.database).add([NUMBER], at=NOON)
+    assert await begin(mine) is Claim.DO_NOT_CALL
+    record = await store.get("call-1")
+    assert record is not None
+    assert record.dialling_at is None
+
+
+async def test_calls_of_the_day_are_counted(store: SqlCallStore, mine: SqlClaims) -> None:
+    async def count() -> int:
+        return await mine.dialled_since(NUMBER, MIDNIGHT)
+
+    await store.add(a_call("waits"))
+    assert await count() == 0
+    await begin(mine, "waits")
+    assert await count() == 1
+    # Refused by the carrier: it has rung nowhere.
+    await store.advance("waits", Status.FAILED, at=NOON)
+    assert await count() == 0
+    await store.add(a_call("unreachable"))
+    await begin(mine, "unreachable")
+    await store.update("unreachable", CallChange(call_sid="CA1"))
+    await store.advance("unreachable", Status.FAILED, at=NOON)
+    assert await count() == 1
+    await store.add(a_call("registered", started_at=NOON, status=Status.IN_PROGRESS))
+    assert await count() == 2
+    await store.add(a_call("theirs", started_at=NOON, direction=Direction.INBOUND))
+    await store.add(a_call("yesterday"))
+    await begin(mine, "yesterday", at=MIDNIGHT - timedelta(seconds=1))
+    assert await count() == 2
+    assert await mine.dialled_since("+12025550199", MIDNIGHT) == 0
+
+
+async def test_a_cap_holds_when_all_ask_at_once(url: str, store: SqlCallStore) -> None:
+    # Two servers of one database.
+    other = SqlCallStore(Database(parse_database_url(url, Path("unused.db"))))
+    await other.open()
+    try:
+        claims = [SqlClaims(store.database), SqlClaims(other.database)]
+        for n in range(10):
+            await store.add(a_call(f"call-{n}"))
+        answers = await asyncio.gather(*(begin(claims[n % 2], f"call-{n}", 3) for n in range(10)))
+    finally:
+        await other.close()
+    assert sorted(answers) == [Claim.CAPPED] * 7 + [Claim.GO] * 3
+
+
+async def test_a_waiting_call_is_canceled(store: SqlCallStore, mine: SqlClaims) -> None:
+    await store.add(a_call())
+    assert await mine.cancel_waiting("call-1", at=NOON)
+    record = await store.get("call-1")
+    assert record is not None
+    assert (record.status, record.ended_reason) == (Status.CANCELED, EndedReason.CANCELED)
+    assert record.ended_at == NOON
+    assert not await mine.cancel_waiting("call-1", at=NOON)
+    assert not await mine.cancel_waiting("nobody", at=NOON)
+    assert await begin(mine) is Claim.OVER
+
+
+async def test_cancel_or_dial_but_never_both(store: SqlCallStore, mine: SqlClaims) -> None:
+    for n in range(10):
+        await store.add(a_call(f"call-{n}"))
+        claim, canceled = await asyncio.gather(
+            begin(mine, f"call-{n}"), mine.cancel_waiting(f"call-{n}", at=NOON)
+        )
+        assert canceled == (claim is Claim.OVER)

@@ -1,0 +1,227 @@
+"""What is left of a call after an erasure, on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from bot.records import CallSpec, EndedReason, Outcome, Sentiment, Status
+from bot.store import SqlCallStore
+from bot.store.campaign_records import BadRow, Campaign, CampaignStatus, Contact, ContactState
+from bot.store.campaign_rows import contacts
+from bot.store.campaigns import SqlCampaignStore
+from bot.store.deliveries import Delivery, SqlDeliveryStore
+from bot.store.openings import openings
+from bot.store.retention import Erased, Kept, SqlRetentionStore, country_of
+from bot.store.schema import calls
+from tests.unit.store.examples import NOON, a_call, a_turn
+
+LATER = NOON + timedelta(days=40)
+NUMBER = "+12025550123"
+OUTCOME = Outcome(
+    True,
+    "John confirmed. He asked for parking.",
+    {"confirmed": True, "wish": "parking"},
+    "claude",
+    Sentiment.POSITIVE,
+    {"confirmed": ["Yes, I come."]},
+    ["confirmed"],
+)
+
+
+@pytest.fixture
+def retention(store: SqlCallStore) -> SqlRetentionStore:
+    return SqlRetentionStore(store.database)
+
+
+async def keep(
+    store: SqlCallStore, call_id: str, *, ended: datetime | None = NOON, number: str = NUMBER, **changes: Any
+) -> None:
+    spec = replace(a_call().spec, phone_number=number)
+    record = a_call(
+        call_id,
+        spec=spec,
+        status=Status.COMPLETED if ended else Status.IN_PROGRESS,
+        ended_at=ended,
+        ended_reason=EndedReason.AGENT_HANGUP if ended else None,
+        error="The number +12025550123 is odd",
+        duration_seconds=31.5,
+        recording=f"{call_id}.wav",
+        outcome=OUTCOME,
+        request_hash="abc",
+        turns=(a_turn(0), a_turn(1, "This is Alex.")),
+    )
+    await store.add(replace(record, **changes))
+    delivery = Delivery(
+        f"msg_{call_id}", call_id, "call_ended", "https://a.example/", f'{{"to": "{number}"}}', NOON
+    )
+    await SqlDeliveryStore(store.database).add(delivery)
+    async with store.database.writer.begin() as connection:
+        row = {"call_id": call_id, "text": "Hi Zoë", "pcm": b"00", "words": []}
+        await connection.execute(openings.insert(), row)
+
+
+async def test_a_recording_goes_alone(store: SqlCallStore, retention: SqlRetentionStore) -> None:
+    await keep(store, "call-1")
+    before = await store.get("call-1")
+    assert before is not None
+    assert await retention.erase(["call-1"], [Kept.RECORDING], LATER) == Erased(calls=1, recordings=1)
+    assert await store.get("call-1") == replace(before, recording=None)
+    assert await retention.recordings_erased(["call-1", "call-2"]) == {"call-1"}
+    assert await retention.erase(["call-1"], [Kept.RECORDING], LATER) == Erased(), "repeated, it finds nothing"
+
+
+async def test_a_transcript_goes_and_the_figures_stay(store: SqlCallStore, retention: SqlRetentionStore) -> None:
+    await keep(store, "call-1")
+    before = await store.get("call-1")
+    assert before is not None
+    erased = await retention.erase(["call-1"], [Kept.TRANSCRIPT], LATER)
+    assert erased == Erased(calls=1, turns=2, deliveries=1)
+    assert await store.get("call-1") == replace(
+        before,
+        spec=replace(before.spec, action="", context=""),
+        outcome=Outcome(True, "", source="claude", callee_sentiment=Sentiment.POSITIVE),
+        turns=tuple(replace(turn, text="", tools=()) for turn in before.turns),
+    )
+    async with store.database.reader.connect() as connection:
+        assert not (await connection.execute(sa.select(openings))).all()
+    assert await retention.erase(["call-1"], [Kept.TRANSCRIPT], LATER) == Erased()
+
+
+async def test_a_number_goes_but_for_its_country(store: SqlCallStore, retention: SqlRetentionStore) -> None:
+    await keep(store, "call-1")
+    before = await store.get("call-1")
+    assert before is not None
+    assert await retention.erase(["call-1"], [Kept.NUMBER], LATER) == Erased(calls=1, deliveries=1)
+    assert await store.get("call-1") == replace(
+        before,
+        spec=replace(before.spec, phone_number="+1", callee_name=None, metadata={}),
+        error=None,
+        request_hash=None,
+    )
+    assert await retention.erase(["call-1"], [Kept.NUMBER], LATER) == Erased()
+    after = await store.get("call-1")
+    assert after is not None
+    assert after.spec.phone_number == "+1"
+
+
+async def test_nothing_of_the_callee_is_left_in_any_column(
+    store: SqlCallStore, retention: SqlRetentionStore
+) -> None:
+    spec = CallSpec(NUMBER, "survey", "SECRET", {"a": "SECRET"}, "SECRET", metadata={"SECRET": 1})
+    await keep(store, "call-1", spec=spec, turns=(a_turn(0, "SECRET"),), error="SECRET")
+    await keep(store, "call-2", number="+442071838750")
+    await retention.erase(["call-1"], tuple(Kept), LATER)
+    async with store.database.reader.connect() as connection:
+        for table in store_tables():
+            for row in (await connection.execute(sa.select(table))).mappings():
+                if row["call_id"] == "call-1":
+                    assert "SECRET" not in str(dict(row)) and "5550123" not in str(dict(row)), table.name
+    other = await store.get("call-2")
+    assert other is not None
+    assert (other.spec.phone_number, other.recording, len(other.turns)) == ("+442071838750", "call-2.wav", 2)
+
+
+def store_tables() -> list[sa.Table]:
+    return [table for table in calls.metadata.sorted_tables if "call_id" in table.c]
+
+
+async def test_a_call_that_is_not_over_is_left_alone(store: SqlCallStore, retention: SqlRetentionStore) -> None:
+    await keep(store, "call-1", ended=None)
+    before = await store.get("call-1")
+    assert await retention.erase(["call-1"], tuple(Kept), LATER) == Erased()
+    assert await store.get("call-1") == before
+    assert not await retention.due(Kept.TRANSCRIPT, LATER)
+
+
+async def test_what_is_due_comes_oldest_first_and_once(store: SqlCallStore, retention: SqlRetentionStore) -> None:
+    for day in (3, 1, 2, 9):
+        await keep(store, f"call-{day}", ended=NOON + timedelta(days=day))
+    before = NOON + timedelta(days=5)
+    assert await retention.due(Kept.RECORDING, before, limit=2) == ["call-1", "call-2"]
+    await retention.erase(["call-1", "call-2"], [Kept.RECORDING], LATER)
+    assert await retention.due(Kept.RECORDING, before) == ["call-3"]
+    assert await retention.due(Kept.TRANSCRIPT, before) == ["call-1", "call-2", "call-3"]
+
+
+async def test_the_calls_of_a_number(store: SqlCallStore, retention: SqlRetentionStore) -> None:
+    await keep(store, "call-1", retried_as="call-2")
+    await keep(store, "call-2", ended=None)
+    await keep(store, "call-3", number="+442071838750")
+    found = [(each.call_id, each.status, each.retried_as) for each in await retention.of_number(NUMBER)]
+    assert found == [("call-1", Status.COMPLETED, "call-2"), ("call-2", Status.IN_PROGRESS, None)]
+    assert [each.call_id for each in await retention.standing(["call-3", "nobody"])] == ["call-3"]
+
+
+async def a_campaign(store: SqlCallStore, states: dict[int, ContactState]) -> SqlCampaignStore:
+    """Three contacts of one number in these states, the call of each `call-POSITION`."""
+    kept = SqlCampaignStore(store.database)
+    await kept.add(Campaign("camp", CallSpec("", "survey"), CampaignStatus.LOADING, NOON, accepted=3))
+    people = [
+        Contact("camp", position, position + 2, NUMBER, {"name": "Zoë"}, state=state, call_id=f"call-{position}")
+        for position, state in states.items()
+    ]
+    bad = BadRow(9, "bad_number", "no number", "phone_number", "12, Zoë")
+    await kept.add_rows("camp", [replace(each, state=ContactState.QUEUED) for each in people], [bad], NOON)
+    await kept.loaded("camp", accepted=3, rejected=1, columns=("name",), zones=())
+    async with store.database.writer.begin() as connection:
+        for each in people:
+            values = {"state": each.state.value, "call_id": each.call_id}
+            await connection.execute(contacts.update().where(contacts.c.position == each.position).values(values))
+    return kept
+
+
+async def test_contacts_of_a_number_are_not_called_any_more(
+    store: SqlCallStore, retention: SqlRetentionStore
+) -> None:
+    states = {0: ContactState.QUEUED, 1: ContactState.RETRY, 2: ContactState.CALLING}
+    kept = await a_campaign(store, states)
+    assert await retention.leave(NUMBER) == 2
+    found = [result.contact for result in await kept.results("camp")]
+    assert [(each.state, each.phone_number, dict(each.variables)) for each in found] == [
+        (ContactState.LEFT, "", {}),
+        (ContactState.DONE, "", {}),
+        (ContactState.CALLING, NUMBER, {"name": "Zoë"}),
+    ]
+    assert await retention.leave(NUMBER) == 0
+
+
+async def test_a_contact_goes_with_its_last_call(store: SqlCallStore, retention: SqlRetentionStore) -> None:
+    states = {0: ContactState.DONE, 1: ContactState.DONE, 2: ContactState.RETRY}
+    kept = await a_campaign(store, states)
+    await keep(store, "call-0", contact_id="camp-0")
+    await keep(store, "call-of-before", contact_id="camp-1")
+    await keep(store, "call-2", contact_id="camp-2")
+    erased = await retention.erase(["call-0", "call-of-before", "call-2"], [Kept.NUMBER], LATER)
+    assert erased.contacts == 1
+    numbers = [result.contact.phone_number for result in await kept.results("camp")]
+    assert numbers == ["", NUMBER, NUMBER], "one was called again since, one is to be"
+
+
+async def test_a_campaign_that_is_over_loses_its_people(
+    store: SqlCallStore, retention: SqlRetentionStore
+) -> None:
+    kept = await a_campaign(store, dict.fromkeys(range(3), ContactState.DONE))
+    assert not await retention.campaigns_due(LATER)
+    running = (CampaignStatus.RUNNING,)
+    await kept.change_status("camp", running, CampaignStatus.COMPLETED, why=None, at=NOON)
+    assert not await retention.campaigns_due(NOON)
+    assert await retention.campaigns_due(LATER) == ["camp"]
+    assert await retention.erase_campaign("camp", LATER) == 3
+    assert {result.contact.phone_number for result in await kept.results("camp")} == {""}
+    (bad,) = await kept.bad_rows("camp")
+    assert (bad.line, bad.text) == (9, "")
+    assert not await retention.campaigns_due(LATER)
+    assert await retention.erase_campaign("camp", LATER) == 0
+
+
+@pytest.mark.parametrize(
+    ("number", "left"),
+    [(NUMBER, "+1"), ("+442071838750", "+44"), ("+1", "+1"), ("+353", "+353"), ("", ""), ("anonymous", "")],
+)
+def test_what_stays_of_a_number(number: str, left: str) -> None:
+    assert country_of(number) == left
