@@ -1,0 +1,464 @@
+"""The durable engine: opens and closes DBOS, and the few words of it that the product speaks. No rules.
+
+DBOS keeps workflows, their steps and their queues in tables of the same database the calls are in (a file
+beside it on SQLite). It is one a process, a global of its library; an engine that is closed gives it back.
+
+Self-hosted, DBOS begins a dead process's workflows again only when told whose they are. Every process has a
+name of its own and holds a lock for as long as it lives (bot/presence.py); each looks every few seconds for
+workflows of names that are absent, twice in a row, and hands them back to their queues. That is idempotent:
+of several processes which do it at once, one changes the row.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import logging
+import secrets
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+
+from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions, SetWorkflowID
+from dbos._error import DBOSNonExistentWorkflowError, DBOSWorkflowIDInUseError
+from loguru import logger
+
+from bot.errors import SettingsError
+from bot.presence import presence_at
+from bot.store.address import PostgresAddress, SqliteAddress
+from bot.store.connections import DATABASE_ERRORS
+
+NAME = "phone-agent"
+VERSION = "1"
+"""Of the workflows' steps: a process only runs what was begun under the same. Raised when steps change so
+that a half-done workflow could not go on."""
+CALM = 5.0
+"""An ordinary queue is looked at so many times more seldom than an urgent one."""
+POLL_SECONDS = 0.1
+"""How often a process asks a queue for work: the median wait of a call for its dialling is half of it."""
+LOOK_SECONDS = 4.0
+"""How often dead processes' workflows are looked for; after two looks they are begun again."""
+STEP_ATTEMPTS = 30
+STEP_BACKOFF = 1.3
+"""Of a step whose database is away, from half a second on: an hour in all."""
+_PERIOD_SECONDS = 1.0
+POLLS_SECONDS = 10.0
+_THREADS = 32
+_POOL = 10
+"""Connections of the engine to the database. Every queue's thread, the listener and each step take one for a
+moment; who finds none waits for half a minute at a time."""
+_T = TypeVar("_T")
+Run = Callable[..., Awaitable[Any]]
+
+
+@dataclass(frozen=True)
+class _Queue:
+    concurrency: int | None
+    per_process: int | None
+    per_partition: int | None
+    per_second: float | None
+    poll_seconds: float
+
+
+class DurableEngine:
+    """Workflows and queues are named before `open`. Arguments and results are JSON values."""
+
+    def __init__(
+        self,
+        address: SqliteAddress | PostgresAddress,
+        *,
+        poll_seconds: float = POLL_SECONDS,
+        look_seconds: float = LOOK_SECONDS,
+    ) -> None:
+        self.name = f"process_{secrets.token_hex(6)}"
+        """This process among those of the database."""
+        self._address = address
+        self._poll_seconds, self._look_seconds = poll_seconds, look_seconds
+        self._workflows: dict[str, Run] = {}
+        self._queues: dict[str, _Queue] = {}
+        self._schedules: dict[str, tuple[str, Callable[[], Awaitable[None]]]] = {}
+        self._presence = presence_at(address)
+        self._dbos: DBOS | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self._absent: frozenset[str] = frozenset()
+
+    # -- before open ----------------------------------------------------------------------------------
+
+    def workflow(self, name: str, run: Run) -> None:
+        """`run` is begun again from its start after a crash: what it does outside of steps is repeated."""
+        self._workflows[name] = run
+
+    def queue(
+        self,
+        name: str,
+        *,
+        concurrency: int | None = None,
+        per_process: int | None = None,
+        per_partition: int | None = None,
+        per_second: float | None = None,
+        urgent: bool = False,
+        poll_seconds: float | None = None,
+    ) -> None:
+        """A queue with its limits: workflows at once over all processes, in one process, of one partition;
+        and beginnings per second over all processes. How often each process looks at it,
+        three statements each time: `poll_seconds`, or the engine's own for an urgent one."""
+        poll_seconds = poll_seconds or self._poll_seconds * (1.0 if urgent else CALM)
+        self._queues[name] = _Queue(concurrency, per_process, per_partition, per_second, poll_seconds)
+
+    def schedule(self, name: str, cron: str, run: Callable[[], Awaitable[None]]) -> None:
+        """`run` as a workflow by a six-field cron line (seconds first, UTC), once over all processes."""
+        self._schedules[name] = (cron, run)
+
+    # -- life -----------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Queues are worked on when this returns. SettingsError when the database or the process cannot."""
+        await self._presence.enter(self.name)
+        try:
+            await asyncio.to_thread(self._prepare)
+            self._dbos = DBOS(config=self._config())
+            for name, run in self._workflows.items():
+                DBOS.workflow(name=name, max_recovery_attempts=None)(_coroutine(name, run))
+            scheduled = {name: self._scheduled(name, run) for name, (_, run) in self._schedules.items()}
+            self._dbos._background_event_loop.set_main_loop()
+            # Migrations and the first connections: off the loop, which DBOS finds by the line above.
+            await asyncio.to_thread(DBOS.launch)
+            if scheduled:
+                await asyncio.to_thread(
+                    DBOS.apply_schedules,
+                    [
+                        {"schedule_name": name, "workflow_fn": run, "schedule": self._schedules[name][0]}
+                        for name, run in scheduled.items()
+                    ],
+                )
+        except BaseException as e:
+            await self.close()
+            if isinstance(e, Exception):
+                raise SettingsError(
+                    f"The durable engine cannot use the database: {e}", field="DATABASE_URL"
+                ) from e
+            raise
+        self._looking = asyncio.create_task(self._look(), name="durable look")
+
+    def _prepare(self) -> None:
+        """Tables and queues, before anything looks for them: one added later is found a second late."""
+        _quiet()
+        url, schema = _system_url(self._address)
+        DBOS.migrate(system_database_url=url, schema=schema)
+        client = DBOSClient(
+            system_database_url=url,
+            dbos_system_schema=schema,
+            application_name=NAME,
+            retry_connection_errors=False,
+        )
+        try:
+            for name, limits in self._queues.items():
+                client.register_queue(
+                    name,
+                    global_concurrency=limits.concurrency,
+                    worker_concurrency=limits.per_process,
+                    partition_concurrency=limits.per_partition,
+                    limiter=None if limits.per_second is None else _rate(limits.per_second),
+                    polling_interval_sec=limits.poll_seconds,
+                )
+        finally:
+            client.destroy()
+
+    async def stop_taking(self, *queues: str) -> None:
+        """Nothing of these queues is begun in this process any more, of any where none is named; what is under way
+        goes on. Those named have a limit per process: they count as full.
+        """
+        if self._dbos is None:
+            return
+        if queues:
+            running = self._dbos._active_workflows_set.count_for_queue
+            # DBOS stops all its queues or none; it asks this before it takes anything.
+            self._dbos._active_workflows_set.count_for_queue = (  # type: ignore[method-assign]
+                lambda name: sys.maxsize if name in queues else running(name)
+            )
+        else:
+            for event in self._dbos.background_thread_stop_events:
+                event.set()
+
+    async def close(self) -> None:
+        """Leave what is under way to whoever opens the database next. Harmless when not open."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
+            self._looking = None
+        if self._dbos is not None:
+            await self.stop_taking()
+            await self._end_polls(self._dbos)
+            # A cancelled workflow keeps its row as it is: pending, to be begun again.
+            while tasks := list(self._dbos._workflow_tasks):
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+            await self._hand_back(frozenset({self.name}))
+            self._dbos = None
+            loop = asyncio.get_running_loop()
+            # DBOS made its threads the loop's own; they end with it.
+            loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix="asyncio"))
+            await loop.run_in_executor(None, functools.partial(DBOS.destroy, destroy_registry=True))
+        await self._presence.leave()
+
+    async def _end_polls(self, dbos: DBOS) -> None:
+        """A queue's thread may be about to begin a workflow: past this it begins none."""
+        polls = [
+            thread
+            for thread in dbos._background_threads
+            if getattr(getattr(thread, "_target", None), "__name__", "") == "queue_thread"
+        ]
+        await asyncio.gather(*(asyncio.to_thread(thread.join, POLLS_SECONDS) for thread in polls))
+
+    def _config(self) -> DBOSConfig:
+        url, schema = _system_url(self._address)
+        return DBOSConfig(
+            name=NAME,
+            system_database_url=url,
+            dbos_system_schema=schema,
+            sys_db_pool_size=_POOL,
+            application_version=VERSION,
+            executor_id=self.name,
+            log_level="WARNING",
+            max_executor_threads=_THREADS,
+            notification_listener_polling_interval_sec=self._poll_seconds * 2,
+            scheduler_polling_interval_sec=5.0,
+        )
+
+    def _scheduled(self, name: str, run: Callable[[], Awaitable[None]]) -> Any:
+        async def fire(_at: datetime, _context: Any) -> None:
+            await run()
+
+        return DBOS.workflow(name=f"schedule_{name}")(fire)
+
+    # -- from anywhere --------------------------------------------------------------------------------
+
+    async def enqueue(
+        self,
+        workflow: str,
+        *args: Any,
+        id: str,  # noqa: A002  # the engine's word
+        queue: str,
+        partition: str | None = None,
+        delay_seconds: float = 0.0,
+        priority: int | None = None,
+    ) -> bool:
+        """Kept when this returns, and begun once, by some process. False: that id exists, nothing happens.
+
+        `priority`: 1 is first; none counts as before all.
+        """
+        options = EnqueueOptions(
+            workflow_name=workflow,
+            queue_name=queue,
+            workflow_id=id,
+            app_version=VERSION,
+            workflow_id_reuse_policy="reject",
+        )
+        if partition is not None:
+            options["queue_partition_key"] = partition
+        if delay_seconds > 0:
+            options["delay_seconds"] = delay_seconds
+        if priority is not None:
+            options["priority"] = priority
+        try:
+            # In a context of its own: every id is given, so it needs no place among a workflow's steps, and
+            # within a step DBOS refuses it.
+            await _apart(DBOS.enqueue_workflow_with_options_async(options, *args))
+        except DBOSWorkflowIDInUseError:
+            return False
+        return True
+
+    async def start(self, workflow: str, *args: Any, id: str) -> None:  # noqa: A002
+        """At once and here, without a queue; nothing happens when that id exists."""
+        assert self._dbos is not None
+        with SetWorkflowID(id):
+            await DBOS.start_workflow_async(self._dbos._registry.workflow_info_map[workflow], *args)
+
+    async def arguments(self, id: str) -> tuple[Any, ...] | None:  # noqa: A002
+        """What the workflow was enqueued with; None: there is none."""
+        status = await DBOS.get_workflow_status_async(id)
+        return None if status is None or status.input is None else tuple(status.input["args"])
+
+    async def send(self, id: str, message: Any, topic: str) -> bool:  # noqa: A002
+        """A message for a workflow, kept until it is received. False: there is no such workflow."""
+        try:
+            await DBOS.send_async(id, message, topic)
+        except DBOSNonExistentWorkflowError:
+            return False
+        return True
+
+    async def event(self, id: str, key: str, timeout_seconds: float) -> Any:  # noqa: A002
+        """What the workflow published under `key`; None when it does not in time."""
+        return await DBOS.get_event_async(id, key, timeout_seconds)
+
+    async def cancel(self, id: str) -> None:  # noqa: A002
+        """Before it begins, or at its next step."""
+        await DBOS.cancel_workflow_async(id)
+
+    async def put_off(self, id: str, delay_seconds: float) -> None:  # noqa: A002
+        """A delayed workflow's delay, counted anew from now."""
+        await DBOS.set_workflow_delay_async(id, delay_seconds=delay_seconds)
+
+    async def waiting(self) -> Mapping[str, int]:
+        """Queue → workflows that wait in it, delayed ones too."""
+        found: dict[str, int] = dict.fromkeys(self._queues, 0)
+        for status in await DBOS.list_workflows_async(
+            status=["ENQUEUED", "DELAYED"], load_input=False, load_output=False
+        ):
+            if status.queue_name is not None:
+                found[status.queue_name] = found.get(status.queue_name, 0) + 1
+        return found
+
+    async def running(self, queue: str) -> int:
+        """Workflows of a queue that are under way, in all processes."""
+        found = await DBOS.list_workflows_async(
+            status="PENDING", queue_name=queue, load_input=False, load_output=False
+        )
+        return len(found)
+
+    async def lives(self, name: str) -> bool:
+        """Whether the process of that name is there. DATABASE_ERRORS when nobody can tell."""
+        return name == self.name or not await self._presence.absent(frozenset({name}))
+
+    async def forget(self, before: datetime, limit: int = 1000) -> int:
+        """Delete finished workflows that ended before then, at most so many; returns how many.
+
+        DBOS keeps them for ever. Not by its methods: inside of a workflow those count as its steps.
+        """
+        assert self._dbos is not None
+        return await asyncio.to_thread(_forget, self._dbos._sys_db, before, limit)
+
+    # -- inside a workflow ----------------------------------------------------------------------------
+
+    async def step(self, name: str, run: Callable[[], Awaitable[_T]]) -> _T:
+        """At least once; its result is kept, and a workflow that is begun again is given that.
+
+        Repeated while the database is away (DATABASE_ERRORS); any other error ends the workflow.
+        """
+
+        async def attempt() -> _T:
+            return await run()
+
+        options: Any = {
+            "name": name,
+            "retries_allowed": True,
+            "max_attempts": STEP_ATTEMPTS,
+            "interval_seconds": 0.5,
+            "backoff_rate": STEP_BACKOFF,
+            "should_retry": _database_is_away,
+        }
+        return await DBOS.run_step_async(options, attempt)
+
+    async def sleep(self, seconds: float) -> None:
+        """Until that long after it was first asked for, crashes and all."""
+        await DBOS.sleep_async(seconds)
+
+    async def receive(self, topic: str, timeout_seconds: float) -> Any:
+        """The next message of a topic; None when there is none in time."""
+        return await DBOS.recv_async(topic, timeout_seconds)
+
+    async def publish(self, key: str, value: Any) -> None:
+        """For whoever waits for it by `event`."""
+        await DBOS.set_event_async(key, value)
+
+    # -- dead processes -------------------------------------------------------------------------------
+
+    async def _look(self) -> None:
+        while True:
+            try:
+                await self.look()
+            except DATABASE_ERRORS as e:
+                logger.warning("dead processes cannot be looked for: {}", e)
+            except Exception as e:
+                logger.opt(exception=e).error("dead processes cannot be looked for")
+            await asyncio.sleep(self._look_seconds)
+
+    async def look(self) -> None:
+        """Begin again what absent processes left behind."""
+        pending = await DBOS.list_workflows_async(status="PENDING", load_input=False, load_output=False)
+        names = frozenset(status.executor_id for status in pending if status.executor_id) - {self.name}
+        absent = await self._presence.absent(names)
+        gone = absent if self._presence.certain else absent & self._absent
+        self._absent = absent
+        if gone:
+            logger.warning("{} process(es) are gone: their work is taken up", len(gone))
+            await self._hand_back(gone)
+
+    async def _hand_back(self, names: frozenset[str]) -> None:
+        try:
+            await asyncio.to_thread(DBOS._recover_pending_workflows, sorted(names))
+        except Exception as e:
+            # Whoever looks next does it.
+            logger.warning("workflows could not be handed back: {}", e)
+
+
+def _forget(tables: Any, before: datetime, limit: int) -> int:
+    found = tables.list_workflows(
+        status=["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"],
+        completed_before=before.isoformat(),
+        limit=limit,
+        load_input=False,
+        load_output=False,
+    )
+    if found:
+        tables.delete_workflows([status.workflow_id for status in found])
+    return len(found)
+
+
+async def _apart(run: Coroutine[Any, Any, _T]) -> _T:
+    """Run it outside of the workflow that this may be in."""
+    return await asyncio.create_task(run, context=contextvars.Context())
+
+
+def _coroutine(name: str, run: Run) -> Any:
+    """A plain coroutine function, as DBOS registers it."""
+
+    async def workflow(*args: Any) -> Any:
+        return await run(*args)
+
+    workflow.__name__ = workflow.__qualname__ = name
+    return workflow
+
+
+def _database_is_away(error: BaseException) -> bool:
+    return isinstance(error, DATABASE_ERRORS)
+
+
+def _rate(per_second: float) -> Any:
+    """DBOS limits whole beginnings in a period: a fraction becomes one in a longer period."""
+    if per_second >= 1:
+        return {"limit": int(per_second), "period": _PERIOD_SECONDS}
+    return {"limit": 1, "period": _PERIOD_SECONDS / per_second}
+
+
+def _system_url(address: SqliteAddress | PostgresAddress) -> tuple[str, str]:
+    """Where DBOS keeps its tables, and their schema.
+
+    On SQLite in a file of their own: its writes come from threads and would wait for the calls' writer. On
+    PostgreSQL psycopg takes libpq's parameters, where asyncpg also takes settings: `search_path` becomes a
+    schema beside it.
+    """
+    if isinstance(address, SqliteAddress):
+        path = address.path.with_name(f"{address.path.stem}.durable.db")
+        return f"sqlite:///{path}", "dbos"
+    parts = urlsplit(address.dsn)
+    query = dict(parse_qsl(parts.query))
+    schema = query.pop("search_path", None)
+    url = urlunsplit(("postgresql+psycopg", parts.netloc, parts.path, urlencode(query), ""))
+    return url, f"{unquote(schema)}_dbos" if schema else "dbos"
+
+
+def _quiet() -> None:
+    """DBOS's log lines go to the standard library's root, at warnings."""
+    dbos_logger = logging.getLogger("dbos")
+    dbos_logger.propagate = True
+    dbos_logger.setLevel(logging.WARNING)
+    for handler in list(dbos_logger.handlers):
+        dbos_logger.removeHandler(handler)
+    dbos_logger.addHandler(logging.NullHandler())  # DBOS adds a console of its own where there is none

@@ -1,0 +1,161 @@
+"""The durable engine on its real library: once, in order of limits, and again after a crash."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from bot.durable import DurableEngine
+from bot.presence import FilePresence
+from bot.store.address import SqliteAddress
+
+
+def make(tmp_path: Path) -> DurableEngine:
+    return DurableEngine(SqliteAddress(tmp_path / "calls.db"), poll_seconds=0.01, look_seconds=0.05)
+
+
+@asynccontextmanager
+async def opened(engine: DurableEngine) -> AsyncIterator[DurableEngine]:
+    await engine.open()
+    try:
+        yield engine
+    finally:
+        await engine.close()
+
+
+async def test_a_workflow_is_begun_once_for_an_id(tmp_path: Path) -> None:
+    engine, begun, done = make(tmp_path), [], asyncio.Event()
+
+    async def run(word: str) -> None:
+        begun.append(word)
+        done.set()
+
+    engine.workflow("note", run)
+    engine.queue("notes")
+    async with opened(engine):
+        assert await engine.enqueue("note", "a", id="1", queue="notes")
+        assert not await engine.enqueue("note", "b", id="1", queue="notes")
+        await asyncio.wait_for(done.wait(), 10)
+        assert await engine.arguments("1") == ("a",)
+        assert await engine.arguments("2") is None
+    assert begun == ["a"]
+
+
+async def test_a_killed_process_s_workflow_goes_on_from_its_last_kept_step(tmp_path: Path) -> None:
+    counted: dict[str, int] = {"first": 0, "second": 0}
+    stuck, finished = asyncio.Event(), asyncio.Event()
+
+    def build(*, hangs: bool) -> DurableEngine:
+        engine = make(tmp_path)
+
+        async def first() -> str:
+            counted["first"] += 1
+            return "kept"
+
+        async def second() -> str:
+            counted["second"] += 1
+            if hangs:
+                stuck.set()
+                await asyncio.Event().wait()
+            return "done"
+
+        async def run() -> None:
+            assert await engine.step("first", first) == "kept"
+            assert await engine.step("second", second) == "done"
+            finished.set()
+
+        engine.workflow("two", run)
+        engine.queue("twos")
+        return engine
+
+    async with opened(build(hangs=True)) as engine:
+        await engine.enqueue("two", id="1", queue="twos")
+        await asyncio.wait_for(stuck.wait(), 10)
+    async with opened(build(hangs=False)):
+        await asyncio.wait_for(finished.wait(), 10)
+    assert counted == {"first": 1, "second": 2}
+
+
+async def test_messages_and_events_cross(tmp_path: Path) -> None:
+    engine = make(tmp_path)
+
+    async def run() -> None:
+        await engine.publish("ready", {"sid": "CA1"})
+        await engine.publish("news", await engine.receive("news", 10.0))
+
+    engine.workflow("listen", run)
+    engine.queue("lines", concurrency=5, per_process=2, per_partition=1, per_second=50)
+    async with opened(engine):
+        await engine.enqueue("listen", id="1", queue="lines", partition="+1")
+        assert await engine.event("1", "ready", 10.0) == {"sid": "CA1"}
+        assert await engine.running("lines") == 1
+        assert await engine.send("1", {"over": True}, "news")
+        assert await engine.event("1", "news", 10.0) == {"over": True}
+        assert not await engine.send("nobody", {}, "news")
+
+
+async def test_a_delayed_workflow_waits_and_can_be_cancelled(tmp_path: Path) -> None:
+    engine, begun = make(tmp_path), asyncio.Event()
+
+    async def run(word: str) -> None:
+        assert word == "kept"
+        begun.set()
+
+    engine.workflow("later", run)
+    engine.queue("laters")
+    async with opened(engine):
+        await engine.enqueue("later", "cancelled", id="1", queue="laters", delay_seconds=0.2)
+        await engine.cancel("1")
+        await engine.enqueue("later", "kept", id="2", queue="laters", delay_seconds=0.3)
+        assert (await engine.waiting())["laters"] == 1
+        await asyncio.wait_for(begun.wait(), 10)
+
+
+async def test_a_process_that_leaves_begins_nothing_of_the_queues_it_names(tmp_path: Path) -> None:
+    engine, begun, done = make(tmp_path), [], asyncio.Event()
+
+    async def run(word: str) -> None:
+        begun.append(word)
+        if len(begun) == 2:
+            done.set()
+
+    engine.workflow("note", run)
+    engine.queue("lines", per_process=20)
+    engine.queue("after", per_process=20)
+    async with opened(engine):
+        await engine.stop_taking("lines")
+        await engine.enqueue("note", "a line", id="1", queue="lines")
+        for number in (2, 3):  # the queues are asked one as often as the other
+            await engine.enqueue("note", f"after {number}", id=f"{number}", queue="after")
+        await asyncio.wait_for(done.wait(), 10)
+    assert sorted(begun) == ["after 2", "after 3"]
+    begun.clear()
+    again = make(tmp_path)
+    done.clear()
+
+    async def run_again(word: str) -> None:
+        begun.append(word)
+        done.set()
+
+    again.workflow("note", run_again)
+    again.queue("lines", per_process=20)
+    again.queue("after", per_process=20)
+    async with opened(again):
+        await asyncio.wait_for(done.wait(), 10)
+    assert begun == ["a line"], "the next process has it"
+
+
+async def test_threads_of_the_loop_outlive_the_engine(tmp_path: Path) -> None:
+    async with opened(make(tmp_path)) as engine:
+        assert await engine.arguments("1") is None
+    assert await asyncio.to_thread(lambda: 1) == 1
+
+
+async def test_who_lives_is_the_lock_s_word(tmp_path: Path) -> None:
+    mine, other = FilePresence(tmp_path / "alive"), FilePresence(tmp_path / "alive")
+    await mine.enter("a")
+    assert await other.absent(frozenset({"a", "b"})) == {"b"}
+    await mine.leave()
+    assert await other.absent(frozenset({"a"})) == {"a"}
