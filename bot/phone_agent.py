@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import secrets
+import hashlib
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -15,24 +16,28 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
-from urllib.parse import parse_qs, parse_qsl, quote, urlsplit
+from typing import Any
 
 from loguru import logger
 
+from bot import metrics, private_address
+from bot.admission import Asking
+from bot.after_call import AfterCall
+from bot.analysis import Analyst
+from bot.carrier_news import REGISTERED, CarrierNews
 from bot.carriers import TWILIO_KEYS, build_carrier
-from bot.doors import AMD_PATH, HANDSHAKE_SECONDS, STATUS_PATH, UNAUTHORIZED_CLOSE, VOICE_PATH, Doors
-from bot.errors import (
-    BusyError,
-    CarrierError,
-    ConflictError,
-    DialUnconfirmedError,
-    NotFoundError,
-    PhoneAgentError,
-    RequestError,
-)
+from bot.departure import Departure
+from bot.dialling.dialler import LINES, Dialler, LineLimits
+from bot.dialling.gate import DialGate
+from bot.dialling.policy import Refuse, WaitUntil
+from bot.doors import UNAUTHORIZED_CLOSE, Doors
+from bot.durable import DurableEngine
+from bot.elsewhere import Elsewhere
+from bot.errors import BusyError, ConflictError, NotFoundError
 from bot.hold import Holder
-from bot.house_lock import HouseLock
-from bot.plan import Plan
+from bot.loop_lag import LoopProbe
+from bot.news import open_news
+from bot.planner import Planner
 from bot.records import (
     CallRecord,
     CallSpec,
@@ -44,56 +49,153 @@ from bot.records import (
     Status,
     Turn,
 )
-from bot.recovery import ENDED_BY_STATUS, REGISTRATION_SECONDS, Recovery
+from bot.retention import Retention
 from bot.scenario import DEFAULT_OUTBOUND, Scenarios
 from bot.settings import Settings
-from bot.slots import Slots, choose
+from bot.stages.media_protocol import Started
 from bot.stages.resources import Resources
 from bot.stages.socket import Socket
-from bot.store import CallChange, CallStore, Page, open_store
+from bot.store import CallChange, Page, SqlCallStore, open_database
+from bot.store.deliveries import SqlDeliveryStore
+from bot.store.openings import SqlOpeningStore
+from bot.store.retention import SqlRetentionStore
 from bot.switchboard import Seat, Switchboard
-from bot.telephony import twiml
-from bot.telephony.carrier import Carrier, DialOrder
+from bot.telephony.carrier import Carrier
 from bot.telephony.offline import OfflineCarrier
+from bot.terms import DEFAULT_TERMS, RetryTerms, Terms
 from bot.transfers import Transfers
+from bot.webhooks import Webhooks
+from bot.wrap_up import keep_opening
 
-LOST_CALLBACK_SECONDS = 60.0
-"""Beyond its ringing, a call without any word of the carrier keeps its line no longer."""
-STOP_SECONDS = 8.0
-"""What calls on the line get to end when the server stops, within the server's own 10."""
+REGISTRATION_SECONDS = 3600.0
+"""How long a registered call waits to be dialled."""
+TOLD_SECONDS = 5.0
+"""How long a request waits for the carrier's word."""
+ORPHAN_LOOK_SECONDS = 5.0
+Present = Callable[[CallRecord], Any]
 
 
 class PhoneAgent:
-    """One process's phone agent. Use `open_phone_agent`."""
+    """One process's phone agent. Use `open_phone_agent`.
+
+    `present`: a call as webhooks tell it, a JSON value. `own_port`: where this process alone listens (PORT).
+    """
 
     def __init__(
         self,
         settings: Settings,
         scenarios: Scenarios,
         resources: Resources,
-        store: CallStore,
+        store: SqlCallStore,
         carrier: Carrier,
+        *,
+        present: Present,
+        own_port: int | None = None,
     ) -> None:
         self.settings = settings
-        self.scenarios = scenarios
         self.carrier = carrier
-        self.switchboard = Switchboard(settings.max_calls, resources)
-        self._doors = Doors(settings, carrier, store, simulated=self.simulated_line)
-        self._transfers = Transfers(carrier, self._doors)
-        recordings = settings.data_dir / "recordings"
-        self._holder = Holder(self.switchboard, resources, store, carrier, recordings, self._transfers)
+        self.openings = SqlOpeningStore(store.database)
+        self.switchboard = Switchboard(
+            settings.max_calls, resources, openings=self.openings, spent=functools.partial(keep_opening, store)
+        )
         self.on_turn: Callable[[str, Turn], None] | None = None
         """Told of every complete turn, with its call's id."""
         self.on_ended: Callable[[str], None] | None = None
         """Told when a call has a final status and its record is complete."""
         self._resources = resources
         self._store = store
-        self._house = HouseLock(settings.data_dir / "server.lock")
+        self._planner = Planner(
+            scenarios, settings, resources.environment, carrier.vendor, simulated_line=self.simulated_line
+        )
+        address = private_address.find(settings, store.database.address, own_port or settings.port)
+        self._doors = Doors(settings, carrier, store, simulated=self.simulated_line, address=address)
+        self._transfers = Transfers(carrier, self._doors)
+        self.elsewhere = Elsewhere(open_news(store.database), self.switchboard, self._transfers, self._doors)
+        self.engine = DurableEngine(store.database.address)
+        self._gate = DialGate(store, settings, self._planner)
+        self.do_not_call = self._gate.do_not_call
+        self._dialler = Dialler(
+            engine=self.engine,
+            store=store,
+            carrier=carrier,
+            switchboard=self.switchboard,
+            doors=self._doors,
+            planner=self._planner,
+            gate=self._gate,
+        )
+        self.webhooks = Webhooks(
+            self.engine,
+            SqlDeliveryStore(store.database),
+            lambda: resources.outgoing,
+            url=settings.webhook_url,
+            secrets=settings.webhook_secret,
+            allow_private=settings.webhook_allow_private,
+        )
+        self.webhooks.on_attempt = metrics.webhook_attempted
+        analyst = Analyst(resources=resources, planner=self._planner, store=store)
+        self._after = AfterCall(
+            engine=self.engine,
+            store=store,
+            dialler=self._dialler,
+            webhooks=self.webhooks,
+            present=present,
+            settle=analyst.settle,
+            analyse=analyst.keep,
+            retry_of=self._retry_of,
+        )
+        self._after.promises = self.do_not_call.keep_promise
+        self._dialler.after, self._dialler.started = self._after.begin, self._after.started
+        self._dialler.on_released = self._note_ended
+        self._news = CarrierNews(
+            doors=self._doors,
+            store=store,
+            switchboard=self.switchboard,
+            planner=self._planner,
+            dialler=self._dialler,
+            transfers=self._transfers,
+            elsewhere=self.elsewhere,
+            max_lines=settings.max_lines,
+            on_ended=self._note_ended,
+        )
+        self.retention = Retention(
+            self.engine,
+            SqlRetentionStore(store.database),
+            settings,
+            recordings=settings.data_dir / "recordings",
+            cancel=self._dialler.cancel,
+        )
+        self._holder = Holder(
+            self.switchboard,
+            resources,
+            store,
+            carrier,
+            settings.data_dir / "recordings",
+            self._transfers,
+            do_not_call=self.do_not_call,
+            process=self.engine.name,
+        )
+        self.departure = Departure(
+            self.switchboard,
+            store,
+            carrier,
+            drain_seconds=settings.drain_seconds,
+            stop_taking=functools.partial(self.engine.stop_taking, LINES),
+        )
+        self._probe = LoopProbe(self.switchboard.lag, told=metrics.observe_loop_lag)
+        self._adopting: asyncio.Task[None] | None = None
         self._ready = False
 
     @property
     def simulated_line(self) -> bool:
         return isinstance(self.carrier, OfflineCarrier)
+
+    @property
+    def scenarios(self) -> Scenarios:
+        return self._planner.scenarios
+
+    @scenarios.setter
+    def scenarios(self, scenarios: Scenarios) -> None:
+        self._planner.scenarios = scenarios
 
     # -- life -----------------------------------------------------------------------------------------
 
@@ -105,51 +207,75 @@ class PhoneAgent:
         await self._look_at_tools()
         self._name_strangers()
         await self._store.open()
+        await self.elsewhere.open()
         await self.carrier.open()
-        if await self._house.enter():
-            await Recovery(self._store, self.carrier, self.scenarios, self.settings).settle()
-            self._house.share()
-        else:
-            logger.warning(
-                "another server uses {}: calls left open are its own to settle", self.settings.data_dir
-            )
+        self._register()
+        await self.engine.open()
+        await self.retention.open()
+        self._adopting = asyncio.create_task(self._adopt_orphans(), name="adopt orphans")
+        self._probe.open()
         self._ready = True
+
+    def _register(self) -> None:
+        settings = self.settings
+        self._dialler.register(
+            LineLimits(
+                lines=settings.max_lines,
+                per_process=settings.max_calls,
+                per_number=settings.max_lines_per_number,
+                per_key=settings.max_lines_per_key,
+                per_second=settings.dials_per_second,
+            )
+        )
+        self._after.register()
+        self.webhooks.register()
+        self.retention.register()
+        if self._store.database.shared:
+            self.engine.schedule("sweep_openings", EVERY_MINUTE, self._sweep_openings)
+        self.engine.workflow(EXPIRE, self._expire)
+        self.engine.queue(EXPIRE, poll_seconds=5.0)
+
+    async def _sweep_openings(self) -> None:
+        await self.openings.sweep()
+
+    async def _adopt_orphans(self) -> None:
+        while True:
+            try:
+                await self._dialler.adopt_orphans()
+            except Exception as e:
+                logger.warning("calls without a workflow cannot be looked for: {}", e)
+            await asyncio.sleep(ORPHAN_LOOK_SECONDS)
 
     async def close(self) -> None:
         """End what is on the line and close everything."""
+        if self._adopting is not None:
+            self._adopting.cancel()
+            await asyncio.gather(self._adopting, return_exceptions=True)
         await self.stop_calls()
+        await self.retention.close()
+        await self.engine.close()
+        await self._probe.close()
         await self.carrier.close()
+        await self.elsewhere.close()
         await self._store.close()
         await self._resources.close()
-        self._house.leave()
 
-    async def stop_calls(self) -> None:
+    async def drain(self, hurry: asyncio.Event | None = None) -> None:
+        """No new calls; returns when those of now are over, after DRAIN_SECONDS, or with `hurry`."""
+        self._ready = False
+        await asyncio.gather(
+            self.departure.drain(hurry), self.elsewhere.relay.drain(self.settings.drain_seconds, hurry)
+        )
+
+    async def stop_calls(self, *, apologise: bool = False, hurry: asyncio.Event | None = None) -> None:
         """The server is told to stop: no new calls, those on the line end, phones stop ringing."""
         self._ready = False
-        reason = EndedReason.SERVER_SHUTDOWN
-        unanswered = await self.switchboard.end_all(reason, within_seconds=STOP_SECONDS)
-        await asyncio.gather(*(self._call_off(seat, reason) for seat in unanswered))
-
-    async def _call_off(self, seat: Seat, reason: EndedReason) -> None:
-        if seat.call_sid is not None:
-            await self._hang_up_quietly(seat.call_sid)
-        change = CallChange(ended_reason=reason)
-        try:
-            await self._store.advance(seat.plan.call_id, Status.CANCELED, at=datetime.now(UTC), change=change)
-        except Exception as e:
-            # The other calls and the closing go on; the next start settles this one.
-            logger.error("call {} could not be closed: {}", seat.plan.call_id, e)
-
-    async def _hang_up_quietly(self, call_sid: str) -> None:
-        try:
-            await asyncio.wait_for(self.carrier.hang_up(call_sid), STOP_SECONDS)
-        except (CarrierError, TimeoutError) as e:
-            logger.error("the carrier could not be told to hang up {}: {}", call_sid, e)
+        await self.departure.end(apologise=apologise, hurry=hurry)
 
     async def _load_ears(self) -> None:
         """Models that only some scenarios' ears need."""
         names = self.scenarios.names
-        ears = {self._slots(name).stt.vendor for name in names}
+        ears = {self._planner.slots(name).stt.vendor for name in names}
         if "pocketsphinx" in ears:
             await asyncio.to_thread(self._resources.decoders.load)
         if "moonshine" in ears:
@@ -159,7 +285,7 @@ class PhoneAgent:
         """One line a scenario whose language a local engine does not know: it works, with an accent."""
         for name in self.scenarios.names:
             language = self.scenarios.get(name).language
-            if strangers := self._slots(name).strangers(language):
+            if strangers := self._planner.slots(name).strangers(language):
                 who = " and ".join(strangers)
                 logger.info("{}: {} takes {} for English; a key gives it the right sound", name, who, language)
 
@@ -172,71 +298,108 @@ class PhoneAgent:
         if any(self.scenarios.get(name).mcp_servers for name in self.scenarios.names):
             await self._resources.mcp.load()
 
-    def _slots(self, scenario: str) -> Slots:
-        return choose(self.scenarios.get(scenario), self.settings, simulated_line=self.simulated_line)
-
     # -- what the routes ask --------------------------------------------------------------------------
 
-    async def place_call(self, spec: CallSpec) -> CallRecord:
-        """Dial. The record returned is as kept: dialled, its sid known."""
-        origin = await self._doors.origin()
-        plan, record = self._planned(spec, Direction.OUTBOUND)
-        seat = self.switchboard.take_line(plan)
-        try:
-            await self._store.add(record)
-            self.switchboard.prepare(seat)
-            wait = plan.scenario.limits.ring_seconds + LOST_CALLBACK_SECONDS
-            self.switchboard.release_after(seat, wait, functools.partial(self._never_told, seat))
-            seat.call_sid = await self._dial(self._order(plan, origin), record.created_at)
-            change = CallChange(call_sid=seat.call_sid, vendors=self._vendors(plan))
-            await self._store.update(plan.call_id, change)
-            await self._store.advance(plan.call_id, Status.INITIATED, at=datetime.now(UTC))
-        except BaseException as e:
-            await self._give_up(seat, e)
-            raise
-        record = await self.get_call(plan.call_id)
-        if record.status is Status.CANCELED and record.answered_at is None:
-            await self._hang_up_quietly(seat.call_sid)  # cancelled while the carrier was being asked
+    async def place_call(
+        self,
+        spec: CallSpec,
+        terms: Terms = DEFAULT_TERMS,
+        *,
+        key_id: str | None = None,
+        idempotency_key: str | None = None,
+        request_hash: str | None = None,
+    ) -> CallRecord:
+        """The call, dialled or queued: kept, and begun by some process whatever becomes of this one.
+
+        Waits a moment for the carrier's word. With the same `key_id` and `idempotency_key` it is the same call,
+        ever. CarrierError as the carrier refused it, RequestError, BusyError when the caller does not wait,
+        ConflictError when the key came with another request.
+        """
+        await self._doors.origin()
+        call_id = None if idempotency_key is None else _id_of(key_id, idempotency_key)
+        record = self._planner.record(spec, Direction.OUTBOUND, call_id=call_id)
+        record = replace(
+            record, terms=terms, scheduled_at=terms.schedule_at, key_id=key_id, request_hash=request_hash
+        )
+        known = None if call_id is None else await self._store.get(call_id)
+        if known is None:
+            await self._check(record)
+        record = await self._dialler.place(record)
+        if record.request_hash != request_hash:
+            raise ConflictError(
+                "This Idempotency-Key came with another request before: use a new key.",
+                code="idempotency_key_reused",
+                field="Idempotency-Key",
+            )
+        return await self._word_of(record)
+
+    async def _check(self, record: CallRecord) -> None:
+        """What can be refused at once. RequestError, BusyError."""
+        if record.terms.webhook_url is not None:
+            self.webhooks.check_url(record.terms.webhook_url)
+        now = datetime.now(UTC)
+        decision = await self._gate(record, now)
+        if isinstance(decision, Refuse):
+            raise decision.error()
+        if record.terms.wait:
+            return
+        if isinstance(decision, WaitUntil):
+            message = f"This number is not dialled before {decision.at:%Y-%m-%d %H:%M} UTC: {decision.why}."
+            raise BusyError(message, retry_after_seconds=math.ceil((decision.at - now).total_seconds()))
+        if await self._is_full():
+            raise BusyError("All lines are in use; ask again, or wait.", retry_after_seconds=10)
+
+    async def _is_full(self) -> bool:
+        if self.settings.max_lines is not None and await self._store.lines_taken() >= self.settings.max_lines:
+            return True
+        return not self._store.database.shared and self.switchboard.refusal(Asking.NEW) is not None
+
+    def _dials_later(self, record: CallRecord) -> bool:
+        """Nobody asks the carrier before its time, or before the next start."""
+        if record.scheduled_at is not None and record.scheduled_at > datetime.now(UTC):
+            return True
+        return not self._store.database.shared and self.switchboard.draining
+
+    async def _word_of(self, record: CallRecord) -> CallRecord:
+        """The record once its first dialling is told of; as it stands where that takes long. CarrierError."""
+        told = None if self._dials_later(record) else await self._dialler.told(record.call_id, TOLD_SECONDS)
+        record = await self.get_call(record.call_id)
+        if told is not None and told.error and record.dialling_at is None and record.status is Status.CANCELED:
+            return record
+        if told is not None and told.error:
+            raise told.failure()
         return record
 
-    async def _give_up(self, seat: Seat, failure: BaseException) -> None:
-        """A call that could not be placed: its line, its ringing if there is one, its record."""
-        call_id = seat.plan.call_id
-        await self.switchboard.release(call_id)
-        if seat.call_sid is not None:
-            await self._hang_up_quietly(seat.call_sid)
-        error = f"{type(failure).__name__} in this server"
-        if isinstance(failure, PhoneAgentError):
-            error = failure.message
-        change = CallChange(ended_reason=EndedReason.DIAL_FAILED, error=error)
-        try:
-            await self._store.advance(call_id, Status.FAILED, at=datetime.now(UTC), change=change)
-        except Exception as e:
-            logger.error("call {} could not be closed: {}", call_id, e)
+    def _retry_of(self, record: CallRecord) -> RetryTerms | None:
+        if record.terms.retry is not None or record.spec.scenario not in self.scenarios.names:
+            return record.terms.retry
+        return self.scenarios.get(record.spec.scenario).retry.terms
 
-    async def _dial(self, order: DialOrder, since: datetime) -> str:
-        """The sid. A dial without an answer may have rung all the same: its call is looked for, not repeated."""
-        try:
-            return await self.carrier.dial(order)
-        except DialUnconfirmedError:
-            for call in await self.carrier.recent_calls(order.to, since - timedelta(seconds=5)):
-                if await self._store.get_by_sid(call.call_sid) is None:
-                    logger.warning("the carrier did not answer and dialled all the same: {}", call.call_sid)
-                    return call.call_sid
-            raise
+    # -- calls of others -------------------------------------------------------------------------------
 
-    async def register_call(self, spec: CallSpec) -> Registration:
+    async def register_call(self, spec: CallSpec, terms: Terms = DEFAULT_TERMS) -> Registration:
         """Keep a call for a caller who dials by himself; our voice webhook answers it."""
         origin = await self._doors.origin()
-        plan, record = self._planned(spec, Direction.OUTBOUND)
+        if terms.webhook_url is not None:
+            self.webhooks.check_url(terms.webhook_url)
+        record = self._planner.record(spec, Direction.OUTBOUND)
+        await self.do_not_call.check(spec.phone_number)
+        plan = self._planner.plan(record)
+        record = replace(record, terms=terms, vendors=self._planner.vendors(plan), followed_by=REGISTERED)
         await self._store.add(record)
-        await self._store.update(plan.call_id, CallChange(vendors=self._vendors(plan)))
+        await self.engine.enqueue(
+            EXPIRE,
+            record.call_id,
+            id=f"{record.call_id}:expire",
+            queue=EXPIRE,
+            delay_seconds=REGISTRATION_SECONDS,
+        )
         seat = self.switchboard.expect(plan)
         if seat is not None:
             self.switchboard.prepare(seat)
-            gone = functools.partial(self._never_came, plan.call_id, Status.CANCELED, EndedReason.CANCELED)
+            gone = functools.partial(self._expire, record.call_id)
             self.switchboard.release_after(seat, REGISTRATION_SECONDS, gone)
-        order = self._order(plan, origin)
+        order = self._planner.order(plan, origin)
         return Registration(
             call_id=plan.call_id,
             voice_url=order.voice_url,
@@ -245,102 +408,32 @@ class PhoneAgent:
             expires_at=record.created_at + timedelta(seconds=REGISTRATION_SECONDS),
         )
 
-    async def _never_came(self, call_id: str, status: Status, reason: EndedReason) -> None:
-        """Nobody dialled a registered call, or an answered one never opened its media stream."""
-        logger.warning("call {} never came: {}", call_id, reason)
-        await self._store.advance(call_id, status, at=datetime.now(UTC), change=CallChange(ended_reason=reason))
-        self._note_ended(call_id)
-
-    async def _never_told(self, seat: Seat) -> None:
-        """The callbacks of a ringing call were lost."""
-        if seat.call_sid is not None:
-            await self._hang_up_quietly(seat.call_sid)
-        await self._never_came(seat.plan.call_id, Status.NO_ANSWER, EndedReason.DIAL_NO_ANSWER)
+    async def _expire(self, call_id: str) -> None:
+        """A registered call that nobody dialled in time."""
+        record = await self._store.get(call_id)
+        if record is not None and record.followed_by == REGISTERED and not record.status.final:
+            await self._news.never_came(record, Status.CANCELED, EndedReason.CANCELED)
+            await self._after.begin(call_id)
 
     async def voice_webhook(self, url_path_and_query: str, form: Mapping[str, str], signature: str | None) -> str:
         """TwiML that connects the media stream, or that turns the call away."""
-        await self._doors.check(url_path_and_query, form, signature)
-        call_sid = form.get("CallSid", "")
-        try:
-            record = await self._called(url_path_and_query, form)
-        except ConflictError as e:
-            logger.warning("a voice webhook for a call that is over: {}", e.message)
-            return twiml.hang_up()
-        plan = self._plan_of(record)
-        try:
-            seat = self.switchboard.take_line(plan)
-        except BusyError:
-            change = CallChange(ended_reason=EndedReason.DIAL_BUSY)
-            await self._store.advance(plan.call_id, Status.BUSY, at=datetime.now(UTC), change=change)
-            inbound = record.direction is Direction.INBOUND
-            return twiml.reject_busy() if inbound else twiml.hang_up()
-        seat.call_sid = call_sid
-        # First of all: whatever fails from here on, the line is freed in time.
-        seconds = plan.scenario.limits.ring_seconds
-        gone = functools.partial(self._never_came, plan.call_id, Status.COMPLETED, EndedReason.ERROR_LINE)
-        self.switchboard.release_after(seat, seconds + HANDSHAKE_SECONDS, gone)
-        if record.call_sid is None:
-            await self._store.update(plan.call_id, CallChange(call_sid=call_sid))
-        await self._store.advance(plan.call_id, Status.IN_PROGRESS, at=datetime.now(UTC))
-        self.switchboard.prepare(seat)
-        self.switchboard.build_ahead(seat, call_sid)
-        door = await self._doors.stream(plan.call_id, seconds)
-        return twiml.connect_stream(door.url, door.parameters)
-
-    async def transfer_webhook(
-        self, url_path_and_query: str, form: Mapping[str, str], signature: str | None, *, token: str, step: str
-    ) -> str:
-        """TwiML for the leg of a person a call is put through to, or for the callee who comes back; or none."""
-        await self._doors.check(url_path_and_query, form, signature)
-        query = dict(parse_qsl(urlsplit(url_path_and_query).query))
-        answer = await self._transfers.webhook(token, step, form, query)
-        if step == "dialled" and _is_final(form.get("CallStatus")):
-            # A callee who hangs up while it rings: a number without a status callback tells it nowhere else.
-            for seat in self.switchboard.seats:
-                if seat.call is not None and seat.call_sid == form.get("CallSid"):
-                    seat.call.carrier_ended()
-        return answer
+        return await self._news.voice(url_path_and_query, form, signature)
 
     async def status_webhook(
         self, url_path_and_query: str, form: Mapping[str, str], signature: str | None
     ) -> None:
         """The carrier's news of a call. In any order, more than once, or of nobody we know: no error."""
-        await self._doors.check(url_path_and_query, form, signature)
-        record = await self._store.get_by_sid(form.get("CallSid", ""))
-        if record is None:
-            call_id = _query(url_path_and_query, "call_id")
-            record = None if call_id is None else await self._store.get(call_id)
-        try:
-            status = Status(form.get("CallStatus", ""))
-        except ValueError:
-            return
-        if record is None:
-            logger.warning("status {} of a call nobody here knows", status)
-            return
-        seat = self.switchboard.seat_of(record.call_id)
-        if status.final:
-            await self._transfers.call_over(form.get("CallSid", ""))
-        if status.final and seat is not None and seat.holding is not None:
-            if seat.call is not None:
-                seat.call.carrier_ended()
-            return  # the line ends by itself in a moment, and its end knows more than this word
-        change = CallChange(
-            ended_reason=ENDED_BY_STATUS.get(status, EndedReason.CALLEE_HANGUP) if status.final else None,
-            duration_seconds=_seconds(form.get("CallDuration")) if status is Status.COMPLETED else None,
-        )
-        await self._store.advance(record.call_id, status, at=datetime.now(UTC), change=change)
-        if status.final:
-            await self.switchboard.release(record.call_id)
-            self._note_ended(record.call_id)
+        await self._news.status(url_path_and_query, form, signature)
 
     async def amd_webhook(self, url_path_and_query: str, form: Mapping[str, str], signature: str | None) -> None:
         """Who the carrier thinks has answered. Late, again, or of a call that is over: no error."""
-        await self._doors.check(url_path_and_query, form, signature)
-        call_id, call_sid = _query(url_path_and_query, "call_id"), form.get("CallSid")
-        seats = [s for s in self.switchboard.seats if s.plan.call_id == call_id or s.call_sid == call_sid]
-        for seat in seats[:1]:
-            logger.info("call {}: the carrier heard {}", seat.plan.call_id, form.get("AnsweredBy"))
-            seat.note_amd(form.get("AnsweredBy", ""))
+        await self._news.amd(url_path_and_query, form, signature)
+
+    async def transfer_webhook(
+        self, url_path_and_query: str, form: Mapping[str, str], signature: str | None, *, token: str, step: str
+    ) -> str:
+        """TwiML for the leg of a person a call is put through to, or for the callee who comes back; or none."""
+        return await self._news.transfer(url_path_and_query, form, signature, token=token, step=step)
 
     async def media_stream(
         self, socket: Socket, path_and_query: str, signature: str | None, path_token: str | None
@@ -349,13 +442,21 @@ class PhoneAgent:
         admitted = await self._doors.admit(socket, path_and_query, signature, path_token)
         if admitted is None:
             return
-        started, record = admitted
-        plan = self._plan_of(record)
+        started, record = admitted.started, admitted.record
+        if admitted.home is not None and admitted.home.holds:
+            await self.elsewhere.pass_on(socket, admitted, path_and_query, signature)
+            return
+        plan = self._planner.plan(record)
         try:
-            seat = self.switchboard.take_line(plan)
+            seat = self.switchboard.take_line(plan, Asking.ANSWERED)
         except BusyError as e:
+            if admitted.home is not None:  # where a line is kept for it
+                await self.elsewhere.pass_on(socket, admitted, path_and_query, signature)
+                return
             logger.warning("a media socket was turned away: {}", e.message)
             return
+        if admitted.home is not None:
+            await self.elsewhere.taken(record.call_id)
         if seat.holding is not None:
             if seat.call is not None and await seat.call.attach(socket, started):
                 return
@@ -365,8 +466,13 @@ class PhoneAgent:
             return
         with logger.contextualize(call_id=record.call_id):
             note = self._note_turn(record.call_id)
-            await self.switchboard.hold(seat, self._holder.hold(seat, socket, started, note))
-        self._note_ended(record.call_id)
+            await self.switchboard.hold(seat, self._hold(seat, socket, started, note))
+
+    async def _hold(self, seat: Seat, socket: Socket, started: Started, note: Callable[[Turn], None]) -> None:
+        try:
+            await self._holder.hold(seat, socket, started, note)
+        finally:
+            await self._news.ended(seat.plan.call_id)
 
     async def get_call(self, call_id: str) -> CallRecord:
         record = await self._store.get(call_id)
@@ -402,18 +508,32 @@ class PhoneAgent:
         if seat is not None and seat.holding is not None:
             await seat.hang_up(EndedReason.AGENT_HANGUP)
             return record
+        if record.held_by is not None and await self.elsewhere.hang_up(call_id, EndedReason.AGENT_HANGUP):
+            return record
+        if await self._dialler.cancel(record.call_id):
+            return await self.get_call(call_id)
         answered = record.status is Status.IN_PROGRESS
         reason = EndedReason.AGENT_HANGUP if answered else EndedReason.CANCELED
         status = Status.COMPLETED if answered else Status.CANCELED
         await self._store.advance(call_id, status, at=datetime.now(UTC), change=CallChange(ended_reason=reason))
         await self.switchboard.release(call_id)
+        await self._news.ended(call_id)
         if record.call_sid is not None:
             await self.carrier.hang_up(record.call_sid)
         return await self.get_call(call_id)
 
+    async def cancel_call(self, call_id: str) -> CallRecord:
+        """Before it is dialled; the attempt that waits, where this one is over. ConflictError when none does."""
+        record = await self.get_call(call_id)
+        while record.status.final and record.retried_as is not None:
+            record = await self.get_call(record.retried_as)
+        if not await self._dialler.cancel(record.call_id):
+            where = "over already" if record.status.final else "being dialled or on the line: hang it up"
+            raise ConflictError(f"Call {record.call_id!r} is {where}.", field="call_id")
+        return await self.get_call(record.call_id)
+
     def health(self) -> Health:
-        scenario = self.scenarios.get(DEFAULT_OUTBOUND)
-        slots = choose(scenario, self.settings, simulated_line=self.simulated_line).described()
+        slots = self._planner.slots(DEFAULT_OUTBOUND).described()
         why_not = None if self._ready else "starting"
         if self.switchboard.draining:
             why_not = "shutting down"
@@ -425,6 +545,9 @@ class PhoneAgent:
             version=version("phone-agent"),
             why_not_ready=why_not,
         )
+
+    async def queue_depths(self) -> Mapping[str, int]:
+        return await self.engine.waiting()
 
     def _carrier_slot(self) -> Slot:
         if self.simulated_line:
@@ -447,98 +570,31 @@ class PhoneAgent:
         if self.on_ended is not None:
             self.on_ended(call_id)
 
-    # -- plans and identities -------------------------------------------------------------------------
 
-    def _planned(self, spec: CallSpec, direction: Direction) -> tuple[Plan, CallRecord]:
-        spec = replace(spec, scenario=spec.scenario or self.scenarios.default(direction))
-        record = CallRecord(
-            call_id=f"call_{secrets.token_hex(12)}",
-            spec=spec,
-            direction=direction,
-            status=Status.QUEUED,
-            created_at=datetime.now(UTC),
-        )
-        plan = self._plan_of(record)
-        missing = plan.scenario.missing(self._resources.environment)
-        if missing and direction is Direction.OUTBOUND and plan.calls_declared_tools:
-            message = f"Scenario {spec.scenario!r} needs {', '.join(missing)} in the environment or in .env."
-            raise RequestError(message, code="scenario_incomplete", field="scenario")
-        return plan, record
+EXPIRE = "expire_registration"
+EVERY_MINUTE = "0 * * * * *"
 
-    def _plan_of(self, record: CallRecord) -> Plan:
-        scenario = self.scenarios.get(record.spec.scenario)
-        slots = choose(scenario, self.settings, simulated_line=self.simulated_line)
-        return Plan(record.call_id, record.spec, record.direction, scenario, slots)
 
-    def _vendors(self, plan: Plan) -> dict[str, str]:
-        return {"carrier": self.carrier.vendor, **plan.slots.vendors}
-
-    def _order(self, plan: Plan, origin: str) -> DialOrder:
-        limits = plan.scenario.limits
-        return DialOrder(
-            to=plan.spec.phone_number,
-            from_number=plan.spec.from_number,
-            voice_url=f"{origin}{VOICE_PATH}?call_id={quote(plan.call_id)}",
-            status_url=f"{origin}{STATUS_PATH}?call_id={quote(plan.call_id)}",
-            ring_seconds=limits.ring_seconds,
-            time_limit_seconds=round(limits.max_duration_seconds) + 60,
-            scenario=plan.scenario.name,
-            call_id=plan.call_id,
-            amd_url=f"{origin}{AMD_PATH}?call_id={quote(plan.call_id)}" if plan.scenario.pickup.amd else None,
-        )
-
-    async def _called(self, url_path_and_query: str, form: Mapping[str, str]) -> CallRecord:
-        """The call a voice webhook is about; an unknown one is inbound. ConflictError when it is over."""
-        call_id = _query(url_path_and_query, "call_id")
-        record = None if call_id is None else await self._store.get(call_id)
-        if record is None:
-            record = await self._store.get_by_sid(form.get("CallSid", ""))
-        if record is None:
-            return await self._inbound(form)
-        seat = self.switchboard.seat_of(record.call_id)
-        if record.status.final or (seat is not None and seat.holding is not None):
-            raise ConflictError(f"call {record.call_id} is {record.status}")
-        return record
-
-    async def _inbound(self, form: Mapping[str, str]) -> CallRecord:
-        ours = form.get("To", "")
-        spec = CallSpec(
-            phone_number=form.get("From", ""), scenario=self.scenarios.for_number(ours), from_number=ours or None
-        )
-        plan, record = self._planned(spec, Direction.INBOUND)
-        record = replace(record, call_sid=form.get("CallSid") or None)
-        await self._store.add(record)
-        await self._store.update(plan.call_id, CallChange(vendors=self._vendors(plan)))
-        return record
+def _id_of(key_id: str | None, idempotency_key: str) -> str:
+    """The id of the one call of an Idempotency-Key; keys of two API keys have nothing to do with each other."""
+    digest = hashlib.sha256(f"{key_id}|{idempotency_key}".encode()).hexdigest()
+    return f"call_{digest[:24]}"
 
 
 @asynccontextmanager
-async def open_phone_agent(settings: Settings) -> AsyncIterator[PhoneAgent]:
-    """A phone agent, ready; closed when the block ends."""
+async def open_phone_agent(
+    settings: Settings, *, present: Present, own_port: int | None = None
+) -> AsyncIterator[PhoneAgent]:
+    """A phone agent, ready; closed when the block ends. `own_port`: see PhoneAgent."""
     started = time.monotonic()
     scenarios = Scenarios.load(settings.pipelines_dir)
     resources = Resources(settings)
-    store = open_store(settings)
-    agent = PhoneAgent(settings, scenarios, resources, store, build_carrier(settings, resources))
+    store = SqlCallStore(open_database(settings))
+    carrier = build_carrier(settings, resources, own_port)
+    agent = PhoneAgent(settings, scenarios, resources, store, carrier, present=present, own_port=own_port)
     try:
         await agent.open()
         logger.debug("ready after {:.1f} s", time.monotonic() - started)
         yield agent
     finally:
         await agent.close()
-
-
-def _is_final(status: str | None) -> bool:
-    return any(known.final and known == status for known in Status)
-
-
-def _query(path_and_query: str, name: str) -> str | None:
-    values = parse_qs(urlsplit(path_and_query).query).get(name)
-    return values[0] if values else None
-
-
-def _seconds(text: str | None) -> float | None:
-    try:
-        return None if text is None else float(text)
-    except ValueError:
-        return None

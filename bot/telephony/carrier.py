@@ -68,6 +68,11 @@ class Carrier(Protocol):
         ...
 
     @property
+    def request_seconds(self) -> float:
+        """How long a request can be under way whose sender died: only then does `recent_calls` tell all."""
+        ...
+
+    @property
     def default_from(self) -> str | None:
         """The number that calls where an order names none."""
         ...

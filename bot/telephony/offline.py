@@ -63,6 +63,10 @@ class OfflineCarrier:
         return self._exchange.account_sid
 
     @property
+    def request_seconds(self) -> float:
+        return 0.0
+
+    @property
     def default_from(self) -> str | None:
         return DEFAULT_FROM
 

@@ -21,12 +21,13 @@ from twilio.base.exceptions import (  # type: ignore[import-untyped]  # ships no
 )
 from twilio.rest import Client  # type: ignore[import-untyped]
 
+from bot import metrics
 from bot.errors import CarrierError, DialUnconfirmedError, SettingsError
 from bot.records import Status
 from bot.settings import Settings, with_scheme
 from bot.telephony import signatures
 from bot.telephony.carrier import CarrierCall, DialOrder, masked
-from bot.telephony.twilio_http import Failure, NoAnswerError, RetryRules, TwilioHttp
+from bot.telephony.twilio_http import TOTAL_SECONDS, Failure, NoAnswerError, RetryRules, TwilioHttp
 
 DEFAULT_BASE_URL = "https://api.twilio.com"
 STATUS_EVENTS = ("initiated", "ringing", "answered", "completed")
@@ -95,6 +96,10 @@ class TwilioCarrier:
     @property
     def account_sid(self) -> str:
         return self._account_sid
+
+    @property
+    def request_seconds(self) -> float:
+        return TOTAL_SECONDS
 
     @property
     def default_from(self) -> str | None:
@@ -220,6 +225,13 @@ class TwilioCarrier:
 
     async def _asked(self, request: Awaitable[_T]) -> _T:
         """The answer, or the CarrierError that stands for what the SDK raises."""
+        try:
+            return await self._translated(request)
+        except CarrierError as error:
+            metrics.vendor_failed("twilio", "refused" if error.status else "unreachable")
+            raise
+
+    async def _translated(self, request: Awaitable[_T]) -> _T:
         try:
             return await request
         except TwilioRestException as error:

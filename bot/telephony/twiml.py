@@ -26,6 +26,11 @@ def reject_busy() -> str:
     return str(response)
 
 
+def turn_away(message: str, language: str) -> str:
+    """Refuse an inbound call: with the busy tone, or with `message` where there is one."""
+    return say_and_hang_up(message, language) if message else reject_busy()
+
+
 def hang_up() -> str:
     response = VoiceResponse()
     response.hangup()

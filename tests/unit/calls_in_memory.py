@@ -52,6 +52,7 @@ class NotingCarrier:
         self._fail("hang_up")
 
     default_from = "+15005550006"
+    request_seconds = 0.0
 
     async def instruct(self, call_sid: str, twiml: str, *, time_limit_seconds: int | None = None) -> None:
         self.instructed.append((call_sid, twiml))

@@ -19,19 +19,23 @@ from bot import opening
 from bot import phone_agent as module
 from bot import public_url as public
 from bot import switchboard as switchboard_module
+from bot.api.answers import as_event
 from bot.audio import Speech
+from bot.carrier_news import REGISTERED
+from bot.dialling import dialler as dialler_module
 from bot.doors import AMD_PATH, HANDSHAKE_SECONDS, MEDIA_PATH, UNAUTHORIZED_CLOSE, VOICE_PATH
 from bot.errors import BusyError, CarrierError, ConflictError, DialUnconfirmedError, ForbiddenError, SettingsError
 from bot.phone_agent import PhoneAgent
 from bot.records import CallRecord, CallSpec, Direction, EndedReason, Status
-from bot.recovery import REGISTRATION_SECONDS
 from bot.scenario import Scenario, Scenarios
 from bot.scenario_parts import Limits, Opening, Pickup
 from bot.settings import Settings
 from bot.stages.resources import Resources
+from bot.store import CallChange, Database
 from bot.store.address import SqliteAddress
 from bot.telephony import twiml
 from bot.telephony.carrier import CarrierCall
+from bot.terms import Terms
 from tests.unit.calls_in_memory import SIGNED, NotingCarrier, QuietCall, ShakyStore, media_socket, refusal
 from tests.unit.stages.conversation import until
 from tests.unit.stages.memory_socket import MemorySocket
@@ -116,14 +120,15 @@ def settings(tmp_path: Path, **changes: Any) -> Settings:
 
 def build(tmp_path: Path, scenarios: tuple[Scenario, ...] = SCENARIOS, **changes: Any) -> House:
     chosen = settings(tmp_path, **changes)
-    store, carrier = ShakyStore(SqliteAddress(tmp_path / "calls.db")), NotingCarrier()
-    agent = PhoneAgent(chosen, Scenarios(scenarios), QuietResources(chosen), store, carrier)
+    store, carrier = ShakyStore(Database(SqliteAddress(tmp_path / "calls.db"))), NotingCarrier()
+    agent = PhoneAgent(chosen, Scenarios(scenarios), QuietResources(chosen), store, carrier, present=as_event)
     return House(agent, carrier, store)
 
 
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def speak(*_: Any, recital: opening.Recital, **__: Any) -> Speech:
+    async def speak(*_: Any, recital: opening.Recital | None = None, **__: Any) -> Speech:
+        recital = recital or opening.Recital()
         recital.add(Speech("Hi.", bytes(160)))
         return recital.speech()
 
@@ -191,31 +196,24 @@ async def test_a_line_that_is_held_outlives_its_token(house: House, monkeypatch:
     assert house.lines == 0
 
 
-async def test_a_ring_that_nobody_tells_the_end_of_frees_its_line(
+async def test_a_ring_that_nobody_tells_the_end_of_is_asked_about(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The carrier's callbacks are lost: the tunnel was down."""
-    waits: list[float] = []
-    expiries: list[Callable[[], Awaitable[None]]] = []
-    board = house.agent.switchboard
-    release_after = board.release_after
-
-    def noted(seat: Any, seconds: float, then: Callable[[], Awaitable[None]]) -> None:
-        waits.append(seconds)
-        expiries.append(then)
-        release_after(seat, seconds, then)
-
-    monkeypatch.setattr(board, "release_after", noted)
+    monkeypatch.setattr(dialler_module, "LOST_CALLBACK_SECONDS", -4.9)
+    house.carrier.known = {"CA1": CarrierCall("CA1", Status.NO_ANSWER)}
     call = await house.agent.place_call(SPEC)
-    assert waits == [5 + module.LOST_CALLBACK_SECONDS]
-    (seat,) = board.seats
-    release_after(seat, 0.0, expiries[0])
-    assert seat.expiry is not None
-    await seat.expiry
-    assert house.lines == 0
-    assert house.carrier.hung_up == ["CA1"]
-    record = await house.record(call.call_id)
+    record = await ended(house, call.call_id)
     assert (record.status, record.ended_reason) == (Status.NO_ANSWER, EndedReason.DIAL_NO_ANSWER)
+    await until(lambda: house.lines == 0)
+
+
+async def ended(house: House, call_id: str) -> CallRecord:
+    """The record once it has a final status."""
+    async with asyncio.timeout(10):
+        while not (record := await house.record(call_id)).status.final:
+            await asyncio.sleep(0.02)
+    return record
 
 
 def at_once(house: House, monkeypatch: pytest.MonkeyPatch, waits: list[float]) -> None:
@@ -236,12 +234,15 @@ def at_once(house: House, monkeypatch: pytest.MonkeyPatch, waits: list[float]) -
 async def test_a_registered_call_takes_a_line_when_it_is_answered(house: House) -> None:
     registered = await house.agent.register_call(SPEC)
     assert house.lines == 0
-    placed = await house.agent.place_call(SPEC)
-    assert house.lines == 1
+    placed = [await house.agent.place_call(SPEC)]
+    also = await house.agent.register_call(SPEC)
+    await house.answer(also.call_id, "CA7")
+    assert house.lines == 2, "a call that was answered may exceed the lines for new ones, up to the ceiling"
     turned_away = await house.answer(registered.call_id, "CA8")
     assert "<Hangup" in turned_away
     assert (await house.record(registered.call_id)).status is Status.BUSY
-    await house.tell(placed.call_sid or "", Status.NO_ANSWER)
+    await house.tell(placed[0].call_sid or "", Status.NO_ANSWER)
+    await house.tell("CA7", Status.COMPLETED)
     again = await house.agent.register_call(SPEC)
     twiml = await house.answer(again.call_id, "CA9")
     assert house.lines == 1
@@ -259,7 +260,7 @@ async def test_a_registered_call_that_nobody_dials_expires(house: House, monkeyp
     at_once(house, monkeypatch, waits)
     registered = await house.agent.register_call(SPEC)
     await until(lambda: not house.agent.switchboard.seats)
-    assert waits == [REGISTRATION_SECONDS]
+    assert waits == [module.REGISTRATION_SECONDS]
 
     async def canceled() -> bool:
         return (await house.record(registered.call_id)).status is Status.CANCELED
@@ -431,10 +432,14 @@ async def test_a_store_that_keeps_nothing_places_no_call(house: House) -> None:
     assert house.agent.switchboard.seats == []
 
 
-@pytest.mark.parametrize("error", [refusal("unverified number"), RuntimeError("a bug")])
-async def test_a_dial_that_fails_frees_the_line_and_closes_the_record(house: House, error: Exception) -> None:
+@pytest.mark.parametrize(
+    ("error", "shown"), [(refusal("unverified number"), CarrierError), (RuntimeError("a bug"), ConflictError)]
+)
+async def test_a_dial_that_fails_frees_the_line_and_closes_the_record(
+    house: House, error: Exception, shown: type[Exception]
+) -> None:
     house.carrier.failures["dial"] = error
-    with pytest.raises(type(error)):
+    with pytest.raises(shown):
         await house.agent.place_call(SPEC)
     assert house.agent.switchboard.seats == []
     record = await house.the_record()
@@ -442,25 +447,25 @@ async def test_a_dial_that_fails_frees_the_line_and_closes_the_record(house: Hou
     assert record.error
 
 
-async def test_a_store_that_fails_after_the_dial_leaves_no_phone_ringing(house: House) -> None:
-    house.store.failures = {"update": OSError("disk full")}
-    with pytest.raises(OSError, match="disk full"):
-        await house.agent.place_call(SPEC)
-    assert house.agent.switchboard.seats == []
-    assert house.carrier.hung_up == ["CA1"]
-    assert (await house.the_record()).status is Status.FAILED
+async def test_a_store_that_fails_after_the_dial_dials_no_second_time(house: House) -> None:
+    update = house.store.update
 
+    async def shaky(call_id: str, change: CallChange) -> bool:
+        if change.call_sid is not None and not house.carrier.recent:
+            house.carrier.recent = [CarrierCall("CA1", Status.RINGING)]
+            raise OSError("disk full")
+        return await update(call_id, change)
 
-async def test_a_store_that_fails_throughout_shows_the_first_error(house: House) -> None:
-    house.store.failures = {"update": OSError("disk full"), "advance": ValueError("later")}
-    with pytest.raises(OSError, match="disk full"):
-        await house.agent.place_call(SPEC)
-    assert house.agent.switchboard.seats == []
+    house.store.update = shaky  # type: ignore[method-assign]
+    record = await house.agent.place_call(SPEC)
+    assert (record.call_sid, record.status) == ("CA1", Status.INITIATED)
+    assert len(house.carrier.dialled) == 1
+    assert house.lines == 1
 
 
 async def test_an_unconfirmed_dial_adopts_the_call_it_made(house: House) -> None:
     house.carrier.failures["dial"] = DialUnconfirmedError("no answer", provider="twilio")
-    taken = record_of("call-old", call_sid="CA70")
+    taken = record_of("call-old", call_sid="CA70", followed_by=REGISTERED)
     await house.store.add(taken)
     house.carrier.recent = [CarrierCall("CA70", Status.RINGING), CarrierCall("CA71", Status.RINGING)]
     record = await house.agent.place_call(SPEC)
@@ -477,10 +482,51 @@ async def test_an_unconfirmed_dial_without_a_call_fails(house: House) -> None:
     assert (await house.the_record()).status is Status.FAILED
 
 
-async def test_all_lines_taken_is_busy_and_dials_nothing(house: House) -> None:
-    await house.agent.place_call(SPEC)
+async def test_all_lines_taken_queues_the_call_or_refuses_who_does_not_wait(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TOLD_SECONDS", 0.5)
+    first = await house.agent.place_call(SPEC)
     with pytest.raises(BusyError):
-        await house.agent.place_call(SPEC)
+        await house.agent.place_call(SPEC, Terms(wait=False))
+    waits = await house.agent.place_call(SPEC)
+    assert waits.status is Status.QUEUED
+    assert len(house.carrier.dialled) == 1
+    await house.tell(first.call_sid or "", Status.NO_ANSWER)
+    await until(lambda: len(house.carrier.dialled) == 2)
+    assert (await house.agent.get_call(waits.call_id)).attempt == 1
+
+
+async def test_an_idempotency_key_is_one_call(house: House) -> None:
+    first = await house.agent.place_call(SPEC, key_id="k", idempotency_key="a", request_hash="1")
+    again = await house.agent.place_call(SPEC, key_id="k", idempotency_key="a", request_hash="1")
+    assert (again.call_id, again.call_sid) == (first.call_id, "CA1")
+    with pytest.raises(ConflictError) as caught:
+        await house.agent.place_call(SPEC, key_id="k", idempotency_key="a", request_hash="2")
+    assert caught.value.code == "idempotency_key_reused"
+    assert len(house.carrier.dialled) == 1
+    await house.tell("CA1", Status.NO_ANSWER)
+    other = await house.agent.place_call(SPEC, key_id="another", idempotency_key="a", request_hash="2")
+    assert other.call_id != first.call_id
+
+
+async def test_one_key_asked_at_once_from_many_sides_is_one_call(house: House) -> None:
+    asked = [
+        house.agent.place_call(SPEC, idempotency_key="a", request_hash="1" if n % 2 else "2") for n in range(6)
+    ]
+    found = await asyncio.gather(*asked, return_exceptions=True)
+    placed = [each for each in found if isinstance(each, CallRecord)]
+    refused = [each for each in found if isinstance(each, ConflictError)]
+    assert (len(placed), len(refused)) == (3, 3)
+    assert len({call.call_id for call in placed}) == 1
+    assert len(house.carrier.dialled) == 1
+
+
+async def test_a_refusal_of_the_carrier_is_repeated_with_the_key(house: House) -> None:
+    house.carrier.failures["dial"] = refusal("unverified number")
+    for _ in range(2):
+        with pytest.raises(CarrierError, match="unverified number"):
+            await house.agent.place_call(SPEC, idempotency_key="a", request_hash="1")
     assert len(house.carrier.dialled) == 1
 
 
@@ -525,7 +571,7 @@ def record_of(call_id: str, *, age: float = 60.0, **fields: Any) -> CallRecord:
 
 
 async def restarted(tmp_path: Path, carrier: Callable[[NotingCarrier], None], *left: CallRecord) -> House:
-    """A server that starts with these calls in its database."""
+    """A server that starts with these calls in its database, which a process left that died at once."""
     house = build(tmp_path)
     carrier(house.carrier)
     await house.store.open()
@@ -551,10 +597,9 @@ async def test_a_carrier_that_refuses_does_not_stop_the_start(tmp_path: Path) ->
 
 
 async def test_a_registered_call_outlives_a_restart_while_it_is_young(tmp_path: Path) -> None:
-    old = record_of("call-old", age=REGISTRATION_SECONDS + 60)
-    house = await restarted(tmp_path, lambda _: None, record_of("call-young"), old)
+    house = await restarted(tmp_path, lambda _: None, record_of("call-young", followed_by=REGISTERED))
     assert (await house.record("call-young")).status is Status.QUEUED
-    assert (await house.record("call-old")).status is Status.FAILED
+    assert house.carrier.dialled == []
     assert "<Connect" in await house.answer("call-young", "CA5")
     await house.agent.close()
 
@@ -574,8 +619,8 @@ async def test_a_call_that_was_on_the_line_is_hung_up_and_completed(tmp_path: Pa
         replace(record_of("call-2", call_sid="CA2"), status=Status.RINGING),
         replace(record_of("call-3", call_sid="CA3"), status=Status.IN_PROGRESS),
     )
+    first, second, third = [await ended(house, f"call-{n}") for n in (1, 2, 3)]
     assert house.carrier.hung_up == ["CA1"]
-    first, second, third = [await house.record(f"call-{n}") for n in (1, 2, 3)]
     assert (first.status, first.ended_reason) == (Status.COMPLETED, EndedReason.SERVER_SHUTDOWN)
     assert (second.status, second.ended_reason) == (Status.NO_ANSWER, EndedReason.DIAL_NO_ANSWER)
     assert (third.status, third.duration_seconds) == (Status.COMPLETED, 31.0)
@@ -595,8 +640,8 @@ async def test_the_end_of_the_server_stops_the_ringing(house: House, refused: bo
     assert house.carrier.hung_up == ["CA1"]
     record = await house.record(call.call_id)
     assert (record.status, record.ended_reason) == (Status.CANCELED, EndedReason.SERVER_SHUTDOWN)
-    with pytest.raises(BusyError):
-        await house.agent.place_call(SPEC)
+    kept = await house.agent.place_call(SPEC)
+    assert (kept.status, len(house.carrier.dialled)) == (Status.QUEUED, 1), "for the next start"
     assert house.agent.health().why_not_ready == "shutting down"
 
 

@@ -30,6 +30,14 @@ def test_the_short_documents() -> None:
     assert said[1] == verbs.Hangup()
 
 
+def test_a_caller_is_turned_away_by_a_tone_or_by_words() -> None:
+    assert verbs.read(twiml.turn_away("", "en")) == (verbs.Reject("busy"),)
+    spoken = twiml.turn_away("Todas nuestras líneas están ocupadas.", "es")
+    assert "Todas nuestras líneas están ocupadas.</Say>" in spoken
+    assert 'language="es"' in spoken
+    assert verbs.read(spoken)[-1] == verbs.Hangup()
+
+
 def test_digits_then_the_stream_again() -> None:
     pressed = verbs.read(twiml.play_digits("1w#", twiml.StreamDoor("wss://a.example/media", {"token": "t"})))
     assert pressed == (verbs.Wait(ms=1000, digits="1#"), verbs.Stream("wss://a.example/media", {"token": "t"}))

@@ -1,0 +1,152 @@
+"""What is due when a call is over: its end is told, its outcome made out, another attempt begun.
+
+A workflow of its own, so that the line's place in its queue is free as soon as the carrier's call is over, and
+`call_ended` waits for nothing. Every step can be repeated: events and calls have ids that follow from the call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from loguru import logger
+
+from bot import tally, tracing
+from bot.dialling.dialler import Dialler
+from bot.dialling.policy import ending_of, next_attempt
+from bot.durable import DurableEngine
+from bot.records import CallRecord, Direction, Status
+from bot.store import CallChange, CallStore
+from bot.store.connections import DATABASE_ERRORS
+from bot.terms import RetryTerms
+
+AFTER, QUEUE = "after_call", "after_calls"
+AT_ONCE = 16
+"""In one process: what they wait for is vendors."""
+
+
+class Announce(Protocol):
+    """Webhooks: an event of a call, once."""
+
+    async def announce(self, call_id: str, event: str, data: Any, url: str | None) -> None: ...
+
+
+class AfterCall:
+    """One process's. `present`: a call as the API shows it. `settle`: what is known at once of a call
+    that no line was held for, kept; `analyse`: its outcome, made out and kept."""
+
+    def __init__(
+        self,
+        *,
+        engine: DurableEngine,
+        store: CallStore,
+        dialler: Dialler,
+        webhooks: Announce,
+        present: Callable[[CallRecord], Any],
+        settle: Callable[[CallRecord], Awaitable[None]],
+        analyse: Callable[[CallRecord], Awaitable[None]],
+        retry_of: Callable[[CallRecord], RetryTerms | None],
+    ) -> None:
+        self._engine, self._store, self._dialler = engine, store, dialler
+        self._webhooks, self._present = webhooks, present
+        self._settle, self._analyse, self._retry_of = settle, analyse, retry_of
+        self.promises: Callable[[CallRecord], Awaitable[None]] = _nothing
+        """Told of every call that is over: what the agent promised in it is done."""
+        self.on_done: Callable[[CallRecord], Awaitable[None]] = _nothing
+        """Told of a call that no other attempt follows: a campaign's contact is done."""
+
+    def register(self) -> None:
+        self._engine.workflow(AFTER, self._after)
+        self._engine.queue(QUEUE, per_process=AT_ONCE)
+
+    async def begin(self, call_id: str) -> None:
+        """What is due after the call, once."""
+        await self._engine.enqueue(AFTER, call_id, id=f"{call_id}:after", queue=QUEUE)
+
+    async def started(self, call_id: str) -> None:
+        """The call was dialled, or has come in."""
+        await self._engine.step("call_started", lambda: self._tell(call_id, "call_started"))
+
+    async def _tell(self, call_id: str, event: str) -> None:
+        record = await self._store.get(call_id)
+        if record is not None:
+            await self._webhooks.announce(call_id, event, self._present(record), record.terms.webhook_url)
+
+    async def _after(self, call_id: str) -> None:
+        with logger.contextualize(call_id=call_id):
+            await self._engine.step("tally", lambda: self._count(call_id))
+            await self._engine.step("promises", lambda: self._keep(call_id))
+            again = await self._engine.step("retry", lambda: self._plan_again(call_id))
+            await self._engine.step("call_ended", lambda: self._tell(call_id, "call_ended"))
+            await self._engine.step("analyse", lambda: self._made_out(call_id))
+            await self._engine.step("call_analyzed", lambda: self._tell(call_id, "call_analyzed"))
+            record = await self._store.get(call_id)
+            if record is None:
+                return  # erased meanwhile
+            if again is None:
+                await self.on_done(record)
+            else:
+                await self._dialler.place(_again(record, again["call_id"], datetime.fromisoformat(again["at"])))
+
+    async def _count(self, call_id: str) -> None:
+        record = await self._store.get(call_id)
+        if record is not None:
+            tally.call_over(record)
+
+    async def _keep(self, call_id: str) -> None:
+        record = await self._store.get(call_id)
+        if record is not None:
+            await self._settle(record)
+            await self.promises(record)
+
+    async def _made_out(self, call_id: str) -> None:
+        record = await self._store.get(call_id)
+        if record is None:
+            return
+        try:
+            with tracing.span("analysis", call_id):
+                await self._analyse(record)
+        except DATABASE_ERRORS:
+            raise  # the step is tried again
+        except Exception as e:
+            # The rules' outcome stands, and the end of the call is told all the same.
+            logger.opt(exception=e).error("the outcome could not be made out")
+
+    async def _plan_again(self, call_id: str) -> dict[str, str] | None:
+        """The next attempt's id and time, named in this call's record before its end is told."""
+        record = await self._store.get(call_id)
+        if record is None or record.direction is not Direction.OUTBOUND or record.dialling_at is None:
+            return None
+        ending = ending_of(record.status, record.ended_reason, record.answered_by)
+        at = next_attempt(ending, record.attempt, self._retry_of(record), datetime.now(UTC))
+        if at is None:
+            return None
+        first = record.first_call_id or record.call_id
+        again = f"{first}_{record.attempt + 1}"
+        await self._store.update(call_id, CallChange(retried_as=again))
+        logger.info("call {}: attempt {} at {:%Y-%m-%d %H:%M} UTC", call_id, record.attempt + 1, at)
+        return {"call_id": again, "at": at.isoformat()}
+
+
+def _again(record: CallRecord, call_id: str, at: datetime) -> CallRecord:
+    """The next attempt of the same wish."""
+    return CallRecord(
+        call_id=call_id,
+        spec=record.spec,
+        direction=record.direction,
+        status=Status.QUEUED,
+        created_at=datetime.now(UTC),
+        terms=replace(record.terms, schedule_at=None),
+        attempt=record.attempt + 1,
+        first_call_id=record.first_call_id or record.call_id,
+        scheduled_at=at,
+        key_id=record.key_id,
+        campaign_id=record.campaign_id,
+        contact_id=record.contact_id,
+    )
+
+
+async def _nothing(_record: CallRecord) -> None:
+    return

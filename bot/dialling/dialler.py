@@ -1,0 +1,477 @@
+"""The durable life of one call around its conversation: waits, dials once, is followed to its end, and what is
+due afterwards is begun.
+
+One workflow a call and hop, on the queue of lines; a hop is one waiting. A call that may not be dialled yet (its
+time, its hours, no free line here) ends its hop and is enqueued anew with a delay, because a workflow that slept
+would hold the line it waits for. The queue's slot is held until the carrier's call is over: that is what counts
+lines over all processes.
+
+Whatever happens to a call elsewhere reaches its workflow as news, and news may be lost: without any for longer
+than the call can last, the carrier is asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+from loguru import logger
+
+from bot.dialling.dial_once import Begin, DialOnce, NotClaimedError
+from bot.dialling.ending import ended_by
+from bot.dialling.policy import Go, Refuse, WaitUntil
+from bot.doors import Doors
+from bot.durable import DurableEngine
+from bot.errors import BusyError, CarrierError, ConflictError, DialUnconfirmedError, PhoneAgentError
+from bot.planner import Planner
+from bot.records import CallRecord, Direction, EndedReason, Status
+from bot.store import CallChange, CallStore
+from bot.store.claims import Claim
+from bot.store.connections import DATABASE_ERRORS
+from bot.switchboard import Seat, Switchboard
+from bot.telephony.carrier import Carrier
+
+LINES = "lines"
+DIAL, FOLLOW = "dial", "follow"
+KEYS, KEY = "keys", "hold_key"
+NEWS, FREED = "news", "freed"
+LOST_CALLBACK_SECONDS = 60.0
+"""Beyond its ringing, or its longest duration, a call without any word is asked about."""
+HOLDER_SECONDS = 15.0
+"""What the process that has the line gets to complete the record after the carrier said that it is over."""
+NO_LINE_SECONDS = 1.0
+"""Until a call that found no free line in the process that wanted to dial it is enqueued again."""
+ORPHAN_SECONDS = 5.0
+"""Between keeping a call and beginning it lie milliseconds."""
+HANG_UP_SECONDS = 8.0
+KEY_SECONDS = 600.0
+"""How often whoever holds a key's place looks whether its call is over, should no word come."""
+
+
+@dataclass(frozen=True)
+class LineLimits:
+    """Of calls that are dialled, at once: None is no limit."""
+
+    lines: int | None = None
+    """Over all processes."""
+    per_process: int = 20
+    per_number: int | None = None
+    """From one number, over all processes."""
+    per_key: int | None = None
+    """Asked for with one API key, over all processes."""
+    per_second: float | None = None
+    """Diallings a second, over all processes."""
+
+
+class Gate(Begin, Protocol):
+    """Whether and when a call may be dialled."""
+
+    async def __call__(self, record: CallRecord, now: datetime) -> Go | WaitUntil | Refuse: ...
+
+    async def cancel(self, call_id: str) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Told:
+    """What became of the first try to dial: `waits` for a later one, or the carrier's or our own refusal."""
+
+    dialled: bool = False
+    waits: bool = False
+    error: dict[str, Any] = field(default_factory=dict)
+
+    def failure(self) -> PhoneAgentError:
+        """The error as it was raised where it was dialled."""
+        known = dict(self.error)
+        kind = known.pop("kind", "")
+        if kind == "carrier":
+            return CarrierError(**known)
+        if kind == "unconfirmed":
+            return DialUnconfirmedError(**known)
+        return ConflictError(known.get("message", "The call was not dialled."), code=known.get("code"))
+
+
+class Dialler:
+    """One process's. `register` before the engine is opened, `open` after it."""
+
+    def __init__(
+        self,
+        *,
+        engine: DurableEngine,
+        store: CallStore,
+        carrier: Carrier,
+        switchboard: Switchboard,
+        doors: Doors,
+        planner: Planner,
+        gate: Gate,
+        on_point: Callable[[str], None] = lambda _point: None,
+    ) -> None:
+        self._engine, self._store, self._carrier = engine, store, carrier
+        self._switchboard, self._doors, self._planner, self._gate = switchboard, doors, planner, gate
+        self._once = DialOnce(store, carrier, gate, on_point)
+        self._dialled_here: set[str] = set()
+        self._told_here: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        """Workflow → who waits in this process for what becomes of it."""
+        self.after: Callable[[str], Awaitable[None]] = _nothing
+        """Begins what is due after a call, by its id; called within its workflow."""
+        self.started: Callable[[str], Awaitable[None]] = _nothing
+        """Told within its workflow that a call was dialled, or has come in."""
+        self.on_released: Callable[[str], None] = lambda _call_id: None
+        """Told that a call of this process has its final status."""
+
+    def register(self, limits: LineLimits) -> None:
+        """Name the workflows, and the queues with their limits."""
+        self._limits = limits
+        self._engine.workflow(DIAL, self._dial)
+        self._engine.workflow(FOLLOW, self._follow_only)
+        self._engine.queue(
+            LINES,
+            concurrency=limits.lines,
+            per_process=_least(limits.per_process, limits.lines),
+            per_partition=_least(limits.per_number, limits.lines) if limits.per_number else None,
+            per_second=limits.per_second,
+            urgent=True,
+        )
+        if limits.per_key is not None:
+            self._engine.workflow(KEY, self._hold_key)
+            self._engine.queue(KEYS, per_partition=limits.per_key)
+
+    async def adopt_orphans(self) -> None:
+        """Begin, or follow to its end, what was kept by a process that died before it could."""
+        for call_id in await self._store.orphans(datetime.now(UTC) - timedelta(seconds=ORPHAN_SECONDS)):
+            record = await self._store.get(call_id)
+            if record is None or record.status.final:
+                continue
+            logger.warning("call {} was kept and is followed by nobody: it is now", call_id)
+            if record.status is Status.QUEUED and record.direction is Direction.OUTBOUND:
+                await self._begin(record)
+            else:
+                await self._start_following(call_id)
+
+    # -- from anywhere --------------------------------------------------------------------------------
+
+    async def place(self, record: CallRecord) -> CallRecord:
+        """Keep the call and begin it: both, whatever dies between. Gives the record as kept, maybe another's
+        with its id."""
+        try:
+            await self._store.add(record)
+        except ConflictError:
+            kept = await self._store.get(record.call_id)
+            if kept is None:
+                raise
+            record = kept
+        if record.followed_by is None and not record.status.final:
+            await self._begin(record)
+        return record
+
+    async def _begin(self, record: CallRecord) -> None:
+        delay = 0.0
+        if record.scheduled_at is not None:
+            delay = max(0.0, (record.scheduled_at - datetime.now(UTC)).total_seconds())
+        await self._hop(record, 1, delay)
+        await self._store.update(record.call_id, CallChange(followed_by=_hop_id(record.call_id, 1)))
+
+    async def _hop(self, record: CallRecord, hop: int, delay_seconds: float) -> None:
+        """Begin a hop, behind its key's limit where there is one."""
+        if self._limits.per_key is None:
+            await self._dial_in(record, hop, delay_seconds)
+            return
+        await self._engine.enqueue(
+            KEY,
+            record.call_id,
+            hop,
+            id=_key_id(record.call_id, hop),
+            queue=KEYS,
+            partition=record.key_id or "none",
+            delay_seconds=delay_seconds,
+        )
+
+    async def _hold_key(self, call_id: str, hop: int) -> None:
+        """One of a key's places, held until the hop is over."""
+        await self._dial_in(await self._known(call_id), hop, 0.0)
+        while await self._engine.receive(FREED, KEY_SECONDS) is None:
+            if await self._engine.step("look", functools.partial(self._is_over, call_id)):
+                return
+
+    async def _is_over(self, call_id: str) -> bool:
+        return (await self._known(call_id)).status.final
+
+    async def _dial_in(self, record: CallRecord, hop: int, delay_seconds: float) -> None:
+        await self._engine.enqueue(
+            DIAL,
+            record.call_id,
+            hop,
+            id=_hop_id(record.call_id, hop),
+            queue=LINES,
+            partition=self._partition(record) if self._limits.per_number else None,
+            delay_seconds=delay_seconds,
+        )
+
+    def _partition(self, record: CallRecord) -> str:
+        return record.spec.from_number or self._carrier.default_from or "default"
+
+    async def told(self, call_id: str, within_seconds: float) -> Told | None:
+        """What became of the first dialling; None while nobody knows."""
+        workflow = _hop_id(call_id, 1)
+        here = self._told_here.setdefault(workflow, asyncio.get_running_loop().create_future())
+        # By another process it is told through the database, by this one at once.
+        there = asyncio.ensure_future(self._engine.event(workflow, "told", within_seconds))
+        try:
+            done, _ = await asyncio.wait(
+                {here, there}, timeout=within_seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+            said = next((each.result() for each in done if each.result() is not None), None)
+            return None if said is None else Told(**said)
+        finally:
+            self._told_here.pop(workflow, None)
+            there.cancel()
+            await asyncio.gather(there, return_exceptions=True)
+
+    async def follow(self, call_id: str) -> None:
+        """Follow a call that somebody else dialled, from its answer to its end."""
+        self._dialled_here.add(call_id)
+        await self._start_following(call_id)
+
+    async def _start_following(self, call_id: str) -> None:
+        follower = f"{call_id}:line"
+        await self._store.update(call_id, CallChange(followed_by=follower))
+        await self._engine.start(FOLLOW, call_id, id=follower)
+
+    async def news(self, record: CallRecord, kind: str) -> None:
+        """Tell the call's workflow: "over" (the record is final), "ended" (the carrier says so), "answered"."""
+        if record.followed_by is not None:
+            await self._engine.send(record.followed_by, kind, NEWS)
+
+    async def cancel(self, call_id: str) -> bool:
+        """End a call that waits to be dialled. False: it was begun to be dialled, or is over."""
+        if not await self._gate.cancel(call_id):
+            return False
+        # Its workflow finds it over when its time comes; what is due after a call is due now.
+        await self.after(call_id)
+        self.on_released(call_id)
+        return True
+
+    # -- the workflow ---------------------------------------------------------------------------------
+
+    async def _dial(self, call_id: str, hop: int) -> None:
+        with logger.contextualize(call_id=call_id):
+            told = await self._engine.step("dial", lambda: self._try(call_id, _hop_id(call_id, hop)))
+            again = told.pop("again_seconds", None)
+            here = self._told_here.get(_hop_id(call_id, hop))
+            if here is not None and not here.done():
+                here.set_result(told)
+            await self._engine.publish("told", told)
+            if told.get("dialled"):
+                await self.started(call_id)
+                await self._follow(call_id)
+            if self._limits.per_key is not None:
+                await self._engine.send(_key_id(call_id, hop), True, FREED)
+            if again is not None:
+                await self._hop(await self._known(call_id), hop + 1, again)
+            else:
+                await self.after(call_id)
+
+    async def _try(self, call_id: str, workflow: str) -> dict[str, Any]:
+        """Dial, or say why not: the fields of Told, and `again_seconds` for another hop."""
+        record = await self._known(call_id)
+        if record.status.final:
+            return {"error": _said(ConflictError(f"Call {call_id!r} is over: {record.status}."))}
+        if record.dialling_at is None:
+            decision = await self._gate(record, datetime.now(UTC))
+            if not isinstance(decision, Go):
+                return await self._put_off(record, decision)
+        try:
+            return await self._dial_now(record, workflow)
+        except BusyError:
+            return {"waits": True, "again_seconds": NO_LINE_SECONDS}
+        except NotClaimedError as e:
+            await self._let_go(call_id)
+            return await self._put_off(record, e.why)
+        except DATABASE_ERRORS:
+            raise  # the step is tried again
+        except Exception as e:
+            logger.opt(exception=e).error("call {} could not be dialled", call_id)
+            error = ConflictError(f"{type(e).__name__} in this server", code="internal_error")
+            return await self._refused(record, error, EndedReason.DIAL_FAILED)
+
+    async def _put_off(self, record: CallRecord, why: Claim | WaitUntil | Refuse) -> dict[str, Any]:
+        """To a later hop, or for ever."""
+        if isinstance(why, WaitUntil):
+            await self._store.update(record.call_id, CallChange(scheduled_at=why.at))
+            seconds = max(1.0, (why.at - datetime.now(UTC)).total_seconds())
+            return {"waits": True, "again_seconds": seconds}
+        if isinstance(why, Refuse):
+            return await self._refused(record, why.error(), why.ended_reason)
+        # Overtaken: cancelled, or begun by a run of this workflow that died.
+        return {"waits": True, "again_seconds": NO_LINE_SECONDS}
+
+    async def _dial_now(self, record: CallRecord, workflow: str) -> dict[str, Any]:
+        call_id = record.call_id
+        try:
+            plan = self._planner.plan(record)
+            origin = await self._doors.origin()
+            seat = self._switchboard.take_line(plan)
+        except BusyError:
+            if record.dialling_at is None:
+                raise
+            seat = None  # it may be ringing already: that is not put off
+        except PhoneAgentError as e:
+            return await self._refused(record, e, EndedReason.DIAL_FAILED)
+        try:
+            if seat is not None:
+                self._switchboard.prepare(seat)
+            change = CallChange(followed_by=workflow, vendors=self._planner.vendors(plan))
+            sid = await self._once.dial(record, self._planner.order(plan, origin), change)
+        except CarrierError as e:
+            await self._switchboard.release(call_id)
+            return await self._refused(record, e, EndedReason.DIAL_FAILED)
+        except BaseException:
+            await self._switchboard.release(call_id)
+            raise
+        if seat is not None:
+            seat.call_sid = sid
+        self._dialled_here.add(call_id)
+        if not await self._store.advance(call_id, Status.INITIATED, at=datetime.now(UTC)):
+            await self._hang_up_cancelled(call_id, sid)
+        return {"dialled": True}
+
+    async def _hang_up_cancelled(self, call_id: str, sid: str) -> None:
+        """Cancelled while the carrier was being asked; or only ahead of us: its callbacks came first."""
+        record = await self._known(call_id)
+        if record.status is Status.CANCELED and record.answered_at is None:
+            await self._hang_up(sid)
+
+    async def _refused(self, record: CallRecord, error: PhoneAgentError, reason: EndedReason) -> dict[str, Any]:
+        carrier = isinstance(error, CarrierError)
+        status = Status.FAILED if reason is EndedReason.DIAL_FAILED else Status.CANCELED
+        change = CallChange(ended_reason=reason, error=error.message)
+        await self._store.advance(record.call_id, status, at=datetime.now(UTC), change=change)
+        log = logger.warning if carrier else logger.info
+        log("call {} was not dialled: {}", record.call_id, error.message)
+        self.on_released(record.call_id)
+        return {"error": _said(error)}
+
+    # -- to its end -----------------------------------------------------------------------------------
+
+    async def _follow_only(self, call_id: str) -> None:
+        with logger.contextualize(call_id=call_id):
+            await self.started(call_id)
+            await self._follow(call_id)
+            await self.after(call_id)
+
+    async def _follow(self, call_id: str) -> None:
+        if call_id not in self._dialled_here:
+            await self._take_up(call_id)
+        record = await self._known(call_id)
+        limits = self._planner.limits(record)
+        seconds = limits.ring_seconds + LOST_CALLBACK_SECONDS
+        try:
+            while True:
+                news = await self._engine.receive(NEWS, seconds)
+                left = await self._engine.step("look", functools.partial(self._look, call_id, news))
+                if left is None:
+                    return
+                seconds = left
+        finally:
+            self._dialled_here.discard(call_id)
+            await self._let_go(call_id)
+
+    async def _take_up(self, call_id: str) -> None:
+        """A dead process's call: nobody may be left to send news of it."""
+        if await self._look(call_id, None) is None:
+            # Sent from inside the workflow it would be a step, which the run that died did not have.
+            news = self.news(await self._known(call_id), "over")
+            await asyncio.create_task(news, context=contextvars.Context(), name=f"over {call_id}")
+
+    async def _look(self, call_id: str, news: str | None) -> float | None:
+        """How long to wait for more news, in seconds; None: the call is over."""
+        record = await self._known(call_id)
+        if record.status.final:
+            return None
+        limits = self._planner.limits(record)
+        longest = limits.max_duration_seconds + LOST_CALLBACK_SECONDS
+        if news == "answered":
+            await self._let_go(call_id)
+            return longest
+        if record.held_by is None or not await self._engine.lives(record.held_by):
+            return await self._settle(record)
+        if record.carrier_ended_at is None:
+            return longest
+        if (datetime.now(UTC) - record.carrier_ended_at).total_seconds() < HOLDER_SECONDS:
+            return HOLDER_SECONDS
+        return await self._settle(record)
+
+    async def _settle(self, record: CallRecord) -> float | None:
+        """Nobody here has the line: what the carrier says is the end, or it is made one."""
+        try:
+            known = None if record.call_sid is None else await self._carrier.fetch(record.call_sid)
+            if known is not None and not known.status.final and self._may_still_be_answered(record):
+                return LOST_CALLBACK_SECONDS
+            if known is not None and not known.status.final and record.call_sid is not None:
+                await self._carrier.hang_up(record.call_sid)
+        except CarrierError as e:
+            logger.warning("the carrier cannot be asked about call {} now: {}", record.call_id, e.message)
+            return LOST_CALLBACK_SECONDS
+        status, change = ended_by(record, known)
+        await self._store.advance(record.call_id, status, at=datetime.now(UTC), change=change)
+        logger.warning("call {} ended without a word of it: {}", record.call_id, status)
+        self.on_released(record.call_id)
+        return None
+
+    def _may_still_be_answered(self, record: CallRecord) -> bool:
+        if record.answered_at is not None or record.dialling_at is None:
+            return False
+        rung = (datetime.now(UTC) - record.dialling_at).total_seconds()
+        return rung < self._planner.limits(record).ring_seconds + LOST_CALLBACK_SECONDS
+
+    async def _let_go(self, call_id: str) -> None:
+        """The seat of a call that this process does not hold."""
+        seat: Seat | None = self._switchboard.seat_of(call_id)
+        if seat is not None and seat.holding is None:
+            await self._switchboard.release(call_id)
+
+    async def _hang_up(self, call_sid: str) -> None:
+        try:
+            await asyncio.wait_for(self._carrier.hang_up(call_sid), HANG_UP_SECONDS)
+        except (CarrierError, TimeoutError) as e:
+            logger.error("the carrier could not be told to hang up {}: {}", call_sid, e)
+
+    async def _known(self, call_id: str) -> CallRecord:
+        record = await self._store.get(call_id)
+        if record is None:
+            raise ConflictError(f"There is no call {call_id}.")  # erased meanwhile
+        return record
+
+
+async def _nothing(_call_id: str) -> None:
+    return
+
+
+def _least(first: int, second: int | None) -> int:
+    return first if second is None else min(first, second)
+
+
+def _key_id(call_id: str, hop: int) -> str:
+    return f"{call_id}:{hop}:key"
+
+
+def _hop_id(call_id: str, hop: int) -> str:
+    return f"{call_id}:{hop}"
+
+
+def _said(error: PhoneAgentError) -> dict[str, Any]:
+    """An error as a JSON value, for whoever waits in another process."""
+    if isinstance(error, CarrierError):
+        return {
+            "kind": "unconfirmed" if isinstance(error, DialUnconfirmedError) else "carrier",
+            "message": error.message,
+            "provider": error.provider,
+            "status": error.status,
+            "carrier_code": error.carrier_code,
+            "retryable": error.retryable,
+        }
+    return {"kind": "ours", "message": error.message, "code": error.code}
