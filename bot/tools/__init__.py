@@ -7,12 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bot.tools import end_call, record_outcome, schedule_callback, send_digits, take_message, transfer_call
+from bot.tools import (
+    do_not_call,
+    end_call,
+    record_outcome,
+    schedule_callback,
+    send_digits,
+    take_message,
+    transfer_call,
+)
 from bot.tools.tool import CallControl, Tool
 
 TOOLS: Mapping[str, Tool] = {
     tool.name: tool
     for tool in (
+        do_not_call.TOOL,
         end_call.TOOL,
         record_outcome.TOOL,
         schedule_callback.TOOL,

@@ -22,6 +22,10 @@ class CallControl(Protocol):
 
     def note_callback(self, when: str) -> None: ...
 
+    async def never_call_again(self, reason: str | None) -> dict[str, Any]:
+        """Put the callee's number on the do-not-call list. Returns the tool's result when it is there."""
+        ...
+
     async def send_digits(self, digits: str) -> dict[str, Any]:
         """Press keys (0-9 * # w W) when what is being said was heard. Returns the tool's result at once."""
         ...

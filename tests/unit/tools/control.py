@@ -24,6 +24,10 @@ class NotedControl:
     def note_callback(self, when: str) -> None:
         self.asked.append(("callback", when))
 
+    async def never_call_again(self, reason: str | None) -> dict[str, Any]:
+        self.asked.append(("never again", reason))
+        return {"status": "listed"}
+
     async def send_digits(self, digits: str) -> dict[str, Any]:
         self.asked.append(("digits", digits))
         return {"status": "pressing"}

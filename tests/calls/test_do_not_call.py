@@ -1,0 +1,101 @@
+"""Who asks not to be called again hears a goodbye, is on the list, and is not called again."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.calls.house import TO, hear, house, say, steps, texts_of, vendors, wait
+from tests.simulators.brain import Reply, RuleBrain, ToolUse
+
+URL = f"/api/phone/do-not-call/{TO}"
+SPANISH = {
+    "scenario": "confirmacion_de_cita",
+    "action": "Confirme la cita de Juan el jueves a las dos de la tarde",
+    "context": "",
+    "callee_name": "Juan",
+    "agent_name": "Elena",
+    "organization": "Clínica Sonrisa",
+}
+
+
+@pytest.mark.parametrize(
+    ("hello", "words", "goodbye", "changes"),
+    [
+        (
+            "Hello?",
+            "Please don't call me again.",
+            "I'm sorry to have bothered you. I'll make sure you are not called again. "
+            "Thank you, John, and goodbye!",
+            {},
+        ),
+        (
+            "¿Dígame?",
+            "No me llamen más.",
+            "Lamento la molestia. Me aseguraré de que no le vuelvan a llamar. Muchas gracias, Juan, y adiós.",
+            SPANISH,
+        ),
+    ],
+    ids=["english", "spanish"],
+)
+async def test_a_whole_offline_call(
+    tmp_path: Path, hello: str, words: str, goodbye: str, changes: dict[str, Any]
+) -> None:
+    callee = steps(say(hello), hear(within_ms=15_000), say(words), wait())
+    async with house(tmp_path, callees=lambda _: callee) as home:
+        call_id = await home.call(**changes)
+        call = await home.ended(call_id)
+        assert (call["status"], call["ended_reason"], call["error"]) == ("completed", "agent_hangup", None)
+        assert texts_of(call, "agent")[-1] == goodbye
+        assert call["outcome"]["reached_goal"] is False
+        assert call["outcome"]["fields"]["do_not_call"] is True
+        listed = await home.http.get(URL)
+        assert listed.status_code == 200
+        entry = listed.json()
+        assert (entry["source"], entry["call_id"]) == ("call", call_id)
+        assert entry["reason"].strip(".").lower() == words.strip(".").lower()
+        # The same number again, also by whoever dials himself.
+        for path in ("call", "register-call"):
+            again = await home.http.post(f"/api/phone/{path}", json={"phone_number": TO, "action": "Try again"})
+            assert again.status_code == 422
+            error = again.json()["error"]
+            assert (error["code"], error["field"], error["retryable"]) == ("do_not_call", "phone_number", False)
+        # Nobody but the list's owner takes it off.
+        assert (await home.http.delete(URL)).status_code == 204
+        assert (await home.http.get(URL)).status_code == 404
+
+
+async def test_claude_uses_the_tool(tmp_path: Path) -> None:
+    callee = steps(say("Hello?"), hear(within_ms=12_000), say("Stop calling me."), wait())
+    goodbye = "I'm sorry. You will not be called again. Goodbye."
+    said = Reply(goodbye, (ToolUse("do_not_call", {"reason": "Stop calling me."}), ToolUse("end_call", {})))
+    brain = RuleBrain([("stop calling", said)], otherwise="Pardon?")
+    async with vendors(callee, brain) as sims, house(tmp_path, **sims.keys()) as home:
+        call = await home.ended(await home.call())
+        await home.all_over()
+        assert (call["ended_reason"], call["error"]) == ("agent_hangup", None)
+        assert texts_of(call, "agent")[-1] == goodbye
+        assert call["outcome"]["fields"]["do_not_call"] is True
+        assert (await home.http.get(URL)).json()["call_id"] == call["call_id"]
+        assert "do_not_call" in sims.anthropic.exchanges[0].request.tool_names
+
+
+async def test_a_number_that_came_onto_the_list_while_its_call_waited(tmp_path: Path) -> None:
+    async with house(tmp_path, callees=lambda _: steps(wait())) as home:
+        answer = await home.http.post(
+            "/api/phone/call",
+            json={"phone_number": TO, "action": "Try", "schedule_at": _in_seconds(2)},
+        )
+        assert answer.status_code == 202, answer.text
+        await home.http.post("/api/phone/do-not-call", json={"phone_number": TO})
+        call = await home.ended(answer.json()["call_id"])
+        assert (call["status"], call["ended_reason"]) == ("canceled", "do_not_call")
+        assert call["call_sid"] is None
+        assert call["answered_at"] is None
+
+
+def _in_seconds(seconds: float) -> str:
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
