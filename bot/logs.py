@@ -1,26 +1,65 @@
-"""One logger: what is logged, in which form, with the call's id in each line of a call."""
+"""One logger: what is logged, in which form, with the call's id in each line of a call.
+
+Every line goes through here, the libraries' too, so it is here that keys and full numbers are kept out of all of
+them: who logs what another's exception says need not know what is in it.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
+import os
+import re
 import sys
-from typing import TYPE_CHECKING
+import traceback
+from collections.abc import Callable, Iterable
+from datetime import UTC
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from loguru import logger
 
 if TYPE_CHECKING:
     from loguru import Record
 
+SHORTEST_SECRET = 8
+"""A shorter one would be found in words that are none."""
 _FORMAT = (
     "<green>{time:HH:mm:ss.SSS}</green> <level>{level: <7}</level> "
-    "<cyan>{extra[call_id]}</cyan>{message}\n{exception}"
+    "<cyan>{extra[call_id]}</cyan>{extra[_library]}{message}\n{exception}"
 )
+_NUMBER = re.compile(r"\+\d{8,15}(?!\d)")
+_OWN_EXTRAS = ("call_id", "library", "as_is")
 
 
-def _with_call(record: Record) -> str:
-    call_id = record["extra"].get("call_id", "")
-    record["extra"]["call_id"] = f"{call_id} " if call_id and not call_id.endswith(" ") else call_id
+def _as_text(record: Record) -> str:
+    extra = record["extra"]
+    call_id = extra.get("call_id", "")
+    extra["call_id"] = f"{call_id} " if call_id and not call_id.endswith(" ") else call_id
+    extra["_library"] = f"{record['name']}: " if extra.get("library") else ""
     return _FORMAT
+
+
+def _as_json(record: Record) -> str:
+    """One object a line: time, level, logger, message, pid; call_id and exception where there are any."""
+    at = record["time"].astimezone(UTC).isoformat(timespec="milliseconds")
+    extra = record["extra"]
+    line: dict[str, object] = {
+        "time": at.replace("+00:00", "Z"),
+        "level": record["level"].name,
+        "logger": record["name"] or "",
+        "message": record["message"],
+        "pid": record["process"].id,
+    }
+    if call_id := str(extra.get("call_id", "")).strip():
+        line["call_id"] = call_id
+    line |= {name: value for name, value in extra.items() if name not in _OWN_EXTRAS and name[0] != "_"}
+    if (raised := record["exception"]) is not None:
+        line["exception"] = "".join(traceback.format_exception(raised.type, raised.value, raised.traceback))
+    extra["_json"] = json.dumps(line, default=str)
+    return "{extra[_json]}\n"
+
+
+FORMS: dict[str, Callable[[Record], str]] = {"text": _as_text, "json": _as_json}
 
 
 def _ours(record: Record) -> bool:
@@ -29,26 +68,56 @@ def _ours(record: Record) -> bool:
     return not name.startswith("pipecat") or record["level"].no >= logging.WARNING
 
 
+class _Discreet:
+    """A stream that tells neither secrets nor full numbers; a line bound `as_is` is the server's own example."""
+
+    def __init__(self, stream: TextIO, secrets: Iterable[str]) -> None:
+        self._stream = stream
+        self._secrets = [secret for secret in secrets if len(secret) >= SHORTEST_SECRET]
+
+    def write(self, message: str) -> None:
+        text = str(message)
+        record: Record | None = getattr(message, "record", None)
+        if record is None or not record["extra"].get("as_is"):
+            text = _NUMBER.sub(lambda found: f"{found[0][:3]}…{found[0][-2:]}", text)
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        self._stream.write(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+
 class _ToLoguru(logging.Handler):
-    """The standard library's loggers (uvicorn, alembic, twilio), from WARNING on."""
+    """The standard library's loggers (uvicorn, alembic, dbos, twilio), from WARNING on, under their own names."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             level: str | int = logger.level(record.levelname).name
         except ValueError:
             level = record.levelno
-        logger.opt(exception=record.exc_info).log(level, "{}: {}", record.name, record.getMessage())
+
+        def as_theirs(line: Record) -> None:
+            line["name"], line["function"], line["line"] = record.name, record.funcName, record.lineno
+            line["extra"]["library"] = True
+
+        logger.patch(as_theirs).opt(exception=record.exc_info).log(level, "{}", record.getMessage())
 
 
-def set_up(level: str) -> None:
-    """To stderr. TRACE shows pipecat's own lines too."""
+def set_up(level: str, form: Literal["text", "json"] = "text", *, secrets: Iterable[str] = ()) -> None:
+    """To stderr. TRACE shows pipecat's own lines too. `secrets` are never written."""
     logger.remove()
     everything = level.upper() == "TRACE"
+    stream = _Discreet(sys.stderr, secrets)
     logger.add(
-        sys.stderr,
+        stream,
         level=level.upper(),
-        format=_with_call,
+        format=FORMS[form],
         filter=None if everything else _ours,
+        colorize=stream.isatty() and "NO_COLOR" not in os.environ,
         diagnose=False,  # local variables hold keys, numbers and what was said
     )
     logging.basicConfig(handlers=[_ToLoguru()], level=logging.WARNING, force=True)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import logging
+import os
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 from loguru import logger
@@ -84,3 +87,84 @@ def test_an_exception_is_shown_with_its_trace(capsys: pytest.CaptureFixture[str]
         logging.getLogger("twilio").exception("it broke there")
     err = capsys.readouterr().err
     assert err.count("ValueError: the reason") == 2
+
+
+def _json_lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
+    return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+
+def test_as_json_each_line_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.set_up("INFO", "json")
+    logger.info('two\nlines and a "quote", ünï, {literal}')
+    with logger.contextualize(call_id="call_1"):
+        logger.bind(attempt=2).warning("during {}", "it")
+    first, second = _json_lines(capsys)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", str(first.pop("time")))
+    assert first == {
+        "level": "INFO",
+        "logger": __name__,
+        "message": 'two\nlines and a "quote", ünï, {literal}',
+        "pid": os.getpid(),
+    }
+    assert (second["call_id"], second["level"], second["attempt"]) == ("call_1", "WARNING", 2)
+
+
+def test_as_json_an_exception_is_text(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.set_up("INFO", "json")
+    try:
+        raise ValueError("the reason")
+    except ValueError as e:
+        logger.opt(exception=e).error("it broke")
+    (line,) = _json_lines(capsys)
+    assert str(line["exception"]).startswith("Traceback (most recent call last):\n")
+    assert str(line["exception"]).endswith("ValueError: the reason\n")
+
+
+def test_as_json_libraries_keep_their_names_and_the_calls_id(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.set_up("INFO", "json")
+    with logger.contextualize(call_id="call_1"):
+        for name in ("uvicorn.error", "dbos", "sqlalchemy.pool"):
+            logging.getLogger(name).warning("%s {braces}", "news")
+    lines = _json_lines(capsys)
+    assert [line["logger"] for line in lines] == ["uvicorn.error", "dbos", "sqlalchemy.pool"]
+    assert all(line["message"] == "news {braces}" and line["call_id"] == "call_1" for line in lines)
+
+
+async def test_a_task_of_a_call_and_its_threads_carry_its_id(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.set_up("INFO", "json")
+
+    async def stage() -> None:
+        logger.info("in a task")
+        await asyncio.to_thread(logger.info, "in a thread")
+
+    async def call(name: str) -> None:
+        with logger.contextualize(call_id=name):
+            await asyncio.create_task(stage())
+
+    await asyncio.gather(call("call_1"), call("call_2"))
+    found = sorted((str(line["call_id"]), str(line["message"])) for line in _json_lines(capsys))
+    assert found == [
+        ("call_1", "in a task"),
+        ("call_1", "in a thread"),
+        ("call_2", "in a task"),
+        ("call_2", "in a thread"),
+    ]
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_no_line_tells_a_number_or_a_secret(
+    form: Literal["text", "json"], capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.set_up("INFO", form, secrets=["sk-very-secret", "short"])
+    try:
+        raise ValueError("Twilio: +12025550123 is not valid, key sk-very-secret")
+    except ValueError as e:
+        logger.opt(exception=e).error("+442079460123 could not be called")
+    logging.getLogger("httpx").warning("GET https://x?key=sk-very-secret&to=%2B1 in short")
+    logger.bind(as_is=True).info("try +12025550123")
+    err = capsys.readouterr().err
+    assert "sk-very-secret" not in err
+    assert "+442079460123" not in err
+    assert err.count("+12025550123") == 1, "the example's"
+    assert "short" in err, "too short to be hidden without harm"
+    assert ("+44…23" in err) or ("+44\\u202623" in err)
