@@ -9,6 +9,7 @@ the record is complete. Whoever ends it, and whenever, the carrier is told and n
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -18,6 +19,7 @@ from pipecat.frames.frames import ErrorFrame, MetricsFrame, TTSSpeakFrame
 from pipecat.processors.aggregators.llm_context import LLMContext
 
 from bot import languages
+from bot.answering import HUSH_SECONDS
 from bot.bridge import Bridge
 from bot.conductor import Conductor
 from bot.farewell import Farewell
@@ -32,7 +34,7 @@ from bot.stages import turn, vad
 from bot.stages.barge_in import AgentOnLine, BargeIn, Interjection
 from bot.stages.context import AssistantContext, UserContext
 from bot.stages.line import Line, LineEnd
-from bot.stages.line_ends import FarewellFrame, LineInput, LineOutput
+from bot.stages.line_ends import FarewellFrame, HushFrame, LineInput, LineOutput
 from bot.stages.media_protocol import Started
 from bot.stages.resources import Resources
 from bot.stages.socket import Socket
@@ -54,6 +56,12 @@ class HangUp(Protocol):
     """Ends calls at the carrier: the carrier."""
 
     async def hang_up(self, call_sid: str) -> None: ...
+
+
+class NeverAgain(Protocol):
+    """The do-not-call list."""
+
+    async def asked_for(self, phone_number: str, call_id: str, reason: str | None = None) -> None: ...
 
 
 @dataclass
@@ -81,8 +89,10 @@ class Call:
         carrier: HangUp,
         resources: Resources,
         transfers: Transfers | None = None,
+        do_not_call: NeverAgain | None = None,
     ) -> None:
         self.plan = plan
+        self._do_not_call = do_not_call
         self._resources = resources
         self._line = line
         self._services = services
@@ -133,6 +143,7 @@ class Call:
                 AssistantContext(context, recorder),
             ],
             on_error=self._on_error,
+            tracing=recorder.trace.services,
         )
         self._farewell = Farewell(
             scenario.phrases,
@@ -177,7 +188,7 @@ class Call:
         )
         recorder.on_speech = self._conductor.note_callee_speech
         recorder.on_callee_piece = self._conductor.note_callee_piece
-        recorder.on_callee_words = self._conductor.note_callee_words
+        recorder.on_callee_words = lambda _words: self._conductor.note_callee_presence()
         recorder.on_backchannel = self._conductor.note_callee_presence
         recorder.on_callee_turn_over = self._conductor.note_callee_turn_over
         line.on_burst = self._note_burst
@@ -255,6 +266,30 @@ class Call:
         """End the call now, whatever is being said."""
         self._farewell.now(reason)
 
+    async def take_leave(self, reason: EndedReason) -> None:
+        """End with the scenario's apology, over when it was heard; at once where no person would hear it.
+
+        A call that is ending by itself is left to that.
+        """
+        if self._line.away or self._conductor.at_machine or self._handover.handed_over:
+            self._farewell.now(reason)
+            return
+        if not self._farewell.begin(reason):
+            return
+        self._farewell.said()
+        hush = HushFrame()
+        await self._pipeline.queue(hush)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(hush.passed.wait(), HUSH_SECONDS)
+        text = self.plan.scenario.phrases.trouble
+        speech = self.plan.spoken(text)
+        if speech is None:
+            goodbye = TTSSpeakFrame(text, append_to_context=True)
+            await self._pipeline.queue(goodbye, FarewellFrame(self._farewell.heard))
+        else:
+            self._output.speak(speech, context_id="apology")
+            self._line.when_heard(self._farewell.heard, mark=True)
+
     def carrier_ended(self) -> None:
         """The carrier says the call is over, which a call between two streams learns from nobody else."""
         self._carrier_over.set()
@@ -298,6 +333,8 @@ class Call:
         # A line that ends under a goodbye ends as that goodbye meant it to.
         if end is LineEnd.LOST:
             self._farewell.now(EndedReason.ERROR_LINE, "the next media stream did not come")
+        elif end is LineEnd.SERVER_LEFT:
+            self._farewell.now(EndedReason.SERVER_SHUTDOWN)
         self._farewell.reason = self._farewell.reason or EndedReason.CALLEE_HANGUP
         logger.debug("the line ended: {}", end)
 
@@ -329,14 +366,14 @@ class Call:
             logger.error("{}: {}", reason, error)
             self._farewell.said()
             text = self.plan.scenario.phrases.trouble
-            farewell = FarewellFrame(self._farewell.heard)
             if reason is EndedReason.ERROR_TTS:
                 await self._line.interrupt()
                 speech = await self._resources.voice.speak(text)
                 self._output.speak(speech, context_id="apology")
-                self._line.when_heard(farewell.heard, mark=True)
+                self._line.when_heard(self._farewell.heard, mark=True)
             else:
-                await self._pipeline.queue(TTSSpeakFrame(text, append_to_context=True), farewell)
+                goodbye = TTSSpeakFrame(text, append_to_context=True)
+                await self._pipeline.queue(goodbye, FarewellFrame(self._farewell.heard))
 
     # -- what tools may do to their call --------------------------------------------------------------
 
@@ -354,6 +391,14 @@ class Call:
 
     def note_callback(self, when: str) -> None:
         self._toolbox.note_callback(when)
+
+    async def never_call_again(self, reason: str | None) -> dict[str, Any]:
+        # First the note: where the list cannot be written to now, it is after the call, by the outcome.
+        self._toolbox.note_do_not_call()
+        if self._do_not_call is None:
+            return {"error": "this server has no do-not-call list: say that you pass the request on"}
+        await self._do_not_call.asked_for(self.plan.spec.phone_number, self.plan.call_id, reason)
+        return {"status": "this number will not be called again; if you have not yet, say so, and goodbye"}
 
     async def send_digits(self, digits: str) -> dict[str, Any]:
         return await self._handover.send_digits(digits)

@@ -26,8 +26,11 @@ class _CalleeVoice:
         return await self._voice.speak(text, pitch=CALLEE_PITCH)
 
 
-def build_carrier(settings: Settings, resources: Resources) -> Carrier:
-    """Twilio with its keys, the offline carrier without. SettingsError on half a key pair."""
+def build_carrier(settings: Settings, resources: Resources, own_port: int | None = None) -> Carrier:
+    """Twilio with its keys, the offline carrier without. SettingsError on half a key pair.
+
+    `own_port`: of this process alone, where others listen on PORT too: the simulated callees are this one's.
+    """
     present = [name for name in TWILIO_KEYS if getattr(settings, name.lower())]
     if len(present) == len(TWILIO_KEYS):
         if settings.twilio_phone_number is None:
@@ -40,5 +43,5 @@ def build_carrier(settings: Settings, resources: Resources) -> Carrier:
         voice=_CalleeVoice(resources.voice),
         listener=resources.hearing,
         max_lines=settings.max_calls,
-        local_origin=f"http://127.0.0.1:{settings.port}",
+        local_origin=f"http://127.0.0.1:{own_port or settings.port}",
     )

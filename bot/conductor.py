@@ -211,6 +211,11 @@ class Conductor:
         return self._pickup.answered_by
 
     @property
+    def at_machine(self) -> bool:
+        """What picked up is no person, as far as is known by now."""
+        return self._pickup.machine
+
+    @property
     def at_menu(self) -> bool:
         return self._pickup.who is Who.MENU
 
@@ -266,17 +271,13 @@ class Conductor:
         self._changed.set()
 
     def note_callee_presence(self) -> None:
-        """They are there, and want nothing."""
+        """They are there: they say something, or no more than "mhm"."""
         self._silence.callee_said_something()
         self._changed.set()
 
     def note_callee_piece(self, piece: str, final: bool) -> None:
         self._answering.note_piece()
         self._pickup.words(piece, time.monotonic(), final=final)
-
-    def note_callee_words(self, words: str) -> None:
-        self._silence.callee_said_something()
-        self._changed.set()
 
     def note_callee_turn_over(self, text: str) -> None:
         self._answering.note_turn_over()

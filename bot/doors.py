@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from loguru import logger
 
 from bot import public_url as public
 from bot.errors import ForbiddenError, SettingsError
+from bot.media_token import Home, hashed, home_of, new_token
 from bot.records import CallRecord
 from bot.settings import Settings, with_scheme
 from bot.stages import media_protocol as protocol
@@ -30,12 +30,34 @@ HANDSHAKE_SECONDS = 4.0
 UNAUTHORIZED_CLOSE = 4401
 
 
-class Doors:
-    """One process's. `simulated`: the line is our own, and needs no way to us from outside."""
+@dataclass(frozen=True)
+class Admitted:
+    """A media socket that was let in. `frame` is its `start` as it came; `home` where it may have to go on to."""
 
-    def __init__(self, settings: Settings, carrier: Carrier, store: CallStore, *, simulated: bool) -> None:
+    started: protocol.Started
+    record: CallRecord
+    frame: str
+    home: Home | None = None
+
+
+class Doors:
+    """One process's. `simulated`: the line is our own, and needs no way to us from outside.
+
+    `address`: where other processes reach this one (`http://host:port`); None where there are none.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        carrier: Carrier,
+        store: CallStore,
+        *,
+        simulated: bool,
+        address: str | None = None,
+    ) -> None:
         self._settings, self._carrier, self._store = settings, carrier, store
         self._simulated = simulated
+        self.address = address
         self.public_url: str | None = None
         """Our public origin, as far as it is known by now."""
 
@@ -68,12 +90,24 @@ class Doors:
         if not signature or not self._carrier.signature_holds(url, form, signature):
             raise ForbiddenError("The X-Twilio-Signature does not hold for this URL and form.")
 
-    async def stream(self, call_id: str, seconds: float) -> twiml.StreamDoor:
-        """A media stream of the call may open here, once, within `seconds`."""
-        token = secrets.token_urlsafe(32)
-        await self._store.issue_token(call_id, _hashed(token), datetime.now(UTC) + timedelta(seconds=seconds))
+    async def stream(self, call_id: str, seconds: float, *, held_here: bool = True) -> twiml.StreamDoor:
+        """A media stream of the call may open, once, within `seconds`.
+
+        At any process where the call has no line yet; `held_here`: at this one, wherever it arrives.
+        """
+        home = None if self.address is None else Home(self.address, held_here)
+        token = await self._issue(call_id, seconds, home)
         origin = with_scheme(await self.origin(), websocket=True)
         return twiml.StreamDoor(f"{origin}{MEDIA_PATH}", {"token": token})
+
+    async def onward(self, call_id: str) -> str:
+        """A token for a socket that was let in here and is passed on at once to another process."""
+        return await self._issue(call_id, HANDSHAKE_SECONDS, None)
+
+    async def _issue(self, call_id: str, seconds: float, home: Home | None) -> str:
+        token = new_token(home)
+        await self._store.issue_token(call_id, hashed(token), datetime.now(UTC) + timedelta(seconds=seconds))
+        return token
 
     async def transfer_url(self, token: str, step: str) -> str:
         """Where the carrier tells of a transfer."""
@@ -83,7 +117,7 @@ class Doors:
 
     async def admit(
         self, socket: Socket, path_and_query: str, signature: str | None, path_token: str | None
-    ) -> tuple[protocol.Started, CallRecord] | None:
+    ) -> Admitted | None:
         """Its start, and the call it belongs to; None for a socket that was refused, or that left."""
         if not self._simulated and not await self._handshake_signed(path_and_query, signature):
             await socket.close(1008)
@@ -103,7 +137,7 @@ class Doors:
         url = f"{with_scheme(await self.origin(), websocket=True)}{path_and_query}"
         return bool(signature) and self._carrier.signature_holds(url, {}, signature or "")
 
-    async def _welcome(self, socket: Socket, path_token: str | None) -> tuple[protocol.Started, CallRecord]:
+    async def _welcome(self, socket: Socket, path_token: str | None) -> Admitted:
         """Read up to `start` and burn its token. ForbiddenError when there is none that holds."""
         dropped = False
         while True:
@@ -111,13 +145,13 @@ class Doors:
             if frame is None:
                 raise SocketClosedError("closed before start")
             event = protocol.parse(frame)
-            if isinstance(event, protocol.Started):
+            if isinstance(event, protocol.Started) and isinstance(frame, str):
                 break
             if isinstance(event, protocol.Malformed) and not dropped:
                 dropped = True
                 logger.warning("dropped a frame before start: {}", event.reason)
         token = event.parameters.get("token") or path_token
-        call_id = None if not token else await self._store.burn_token(_hashed(token), datetime.now(UTC))
+        call_id = None if not token else await self._store.burn_token(hashed(token), datetime.now(UTC))
         record = None if call_id is None else await self._store.get(call_id)
         if record is None:
             raise ForbiddenError("the token is missing, used, expired or unknown")
@@ -125,8 +159,5 @@ class Doors:
             raise ForbiddenError("the call is over")
         if record.call_sid is not None and record.call_sid != event.call_sid:
             raise ForbiddenError("the token belongs to another call")
-        return event, record
-
-
-def _hashed(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
+        home = home_of(token or "")
+        return Admitted(event, record, frame, None if home is None or home.address == self.address else home)

@@ -23,6 +23,7 @@ from bot.stages.line import Line
 from bot.stages.line_ends import FILLER, LineOutput
 from bot.stages.resources import Resources
 from bot.stages.tts import TtsMember
+from bot.usage import NO_USAGE, Usage
 
 KEPT_PHRASES = 256
 """Per process; a phrase of two seconds is 32 kB."""
@@ -46,15 +47,20 @@ class PhraseBook:
             self._spoken.move_to_end(key)
         return speech
 
-    async def prepare(self, voice: TtsMember, language: str, texts: Iterable[str]) -> None:
-        """Synthesise what is not there yet, one after the other; what fails is tried for at the next call."""
+    async def prepare(
+        self, voice: TtsMember, language: str, texts: Iterable[str], *, usage: Usage = NO_USAGE
+    ) -> None:
+        """Synthesise what is not there yet, one after the other; what fails is tried for at the next call.
+
+        `usage`: of the call that needs it first, which pays for all that follow.
+        """
         for text in texts:
             key = _key(voice, language, text)
             if not text or key in self._spoken or key in self._making:
                 continue
             self._making.add(key)
             try:
-                speech = await opening.speak(self._resources, voice, text, language=language)
+                speech = await opening.speak(self._resources, voice, text, language=language, usage=usage)
             except PhoneAgentError as e:
                 logger.warning("the phrase {!r} could not be prepared by {}: {}", text, e.provider, e.message)
                 return  # a voice that fails now fails for the others too

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from loguru import logger
 
-from bot.call import Call, CallEnd, HangUp
+from bot import metrics, tracing
+from bot.call import Call, CallEnd, HangUp, NeverAgain
 from bot.recorder import Recorder
 from bot.recording import Recording
 from bot.records import EndedReason, Turn
@@ -34,6 +35,9 @@ class Holder:
     carrier: HangUp
     recordings: Path
     transfers: Transfers | None = None
+    do_not_call: NeverAgain | None = None
+    process: str | None = None
+    """This process's name in the durable engine: who has the line."""
 
     async def hold(
         self, seat: Seat, socket: Socket, started: Started, on_turn: Callable[[Turn], None] | None
@@ -45,12 +49,19 @@ class Holder:
         recorded = await self._open(recording)
         line = Line(socket, started, recording=recording if recorded else None)
         vad_start_ms = round(seat.plan.scenario.vad.start_seconds * 1000)
-        recorder = Recorder(call_id, self.store, lambda: line.media_ms, vad_start_ms=vad_start_ms)
+        recorder = Recorder(
+            call_id,
+            self.store,
+            lambda: line.media_ms,
+            vad_start_ms=vad_start_ms,
+            trace=tracing.trace_of(call_id),
+        )
         recorder.on_turn = on_turn
         keeping = asyncio.create_task(recorder.run(), name=f"recorder {call_id}")
         end = CallEnd(EndedReason.SERVER_SHUTDOWN)
         try:
-            end = await self._converse(seat, line, recorder, recorded=recorded)
+            with metrics.call_on_line():
+                end = await self._converse(seat, line, recorder, recorded=recorded)
         except Exception as e:
             logger.opt(exception=e).error("the call broke")
             end = CallEnd(EndedReason.ERROR_LINE, f"{type(e).__name__} in this server")
@@ -58,6 +69,7 @@ class Holder:
         finally:
             try:
                 await self._put_away(recorder, keeping, recording)
+                metrics.turn_taken({"answer_to_first_audio": end.answer_to_first_audio_ms})
                 self.resources.hearing.forget(started.call_sid)
                 seat.call = None
                 await self._complete(seat, end, recorder, answered_at)
@@ -65,6 +77,7 @@ class Holder:
                 await self.switchboard.release(call_id)
 
     async def _put_away(self, recorder: Recorder, keeping: asyncio.Task[None], recording: Recording) -> None:
+        recorder.trace.close()
         try:
             await recorder.close()
             await keeping
@@ -91,9 +104,9 @@ class Holder:
             logger.opt(exception=e).error("the record could not be completed")
 
     async def _converse(self, seat: Seat, line: Line, recorder: Recorder, *, recorded: bool) -> CallEnd:
-        if recorded:
-            change = CallChange(recording=f"{seat.plan.call_id}.wav")
-            await self.store.update(seat.plan.call_id, change)
+        name = f"{seat.plan.call_id}.wav" if recorded else None
+        await self.store.update(seat.plan.call_id, CallChange(recording=name, held_by=self.process))
+        recorder.trace.answered()
         plan, services = await self.switchboard.prepared(seat, line.call_sid)
         call = Call(
             plan,
@@ -103,6 +116,7 @@ class Holder:
             carrier=self.carrier,
             resources=self.resources,
             transfers=self.transfers,
+            do_not_call=self.do_not_call,
         )
         seat.call = call
         if seat.answered_by is not None:

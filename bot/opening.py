@@ -29,6 +29,7 @@ from bot.stages import llm
 from bot.stages.llm import LlmMember, Mind
 from bot.stages.resources import Resources
 from bot.stages.tts import LocalVoiceMember, TtsMember
+from bot.usage import NO_USAGE, Usage, count_for
 
 PREPARE_SECONDS = 6.0
 """A vendor that has not answered by then is left alone; the opening is then spoken by the pipeline."""
@@ -46,6 +47,24 @@ class Listener(Protocol):
     def place(self, word: TimedWord) -> None: ...
 
     def end(self) -> None: ...
+
+
+class Openings(Protocol):
+    """Keeps complete openings for other processes."""
+
+    async def put(self, call_id: str, speech: Speech) -> None: ...
+
+    async def get(self, call_id: str) -> Speech | None: ...
+
+
+class NotKept:
+    """Openings that stay in the process that made them."""
+
+    async def put(self, call_id: str, speech: Speech) -> None:
+        return
+
+    async def get(self, call_id: str) -> Speech | None:
+        return None
 
 
 class Recital:
@@ -171,10 +190,13 @@ class _OneStage:
         await self._pipeline.cancel()
 
 
-async def write(resources: Resources, members: Sequence[LlmMember], mind: Mind) -> str:
+async def write(
+    resources: Resources, members: Sequence[LlmMember], mind: Mind, *, usage: Usage = NO_USAGE
+) -> str:
     """The opening of the first model that has one. VendorError when it does not come."""
     context = LLMContext(messages=[{"role": "user", "content": _ASK}])
     services = await asyncio.to_thread(llm.build, members, resources, mind)
+    count_for(usage, services)
     collector = await _OneStage(services).run(LLMContextFrame(context=context))
     text = collector.text.strip()
     if not text:
@@ -183,15 +205,23 @@ async def write(resources: Resources, members: Sequence[LlmMember], mind: Mind) 
 
 
 async def speak(
-    resources: Resources, member: TtsMember, text: str, *, language: str, recital: Recital | None = None
+    resources: Resources,
+    member: TtsMember,
+    text: str,
+    *,
+    language: str,
+    recital: Recital | None = None,
+    usage: Usage = NO_USAGE,
 ) -> Speech:
     """`text` in the call's voice; `recital` is given the audio as it comes. VendorError: there is none."""
     recital = recital or Recital(text)
     if isinstance(member, LocalVoiceMember):
         speech = await resources.voice.speak(text, speed=member.speed)
+        usage.add(member.vendor, "speech", "characters", len(text))
         recital.add(speech)
         return speech
     service = await asyncio.to_thread(member.build, resources, language=language)
+    count_for(usage, (service,))
     await _OneStage((service,), _Collector(recital)).run(TTSSpeakFrame(text, append_to_context=True))
     if not recital.pcm:
         raise VendorError("the voice sent no audio", provider=member.vendor, retryable=True)

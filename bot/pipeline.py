@@ -12,6 +12,7 @@ from pipecat.frames.frames import ErrorFrame, Frame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.frame_processor import FrameProcessor
+from pipecat.utils.tracing.tracing_context import TracingContext
 from pipecat.workers.runner import WorkerRunner
 
 from bot.audio import SAMPLE_RATE
@@ -25,6 +26,7 @@ class RunningPipeline:
         processors: Sequence[FrameProcessor],
         *,
         on_error: Callable[[ErrorFrame], Awaitable[None]] | None = None,
+        tracing: TracingContext | None = None,
     ) -> None:
         self._worker = PipelineWorker(
             Pipeline(list(processors)),
@@ -37,9 +39,13 @@ class RunningPipeline:
             ),
             enable_rtvi=False,
             enable_turn_tracking=False,
+            enable_tracing=tracing is not None,
             idle_timeout_secs=None,
             cancel_timeout_secs=5.0,
         )
+        if tracing is not None:
+            # pipecat makes its own with turn tracking only; services read this one (pipeline/worker.py, setup).
+            self._worker._tracing_context = tracing
         if on_error is not None:
 
             async def report(_worker: PipelineWorker, frame: ErrorFrame) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pipecat.services.llm_service import LLMService
@@ -14,12 +14,14 @@ from bot.audio import Speech
 from bot.engines.brain import BrainField
 from bot.fillers import PhraseBook
 from bot.opening import Recital
+from bot.outcome_schema import Schema
 from bot.records import CallSpec, Direction, Speaker
 from bot.scenario import Scenario
 from bot.slots import Slots
 from bot.stages import llm
 from bot.stages.llm import Mind
 from bot.stages.resources import Resources
+from bot.usage import Usage, count_for
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,14 @@ class Plan:
     opening_text: str | None = None
     phrase_book: PhraseBook | None = None
     """The phrases this process can say at once; None: no filler is ever ready."""
+    carrier: str = ""
+    """Its name among the call's vendors."""
+    outcome_schema: Schema | None = None
+    """What the request wants to know instead of the scenario's outcome fields, in plain form."""
+    opening_usage: Usage = field(default_factory=Usage, compare=False)
+    """What was spent while it rang, in this process."""
+    usage: Usage = field(default_factory=Usage, compare=False)
+    """What is spent on the line."""
 
     @property
     def first_speaker(self) -> Speaker:
@@ -81,8 +91,10 @@ class Services:
 def build_services(plan: Plan, resources: Resources, call_sid: str) -> Services:
     """To be run in a thread: vendor clients read certificates; some 20 ms."""
     language = plan.scenario.language
-    return Services(
+    services = Services(
         stts=tuple(ear.build(resources, call_sid=call_sid, language=language) for ear in plan.slots.stts),
         llms=llm.build(plan.slots.llms, resources, plan.mind),
         ttss=tuple(voice.build(resources, language=language) for voice in plan.slots.ttss),
     )
+    count_for(plan.usage, (*services.stts, *services.llms, *services.ttss))
+    return services

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -17,7 +17,9 @@ from loguru import logger
 from pipecat.frames.frames import MetricsFrame
 from pipecat.metrics.metrics import TextAggregationMetricsData, TTFBMetricsData
 
+from bot import metrics
 from bot.records import Counts, Speaker, ToolUse, Turn, TurnLatency
+from bot.tracing import CallTrace, NoTrace
 
 KEEP_SECONDS = 1.0
 BACKCHANNEL_MS = 300
@@ -52,11 +54,20 @@ class _Timing:
 class Recorder:
     """The Watcher of one call's context stages. `media_ms` gives the line's media clock."""
 
-    def __init__(self, call_id: str, store: TurnStore, media_ms: Callable[[], int], *, vad_start_ms: int) -> None:
+    def __init__(
+        self,
+        call_id: str,
+        store: TurnStore,
+        media_ms: Callable[[], int],
+        *,
+        vad_start_ms: int,
+        trace: CallTrace | NoTrace | None = None,
+    ) -> None:
         self._call_id = call_id
         self._store = store
         self._media_ms = media_ms
         self._vad_start_ms = vad_start_ms
+        self.trace = trace or NoTrace()
         self.turns: list[Turn] = []
         self.counts = Counts()
         self.last_callee_turn_at = 0.0
@@ -86,6 +97,7 @@ class Recorder:
     # -- told by the stages ---------------------------------------------------------------------------
 
     def callee_speech_started(self, late_seconds: float = 0.0) -> None:
+        self.trace.speech_began()
         if Speaker.CALLEE not in self._open:
             self._begin(Speaker.CALLEE, "", self._media_ms() - self._vad_start_ms - round(late_seconds * 1000))
         if self.on_speech is not None:
@@ -103,6 +115,7 @@ class Recorder:
     def callee_words(self, text: str, *, final: bool) -> None:
         if not text.strip():
             return
+        self.trace.words_came()
         if final:
             self._final_words.append(text.strip())
             self._interim = ""
@@ -120,6 +133,7 @@ class Recorder:
 
     def callee_backchannel(self, text: str, ended_seconds_ago: float) -> None:
         """An "mhm" while the agent spoke: kept as a turn that nothing answers."""
+        self.trace.backchannel()
         before = self._open.pop(Speaker.CALLEE, None)
         end_ms = self._media_ms() - round(ended_seconds_ago * 1000)
         self._begin(Speaker.CALLEE, text, end_ms - BACKCHANNEL_MS)
@@ -141,6 +155,7 @@ class Recorder:
         )
 
     def callee_turn_over(self, text: str) -> None:
+        self.trace.turn_over()
         self._timing.turn_at = self.last_callee_turn_at = time.monotonic()
         self._timing.owed = bool(text)
         # What a longer reply measured after its first audio belongs to that reply, not to the next.
@@ -172,6 +187,7 @@ class Recorder:
         index = self._open.pop(Speaker.AGENT, None)
         if index is None:
             return
+        self.trace.voice_ended(interrupted=interrupted)
         self._timing.owed = False  # a reply that came under a filler began no sound of its own
         if interrupted:
             self.counts = replace(self.counts, interruptions=self.counts.interruptions + 1)
@@ -187,6 +203,7 @@ class Recorder:
 
     def tool_used(self, name: str, arguments: dict[str, Any], result: Any) -> None:
         """Belongs to the reply being spoken, or to the next one."""
+        self.trace.tool_used(name)
         use = ToolUse(name, arguments, result, self._media_ms())
         index = self._open.get(Speaker.AGENT)
         last = index if index is not None else self._last_agent_turn()
@@ -204,6 +221,7 @@ class Recorder:
         if not timing.owed:
             # A prompt or a goodbye: what it took is no part of the next reply.
             timing.llm_s = timing.sentence_s = timing.tts_s = None
+            self.trace.voice_began({})
             return
         voice = _ms(timing.speech_end, now)
         decided = max((t for t in (timing.final_at, timing.vad_at) if t is not None), default=None)
@@ -220,6 +238,9 @@ class Recorder:
             tts_ms=_scaled(timing.tts_s),
             line_ms=None if line is None else round(line, 1),
         )
+        named = {name.removesuffix("_ms"): ms for name, ms in asdict(latency).items()}
+        metrics.turn_taken(named)
+        self.trace.voice_began(named)
         self._timing = _Timing()
         index = self._open.get(Speaker.AGENT)
         if index is not None and self.turns[index].latency is None:
@@ -229,6 +250,7 @@ class Recorder:
 
     def filler_sent(self) -> None:
         """A filler leaves for the callee: a turn may begin with it, and its reply is still to come."""
+        self.trace.voice_began({})
         self._agent_began_ms = self._media_ms()
 
     def metrics(self, frame: MetricsFrame, *, llm: set[str], tts: set[str]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -43,17 +43,56 @@ class Settings(BaseSettings):
     # This server
     public_host: str | None = None
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    metrics_key: SecretStr | None = None
+    """Asked of whoever reads /metrics; unset: of those from outside, who need one of api_keys."""
     database_url: str | None = None
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
+    workers: int = Field(default=1, ge=1)
+    """Processes behind the one port; more than one needs a PostgreSQL."""
+    internal_host: str | None = None
+    """Where other servers of the same database reach this one; unset: found out."""
     data_dir: Path = Path("data")
     pipelines_dir: Path = Path("pipelines")
     max_calls: int = Field(default=20, ge=1)
+    """On the line in one process."""
+    max_lines: int | None = Field(default=None, ge=1)
+    """On the line over all processes of the database; None: what the processes carry."""
+    max_lines_per_number: int | None = Field(default=None, ge=1)
+    max_lines_per_key: int | None = Field(default=None, ge=1)
+    dials_per_second: float | None = Field(default=None, gt=0)
+    """Over all processes. Twilio queues what is beyond an account's own rate."""
+    max_calls_per_number_per_day: int | None = Field(default=None, ge=1)
+    drain_seconds: float = Field(default=600, ge=0)
+    """How long calls on the line may go on after SIGTERM."""
     log_level: Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["text", "json"] = "text"
+    trace_transcripts: bool = False
+    """Whether traces hold what was said, the prompt included. Traces themselves are OTEL_*'s to switch on."""
+    retention_recordings_days: int | None = Field(default=None, ge=1)
+    """A call's recording is deleted so many days after its end; None: it is kept."""
+    retention_transcripts_days: int | None = Field(default=None, ge=1)
+    """What was said and what it was about: the record stays without it."""
+    retention_numbers_days: int | None = Field(default=None, ge=1)
+    """Who was called: number, name, metadata, contacts."""
+    webhook_url: str | None = None
+    """Where events of calls go whose request names no place of its own."""
+    webhook_secret: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    """Each signs every event: two while the receiver changes from one to the other."""
+    webhook_allow_private: bool = False
     ngrok_api_url: str = "http://127.0.0.1:4040"
     """Where a running local ngrok agent is asked for its tunnel; its documented default address."""
 
-    @field_validator("api_keys", mode="before")
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every value that no log may hold."""
+        values = [getattr(self, name) for name in type(self).model_fields]
+        found = [value for value in values if isinstance(value, SecretStr)]
+        password = urlsplit(self.database_url or "").password
+        keys = [secret.get_secret_value() for secret in (*found, *self.api_keys, *self.webhook_secret)]
+        return (*keys, unquote(password)) if password else tuple(keys)
+
+    @field_validator("api_keys", "webhook_secret", mode="before")
     @classmethod
     def _split_keys(cls, value: object) -> object:
         if isinstance(value, str):
@@ -64,6 +103,11 @@ class Settings(BaseSettings):
     @classmethod
     def _upper(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
+
+    @field_validator("log_format", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
 
     @field_validator("public_host")
     @classmethod

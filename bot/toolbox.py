@@ -220,14 +220,22 @@ class Toolbox:
     def note_callback(self, when: str) -> None:
         self._notes.fields["callback"] = when
 
+    def note_do_not_call(self) -> None:
+        self._notes.fields["do_not_call"] = True
+
     def outcome(self) -> Outcome | None:
         """What was recorded; None where nothing was."""
         notes = self._notes
         if notes.reached_goal is None and notes.summary is None and not notes.fields:
             return None
-        goal = self._scenario.goal
-        reached = notes.reached_goal if notes.reached_goal is not None else bool(notes.fields.get(goal or ""))
-        return Outcome(reached, notes.summary or "", dict(notes.fields), source="tools")
+        goal = self._scenario.goal or ""
+        reached = notes.reached_goal if notes.reached_goal is not None else bool(notes.fields.get(goal))
+        recorded = list(notes.fields)
+        if notes.reached_goal is not None or goal in notes.fields:
+            recorded.append("reached_goal")
+        if notes.summary:
+            recorded.append("summary")
+        return Outcome(reached, notes.summary or "", dict(notes.fields), source="tools", recorded=recorded)
 
 
 def presentable(name: str, result: object) -> dict[str, Any]:

@@ -270,6 +270,10 @@ class Transfers:
 
     # -- told by the carrier --------------------------------------------------------------------------
 
+    def knows(self, token: str) -> bool:
+        """Whether the transfer is one of this process."""
+        return token in self._by_token
+
     async def webhook(self, token: str, step: str, form: Mapping[str, str], query: Mapping[str, str]) -> str:
         """The TwiML of a step; none for `status`. A transfer that nobody knows any more is hung up on."""
         transfer = self._by_token.get(token)

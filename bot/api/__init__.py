@@ -7,12 +7,14 @@
     app.include_router(router)
 
 The router brings its own lifespan, which opens the agent that `use` named; an app that puts an agent of its
-own into `app.state.phone_agent` during its lifespan keeps that one.
+own into `app.state.phone_agent` during its lifespan keeps that one. `metrics_router` is GET
+/metrics, which stands at the root of an app, not below /api/phone.
 """
 
 from bot.api.lifespan import use
+from bot.api.metrics import router as metrics_router
 from bot.api.phone_agent import PhoneAgent
 from bot.api.problems import install
 from bot.api.routes import router
 
-__all__ = ["PhoneAgent", "install", "router", "use"]
+__all__ = ["PhoneAgent", "install", "metrics_router", "router", "use"]

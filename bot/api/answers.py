@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
+from bot.costs import total_usd
 from bot.records import (
     AnsweredBy,
     CallRecord,
+    CostPart,
     Direction,
     EndedReason,
     Health,
+    PricedItems,
     Registration,
+    Sentiment,
     Speaker,
     Status,
 )
@@ -71,9 +76,48 @@ class TurnAnswer(_Answer):
 
 class OutcomeAnswer(_Answer):
     reached_goal: bool
-    summary: str
-    fields: dict[str, Any] = Field(description="The scenario's outcome fields.")
-    source: str
+    summary: str = Field(description="Two sentences.")
+    fields: dict[str, Any] = Field(
+        description="The scenario's outcome fields, or those of the request's outcome_schema; null: not known."
+    )
+    callee_sentiment: Sentiment
+    evidence: dict[str, list[str]] = Field(description="Field to the words of the transcript it rests on.")
+    source: str = Field(description="rules, tools (recorded during the call) or claude (read afterwards).")
+    recorded: list[str] = Field(description="What tools recorded during the call; nothing inferred outranks it.")
+    analysis_error: str | None = Field(
+        description="Why the model has not filled the outcome, where it should have; the rules' word stands."
+    )
+
+
+class CostItemAnswer(_Answer):
+    """A line of a vendor's bill."""
+
+    part: CostPart
+    vendor: str
+    what: str
+    quantity: float | None = Field(description="Null where only the vendor can know it.")
+    unit: str
+    usd: float | None = Field(description="Null where no price is known.")
+
+
+class CostsAnswer(_Answer):
+    items: list[CostItemAnswer]
+    total_usd: float | None = Field(description="Null where one of the items has no known price.")
+    prices_of: date = Field(description="The date of the price table.")
+
+    @classmethod
+    def of(cls, costs: Mapping[CostPart, PricedItems]) -> CostsAnswer | None:
+        """None while nothing was counted."""
+        if not costs:
+            return None
+        items = [
+            CostItemAnswer(part=part, **vars(item)) for part, priced in costs.items() for item in priced.items
+        ]
+        return cls(
+            items=items,
+            total_usd=total_usd(costs),
+            prices_of=min(priced.prices_of for priced in costs.values()),
+        )
 
 
 _SUMMARY_EXAMPLE: dict[str, Any] = {
@@ -106,9 +150,27 @@ _SUMMARY_EXAMPLE: dict[str, Any] = {
     "vendors": {"carrier": "twilio", "stt": "deepgram", "llm": "anthropic", "tts": "elevenlabs"},
     "outcome": {
         "reached_goal": True,
-        "summary": "John confirmed Thursday at 2pm.",
-        "fields": {"confirmed": True},
-        "source": "anthropic",
+        "summary": "John confirmed Thursday at 2pm. He asked where to park and was told.",
+        "fields": {"confirmed": True, "requested_change": None},
+        "callee_sentiment": "positive",
+        "evidence": {"confirmed": ["Yes, that works."]},
+        "source": "claude",
+        "recorded": ["confirmed", "reached_goal"],
+        "analysis_error": None,
+    },
+    "costs": {
+        "items": [
+            {
+                "part": "carrier",
+                "vendor": "twilio",
+                "what": "outbound US",
+                "quantity": 1.0,
+                "unit": "minutes",
+                "usd": 0.014,
+            }
+        ],
+        "total_usd": 0.014,
+        "prices_of": "2026-11-22",
     },
     "recording_url": "/api/phone/calls/c_01/recording",
 }
@@ -162,7 +224,16 @@ class CallSummary(_Answer):
     )
     vendors: dict[str, str] = Field(description="Slot to the vendor or engine that held this call.")
     outcome: OutcomeAnswer | None
+    costs: CostsAnswer | None = Field(description="What it cost so far; null while nothing was counted.")
     recording_url: str | None = Field(description="Path of the recording on this server.")
+    scheduled_at: Time | None = Field(
+        description="Not dialled before: as asked for, or put off by hours and limits."
+    )
+    attempt: int = Field(description="Which dialling of one wish this is.")
+    first_call_id: str | None = Field(description="The first attempt's call; null for the first itself.")
+    retried_as: str | None = Field(description="The next attempt's call.")
+    campaign_id: str | None
+    contact_id: str | None
 
     @classmethod
     def of(cls, record: CallRecord, recording_url: str) -> Self:
@@ -178,6 +249,12 @@ class CallAnswer(CallSummary):
     )
 
     transcript: list[TurnAnswer]
+
+
+def as_event(record: CallRecord) -> Any:
+    """A call as webhooks tell it: as `GET /calls/{call_id}` answers it, a JSON value."""
+    recording = f"/api/phone/calls/{record.call_id}/recording"
+    return CallAnswer.of(record, recording).model_dump(mode="json")
 
 
 class PlacedAnswer(_Answer):
@@ -254,11 +331,16 @@ class HealthAnswer(_Answer):
         return cls.model_validate(health)
 
 
+class LiveAnswer(_Answer):
+    live: bool = True
+
+
 def _fields(record: CallRecord, recording_url: str) -> dict[str, Any]:
     return {
         **vars(record.spec),
         **vars(record),
         **vars(record.counts),
+        "costs": CostsAnswer.of(record.costs),
         "transcript": record.turns,
         "recording_url": recording_url if record.recording else None,
     }

@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import json
+import signal
 import socket
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import AsyncExitStack, asynccontextmanager
+from types import FrameType
 
 import uvicorn
-import uvloop
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from loguru import logger
 
+from bot.api.answers import as_event
+from bot.api.metrics import router as metrics_router
 from bot.api.problems import install
 from bot.api.routes import router
-from bot.errors import PhoneAgentError, SettingsError
-from bot.logs import set_up
+from bot.errors import PhoneAgentError
 from bot.phone_agent import PhoneAgent, open_phone_agent
-from bot.settings import Settings, load_settings
+from bot.settings import Settings
 from bot.stages.media_protocol import MAX_FRAME_BYTES
+from bot.workers import Post, bind, under_parent
 
+SAME_WISH_SECONDS = 0.5
+"""A signal so soon after the first is no second wish: Ctrl-C reaches a whole process group, and a parent passes
+on what it got."""
 EXAMPLE = {
     "phone_number": "+12025550123",
     "action": "Confirm your dentist appointment Thursday at 2pm",
@@ -40,7 +48,9 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             if app.state.phone_agent is None:
-                app.state.phone_agent = await stack.enter_async_context(open_phone_agent(settings))
+                app.state.phone_agent = await stack.enter_async_context(
+                    open_phone_agent(settings, present=as_event)
+                )
             # What is loaded now stays: the collector need not walk it during calls.
             gc.collect()
             gc.freeze()
@@ -53,9 +63,12 @@ def create_app(settings: Settings) -> FastAPI:
         description="Places and answers phone calls: one request, one conversation, one record.",
         version="0.1.0",
         lifespan=lifespan,
+        # FastAPI has spans and exporters of its own by the same variables: a call's trace is bot/tracing.py's.
+        telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False},
     )
     app.state.phone_agent = None
     app.include_router(router)
+    app.include_router(metrics_router)
     install(app)
 
     @app.get("/", include_in_schema=False)
@@ -66,9 +79,16 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 class PhoneServer(uvicorn.Server):
-    """uvicorn that ends the calls before it closes their sockets, and says last what is there."""
+    """uvicorn that ends the calls before it closes their sockets, and says last what is there.
 
-    def __init__(self, app: FastAPI, settings: Settings, *, announcing: bool = True) -> None:
+    SIGTERM drains; Ctrl-C ends the calls with an apology; a second signal ends at once. `should_exit`, set by a
+    program, ends the calls without a word. `owns_process`: whoever runs it has nothing left to do afterwards, so
+    a SIGTERM that was obeyed is not raised again, and the process ends by itself, with code 0.
+    """
+
+    def __init__(
+        self, app: FastAPI, settings: Settings, *, announcing: bool = True, owns_process: bool = False
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -83,17 +103,54 @@ class PhoneServer(uvicorn.Server):
         )
         self._app = app
         self._announcing = announcing
+        self._owns_process = owns_process
+        self._signal: int | None = None
+        self._signalled_at = 0.0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._hurry = asyncio.Event()
+        self.serves: Callable[[], None] | None = None
+        """Told once the sockets listen."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         agent = self._app.state.phone_agent
         if agent is not None and self.started and self._announcing:
             announce(agent)
+        if self.started and self.serves is not None:
+            self.serves()
+
+    def orphaned(self) -> None:
+        """Nobody is left to send a SIGTERM: as after one, unless it came already."""
+        if self._signal is None:
+            self.handle_exit(signal.SIGTERM, None)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """In a signal handler: notes what is to happen, and wakes the loop."""
+        now = time.monotonic()
+        if self._signal is None:
+            self._signal, self._signalled_at = sig, now
+            self._captured_signals.append(sig)
+            self.should_exit = True
+        elif now - self._signalled_at > SAME_WISH_SECONDS:
+            self.force_exit = True
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._hurry.set)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        with super().capture_signals():
+            yield
+            if self._owns_process and self._signal == signal.SIGTERM:
+                self._captured_signals.clear()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         agent: PhoneAgent | None = self._app.state.phone_agent
         if agent is not None:
-            await agent.stop_calls()
+            if self._signal == signal.SIGTERM:
+                await agent.drain(self._hurry)
+            apologise = self._signal is not None and not self._hurry.is_set()
+            await agent.stop_calls(apologise=apologise, hurry=self._hurry)
         await super().shutdown(sockets)
 
 
@@ -107,7 +164,7 @@ def announce(agent: PhoneAgent) -> None:
     logger.info("docs     {}/docs", url)
     key = ' -H "Authorization: Bearer ONE_OF_API_KEYS"' if settings.api_keys else ""
     body = json.dumps(EXAMPLE)
-    logger.info(
+    logger.bind(as_is=True).info(
         'try      curl -X POST "{}/api/phone/call" -H "Content-Type: application/json"{} -d \'{}\'',
         url,
         key,
@@ -118,7 +175,7 @@ def announce(agent: PhoneAgent) -> None:
 @asynccontextmanager
 async def serving(settings: Settings) -> AsyncIterator[PhoneAgent]:
     """Our own server, quietly, for as long as the block lasts."""
-    async with open_phone_agent(settings) as agent:
+    async with open_phone_agent(settings, present=as_event) as agent:
         app = create_app(settings)
         app.state.phone_agent = agent
         server = PhoneServer(app, settings, announcing=False)
@@ -135,38 +192,27 @@ async def serving(settings: Settings) -> AsyncIterator[PhoneAgent]:
             await running
 
 
-async def serve(settings: Settings) -> None:
-    """Serve until a signal. The agent is opened first, so a wrong setting is said before anything listens."""
-    _check_port(settings)
-    async with open_phone_agent(settings) as agent:
+async def serve(settings: Settings, post: Post | None = None) -> None:
+    """Serve until a signal; at a `post`, as one of several workers.
+
+    The agent is opened first, so a wrong setting is said before anything listens.
+    """
+    if post is not None:
+        await _work(settings, post)
+        return
+    bind(settings.host, settings.port).close()
+    async with open_phone_agent(settings, present=as_event) as agent:
         app = create_app(settings)
         app.state.phone_agent = agent
-        await PhoneServer(app, settings).serve()
+        await PhoneServer(app, settings, owns_process=True).serve()
 
 
-def _check_port(settings: Settings) -> None:
-    """SettingsError when somebody listens there already, before the models are loaded."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.host, settings.port))
-        except OSError as e:
-            raise SettingsError(
-                f"Cannot listen on {settings.host}:{settings.port} ({e.strerror}). If another server runs there, "
-                "stop it or set PORT to another port.",
-                field="PORT",
-            ) from None
-
-
-def main() -> None:
-    """A setting or scenario that is wrong is said in one line, exit code 1."""
-    try:
-        settings = load_settings()
-        set_up(settings.log_level)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(settings))
-    except PhoneAgentError as e:
-        raise SystemExit(f"error: {e.message}") from None
-    except KeyboardInterrupt:  # uvicorn raises Ctrl-C again once all is closed
-        return
+async def _work(settings: Settings, post: Post) -> None:
+    """Behind the socket that all share, and one of its own by which the other processes reach this one."""
+    with socket.socket(fileno=post.listener) as listener, bind(settings.host, 0) as own:
+        async with open_phone_agent(settings, present=as_event, own_port=own.getsockname()[1]) as agent:
+            app = create_app(settings)
+            app.state.phone_agent = agent
+            server = PhoneServer(app, settings, announcing=post.number == 0, owns_process=True)
+            async with under_parent(post, server.orphaned) as server.serves:
+                await server.serve(sockets=[listener, own])

@@ -16,14 +16,14 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 from bot.api.lifespan import agent_of
 from bot.errors import UnauthorizedError
 
-_bearer = HTTPBearer(auto_error=False, description="One of API_KEYS.")
-_header = APIKeyHeader(name="X-API-Key", auto_error=False, description="One of API_KEYS.")
+bearer_scheme = HTTPBearer(auto_error=False, description="One of API_KEYS.")
+header_scheme = APIKeyHeader(name="X-API-Key", auto_error=False, description="One of API_KEYS.")
 
 
 async def require_key(
     request: Request,
-    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
-    header: Annotated[str | None, Security(_header)],
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(bearer_scheme)],
+    header: Annotated[str | None, Security(header_scheme)],
 ) -> None:
     """UnauthorizedError unless the request carries one of the keys, or none is asked for."""
     keys = [key.get_secret_value() for key in agent_of(request).settings.api_keys]
@@ -44,6 +44,15 @@ def _refuse_from_outside(request: Request) -> None:
 
 
 KEY_REQUIRED = Depends(require_key)
+
+
+def key_id_of(request: Request) -> str | None:
+    """A short hash of the key that a let-in request came with: what limits by key count. None without one."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    given = token.strip() if scheme.lower() == "bearer" and token else request.headers.get("x-api-key")
+    if not given or not agent_of(request).settings.api_keys:
+        return None
+    return hashlib.sha256(given.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def is_one_of(given: str, keys: Iterable[str]) -> bool:

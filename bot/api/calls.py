@@ -6,23 +6,52 @@ import asyncio
 import os
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import FileResponse
 
 from bot.api.answers import CallAnswer, CallSummary, PageAnswer, PlacedAnswer
-from bot.api.auth import KEY_REQUIRED
+from bot.api.auth import KEY_REQUIRED, key_id_of
 from bot.api.lifespan import agent_of
 from bot.api.problems import ProblemRoute, responses
-from bot.api.requests import CallRequest, ListQuery
+from bot.api.requests import CallRequest, ListQuery, request_hash
 from bot.errors import NotFoundError
+from bot.records import Status
 
 router = APIRouter(tags=["calls"], route_class=ProblemRoute, dependencies=[KEY_REQUIRED])
 
 
-@router.post("/call", status_code=201, summary="Make a call", responses=responses(401, 413, 422, 429, 500, 502))
-async def place_call(body: CallRequest, request: Request, response: Response) -> PlacedAnswer:
-    record = await agent_of(request).place_call(body.spec())
+@router.post(
+    "/call",
+    status_code=201,
+    summary="Make a call",
+    responses={
+        202: {"model": PlacedAnswer, "description": "Kept and not dialled yet: it waits for its time or a line."},
+        **responses(401, 409, 413, 422, 429, 500, 502),
+    },
+)
+async def place_call(
+    body: CallRequest,
+    request: Request,
+    response: Response,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            min_length=1,
+            max_length=255,
+            description="Of your choice, one a call: the same key and body give the same call, dialled once.",
+        ),
+    ] = None,
+) -> PlacedAnswer:
+    record = await agent_of(request).place_call(
+        body.spec(),
+        body.terms(),
+        key_id=key_id_of(request),
+        idempotency_key=idempotency_key,
+        request_hash=None if idempotency_key is None else request_hash(body),
+    )
     response.headers["Location"] = _path(request, "get_call", record.call_id)
+    if record.status is Status.QUEUED:
+        response.status_code = 202
     return PlacedAnswer.of(record)
 
 
@@ -68,6 +97,16 @@ async def get_recording(call_id: str, request: Request) -> FileResponse:
 async def hang_up(call_id: str, request: Request) -> CallAnswer:
     record = await agent_of(request).hang_up(call_id)
     return CallAnswer.of(record, _path(request, "get_recording", call_id))
+
+
+@router.delete(
+    "/calls/{call_id}",
+    summary="Cancel a call, or its next attempt, before it is dialled",
+    responses=responses(401, 404, 409, 422, 500),
+)
+async def cancel_call(call_id: str, request: Request) -> CallAnswer:
+    record = await agent_of(request).cancel_call(call_id)
+    return CallAnswer.of(record, _path(request, "get_recording", record.call_id))
 
 
 def _path(request: Request, route: str, call_id: str) -> str:

@@ -1,10 +1,15 @@
-"""Whether this process can take a call now. Asks for no key and tells no secrets: load balancers read it."""
+"""Whether this process lives, and whether it can take a call now. Asks for no key and tells no secrets.
+
+Live and ready are two questions: a process that drains is not ready, so no new call is sent to it, and it lives,
+so nobody kills it in the middle of those it has. One without a free line stays ready: a call that rings already
+must find its way in, and what is new is put off or turned away by the switchboard.
+"""
 
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from bot.api.answers import HealthAnswer
+from bot.api.answers import HealthAnswer, LiveAnswer
 from bot.api.lifespan import agent_of
 from bot.api.problems import ProblemRoute, responses
 
@@ -20,6 +25,27 @@ router = APIRouter(tags=["health"], route_class=ProblemRoute)
     },
 )
 async def health(request: Request, response: Response) -> HealthAnswer:
+    return _told(request, response)
+
+
+@router.get(
+    "/health/ready",
+    summary="The same, for an orchestrator: 503 while starting or draining",
+    responses={
+        503: {"model": HealthAnswer, "description": "Not ready: why_not_ready says why."},
+        **responses(500),
+    },
+)
+async def ready(request: Request, response: Response) -> HealthAnswer:
+    return _told(request, response)
+
+
+@router.get("/health/live", summary="200 as long as the process answers at all", responses=responses(500))
+async def live() -> LiveAnswer:
+    return LiveAnswer()
+
+
+def _told(request: Request, response: Response) -> HealthAnswer:
     answer = HealthAnswer.of(agent_of(request).health())
     response.status_code = 200 if answer.ready else 503
     return answer

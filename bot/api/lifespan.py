@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
+from bot.api.answers import as_event
 from bot.api.phone_agent import PhoneAgent
 from bot.phone_agent import open_phone_agent
 from bot.settings import load_settings
@@ -34,7 +35,7 @@ def use(factory: AgentFactory) -> None:
 
 def _from_environment() -> AbstractAsyncContextManager[PhoneAgent]:
     """What an app gets that names nothing: the agent of the environment and .env."""
-    return open_phone_agent(load_settings())
+    return open_phone_agent(load_settings(), present=as_event)
 
 
 @asynccontextmanager

@@ -6,10 +6,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+from bot.campaigns import Campaigns
+from bot.dialling.do_not_call import DoNotCall
 from bot.records import CallRecord, CallSpec, Health, Registration, Status
+from bot.retention import Erasure
 from bot.settings import Settings
 from bot.stages.socket import Socket
 from bot.store import Page
+from bot.terms import DEFAULT_TERMS, Terms
+from bot.webhooks import Webhooks
+
+
+class Erasing(Protocol):
+    async def erase(self, phone_number: str) -> Erasure:
+        """All there is of an E.164 number, but for its place on the do-not-call list."""
+        ...
 
 
 class PhoneAgent(Protocol):
@@ -18,11 +29,30 @@ class PhoneAgent(Protocol):
     @property
     def settings(self) -> Settings: ...
 
-    async def place_call(self, spec: CallSpec) -> CallRecord:
-        """Dials. RequestError, BusyError, CarrierError."""
+    @property
+    def campaigns(self) -> Campaigns: ...
+
+    @property
+    def webhooks(self) -> Webhooks: ...
+
+    @property
+    def do_not_call(self) -> DoNotCall:
+        """The numbers that are never dialled."""
         ...
 
-    async def register_call(self, spec: CallSpec) -> Registration: ...
+    async def place_call(
+        self,
+        spec: CallSpec,
+        terms: Terms = DEFAULT_TERMS,
+        *,
+        key_id: str | None = None,
+        idempotency_key: str | None = None,
+        request_hash: str | None = None,
+    ) -> CallRecord:
+        """Dialled, or queued. RequestError, BusyError, ConflictError, CarrierError."""
+        ...
+
+    async def register_call(self, spec: CallSpec, terms: Terms = DEFAULT_TERMS) -> Registration: ...
 
     async def voice_webhook(self, url_path_and_query: str, form: Mapping[str, str], signature: str | None) -> str:
         """TwiML. ForbiddenError when the signature does not hold."""
@@ -66,4 +96,15 @@ class PhoneAgent(Protocol):
         """NotFoundError; ConflictError when the call is over."""
         ...
 
+    async def cancel_call(self, call_id: str) -> CallRecord:
+        """Before it is dialled. NotFoundError; ConflictError when it is on the line or over."""
+        ...
+
+    @property
+    def retention(self) -> Erasing: ...
+
     def health(self) -> Health: ...
+
+    async def queue_depths(self) -> Mapping[str, int]:
+        """How many workflows wait in each queue of the durable engine, over all processes."""
+        ...

@@ -66,22 +66,24 @@ class ErrorBody(BaseModel):
 class BodyTooLarge(HTTPException):
     """Reading stopped. An HTTPException, because FastAPI makes every other error of a body a 400."""
 
-    def __init__(self) -> None:
-        super().__init__(413, f"The body is larger than {MAX_BODY_BYTES // 1024} KiB.")
+    def __init__(self, max_bytes: int = MAX_BODY_BYTES) -> None:
+        super().__init__(413, f"The body is larger than {max_bytes // 1024} KiB.")
 
 
 _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class ProblemRoute(APIRoute):
-    """A route whose every error is ours, and whose body is read up to MAX_BODY_BYTES."""
+    """A route whose every error is ours, and whose body is read up to `max_body_bytes`."""
+
+    max_body_bytes = MAX_BODY_BYTES
 
     def get_route_handler(self) -> _Handler:
         handle = super().get_route_handler()
 
         async def answer(request: Request) -> Response:
             try:
-                return await handle(_limited(request))
+                return await handle(_limited(request, self.max_body_bytes))
             except Exception as error:
                 return problem(request, error)
 
@@ -146,18 +148,18 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def _limited(request: Request) -> Request:
+def _limited(request: Request, max_bytes: int) -> Request:
     length = request.headers.get("content-length", "0")
-    if length.isdecimal() and int(length) > MAX_BODY_BYTES:
-        raise BodyTooLarge
+    if length.isdecimal() and int(length) > max_bytes:
+        raise BodyTooLarge(max_bytes)
     seen = 0
 
     async def receive() -> Message:
         nonlocal seen
         message = await request.receive()
         seen += len(message.get("body", b""))
-        if seen > MAX_BODY_BYTES:
-            raise BodyTooLarge
+        if seen > max_bytes:
+            raise BodyTooLarge(max_bytes)
         return message
 
     return Request(request.scope, receive)

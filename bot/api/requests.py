@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, TypeVar
 
 import phonenumbers
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    model_validator,
+)
 
+from bot.dialling.time_zones import zone
+from bot.errors import RequestError
+from bot.outcome_schema import checked
 from bot.records import CallSpec, Speaker, Status
 from bot.scenario import DEFAULT_OUTBOUND
+from bot.scenario_parts import Hours, Retry
+from bot.terms import Terms
 
 MAX_CONTEXT_BYTES = 64 * 1024
 MAX_METADATA_BYTES = 16 * 1024
+MAX_SCHEDULE_DAYS = 366
 MAX_DEPTH = 32
 _T = TypeVar("_T")
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
@@ -61,6 +79,29 @@ def _metadata(value: dict[str, Any]) -> dict[str, Any]:
     return _capped(value, MAX_METADATA_BYTES)
 
 
+def plain_schema(value: dict[str, Any]) -> dict[str, Any]:
+    """An outcome_schema as it is kept. ValueError: what has to be mended, and where."""
+    try:
+        return checked(value)
+    except RequestError as e:
+        raise ValueError(e.message) from e
+
+
+def _time_zone(value: str) -> str:
+    zone(value)
+    return value
+
+
+def _schedule(value: datetime) -> datetime:
+    """A time that has passed means now."""
+    if value - datetime.now(UTC) > timedelta(days=MAX_SCHEDULE_DAYS):
+        raise ValueError(f"is more than {MAX_SCHEDULE_DAYS} days ahead")
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is no time of our calendar in UTC") from None
+
+
 def _capped(value: _T, limit: int) -> _T:
     check_json(value)
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -72,6 +113,30 @@ def _capped(value: _T, limit: int) -> _T:
 PhoneNumber = Annotated[str, AfterValidator(phone_number), Field(description="E.164.", examples=["+12025550123"])]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 Action = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
+
+
+Schedule = Annotated[AwareDatetime, AfterValidator(_schedule)]
+TimeZone = Annotated[str, StringConstraints(max_length=100), AfterValidator(_time_zone)]
+
+
+class RetryRequest(Retry):
+    """Stands in the place of the scenario's [retry] as a whole: what is left out is not the scenario's."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"attempts": 3, "delay_seconds": 1800, "on": ["busy", "no_answer"]}]}
+    )
+
+    attempts: int = Field(ge=1, le=10, description="How often it is dialled at most, the first time too.")
+
+
+class HoursRequest(Hours):
+    """Stands in the place of the scenario's [hours] as a whole: what is left out is no limit."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"start": "09:00", "end": "20:00", "days": ["mon", "tue", "wed", "thu", "fri"]}]
+        }
+    )
 
 
 class SpecRequest(BaseModel):
@@ -97,6 +162,15 @@ class SpecRequest(BaseModel):
     )
     from_number: PhoneNumber | None = Field(
         default=None, description="The number to call from; TWILIO_PHONE_NUMBER when not given."
+    )
+    webhook_url: Annotated[str, StringConstraints(max_length=2000)] | None = Field(
+        default=None,
+        description="Where this call's events go, in the place of WEBHOOK_URL.",
+        examples=["https://example.com/calls"],
+    )
+    outcome_schema: Annotated[dict[str, Any], AfterValidator(plain_schema)] | None = Field(
+        default=None,
+        description="JSON Schema of `outcome.fields`, in the place of the scenario's fields; at most 16 KiB.",
     )
 
     def spec_with(self, action: str) -> CallSpec:
@@ -132,8 +206,51 @@ class CallRequest(SpecRequest):
         validation_alias=_ACTION, description="What the call is to achieve. `task` is another name for it."
     )
 
+    schedule_at: Schedule | None = Field(
+        default=None,
+        description="Not dialled before; a time that has passed means now. The call is `queued` until then.",
+        examples=["2026-03-02T15:00:00Z"],
+    )
+    retry: RetryRequest | None = Field(
+        default=None, description="Whether to try again; the scenario's if left out."
+    )
+    hours: HoursRequest | None = Field(
+        default=None,
+        description="When the callee may be called, by his own clock; the scenario's if left out. "
+        "Outside of them the call waits.",
+    )
+    time_zone: TimeZone | None = Field(
+        default=None,
+        description="Where the callee's clock stands, as an IANA name; by his number if left out.",
+        examples=["America/New_York"],
+    )
+    wait: bool = Field(default=True, description="False: 429 rather than a call that has to wait for its turn.")
+
+    @model_validator(mode="after")
+    def _now_or_later(self) -> CallRequest:
+        if not self.wait and self.schedule_at is not None:
+            raise ValueError("schedule_at and wait: false contradict each other")
+        return self
+
     def spec(self) -> CallSpec:
         return self.spec_with(self.action)
+
+    def terms(self) -> Terms:
+        return Terms(
+            schedule_at=self.schedule_at,
+            retry=None if self.retry is None else self.retry.terms,
+            hours=None if self.hours is None else self.hours.terms,
+            time_zone=self.time_zone,
+            wait=self.wait,
+            webhook_url=self.webhook_url,
+            outcome_schema=self.outcome_schema,
+        )
+
+
+def request_hash(body: BaseModel) -> str:
+    """Of what was asked for: however the JSON was written, the same request has the same."""
+    said = json.dumps(body.model_dump(mode="json"), sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()
 
 
 class RegisterRequest(SpecRequest):
@@ -148,10 +265,48 @@ class RegisterRequest(SpecRequest):
     def spec(self) -> CallSpec:
         return self.spec_with(self.action or "")
 
+    def terms(self) -> Terms:
+        """When it is dialled, and how often, is its owner's to say."""
+        return Terms(webhook_url=self.webhook_url, outcome_schema=self.outcome_schema)
+
 
 class ListQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     status: Status | None = Field(default=None, description="Only calls that stand there.")
+    limit: int = Field(default=50, ge=1, le=200)
+    cursor: str | None = Field(default=None, max_length=500, description="`next_cursor` of the page before.")
+
+
+MAX_NUMBERS = 10_000
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
+
+
+class DoNotCallRequest(BaseModel):
+    """One number, or many with one reason."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"phone_number": "+12025550123", "reason": "asked by e-mail"}]},
+    )
+
+    phone_number: PhoneNumber | None = None
+    phone_numbers: Annotated[list[Any], Field(min_length=1, max_length=MAX_NUMBERS)] | None = Field(
+        default=None,
+        description="At most 10,000, each E.164. The good ones are added, the bad ones reported.",
+        examples=[["+12025550123", "+12025550199"]],
+    )
+    reason: Reason | None = None
+
+    @model_validator(mode="after")
+    def _one_or_many(self) -> DoNotCallRequest:
+        if (self.phone_number is None) == (self.phone_numbers is None):
+            raise ValueError("give phone_number, or phone_numbers")
+        return self
+
+
+class DoNotCallQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
     limit: int = Field(default=50, ge=1, le=200)
     cursor: str | None = Field(default=None, max_length=500, description="`next_cursor` of the page before.")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from bot.stages.socket import SocketClosedError
+from bot.stages.socket import ServerLeavesError, SocketClosedError
 
+_SERVICE_RESTART = 1012
+"""With which uvicorn closes the sockets that are open when it stops: in an app that is not ours, the only word of
+it that comes in time. A far end that says the same spoils nothing but its own call's reason."""
 _GONE = (WebSocketDisconnect, RuntimeError, OSError)
 """What starlette and uvicorn raise on a socket that is closed, by us or by the other side."""
 
@@ -27,6 +30,8 @@ class StarletteSocket:
             return None
         message = await self._websocket.receive()
         if message["type"] == "websocket.disconnect":
+            if message.get("code") == _SERVICE_RESTART:
+                raise ServerLeavesError("the server stops")
             return None
         text: str | None = message.get("text")
         data: bytes | None = message.get("bytes")

@@ -141,6 +141,7 @@ class Brain(Steps):
         if Intent.DO_NOT_CALL in meaning:
             self._learnt.learn("do_not_call", True)
             self._learnt.note(f"{self._them()} asked not to be called again.")
+            self._call("do_not_call", reason=heard.strip())
             sorry = "I'm sorry to have bothered you."
             return self._close("do_not_call", sorry, "I'll make sure you are not called again.")
         if Intent.WRONG_NUMBER in meaning:

@@ -8,7 +8,16 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bot.engines.times import when_said, without_refusal
-from bot.engines.understanding import Intent, intents, name_said, number_said, option_said, phone_said, plain
+from bot.engines.understanding import (
+    Intent,
+    beyond_agreement,
+    intents,
+    name_said,
+    number_said,
+    option_said,
+    phone_said,
+    plain,
+)
 from bot.records import Outcome
 
 
@@ -116,13 +125,20 @@ def parsed(spec: BrainField, heard: str) -> Any:
 
 
 def answered_in(fields: Sequence[BrainField], asked: str, heard: str) -> dict[str, Any]:
-    """What `heard` says as the answer to whichever fields' questions `asked` holds."""
+    """What `heard` says as the answer to whichever fields' questions `asked` holds.
+
+    An order to the agent answers nothing, and what is only polite beside a goodbye ("okay, goodbye!") is no yes.
+    """
+    meant = intents(heard)
     words = set(plain(asked).split())
     found: dict[str, Any] = {}
+    if Intent.ORDERS in meant:
+        return found
     for spec in fields:
         question = set(plain(spec.question or "").split())
         if question and len(question & words) >= 0.6 * len(question):
-            value = parsed(spec, heard)
+            polite = spec.type == "boolean" and Intent.GOODBYE in meant
+            value = parsed(spec, beyond_agreement(heard) if polite else heard)
             if value is not None:
                 found[spec.name] = value
     return found

@@ -11,12 +11,14 @@ from typing import Protocol
 
 from bot.engines import purpose, purpose_spanish
 from bot.engines.brain import Brain
-from bot.engines.brain_facts import BrainField, answered_in
+from bot.engines.brain_facts import BrainField
 from bot.engines.brain_memory import BrainReply
 from bot.engines.brief_brain import BriefBrain
+from bot.engines.outcome_rules import Heard, brain_fields, fitted, sentiment, two_sentences
 from bot.engines.tongue_spanish import SPANISH
 from bot.engines.understanding import plain
 from bot.languages import knows, of
+from bot.outcome_schema import Schema, of_fields
 from bot.records import CallSpec, Outcome, Speaker, Turn
 
 
@@ -73,20 +75,36 @@ def rule_outcome(
     turns: Sequence[Turn],
     goal: str | None = None,
     language: str = "en",
+    *,
+    schema: Schema | None = None,
 ) -> Outcome:
-    """The outcome of a call by its transcript; what tools recorded in the call outranks it."""
-    brain = brain_for(spec, fields, frozenset(), goal, language)
+    """The outcome of a call by its transcript; what tools recorded in the call outranks it.
+
+    `schema`: what a request asks for instead of `fields`, in plain form (`outcome_schema.checked`). The fields
+    are listened for all the same: they lead through the talk, and one of them may be the goal.
+    """
+    wanted = () if schema is None else brain_fields(schema)
+    own = {field.name for field in fields}
+    brain = brain_for(spec, [*fields, *(w for w in wanted if w.name not in own)], frozenset(), goal, language)
+    heard = Heard(language, wanted, schema)
     opening, asked = "", ""
-    answered: dict[str, bool | float | str] = {}
     for turn in turns:
         if turn.speaker is Speaker.AGENT:
             asked = turn.text
             opening = opening or turn.text
         elif plain(turn.text) and opening:
             brain.reply(turn.text, spoken=None if brain.last else opening)
-            if isinstance(brain, Brain):
-                answered |= answered_in(fields, asked, turn.text)
-    outcome = brain.outcome()
-    values = outcome.fields | answered
-    reached = bool(values[goal]) if goal in values else outcome.reached_goal
-    return Outcome(reached, outcome.summary, values, outcome.source)
+            heard.listen(asked, turn, brain.outcome().fields, fields if isinstance(brain, Brain) else ())
+    learnt = brain.outcome()
+    values = learnt.fields | heard.values
+    reached = bool(values[goal]) if goal in values else learnt.reached_goal
+    shape = of_fields(fields) if schema is None else schema
+    shown = fitted(shape, values)
+    return Outcome(
+        reached,
+        two_sentences(learnt.summary, reached=reached, language=language),
+        shown,
+        learnt.source,
+        sentiment(turns, language),
+        {name: quotes for name, quotes in heard.evidence.items() if shown.get(name) is not None},
+    )

@@ -81,9 +81,9 @@ class BriefBrain:
     def reply(self, heard: str, *, spoken: str | None = None) -> BrainReply:
         """Answers what the callee said. `spoken`: what was really heard of the agent since; None: all of it."""
         if not self._last:
-            if not spoken:
+            if not spoken and not self._meant(heard) & {Intent.DO_NOT_CALL, Intent.WRONG_NUMBER}:
                 return BrainReply(self.opening())
-            self._adopt(spoken.split("\n", maxsplit=1)[0])
+            self._adopt((spoken or "").split("\n", maxsplit=1)[0])
         cut = spoken is not None and was_cut(self._last, spoken)
         if spoken is not None:
             self._talk.unheard(self._last, spoken)
@@ -115,6 +115,7 @@ class BriefBrain:
         if Intent.DO_NOT_CALL in meant:
             self._learnt.learn("do_not_call", True)
             self._note(self._notes.not_again.format(who=self._them()))
+            self._call("do_not_call", reason=heard.strip())
             return self._close("do_not_call", say.not_again)
         if Intent.WRONG_NUMBER in meant:
             self._learnt.learn("wrong_number", True)
@@ -140,6 +141,8 @@ class BriefBrain:
         answers = [self._answer(question) for question in questions if not self._meant(question) & _ABOUT_US]
         said = self._meant(stated) if stated else frozenset()
         if Intent.GOODBYE in meant and not answers:
+            if not self._tongue.certain.found_in(stated):
+                said -= {Intent.YES}  # "vale, adiós" only takes leave
             step = self._step(stated, said) if self._await is Await.PURPOSE and said & _SETTLES else []
             return step if self._ended else self._close("goodbye", *step[:1])
         # Beside a question only what settles something is an answer of theirs: "vale, ¿y dónde es?".

@@ -29,6 +29,7 @@ from pipecat.services.settings import STTSettings
 from pipecat.services.stt_service import STTService
 from pipecat.transcriptions.language import Language
 from pipecat.utils.time import time_now_iso8601
+from pipecat.utils.tracing.service_decorators import traced_stt
 
 from bot.audio import SAMPLE_RATE, pcm_ms
 
@@ -119,6 +120,7 @@ class RecognizerSTTService(STTService):
             await asyncio.get_running_loop().run_in_executor(thread, self._close_recognizer)
             thread.shutdown(wait=True)
 
+    @traced_stt
     async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
         """Queues the audio; transcripts come from the recogniser's task."""
         self._hear(audio)

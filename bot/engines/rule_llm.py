@@ -31,6 +31,7 @@ from pipecat.processors.aggregators.llm_context import LLMContext, LLMSpecificMe
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.llm_service import LLMService
 from pipecat.services.settings import LLMSettings
+from pipecat.utils.tracing.service_decorators import traced_llm
 
 from bot.engines.brain_memory import BrainReply, BrainToolCall
 from bot.engines.brains import RuleBrain
@@ -104,6 +105,7 @@ class RuleLLMService(LLMService[Any]):
         else:
             await self.push_frame(frame, direction)
 
+    @traced_llm
     async def _process_context(self, context: LLMContext) -> None:
         await self.push_frame(LLMFullResponseStartFrame())
         await self.start_processing_metrics()

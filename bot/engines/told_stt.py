@@ -18,6 +18,7 @@ from pipecat.services.settings import STTSettings
 from pipecat.services.stt_service import STTService
 from pipecat.transcriptions.language import Language
 from pipecat.utils.time import time_now_iso8601
+from pipecat.utils.tracing.service_decorators import traced_stt
 
 from bot.audio import SAMPLE_RATE
 from bot.engines.hearing import Ear, Final, Hearing, Interim
@@ -58,6 +59,7 @@ class ToldSTTService(STTService):
         self._samples += frame.num_frames
         await super().process_audio_frame(frame, direction)
 
+    @traced_stt
     async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
         """The transcripts due now; `audio` has moved the clock, its content is not listened to."""
         self._ear.take(self._hearing.told(self._call_sid, self._ear.utterances))

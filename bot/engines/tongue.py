@@ -110,6 +110,8 @@ class Tongue:
     """One language for the brief brain."""
 
     meanings: Mapping[Intent, Wording]
+    certain: Wording
+    """A yes that is more than polite: beside a goodbye no other counts."""
     asks: Wording
     """Begins a question, where a recogniser leaves the marks out."""
     turn: re.Pattern[str]

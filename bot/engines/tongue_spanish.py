@@ -14,6 +14,13 @@ _CLOCK = r"a las? (?:\d{1,2}(?::\d\d)?|[a-zé]+)(?: y (?:media|cuarto)| menos cu
 
 SPANISH = Tongue(
     meanings=MEANINGS,
+    certain=Wording(
+        r"si",
+        r"claro que si|por supuesto|desde luego|correcto|exacto|exactamente|asi es|seguro|sin falta",
+        r"confirmo|confirmad[oa]|acepto",
+        r"(?:ahi|alli) (?:estare|estaremos)|ire|iremos|puedo ir|me (?:viene|va|queda|parece) bien",
+        r"me (?:interesa|interesaria|gustaria)",
+    ),
     asks=Wording(
         r"^(?:(?:y|pero|si|no|bueno|vale|ok|perfecto|muy|bien|gracias|perdon|disculpe|oiga|entonces|ah"
         r"|una pregunta"

@@ -11,11 +11,19 @@ from bot.languages import Wording
 
 MEANINGS = {
     Intent.DO_NOT_CALL: Wording(
-        r"no (?:me|nos) (?:vuelvan?|vuelvas) a llamar",
-        r"no (?:me |nos )?llam(?:en?|es) (?:mas|nunca|otra vez)",
-        r"dejen? de llamar(?:me|nos)?",
-        r"(?:quite|borre|elimine)n? mi (?:numero|nombre)",
-        r"no (?:me|nos) llamen?$",
+        r"no (?:me |nos |lo |la )?(?:vuelv(?:an?|as)|quiero que (?:me |nos )?(?:vuelv(?:an?|as))) a"
+        r" (?:llamar|molestar|marcar)(?:me|nos)?",
+        r"no (?:me |nos )?(?:llam(?:en?|es)|marquen?|molesten?)(?: por favor)?"
+        r" (?:mas|nunca|otra vez|de nuevo|jamas)",
+        r"no (?:me |nos )?(?:llam(?:en?|es))(?: a este numero| aqui)? (?:nunca )?mas",
+        r"(?:nunca|jamas) (?:mas )?(?:me |nos )?(?:vuelvan? a llamar|llamen?)(?:me|nos)?",
+        r"dej(?:en?|a|e ya|en ya) de (?:llamar|molestar|marcar)(?:me|nos)?",
+        r"(?:quit|borr|elimin|saqu)(?:e|en|a) mi (?:numero|nombre|telefono)",
+        r"(?:quit|borr|elimin|saqu)(?:e|en|a)(?:me|nos) de (?:su|la|esa|sus)",
+        r"no quiero (?:recibir )?(?:mas|ninguna|otra) llamadas?",
+        r"no quiero que (?:me|nos) (?:llam(?:en?|es)|vuelvan? a llamar|marquen?)(?: mas| nunca)?$",
+        r"no (?:me|nos) llamen?(?: por favor)?$",
+        r"lista (?:de exclusion|robinson)",
     ),
     Intent.WRONG_NUMBER: Wording(
         r"numero equivocado",

@@ -10,6 +10,7 @@ from loguru import logger
 from pipecat.frames.frames import ErrorFrame, Frame, TTSAudioRawFrame
 from pipecat.services.settings import TTSSettings
 from pipecat.services.tts_service import TTSService
+from pipecat.utils.tracing.service_decorators import traced_tts
 
 from bot.audio import SAMPLE_RATE, SAMPLES_PER_MS, Speech
 from bot.engines.voice import VOICE, LocalVoice
@@ -46,6 +47,7 @@ class LocalTTSService(TTSService):
     def can_generate_metrics(self) -> bool:
         return True
 
+    @traced_tts
     async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
         """The audio of one sentence in frames of at most 100 ms, its words queued beside them."""
         await self.start_tts_usage_metrics(text)

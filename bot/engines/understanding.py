@@ -36,9 +36,15 @@ _RULES: dict[Intent, str] = {
     Intent.DECLINE: r"not interested|(do not|don'?t) (want|like|wish) to (answer|continue|go on|talk|participate"
     r"|do)|(don'?t|do not) have (any )?(time|a minute|a moment)|no (more )?time|(i'?d|i would|i) (rather"
     r"|prefer to) not|rather not|no more questions|stop asking|leave me alone",
-    Intent.DO_NOT_CALL: r"(do not|don'?t|never|stop|quit) (ever )?call(ing)?( (me|us|here|this number))*"
-    r"( again| any ?more|$)|(take|remove) (me|us|my (name|number)) (off|from)|unsubscribe|stop (phoning"
-    r"|bothering)",
+    Intent.DO_NOT_CALL: r"(do not|don'?t|never|stop|quit) (you )?(ever |dare )?call(ing)?"
+    r"( (me|us|here|this number|my (phone|number|house|home)|my (cell|mobile)( phone)?))*"
+    r"( please)?( ever)?( again| any ?more|$)|(take|get) (me|us|(this|my) (name|number)) (off|out)"
+    r"|(remove|delete|erase) (me|us|(this|my) (name|number)) (off|from|out)"
+    r"|(delete|erase|lose) (my|this) (phone )?(name|number)|unsubscribe"
+    r"|stop (phoning|bothering|ringing|harassing)|do[ -]not[ -]call (list|register|registry)"
+    r"|(do not|don'?t|never) (want|wish|like) (to (be called|get|receive|have)( any| more)*( calls?)?"
+    r"|any(more)?( more)? calls?|you( guys| people)? (to call|calling))(?! back)( me| us| here)*( from you)?"
+    r"( again| any ?more|$)|no more (phone )?calls",
     Intent.WRONG_NUMBER: r"wrong (number|person)|(no ?(one|body)|not anyone) (here )?(by|with|called|named|of) "
     r"|(there('s| is) no|i don'?t know (any|a)) \w+ (here|at this number)|not the (right )?person you",
     Intent.ORDERS: r"(ignore|forget|disregard|override) (\w+ ){0,4}(instructions?|prompts?|rules"

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from anthropic import APIError
+from anthropic import APIError, APIStatusError, APITimeoutError
 from loguru import logger
 from pipecat.frames.frames import (
     Frame,
@@ -37,9 +37,13 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.anthropic.llm import _THINKING_DEFAULTS, AnthropicLLMService, _model_name
 from pipecat.utils.errors import ErrorCategory
+from pipecat.utils.tracing.service_decorators import traced_llm
 
+from bot import metrics
 from bot.stages import claude_stream as stream
+from bot.stages.claude_usage import RequestMeter
 from bot.stages.llm_ladder import LAST_PAUSE_SECONDS, AttemptError, Circuit, Ladder, Rung
+from bot.usage import Metered
 
 _BETAS = ["interleaved-thinking-2025-05-14"]
 """pipecat's: lets a model that thinks do so between the calls of tools."""
@@ -76,7 +80,7 @@ class _Reply:
     tokens: dict[str, int] = field(default_factory=dict)
 
 
-class ClaudeService(AnthropicLLMService):
+class ClaudeService(Metered, AnthropicLLMService):
     """`models` are asked in order. `hands_on`: a context that no model answers goes to the service behind,
     unannounced; otherwise that is an ErrorFrame.
     """
@@ -135,6 +139,7 @@ class ClaudeService(AnthropicLLMService):
         # A second model may refuse what the first would take: a request that ends with the assistant.
         return True
 
+    @traced_llm
     async def _process_context(self, context: LLMContext) -> None:
         self._reply = reply = _Reply()
         self._at_work = True
@@ -178,6 +183,7 @@ class ClaudeService(AnthropicLLMService):
             await self._turn_over.wait()
 
     async def _give_up(self, error: AttemptError) -> None:
+        metrics.vendor_failed("anthropic", "gave_up")
         if self._hands_on and not self._reply.begun:
             logger.warning("Claude is passed over: {}", error)
             await self.push_frame(self._asked)
@@ -196,6 +202,7 @@ class ClaudeService(AnthropicLLMService):
             if not reply.begun:
                 raise
             logger.warning("Claude's reply broke off: {}", e)
+            metrics.vendor_failed("anthropic", "broke_off")
             said, reply.blocks = reply.text, {}
             messages = request["messages"]
             if said.strip():
@@ -236,13 +243,20 @@ class ClaudeService(AnthropicLLMService):
             provider="Anthropic",
             settings_fields="`thinking` or `effort`",
         )
+        meter = RequestMeter(self.usage, model.name, params)
         try:
-            response = await self._client.beta.messages.create(stream=True, betas=_BETAS, **params)
-        except APIError as e:
-            raise stream.refusal(e) from e
-        async with aclosing(stream.events(response)) as events:
-            async for event in events:
-                yield event
+            try:
+                response = await self._client.beta.messages.create(stream=True, betas=_BETAS, **params)
+            except APIError as e:
+                meter.refused = not isinstance(e, APITimeoutError)
+                metrics.vendor_failed("anthropic", "refused" if isinstance(e, APIStatusError) else "unreachable")
+                raise stream.refusal(e) from e
+            async with aclosing(stream.events(response)) as events:
+                async for event in events:
+                    meter.note(event)
+                    yield event
+        finally:
+            meter.settle()
 
     async def _request(self, context: LLMContext) -> dict[str, Any]:
         """What is the same for all models: the prompt, the messages, the tools."""

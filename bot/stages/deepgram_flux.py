@@ -124,3 +124,4 @@ class FluxService(SharedTls, DeepgramLink, DeepgramFluxSTTService):
         if self._websocket is not None:
             await self._websocket.send(audio)
             self.kept.padded(len(audio))
+            self.count(audio)

@@ -24,8 +24,10 @@ from pipecat.frames.frames import Frame, VADUserStartedSpeakingFrame, VADUserSto
 from pipecat.processors.frame_processor import FrameDirection
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
+from bot import metrics
 from bot.stages.ear_ladder import EarRung
 from bot.stages.kept_audio import BYTES_PER_SECOND, KeptAudio
+from bot.usage import Metered
 
 RECONNECT_WAITS = (0.0, 0.25, 0.5, 1.0, 2.0, 3.0)
 """Seconds before each attempt to connect again; after the last one the ear is lost."""
@@ -58,7 +60,7 @@ class Wire(Protocol):
     def close_reason(self) -> str | None: ...
 
 
-class DeepgramLink(EarRung):
+class DeepgramLink(Metered, EarRung):
     """A mixin of pipecat's Deepgram services: their words and settings, this connection.
 
     A subclass gives `open_link`, `send_audio`, `say_goodbye` and `hear`, and may say what it `owes`, what to send
@@ -81,6 +83,7 @@ class DeepgramLink(EarRung):
         self._told = False
         """This connection has understood something."""
         self._garbage = 0
+        self._connections = 0
 
     # -- what a subclass adds --------------------------------------------------------------------------
 
@@ -115,6 +118,16 @@ class DeepgramLink(EarRung):
 
     async def broke_off(self) -> None:
         """The connection is gone; another one follows."""
+
+    @property
+    def billed_as(self) -> str:
+        """Deepgram's product: the model, where its price does not depend on more."""
+        settings: Any = self._settings
+        return str(settings.model)
+
+    def count(self, audio: bytes) -> None:
+        """Audio was sent: what is heard again on a new connection is billed again."""
+        self.usage.add("deepgram", self.billed_as, "seconds", len(audio) / BYTES_PER_SECOND)
 
     # -- in --------------------------------------------------------------------------------------------
 
@@ -172,12 +185,16 @@ class DeepgramLink(EarRung):
                 why = await self._connect_and_use()
             except (ApiError, InvalidStatus) as error:
                 status, why = _refusal(error)
+                metrics.vendor_failed("deepgram", "refused")
                 if 400 <= status < 500 and status not in _PASSING:
                     await self.give_up(f"Deepgram rejected the connection ({why})", self.kept.all)
                     return
             except (OSError, TimeoutError, WebSocketException) as error:
                 why = f"{type(error).__name__}: {error}"
+                metrics.vendor_failed("deepgram", "unreachable")
             else:
+                if self._link_task is not None:
+                    metrics.vendor_failed("deepgram", "connection_lost")
                 if self._told or time.monotonic() - begun > STABLE_SECONDS:
                     failures = 0
             if self._link_task is None:
@@ -188,6 +205,11 @@ class DeepgramLink(EarRung):
                 await self.give_up(f"Deepgram cannot be reached: {why}", self.kept.all)
                 return
             await asyncio.sleep(RECONNECT_WAITS[failures - 1])
+
+    async def give_up(self, why: str, audio: bytes) -> None:
+        if not self.lost:
+            metrics.vendor_failed("deepgram", "gave_up")
+        await super().give_up(why, audio)
 
     async def _connect_and_use(self) -> str:
         """One connection from its beginning to its end; why it ended."""
@@ -212,6 +234,9 @@ class DeepgramLink(EarRung):
         self.replay_seconds = self.kept.begin()
         self._audio_came.set()
         self._socket = socket
+        self._connections += 1
+        if self._connections > 1:
+            metrics.vendor_reconnected("deepgram")
         sender = self.create_task(self._send_audio(socket), f"{self}::audio")
         try:
             async for message in socket:
@@ -237,6 +262,7 @@ class DeepgramLink(EarRung):
                     async with asyncio.timeout(DEAF_SECONDS):
                         await self.send_audio(piece)
                     self.unanswered_seconds += len(piece) / BYTES_PER_SECOND
+                    self.count(piece)
                     sent_at = time.monotonic()
                 async with asyncio.timeout(DEAF_SECONDS):
                     await self.caught_up()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from loguru import logger
 from pipecat.frames.frames import CancelFrame, EndFrame, Frame, InputAudioRawFrame, StartFrame, SystemFrame
-from pipecat.processors.frame_processor import FrameDirection
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessorSetup
 from pipecat.services.ai_service import AIService
 from pipecat.services.stt_service import STTService
 
@@ -35,6 +35,11 @@ class EarRung(STTService):
 
     lost = False
     _took_over = False
+
+    async def setup(self, setup: FrameProcessorSetup) -> None:  # type: ignore[override]  # pipecat overrides it so, too
+        await super().setup(setup)
+        # pipecat's span of an ear begins with any transcript that passes it; those of the others pass a standby.
+        self._tracing_enabled = setup.enable_tracing and not self.is_standby
 
     @property
     def is_standby(self) -> bool:
@@ -62,6 +67,7 @@ class EarRung(STTService):
 
     async def _take_over(self, audio: bytes) -> None:
         self._took_over = True
+        self._tracing_enabled = self._setup is not None and self._setup.enable_tracing
         await self.listen()
         for at in range(0, len(audio), _FRAME_BYTES):
             piece = audio[at : at + _FRAME_BYTES]
@@ -78,3 +84,4 @@ class EarRung(STTService):
             logger.warning("{} is lost, {} listens: {}", self, self.next, why)
             await self.push_frame(EarLostFrame(audio=audio))
         self.lost = True
+        self._tracing_enabled = False

@@ -23,13 +23,16 @@ from pipecat.frames.frames import Frame, TTSAudioRawFrame, TTSStartedFrame, TTSS
 from pipecat.services.elevenlabs.tts import ElevenLabsTTSService
 from pipecat.services.tts_service import WebsocketTTSService
 from pipecat.services.websocket_service import WebsocketService
+from pipecat.utils.tracing.service_decorators import traced_tts
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
+from bot import metrics
 from bot.stages.resources import SharedTls
 from bot.stages.timed_words import TimedWords
 from bot.stages.utterance import Step, Take, Utterance
 from bot.stages.voice_ladder import VoiceRung
+from bot.usage import Metered
 
 RECONNECT_WAITS = (0.0, 0.2, 0.4, 0.8, 1.0, 2.0)
 """Seconds before each attempt to connect again; the last one goes on, for an outage between two replies."""
@@ -100,7 +103,7 @@ def _times(alignment: Any) -> tuple[tuple[str, ...], tuple[float, ...], tuple[fl
     )
 
 
-class ElevenLabsService(SharedTls, TimedWords, VoiceRung, ElevenLabsTTSService):
+class ElevenLabsService(Metered, SharedTls, TimedWords, VoiceRung, ElevenLabsTTSService):
     """The voice. Text comes in by run_tts, a piece at a time; sound goes out through pipecat's contexts."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -116,10 +119,12 @@ class ElevenLabsService(SharedTls, TimedWords, VoiceRung, ElevenLabsTTSService):
         self._busy = asyncio.Event()
         """There are utterances to look after."""
         self._refusals = 0
+        self._connections = 0
         self._garbage = 0
 
     # -- text ------------------------------------------------------------------------------------------
 
+    @traced_tts
     async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
         if self.gave_up:
             await self.pass_on(context_id, text)
@@ -225,6 +230,7 @@ class ElevenLabsService(SharedTls, TimedWords, VoiceRung, ElevenLabsTTSService):
             await self._tell(name, close_context=True)
 
     async def _give_up(self, why: str) -> None:
+        metrics.vendor_failed("elevenlabs", "gave_up")
         for context_id, utterance in self._utterances.items():
             utterance.cut_off()
             await self._push_words(context_id, utterance)
@@ -238,6 +244,12 @@ class ElevenLabsService(SharedTls, TimedWords, VoiceRung, ElevenLabsTTSService):
         return f"{context_id}-{take.name}"
 
     # -- the socket ------------------------------------------------------------------------------------
+
+    @property
+    def billed_as(self) -> str:
+        """The model."""
+        settings: Any = self._settings
+        return str(settings.model)
 
     @property
     def _is_connected(self) -> bool:
@@ -287,6 +299,9 @@ class ElevenLabsService(SharedTls, TimedWords, VoiceRung, ElevenLabsTTSService):
         """Read the socket until it is gone; whether it made a sound."""
         sounded = False
         self._websocket = socket
+        self._connections += 1
+        if self._connections > 1:
+            metrics.vendor_reconnected("elevenlabs")
         try:
             for context_id, utterance in list(self._utterances.items()):
                 await self._look_after(context_id, utterance)
@@ -301,6 +316,7 @@ class ElevenLabsService(SharedTls, TimedWords, VoiceRung, ElevenLabsTTSService):
         if self._disconnecting:
             return sounded
         logger.warning("ElevenLabs' socket is gone: {} {}", socket.close_code, socket.close_reason)
+        metrics.vendor_failed("elevenlabs", "connection_lost")
         for context_id, utterance in list(self._utterances.items()):
             utterance.cut_off()
             await self._push_words(context_id, utterance)
@@ -311,6 +327,7 @@ class ElevenLabsService(SharedTls, TimedWords, VoiceRung, ElevenLabsTTSService):
     async def _note_refusal(self, error: Exception) -> None:
         logger.warning("ElevenLabs cannot be reached: {}", error)
         status = error.response.status_code if isinstance(error, InvalidStatus) else 0
+        metrics.vendor_failed("elevenlabs", "refused" if status else "unreachable")
         if 400 <= status < 500 and status not in _PASSING:
             await self._refused(f"HTTP {status}")
 
@@ -329,6 +346,10 @@ class ElevenLabsService(SharedTls, TimedWords, VoiceRung, ElevenLabsTTSService):
             await self._websocket.send(json.dumps(message))
         except ConnectionClosed:
             logger.debug("ElevenLabs' socket closed under a message")
+        else:
+            # Billed is what is sent, heard or not: a second take, a reply that was interrupted.
+            text = message.get("text", "").strip()
+            self.usage.add("elevenlabs", self.billed_as, "characters", len(text))
 
     async def _send_keepalive(self) -> None:
         await self._tell(None, text="")

@@ -31,7 +31,7 @@ from bot.recording import Recording
 from bot.stages import media_protocol as protocol
 from bot.stages.crossing import Crossing, Stream
 from bot.stages.playout import LEAD_MS, Audio, Heard, Playout
-from bot.stages.socket import Socket, SocketClosedError
+from bot.stages.socket import ServerLeavesError, Socket, SocketClosedError
 
 INPUT_FRAME_SAMPLES = 256
 """One Silero window at 8 kHz: each frame is one decision of the VAD, and 31 frames a second instead of 50."""
@@ -51,6 +51,8 @@ class LineEnd(StrEnum):
     SOCKET_CLOSED = "socket_closed"
     HUNG_UP = "hung_up"
     """We closed it."""
+    SERVER_LEFT = "server_left"
+    """Our own server closes its sockets."""
     LOST = "lost"
     """Between two streams: the next one never came."""
 
@@ -393,7 +395,11 @@ class Line:
     async def _read_stream(self, stream: Stream) -> None:
         self._end = LineEnd.SOCKET_CLOSED
         while True:
-            frame = await stream.socket.receive()
+            try:
+                frame = await stream.socket.receive()
+            except ServerLeavesError:
+                self._end = LineEnd.SERVER_LEFT
+                return
             if frame is None:
                 return
             event = protocol.parse(frame)

@@ -9,6 +9,10 @@ class SocketClosedError(Exception):
     """The other side is gone: nothing can be sent any more."""
 
 
+class ServerLeavesError(SocketClosedError):
+    """Our own server closes its sockets, because it is told to stop."""
+
+
 class Socket(Protocol):
     """A server-side WebSocket, not yet accepted."""
 
@@ -17,7 +21,7 @@ class Socket(Protocol):
         ...
 
     async def receive(self) -> str | bytes | None:
-        """The next frame, None once the socket is closed."""
+        """The next frame, None once the socket is closed. ServerLeavesError: by our own server's end."""
         ...
 
     async def send(self, text: str) -> None:

@@ -21,6 +21,7 @@ from bot.stages.menu import Member
 from bot.stages.resources import Resources
 from bot.stages.timed_words import TimedWords
 from bot.stages.voice_ladder import VoiceRung
+from bot.usage import Metered
 
 
 class ElevenLabs(Member):
@@ -86,13 +87,14 @@ def fallback_of(first: TtsMember, language: str) -> TtsMember | None:
     return LocalVoiceMember() if in_english and not isinstance(first, LocalVoiceMember) else None
 
 
-class LocalService(TimedWords, VoiceRung, LocalTTSService):
+class LocalService(Metered, TimedWords, VoiceRung, LocalTTSService):
     """The local voice as a rung, its words timed."""
 
     async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
         if self.gave_up:
             await self.pass_on(context_id, text)
             return
+        self.usage.add("hibari", "speech", "characters", len(text))
         sounded = False
         async for frame in super().run_tts(text, context_id):
             if isinstance(frame, ErrorFrame) and not self.is_last:

@@ -11,7 +11,9 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import asyncio
+import gc
 import socket
+import tracemalloc
 from typing import Any
 
 from bot.api.app import PhoneServer, create_app
@@ -47,6 +49,16 @@ def main() -> None:
     async def report() -> dict[str, Any]:
         return probe.report()
 
+    @app.get("/probe/memory")
+    async def memory() -> dict[str, list[str]]:
+        """Where memory was allocated since the last asking, as far as PYTHONTRACEMALLOC says."""
+        gc.collect()
+        now = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(False, tracemalloc.__file__)])
+        grown = now.compare_to(looks.pop(), "traceback") if looks else []
+        looks.append(now)
+        return {"lines": [line for entry in grown[:6] for line in (str(entry), *entry.traceback.format())]}
+
+    looks: list[tracemalloc.Snapshot] = []
     server = ProbedServer(app, settings)
     server.probe = probe
     server.run()

@@ -65,7 +65,9 @@ class LoopProbe:
         stalls.sort(key=lambda stall: -stall.ms)
         return {
             "pid": os.getpid(),
+            "tasks": len(asyncio.all_tasks()),
             "lag_p50_ms": median(lags),
+            "lag_p95_ms": percentile(lags, 0.95),
             "lag_p99_ms": percentile(lags, 0.99),
             "lag_max_ms": max(lags, default=0.0),
             "stalls": [{"ms": stall.ms, "where": stall.where.most_common(6)} for stall in stalls[:40]],

@@ -20,7 +20,8 @@ import httpx
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from bot.api import router
+from bot.api import metrics_router, router
+from bot.api.answers import as_event
 from bot.api.app import PhoneServer
 from bot.api.problems import install
 from bot.carriers import build_carrier
@@ -29,7 +30,7 @@ from bot.phone_agent import PhoneAgent
 from bot.scenario import Scenarios, load_file
 from bot.settings import Settings
 from bot.stages.resources import Resources
-from bot.store import open_store
+from bot.store import SqlCallStore, open_database
 from bot.telephony.carrier import Carrier
 from bot.telephony.conversation import Conversation
 from bot.telephony.offline import OfflineCarrier
@@ -196,7 +197,9 @@ async def house(
             )
         files = [path for folder in SCENARIO_FOLDERS for path in sorted(folder.glob("*.toml"))]
         scenarios = Scenarios(load_file(path) for path in [*files, *more_scenarios])
-        agent = PhoneAgent(settings, scenarios, resources, open_store(settings), carrier)
+        agent = PhoneAgent(
+            settings, scenarios, resources, SqlCallStore(open_database(settings)), carrier, present=as_event
+        )
 
         @asynccontextmanager
         async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -209,6 +212,7 @@ async def house(
         app = FastAPI(lifespan=lifespan)
         app.state.phone_agent = None
         app.include_router(router)
+        app.include_router(metrics_router)
         install(app)
         server = PhoneServer(app, settings, announcing=False)
         serving = asyncio.create_task(server.serve(sockets=[listener]), name="server")

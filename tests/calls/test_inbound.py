@@ -45,6 +45,34 @@ async def test_somebody_calls_us(tmp_path: Path, number: str, scenario: str, ope
         assert "You answer this call." in sims.anthropic.exchanges[0].request.system
 
 
+@pytest.mark.parametrize(("number", "told"), [("+15005550006", "busy"), ("+15005550009", "completed")])
+async def test_somebody_calls_us_while_all_lines_are_taken(tmp_path: Path, number: str, told: str) -> None:
+    """The busy tone; or a message, where the scenario has one. Who is talking notices nothing."""
+    async with vendors(CALLER, BRAIN) as sims, house(tmp_path, max_calls=1, **sims.keys()) as home:
+        talking = await home.call(scenario="quick")
+        await home.talking(talking)
+        sid = sims.twilio.call_in(
+            voice_url=f"{home.url}/api/phone/twilio/voice",
+            status_url=f"{home.url}/api/phone/twilio/status",
+            scenario=CALLER,
+            from_number=FROM,
+            to=number,
+        )
+        simulated = sims.twilio.exchange.get(sid)
+        assert simulated is not None
+        await simulated.ended.wait()
+        assert simulated.status == told
+        refused = (await home.http.get("/api/phone/calls")).json()["calls"][0]
+        assert (refused["direction"], refused["status"], refused["ended_reason"]) == (
+            "inbound",
+            "busy",
+            "dial_busy",
+        )
+        call = await home.ended(talking)
+        assert (call["status"], call["ended_reason"]) == ("completed", "agent_hangup")
+        assert len(sims.twilio.streams) == 1
+
+
 async def test_a_registered_call(tmp_path: Path) -> None:
     callee = steps(hear(), say("Take a message please."), wait())
     async with vendors(callee, BRAIN) as sims, house(tmp_path, **sims.keys()) as home:

@@ -99,7 +99,7 @@ async def test_without_a_key_the_rules_speak_spanish_too(tmp_path: Path) -> None
         assert "La cita se puede cambiar de lunes a viernes." in " ".join(agent)
         assert agent[-1] == "Muchas gracias, Juan, y adiós."
         assert call["outcome"]["reached_goal"] is True
-        assert call["outcome"]["fields"] == {"confirmada": True}
+        assert call["outcome"]["fields"] == {"confirmada": True, "cambio_solicitado": None}
 
 
 async def test_flux_is_told_the_language_as_well(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ anthropic.py    the Messages API: SSE and JSON, tools, validation, prompt cache 
 elevenlabs.py   multi-context speech WebSocket and HTTP routes; its sockets are contexts.py, its
                 sound is voice.py
 twilio.py       the REST API for calls; the carrier behind it is the product's own simulated exchange
+webhook_receiver.py  a customer's endpoint: verifies events, and fails, hangs or is down as it is told
 faults.py       which connection, request or context gets which fault
 serving.py      an aiohttp app on a loopback port, started and torn down
 """

@@ -20,7 +20,14 @@ from aiohttp import web
 
 from tests.simulators.brain import Brain, MessagesRequest, Reply, ToolUse
 from tests.simulators.faults import Plan
-from tests.simulators.messages import ERROR_TYPES, PromptCache, Refused, Usage, validate
+from tests.simulators.messages import (
+    ERROR_TYPES,
+    PromptCache,
+    Refused,
+    Usage,
+    conforms,
+    validate,
+)
 from tests.simulators.pieces import limited, pieces
 from tests.simulators.serving import LoopbackServer, reset
 
@@ -117,6 +124,11 @@ class AnthropicSimulator(LoopbackServer):
 
     `api_key` None lets every key in, but there must be one. `faults` counts POSTs to /v1/messages, retries
     included. `models` are the ones that exist. `prefill` lets a conversation end with the assistant.
+
+    A request for a structured answer (`output_config.format`, or one forced tool) goes to `analyst`, with faults
+    and a log of its own, so that what follows a call disturbs no script of it. None: it is refused, and the outcome
+    stays what it was.
+    `structured`: "taken" as the API does; "refused" with a 400, as before it could; "ignored", answered in prose.
     """
 
     def __init__(
@@ -129,6 +141,9 @@ class AnthropicSimulator(LoopbackServer):
         models: tuple[str, ...] = ("claude-haiku-5-5", "claude-haiku-4-5", "claude-sonnet-4-6"),
         prefill: bool = False,
         cache_minimum_tokens: int = 1024,
+        analyst: Brain | None = None,
+        analyst_faults: Plan[AnthropicFault] | None = None,
+        structured: Literal["taken", "refused", "ignored"] = "taken",
     ) -> None:
         super().__init__()
         self._brain = brain
@@ -138,8 +153,13 @@ class AnthropicSimulator(LoopbackServer):
         self._models = models
         self._prefill = prefill
         self._cache = PromptCache(minimum_tokens=cache_minimum_tokens)
+        self.analyst = analyst
+        self.analyst_faults: Plan[AnthropicFault] = analyst_faults or Plan()
+        self._structured = structured
         self.exchanges: list[Exchange] = []
         """Requests that were well-formed, in order."""
+        self.analyses: list[Exchange] = []
+        """Those of them that wanted a structured answer; they are not among the others."""
         self.rejected: list[str] = []
         """Messages of the errors given to requests that were not."""
         self._served = 0
@@ -199,11 +219,22 @@ class AnthropicSimulator(LoopbackServer):
 
     async def _messages(self, request: web.Request) -> web.StreamResponse:
         started = asyncio.get_running_loop().time()
-        fault, self._served = self.faults.nth(self._served), self._served + 1
-        if isinstance(fault, Refuse) and fault.status == 401:
-            return self._refuse(fault)
-        exchange = Exchange(await self._decode(request), fault)
-        self.exchanges.append(exchange)
+        decoded = await self._decode(request)
+        if decoded.answer_schema is not None or decoded.forced_tool is not None:
+            exchange = Exchange(decoded, self.analyst_faults.nth(len(self.analyses)))
+            self.analyses.append(exchange)
+            if self.analyst is None:
+                exchange.outcome = "refused"
+                return _error(400, "invalid_request_error", "structured outputs are not available")
+            if decoded.answer_schema is not None and self._structured == "refused":
+                exchange.outcome = "refused"
+                raise Refused(400, "invalid_request_error", "output_config: Extra inputs are not permitted")
+        else:
+            fault, self._served = self.faults.nth(self._served), self._served + 1
+            exchange = Exchange(decoded, fault)
+            if isinstance(fault, Refuse) and fault.status == 401:
+                return self._refuse(fault)
+            self.exchanges.append(exchange)
         try:
             return await self._answer(request, exchange, started)
         except (asyncio.CancelledError, ConnectionResetError):
@@ -221,7 +252,7 @@ class AnthropicSimulator(LoopbackServer):
             exchange.outcome = "refused"
             return self._refuse(fault)
         try:
-            reply = _possible(self._brain(exchange.request), exchange.request)
+            reply = self._reply(exchange.request)
         except Exception as error:  # the rim of a brain that a test wrote: its failure must not look like ours
             exchange.outcome = "refused"
             return _error(500, "api_error", f"the brain failed: {error}", retry=False)
@@ -230,6 +261,15 @@ class AnthropicSimulator(LoopbackServer):
         if exchange.request.stream:
             return await self._stream(request, exchange, reply, exchange.usage, started)
         return await self._whole(exchange, reply, exchange.usage, started)
+
+    def _reply(self, request: MessagesRequest) -> Reply:
+        schema = request.answer_schema
+        if schema is None and request.forced_tool is None:
+            return _possible(self._brain(request), request)
+        if schema is not None and self._structured == "ignored":
+            return Reply("Of course! The call went well, and they confirmed.")
+        assert self.analyst is not None, "refused before"
+        return _structured(self.analyst(request), request)
 
     def _refuse(self, fault: Refuse) -> web.Response:
         kind = ERROR_TYPES.get(fault.status, "api_error")
@@ -354,6 +394,17 @@ def _possible(reply: Reply, request: MessagesRequest) -> Reply:
             raise LookupError(f"the tool {tool.name!r} was not offered, only {list(request.tool_names)}")
     named = tuple(ToolUse(tool.name, tool.input, tool.id or f"toolu_{uuid4().hex[:24]}") for tool in tools)
     return Reply(reply.text, named)
+
+
+def _structured(reply: Reply, request: MessagesRequest) -> Reply:
+    """The brain's JSON as the API would put it. LookupError where constrained decoding could not have said it."""
+    schema, answer = request.answer_schema, json.loads(reply.text)
+    if schema is None:
+        assert request.forced_tool is not None
+        return _possible(Reply(tools=(ToolUse(request.forced_tool, answer),)), request)
+    if not conforms(schema, answer):
+        raise LookupError(f"{reply.text} does not conform to {json.dumps(schema)}")
+    return reply
 
 
 def _message(request: MessagesRequest, usage: Usage, output_tokens: int) -> dict[str, Any]:

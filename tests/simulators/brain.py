@@ -55,6 +55,18 @@ class MessagesRequest:
         return tuple(str(tool["name"]) for tool in self.body.get("tools") or ())
 
     @property
+    def answer_schema(self) -> Mapping[str, Any] | None:
+        """What a structured answer has to conform to, asked for by `output_config.format`."""
+        form = (self.body.get("output_config") or {}).get("format")
+        return None if form is None else dict(form["schema"])
+
+    @property
+    def forced_tool(self) -> str | None:
+        """The one tool that has to be called."""
+        choice = self.body.get("tool_choice") or {}
+        return str(choice["name"]) if choice.get("type") == "tool" else None
+
+    @property
     def last_user_text(self) -> str:
         """What is to be answered: text and tool results of the user messages at the end, by lines."""
         tail: list[str] = []

@@ -72,6 +72,7 @@ def validate(body: object, *, counting: bool = False, prefill: bool = False) -> 
     if temperature is not None and not 0 <= temperature <= 1:
         raise invalid("temperature: range: 0..1")
     _check_tools(body)
+    _check_format(body)
     _check_messages(body["messages"], prefill=prefill)
     marked = sum("cache_control" in block for _, block in _cacheable(body))
     if marked > _MAX_CACHE_BREAKPOINTS:
@@ -94,6 +95,93 @@ def _check_tools(body: Mapping[str, Any]) -> None:
         raise invalid("tool_choice may only be specified while providing tools")
     if choice and choice.get("type") == "tool" and choice.get("name") not in names:
         raise invalid(f"Tool '{choice.get('name')}' not found in provided tools")
+
+
+_UNSUPPORTED = {
+    "integer": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+    "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+    "string": ("minLength", "maxLength", "pattern"),
+    "array": ("maxItems", "uniqueItems"),
+}
+"""What structured outputs do not take, by type (platform.claude.com, "JSON Schema limitations")."""
+_MAX_UNIONS = 16
+
+
+def _check_format(body: Mapping[str, Any]) -> None:
+    """`output_config`: an effort, and the format of a structured answer."""
+    config = body.get("output_config")
+    if config is None:
+        return
+    for name in config.keys() - {"effort", "format"}:
+        raise invalid(f"output_config.{name}: Extra inputs are not permitted")
+    form = config.get("format")
+    if form is None:
+        return
+    if form.get("type") != "json_schema" or not isinstance(form.get("schema"), dict):
+        raise invalid("output_config.format: Input should be a json_schema with its schema")
+    if _strict(form["schema"]) > _MAX_UNIONS:
+        raise invalid("Schemas contains too many parameters with union types (limit: 16)")
+
+
+def _strict(schema: Any) -> int:
+    """Refuses what the grammar compiler does; counts the unions."""
+    if not isinstance(schema, dict):
+        raise invalid("output_config.format.schema: Input should be a valid dictionary")
+    if "anyOf" in schema:
+        return 1 + sum(_strict(choice) for choice in schema["anyOf"])
+    kind = schema.get("type")
+    if kind not in ("object", "array", "string", "integer", "number", "boolean", "null"):
+        raise invalid(f"output_config.format.schema: Invalid type {kind!r}")
+    for name in _UNSUPPORTED.get(kind, ()):
+        if name in schema:
+            raise invalid(f"output_config.format.schema: For '{kind}' type, property '{name}' is not supported")
+    if kind == "array":
+        return _strict(schema.get("items", {"type": "string"}))
+    if kind == "object":
+        if schema.get("additionalProperties") is not False:
+            raise invalid(
+                "output_config.format.schema: For 'object' type, 'additionalProperties' must be "
+                "explicitly set to false"
+            )
+        if not set(schema.get("required", ())) <= schema.get("properties", {}).keys():
+            raise invalid("output_config.format.schema: 'required' names unknown properties")
+        return sum(_strict(inner) for inner in schema.get("properties", {}).values())
+    return 0
+
+
+def conforms(schema: Mapping[str, Any], value: Any) -> bool:
+    """Whether constrained decoding could have written `value`."""
+    if "anyOf" in schema:
+        return any(conforms(choice, value) for choice in schema["anyOf"])
+    if "enum" in schema and value not in schema["enum"]:
+        return False
+    match schema["type"]:
+        case "object":
+            inner = schema.get("properties", {})
+            return (
+                isinstance(value, dict)
+                and set(schema.get("required", ())) <= value.keys() <= inner.keys()
+                and all(conforms(inner[name], one) for name, one in value.items())
+            )
+        case "array":
+            return isinstance(value, list) and all(conforms(schema["items"], one) for one in value)
+        case "boolean" | "null" | "string":
+            kinds: dict[str, type] = {"boolean": bool, "null": type(None), "string": str}
+            return isinstance(value, kinds[schema["type"]])
+        case _:
+            return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def least(schema: Mapping[str, Any]) -> Any:
+    """The smallest value that conforms: null where it may be, else empty, zero, false."""
+    if "anyOf" in schema:
+        return least(min(schema["anyOf"], key=lambda choice: choice.get("type") != "null"))
+    if "enum" in schema:
+        return schema["enum"][0]
+    if schema["type"] == "object":
+        inner = schema.get("properties", {})
+        return {name: least(inner[name]) for name in schema.get("required", ())}
+    return {"array": [], "string": "", "boolean": False, "null": None}.get(schema["type"], 0)
 
 
 def _check_messages(messages: Any, *, prefill: bool) -> None:

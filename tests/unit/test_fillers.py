@@ -30,6 +30,7 @@ from bot.stages.line import Line
 from bot.stages.line_ends import LineInput, LineOutput, ReplyWithdrawnFrame
 from bot.stages.resources import Resources
 from bot.stages.tts import LocalVoiceMember
+from bot.usage import Usage
 from tests.unit.stages.conversation import Collector, Diary, running
 from tests.unit.stages.memory_socket import STARTED, MemorySocket
 from tests.unit.stages.test_line_output import spoken
@@ -167,7 +168,9 @@ class Voice:
         self.may_speak = asyncio.Event()
         self.may_speak.set()
 
-    async def __call__(self, _resources: object, _member: object, text: str, *, language: str) -> Speech:
+    async def __call__(
+        self, _resources: object, _member: object, text: str, *, language: str, usage: Usage
+    ) -> Speech:
         self.made.append(text)
         await self.may_speak.wait()
         if text == "bad":

@@ -25,6 +25,7 @@ from bot.settings import Settings
 from bot.slots import choose
 from bot.stages.media_protocol import Started
 from bot.stages.resources import Resources
+from bot.store import Database
 from bot.store.address import SqliteAddress
 from bot.switchboard import Seat, Switchboard
 from tests.unit.calls_in_memory import NotingCarrier, QuietCall, ShakyStore, refusal
@@ -67,7 +68,7 @@ async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     monkeypatch.setattr(switchboard_module, "build_services", lambda *_: object())
     monkeypatch.setattr(QuietCall, "made", [], raising=False)
     monkeypatch.setattr(module, "Call", QuietCall)
-    store = ShakyStore(SqliteAddress(tmp_path / "calls.db"))
+    store = ShakyStore(Database(SqliteAddress(tmp_path / "calls.db")))
     await store.open()
     spec = CallSpec("+12025550123", "s")
     record = CallRecord("call-1", spec, Direction.OUTBOUND, Status.QUEUED, datetime.now(UTC), call_sid="CA1")

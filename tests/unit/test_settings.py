@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from bot.errors import SettingsError
 from bot.settings import Settings, load_settings, with_scheme
@@ -51,6 +52,14 @@ def test_a_host_that_is_none_is_refused_by_name(environment: pytest.MonkeyPatch,
 def test_api_keys_are_a_list(environment: pytest.MonkeyPatch, given: str, kept: list[str]) -> None:
     environment.setenv("API_KEYS", given)
     assert [key.get_secret_value() for key in load_settings().api_keys] == kept
+
+
+def test_webhook_secrets_are_a_list_and_hide(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("WEBHOOK_SECRET", "whsec_new, whsec_old")
+    settings = load_settings()
+    assert [secret.get_secret_value() for secret in settings.webhook_secret] == ["whsec_new", "whsec_old"]
+    assert {"whsec_new", "whsec_old"} <= set(settings.secrets)
+    assert "whsec_" not in repr(settings)
 
 
 def test_an_empty_string_is_unset(environment: pytest.MonkeyPatch) -> None:
@@ -119,3 +128,15 @@ def test_the_defaults_reach_the_real_vendors(environment: pytest.MonkeyPatch) ->
 def test_http_and_websocket_are_the_same_door(url: str, websocket: str, http: str) -> None:
     assert with_scheme(url, websocket=True) == websocket
     assert with_scheme(url, websocket=False) == http
+
+
+def test_the_secrets_are_all_keys_and_nothing_else() -> None:
+    settings = Settings(
+        _env_file=None,
+        api_keys=(SecretStr("first"), SecretStr("second")),
+        anthropic_api_key=SecretStr("claude"),
+        metrics_key=SecretStr("scraper"),
+        twilio_account_sid="AC0",
+        database_url="postgresql://agent:p%40ss@db/calls",
+    )
+    assert sorted(settings.secrets) == ["claude", "first", "p@ss", "scraper", "second"]

@@ -11,7 +11,8 @@ import pytest
 
 from bot import opening
 from bot import switchboard as module
-from bot.audio import Speech
+from bot.admission import Asking, Refusal
+from bot.audio import Speech, TimedWord
 from bot.call import Call
 from bot.errors import BusyError, VendorError
 from bot.opening import Recital
@@ -23,6 +24,7 @@ from bot.settings import Settings
 from bot.slots import choose
 from bot.stages.resources import Resources
 from bot.switchboard import Seat, Switchboard
+from bot.usage import NO_USAGE, Usage, Used
 
 SCENARIO = Scenario(
     name="s", description="d", instructions="i", opening=Opening(text="Hi {{callee_name|there}}.")
@@ -45,22 +47,35 @@ class Studio:
 
     def __init__(self) -> None:
         self.spoken: list[str] = []
+        self.phrases: list[str] = []
+        """Spoken for a phrase book, not for an opening."""
         self.hold = asyncio.Event()
         self.hold.set()
         self.failure: Exception | None = None
 
-    async def write(self, *_: Any) -> str:
+    async def write(self, *_: Any, usage: Usage) -> str:
+        usage.add("anthropic", "claude-haiku-5-5", "output_tokens", 2)
         return "Written."
 
     async def speak(
-        self, _resources: Any, _member: Any, text: str, *, language: str, recital: Recital | None = None
+        self,
+        _resources: Any,
+        _member: Any,
+        text: str,
+        *,
+        language: str,
+        recital: Recital | None = None,
+        usage: Usage = NO_USAGE,
     ) -> Speech:
-        assert recital is not None
+        speech = Speech(text, bytes(160))
+        usage.add("elevenlabs", "eleven_flash_v2_5", "characters", len(text))
+        if recital is None:
+            self.phrases.append(text)
+            return speech
         self.spoken.append(text)
         await self.hold.wait()
         if self.failure is not None:
             raise self.failure
-        speech = Speech(text, bytes(160))
         recital.add(speech)
         return speech
 
@@ -84,11 +99,17 @@ async def made(seat: Seat) -> Recital:
 
 
 class OnLine:
-    """A call on the line, as far as the switchboard knows one."""
+    """A call on the line, as far as the switchboard knows one. Its apology is heard when `heard` is set."""
 
     def __init__(self) -> None:
         self.reason: EndedReason | None = None
         self.ended = asyncio.Event()
+        self.left: EndedReason | None = None
+        self.apologising = asyncio.Event()
+
+    async def take_leave(self, reason: EndedReason) -> None:
+        self.left = reason
+        self.apologising.set()
 
     async def hang_up(self, reason: EndedReason) -> None:
         self.reason = reason
@@ -207,7 +228,7 @@ async def test_a_vendor_that_fails_leaves_the_opening_to_the_pipeline(
 async def test_a_model_that_cannot_write_leaves_the_languages_own_opening(
     board: Switchboard, studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def write(*_: Any) -> str:
+    async def write(*_: Any, usage: Usage) -> str:
         raise VendorError("overloaded", provider="anthropic", retryable=True)
 
     monkeypatch.setattr(opening, "write", write)
@@ -326,16 +347,132 @@ async def test_a_hang_up_before_the_answer_is_remembered(board: Switchboard) -> 
     assert seat.wish is EndedReason.CANCELED
 
 
-async def test_the_end_of_the_server_ends_all_calls(board: Switchboard) -> None:
+async def test_a_late_loop_keeps_new_calls_away_and_nobody_who_was_answered(board: Switchboard) -> None:
+    board.take_line(plan(1))
+    for _ in range(3):
+        board.lag.note(0.2)
+    assert board.refusal() is Refusal.LATE
+    with pytest.raises(BusyError, match="limit"):
+        board.take_line(plan(2))
+    assert board.take_line(plan(2), Asking.ANSWERED).has_line
+    assert board.take_line(plan(3), Asking.ANSWERED).has_line, "beyond the lines of new calls"
+    with pytest.raises(BusyError):
+        board.take_line(plan(4), Asking.ANSWERED)
+
+
+async def test_a_drain_waits_for_what_rings_and_what_talks(board: Switchboard) -> None:
     _, call = await answered(board, 1)
-    ringing = board.take_line(plan(2))
-    assert board.calls_on_line == 1
-    waiting = await board.end_all(EndedReason.SERVER_SHUTDOWN, within_seconds=2)
-    assert call.reason is EndedReason.SERVER_SHUTDOWN
-    assert waiting == [ringing]
-    assert (board.lines_taken, board.seats) == (0, [])
+    board.take_line(plan(2))
+    assert board.expect(plan(5)) is not None
+    draining = asyncio.create_task(board.drain(within_seconds=60))
+    await asyncio.sleep(0)
     with pytest.raises(BusyError):
         board.take_line(plan(3))
+    assert board.expect(plan(4)) is None
+    await call.hang_up(EndedReason.AGENT_HANGUP)
+    while board.lines_taken > 1:  # noqa: ASYNC110  # freed by the call's own task
+        await asyncio.sleep(0.001)
+    seat, second = await answered(board, 2)
+    assert not draining.done(), "what rang is held"
+    await second.hang_up(EndedReason.AGENT_HANGUP)
+    await draining
+    assert (seat.wish, board.lines_taken, len(board.seats)) == (None, 0, 1)
+
+
+async def test_a_drain_takes_what_another_process_dialled(board: Switchboard) -> None:
+    await board.drain(within_seconds=60)
+    assert board.take_line(plan(1), Asking.ANSWERED).has_line
+
+
+@pytest.mark.parametrize("hurried", [True, False])
+async def test_a_drain_ends_in_time_or_in_a_hurry(board: Switchboard, hurried: bool) -> None:
+    board.take_line(plan(1))
+    hurry = asyncio.Event()
+    before = asyncio.all_tasks()
+    draining = asyncio.create_task(board.drain(within_seconds=60 if hurried else 0.01, hurry=hurry))
+    await asyncio.sleep(0)
+    if hurried:
+        hurry.set()
+    async with asyncio.timeout(5):
+        await draining
+    assert board.lines_taken == 1
+    assert asyncio.all_tasks() == before
+
+
+async def test_those_on_the_line_are_taken_leave_of(board: Switchboard) -> None:
+    _, call = await answered(board, 1)
+    _, other = await answered(board, 2)
+    leaving = asyncio.create_task(board.take_leave(EndedReason.SERVER_SHUTDOWN, within_seconds=60))
+    await call.apologising.wait()
+    await other.apologising.wait()
+    assert (call.left, call.reason) == (EndedReason.SERVER_SHUTDOWN, None)
+    call.ended.set()
+    other.ended.set()
+    await leaving
+    assert board.lines_taken == 0
+
+
+async def test_an_apology_is_spoken_once_for_all_calls_of_a_voice(board: Switchboard, studio: Studio) -> None:
+    calls = [await answered(board, number) for number in (1, 2)]
+    leaving = asyncio.create_task(board.take_leave(EndedReason.SERVER_SHUTDOWN, within_seconds=60))
+    for _, call in calls:
+        await call.apologising.wait()
+        call.ended.set()
+    await leaving
+    assert studio.phrases == [SCENARIO.phrases.trouble]
+
+
+async def test_an_apology_may_be_cut_short(board: Switchboard, studio: Studio) -> None:
+    _, call = await answered(board, 1)
+    hurry = asyncio.Event()
+    leaving = asyncio.create_task(board.take_leave(EndedReason.SERVER_SHUTDOWN, within_seconds=60, hurry=hurry))
+    await call.apologising.wait()
+    hurry.set()
+    await leaving
+    assert call.reason is None
+    await board.end_all(EndedReason.SERVER_SHUTDOWN, within_seconds=2)
+    assert call.reason is EndedReason.SERVER_SHUTDOWN
+
+
+async def test_an_apology_that_cannot_be_said_does_not_stop_the_others(
+    board: Switchboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, broken = await answered(board, 1)
+    _, call = await answered(board, 2)
+
+    async def breaks(_: EndedReason) -> None:
+        broken.ended.set()
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(broken, "take_leave", breaks)
+    leaving = asyncio.create_task(board.take_leave(EndedReason.SERVER_SHUTDOWN, within_seconds=60))
+    await call.apologising.wait()
+    call.ended.set()
+    await leaving
+    assert board.lines_taken == 0
+
+
+async def test_seats_nobody_talks_on_are_left(board: Switchboard) -> None:
+    ringing = board.take_line(plan(1))
+    expected = board.expect(plan(3))
+    _, call = await answered(board, 2)
+    assert await board.leave_waiting() == [ringing], "nobody's phone rings for a call that is only expected"
+    assert ringing.wish is EndedReason.SERVER_SHUTDOWN
+    assert expected is not None
+    assert [seat.plan.call_id for seat in board.seats] == ["call-2"]
+    assert call.reason is None
+
+
+async def test_the_end_of_the_server_ends_all_calls(board: Switchboard) -> None:
+    _, call = await answered(board, 1)
+    board.take_line(plan(2))
+    assert board.calls_on_line == 1
+    await board.end_all(EndedReason.SERVER_SHUTDOWN, within_seconds=2)
+    assert call.reason is EndedReason.SERVER_SHUTDOWN
+    assert (board.lines_taken, board.seats) == (0, [])
+    for asking in Asking:
+        with pytest.raises(BusyError):
+            board.take_line(plan(3), asking)
     assert board.expect(plan(4)) is None
 
 
@@ -356,3 +493,84 @@ async def test_a_call_that_does_not_end_is_cut_at_the_servers_end(board: Switchb
     with pytest.raises(asyncio.CancelledError):
         await holding
     assert board.lines_taken == 0
+
+
+async def test_an_opening_nobody_hears_is_paid_all_the_same(board: Switchboard, studio: Studio) -> None:
+    told: list[tuple[Used, ...]] = []
+
+    async def spent(of: Plan) -> None:
+        told.append(of.opening_usage.items)
+
+    board.spent = spent
+    seat = board.take_line(plan(callee_name="John"))
+    board.prepare(seat)
+    assert seat.making is not None
+    await seat.making
+    await board.release(seat.plan.call_id)
+    (used,) = told
+    assert used[0].vendor == "elevenlabs"
+    assert used[0].quantity is not None
+    assert used[0].quantity >= len("Hi John.")
+
+
+async def test_an_opening_made_again_by_who_answers_belongs_to_the_call(
+    board: Switchboard, studio: Studio
+) -> None:
+    seat = board.take_line(plan(callee_name="John"))
+    await board.prepared(seat, "CA1")
+    await made(seat)
+    assert seat.plan.opening_usage.items == ()
+    assert seat.plan.usage.items
+
+
+class Shelf:
+    """Keeps openings as a shared database does."""
+
+    def __init__(self, **kept: Speech) -> None:
+        self.kept = kept
+        self.away = False
+
+    async def put(self, call_id: str, speech: Speech) -> None:
+        if self.away:
+            raise OSError("away")
+        self.kept[call_id] = speech
+
+    async def get(self, call_id: str) -> Speech | None:
+        if self.away:
+            raise OSError("away")
+        return self.kept.get(call_id)
+
+
+async def test_who_dials_keeps_the_opening_for_others(board: Switchboard, studio: Studio) -> None:
+    board.openings = shelf = Shelf()
+    seat = board.take_line(plan(1, callee_name="Ann"))
+    board.prepare(seat)
+    recital = await made(seat)
+    assert shelf.kept == {"call-1": recital.speech()}
+
+
+async def test_who_answers_takes_the_opening_that_is_kept(board: Switchboard, studio: Studio) -> None:
+    board.openings = Shelf(**{"call-1": Speech("Hi there.", bytes(320), (TimedWord("Hi", 0.0, 9.0),))})
+    seat = board.take_line(plan(1))
+    board.prepare(seat, answered=True)
+    assert (await made(seat)).speech() == Speech("Hi there.", bytes(320), (TimedWord("Hi", 0.0, 9.0),))
+    assert "Hi there." not in studio.spoken
+
+
+@pytest.mark.parametrize("away", [False, True])
+async def test_who_answers_makes_what_is_not_kept(board: Switchboard, studio: Studio, away: bool) -> None:
+    board.openings = shelf = Shelf()
+    shelf.away = away
+    seat = board.take_line(plan(1, callee_name="Ann"))
+    board.prepare(seat, answered=True)
+    assert (await made(seat)).text == "Hi Ann."
+    assert shelf.kept == {}, "nobody else will ask for it"
+
+
+async def test_an_opening_that_failed_is_not_kept(board: Switchboard, studio: Studio) -> None:
+    board.openings = shelf = Shelf()
+    studio.failure = VendorError("no voice", provider="elevenlabs")
+    seat = board.take_line(plan(1))
+    board.prepare(seat)
+    await made(seat)
+    assert shelf.kept == {}

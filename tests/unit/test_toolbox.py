@@ -170,3 +170,11 @@ def test_results_that_no_reader_takes() -> None:
     assert presentable("x", {"a": "\ud800", "b": float("nan")}) == {"a": "?", "b": "NaN"}
     for broken in (None, {}, [1], {"a": object()}, {"a": {1, 2}}):
         assert "error" in presentable("x", broken)
+
+
+def test_that_the_callee_is_never_called_again_is_an_outcome() -> None:
+    told = Told()
+    told.box.note_do_not_call()
+    outcome = told.box.outcome()
+    assert outcome is not None
+    assert (outcome.reached_goal, outcome.fields, outcome.source) == (False, {"do_not_call": True}, "tools")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -11,7 +11,19 @@ from loguru import logger
 
 from bot.call import CallEnd
 from bot.plan import Plan
-from bot.records import CallSpec, Counts, Direction, EndedReason, Outcome, Speaker, Status, Turn, TurnLatency
+from bot.records import (
+    AnsweredBy,
+    CallSpec,
+    CostPart,
+    Counts,
+    Direction,
+    EndedReason,
+    Outcome,
+    Speaker,
+    Status,
+    Turn,
+    TurnLatency,
+)
 from bot.scenario import Scenario
 from bot.scenario_parts import OutcomeField
 from bot.settings import Settings
@@ -110,7 +122,7 @@ async def test_without_tools_the_rules_say_what_came_of_it() -> None:
 
 
 async def test_what_tools_recorded_wins_over_the_rules() -> None:
-    told = Outcome(False, "", {"confirmed": False}, source="tools")
+    told = Outcome(False, "", {"confirmed": False}, source="tools", recorded=["confirmed", "reached_goal"])
     outcome = await finish(MemoryStore(), CallEnd(EndedReason.AGENT_HANGUP, outcome=told))
     assert not outcome.reached_goal
     assert outcome.fields["confirmed"] is False
@@ -138,7 +150,49 @@ async def test_one_line_says_how_it_went() -> None:
 
 
 async def test_what_is_inferred_does_not_contradict_what_was_recorded() -> None:
-    told = Outcome(False, "Nothing was settled.", {}, source="tools")
+    recorded = ["reached_goal", "summary"]
+    told = Outcome(False, "Nothing was settled.", {}, source="tools", recorded=recorded)
     outcome = await finish(MemoryStore(), CallEnd(EndedReason.AGENT_HANGUP, outcome=told))
     assert outcome.reached_goal is False
-    assert "confirmed" not in outcome.fields
+    assert outcome.fields["confirmed"] is None
+
+
+async def test_what_it_cost_is_kept_with_its_end() -> None:
+    store = MemoryStore()
+    plan = replace(PLAN, carrier="twilio")
+    plan.usage.add("elevenlabs", "eleven_flash_v2_5", "characters", 1000)
+    await wrap_up(
+        cast(CallStore, store),
+        plan,
+        CallEnd(EndedReason.AGENT_HANGUP),
+        TURNS,
+        answered_at=datetime.now(UTC) - timedelta(seconds=61),
+        counts=Counts(),
+    )
+    ((_, change),) = store.changes
+    assert change.costs is not None
+    voice, *engines = change.costs[CostPart.CALL].items
+    assert (voice.vendor, voice.quantity, voice.usd) == ("elevenlabs", 1000.0, 0.05)
+    assert {(item.vendor, item.usd) for item in engines} == {("told_hearing", 0.0), ("rules", 0.0)}
+    assert [(item.what, item.quantity) for item in change.costs[CostPart.CARRIER].items] == [
+        ("outbound US", 2.0),
+        ("media streams", 2.0),
+        ("answering machine detection", 1.0),
+    ]
+
+
+async def test_a_voicemails_words_are_no_answer() -> None:
+    end = CallEnd(EndedReason.VOICEMAIL_REACHED, answered_by=AnsweredBy.VOICEMAIL)
+    greeting = (TURNS[1], turn(2, Speaker.CALLEE, "Yes, you have reached John. Yes, leave a message."))
+    outcome = await finish(MemoryStore(), end, turns=greeting)
+    assert (outcome.reached_goal, outcome.fields) == (False, {"confirmed": None})
+    assert outcome.summary == "A voicemail answered. A message was left."
+
+
+async def test_a_goal_that_no_tool_recorded_is_inferred() -> None:
+    """A message taken in the call says nothing about the rest of it."""
+    told = Outcome(False, "", {"messages": ["m"]}, source="tools", recorded=["messages"])
+    outcome = await finish(MemoryStore(), CallEnd(EndedReason.AGENT_HANGUP, outcome=told))
+    assert outcome.reached_goal is True
+    assert outcome.fields == {"confirmed": True, "messages": ["m"]}
+    assert (outcome.source, outcome.recorded) == ("tools", ["messages"])

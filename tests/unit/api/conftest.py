@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from bot.api import router
+from bot.api import metrics_router, router
 from bot.settings import Settings
 from tests.unit.api.fake_agent import FakeAgent
 
@@ -29,6 +29,7 @@ def app(agent: FakeAgent) -> FastAPI:
 
     app = FastAPI(lifespan=lifespan)
     app.include_router(router)
+    app.include_router(metrics_router)
     return app
 
 

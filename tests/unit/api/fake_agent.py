@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bot.campaigns import Campaigns
+from bot.dialling.do_not_call import DoNotCall
 from bot.errors import NotFoundError
 from bot.records import (
     CallRecord,
@@ -24,9 +26,13 @@ from bot.records import (
     Turn,
     TurnLatency,
 )
+from bot.retention import Erasure
 from bot.settings import Settings
 from bot.stages.socket import Socket
 from bot.store import Page
+from bot.store.retention import Erased
+from bot.terms import DEFAULT_TERMS, Terms
+from bot.webhooks import Webhooks
 
 NOON = datetime(2026, 3, 2, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -64,29 +70,70 @@ A_CALL = CallRecord(
 
 
 @dataclass
+class Erasing:
+    """What the routes know of retention."""
+
+    agent: FakeAgent
+
+    async def erase(self, phone_number: str) -> Erasure:
+        self.agent.erased.append(phone_number)
+        return self.agent.erasure
+
+
+@dataclass
 class FakeAgent:
     settings: Settings
     error: BaseException | None = None
     specs: list[CallSpec] = field(default_factory=list)
     lists: list[tuple[Status | None, int, str | None]] = field(default_factory=list)
-    webhooks: list[tuple[str, str, dict[str, str], str | None]] = field(default_factory=list)
+    twilio_posts: list[tuple[str, str, dict[str, str], str | None]] = field(default_factory=list)
     sockets: list[tuple[str, str | None, str | None]] = field(default_factory=list)
     recordings: dict[str, Path] = field(default_factory=dict)
     ready: bool = True
     heard: list[str | bytes | None] = field(default_factory=list)
+    terms: list[Terms] = field(default_factory=list)
+    placed: list[tuple[str | None, str | None, str | None]] = field(default_factory=list)
+    """key_id, idempotency_key and request_hash of each call."""
+    placed_status: Status = Status.INITIATED
+    queues: dict[str, int] = field(default_factory=dict)
+    canceled: list[str] = field(default_factory=list)
+    campaigns: Campaigns = field(init=False)
+    """Set by the tests that ask for it."""
+    do_not_call: DoNotCall = field(init=False)
+    webhooks: Webhooks = field(init=False)
+    """Set by the tests that ask for it."""
+    erasure: Erasure = field(default_factory=lambda: Erasure(Erased()))
+    erased: list[str] = field(default_factory=list)
+    counted: int = 0
+    """How often the queues were asked for."""
+
+    @property
+    def retention(self) -> Erasing:
+        return Erasing(self)
 
     def _fail(self) -> None:
         if self.error is not None:
             raise self.error
 
-    async def place_call(self, spec: CallSpec) -> CallRecord:
+    async def place_call(
+        self,
+        spec: CallSpec,
+        terms: Terms = DEFAULT_TERMS,
+        *,
+        key_id: str | None = None,
+        idempotency_key: str | None = None,
+        request_hash: str | None = None,
+    ) -> CallRecord:
         self._fail()
         self.specs.append(spec)
-        return replace(A_CALL, spec=spec, status=Status.QUEUED)
+        self.terms.append(terms)
+        self.placed.append((key_id, idempotency_key, request_hash))
+        return replace(A_CALL, spec=spec, status=self.placed_status)
 
-    async def register_call(self, spec: CallSpec) -> Registration:
+    async def register_call(self, spec: CallSpec, terms: Terms = DEFAULT_TERMS) -> Registration:
         self._fail()
         self.specs.append(spec)
+        self.terms.append(terms)
         return Registration(
             "c_01",
             "https://bot.example.com/api/phone/twilio/voice",
@@ -97,24 +144,24 @@ class FakeAgent:
 
     async def voice_webhook(self, url_path_and_query: str, form: Mapping[str, str], signature: str | None) -> str:
         self._fail()
-        self.webhooks.append(("voice", url_path_and_query, dict(form), signature))
+        self.twilio_posts.append(("voice", url_path_and_query, dict(form), signature))
         return "<Response/>"
 
     async def amd_webhook(self, url_path_and_query: str, form: Mapping[str, str], signature: str | None) -> None:
         self._fail()
-        self.webhooks.append(("amd", url_path_and_query, dict(form), signature))
+        self.twilio_posts.append(("amd", url_path_and_query, dict(form), signature))
 
     async def status_webhook(
         self, url_path_and_query: str, form: Mapping[str, str], signature: str | None
     ) -> None:
         self._fail()
-        self.webhooks.append(("status", url_path_and_query, dict(form), signature))
+        self.twilio_posts.append(("status", url_path_and_query, dict(form), signature))
 
     async def transfer_webhook(
         self, url_path_and_query: str, form: Mapping[str, str], signature: str | None, *, token: str, step: str
     ) -> str:
         self._fail()
-        self.webhooks.append((f"transfer {token} {step}", url_path_and_query, dict(form), signature))
+        self.twilio_posts.append((f"transfer {token} {step}", url_path_and_query, dict(form), signature))
         return "" if step == "status" else "<Response/>"
 
     async def media_stream(
@@ -149,6 +196,16 @@ class FakeAgent:
     async def hang_up(self, call_id: str) -> CallRecord:
         self._fail()
         return A_CALL
+
+    async def cancel_call(self, call_id: str) -> CallRecord:
+        self._fail()
+        self.canceled.append(call_id)
+        return replace(A_CALL, call_id=f"{call_id}_2", status=Status.CANCELED, ended_reason=EndedReason.CANCELED)
+
+    async def queue_depths(self) -> Mapping[str, int]:
+        self.counted += 1
+        self._fail()
+        return self.queues
 
     def health(self) -> Health:
         self._fail()

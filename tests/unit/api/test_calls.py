@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from bot.api import router
+from bot.errors import ConflictError
 from bot.records import CallSpec, Speaker, Status
 from tests.unit.api.fake_agent import FakeAgent
 
@@ -151,8 +152,13 @@ def test_a_call_is_read_with_its_transcript(client: TestClient) -> None:
         "reached_goal": True,
         "summary": "Done.",
         "fields": {"score": 5},
+        "callee_sentiment": "neutral",
+        "evidence": {},
         "source": "claude",
+        "recorded": [],
+        "analysis_error": None,
     }
+    assert call["costs"] is None, "nothing was counted"
     [turn] = call["transcript"]
     assert turn["started_at"] == "2026-03-02T12:00:00.123Z"
     assert turn["latency"]["voice_to_voice_ms"] == 612.5
@@ -215,6 +221,17 @@ def test_hanging_up_answers_the_call(client: TestClient) -> None:
     answer = client.post("/api/phone/calls/c_01/hangup")
     assert answer.status_code == 200
     assert answer.json()["status"] == "completed"
+
+
+def test_a_waiting_call_is_canceled(client: TestClient, agent: FakeAgent) -> None:
+    answer = client.delete("/api/phone/calls/c_01")
+    assert answer.status_code == 200
+    # The attempt that waited, which need not be the call that was named.
+    assert (answer.json()["call_id"], answer.json()["status"]) == ("c_01_2", "canceled")
+    assert agent.canceled == ["c_01"]
+    agent.error = ConflictError("The call is on the line.")
+    refused = client.delete("/api/phone/calls/c_01")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "conflict")
 
 
 def test_paths_follow_the_prefix_of_the_app(agent: FakeAgent) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from tests.unit.api.fake_agent import FakeAgent
@@ -18,6 +19,20 @@ def test_ready(client: TestClient) -> None:
         "capacity": 20,
         "version": "0.1.0",
     }
+
+
+def test_ready_for_orchestrators(client: TestClient, agent: FakeAgent) -> None:
+    assert client.get("/api/phone/health/ready").json() == client.get("/api/phone/health").json()
+    agent.ready = False
+    assert client.get("/api/phone/health/ready").status_code == 503
+
+
+def test_a_process_that_is_not_ready_lives(client: TestClient, agent: FakeAgent, app: FastAPI) -> None:
+    agent.ready = False
+    assert client.get("/api/phone/health/live").json() == {"live": True}
+    app.state.phone_agent = None
+    assert client.get("/api/phone/health/live").status_code == 200
+    assert client.get("/api/phone/health/ready").status_code == 503
 
 
 def test_not_ready(client: TestClient, agent: FakeAgent) -> None:

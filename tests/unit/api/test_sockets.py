@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from bot.api import echo as echo_module
 from bot.api.websocket import StarletteSocket
 from bot.stages.media_protocol import MAX_FRAME_BYTES
-from bot.stages.socket import SocketClosedError
+from bot.stages.socket import ServerLeavesError, SocketClosedError
 from tests.unit.api.fake_agent import FakeAgent
 
 
@@ -127,6 +127,31 @@ async def test_a_socket_that_is_gone_says_so(served: Served) -> None:
     async with asyncio.timeout(5):
         await served.left.wait()
     assert served.after_gone == ["None", "SocketClosedError", "closed"]
+
+
+async def test_a_socket_our_own_server_closes_says_so(app: FastAPI) -> None:
+    ended: list[str] = []
+    open_ = asyncio.Event()
+
+    @app.websocket("/held")
+    async def held(websocket: WebSocket) -> None:
+        ours = StarletteSocket(websocket)
+        await ours.accept()
+        open_.set()
+        try:
+            ended.append(f"{await ours.receive()}")
+        except ServerLeavesError:
+            ended.append("the server leaves")
+
+    server = _Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, ws="websockets-sansio"))
+    serving = asyncio.create_task(server.serve())
+    await server.listening.wait()
+    port = server.servers[0].sockets[0].getsockname()[1]
+    async with connect(f"ws://127.0.0.1:{port}/held"):
+        await open_.wait()
+        server.should_exit = True
+        await serving
+    assert ended == ["the server leaves"]
 
 
 class TestEcho:

@@ -18,21 +18,21 @@ def test_voice_answers_twiml_and_passes_what_was_signed(client: TestClient, agen
     assert answer.headers["content-type"].startswith("text/xml")
     assert answer.text == "<Response/>"
     form = {"CallSid": "CA1", "From": "+12025550100", "CallerName": "", "To": "☃"}
-    assert agent.webhooks == [("voice", "/api/phone/twilio/voice?call_id=c%2001&x=%2B1", form, "sig")]
+    assert agent.twilio_posts == [("voice", "/api/phone/twilio/voice?call_id=c%2001&x=%2B1", form, "sig")]
 
 
 def test_status_answers_nothing(client: TestClient, agent: FakeAgent) -> None:
     answer = client.post("/api/phone/twilio/status", data={"CallStatus": "ringing"})
     assert answer.status_code == 204
     assert answer.content == b""
-    assert agent.webhooks == [("status", "/api/phone/twilio/status", {"CallStatus": "ringing"}, None)]
+    assert agent.twilio_posts == [("status", "/api/phone/twilio/status", {"CallStatus": "ringing"}, None)]
 
 
 def test_amd_answers_nothing(client: TestClient, agent: FakeAgent) -> None:
     answer = client.post("/api/phone/twilio/amd?call_id=c1", data={"AnsweredBy": "human"})
     assert answer.status_code == 204
     assert answer.content == b""
-    assert agent.webhooks == [("amd", "/api/phone/twilio/amd?call_id=c1", {"AnsweredBy": "human"}, None)]
+    assert agent.twilio_posts == [("amd", "/api/phone/twilio/amd?call_id=c1", {"AnsweredBy": "human"}, None)]
 
 
 def test_a_transfers_steps_are_answered_with_twiml_and_its_status_with_nothing(
@@ -44,7 +44,7 @@ def test_a_transfers_steps_are_answered_with_twiml_and_its_status_with_nothing(
     assert answer.text == "<Response/>"
     assert client.post("/api/phone/twilio/transfer/tk/status", data={}).status_code == 204
     assert client.post("/api/phone/twilio/transfer/tk/elsewhere", data={}).status_code == 422
-    assert agent.webhooks == [
+    assert agent.twilio_posts == [
         ("transfer t k reply", "/api/phone/twilio/transfer/t%20k/reply?round=2", {"Digits": "1"}, None),
         ("transfer tk status", "/api/phone/twilio/transfer/tk/status", {}, None),
     ]
@@ -63,4 +63,4 @@ def test_a_body_that_is_no_form_is_refused(client: TestClient, agent: FakeAgent)
         answer = client.post("/api/phone/twilio/voice", content=content)
         assert answer.status_code == 422
         assert answer.json()["error"]["code"] == "invalid_form"
-    assert agent.webhooks == []
+    assert agent.twilio_posts == []

@@ -260,7 +260,20 @@ def test_the_outcome_by_the_transcript_is_the_calls() -> None:
     for line in lines:
         said += [(Speaker.CALLEE, line), (Speaker.AGENT, talk.say(line))]
     turns = [Turn(i, speaker, text, datetime.now(UTC), i * 1000) for i, (speaker, text) in enumerate(said)]
-    assert rule_outcome(talk.spec, FIELDS, turns, "confirmada", "es-MX") == talk.outcome
+    outcome = rule_outcome(talk.spec, FIELDS, turns, "confirmada", "es-MX")
+    assert (outcome.reached_goal, outcome.fields["confirmada"]) == (True, True)
+    assert outcome.summary == f"{talk.outcome.summary} Se cumplió el objetivo de la llamada."
+    assert outcome.evidence == {"confirmada": [lines[0]]}
+
+
+def test_a_courtesy_beside_a_goodbye_is_no_yes() -> None:
+    for words, meant in (("Vale, adiós.", None), ("De acuerdo, hasta luego.", None), ("Sí, adiós.", True)):
+        talk = Talk()
+        turns = [
+            Turn(0, Speaker.AGENT, talk.opening, datetime.now(UTC), 0),
+            Turn(1, Speaker.CALLEE, words, datetime.now(UTC), 1000),
+        ]
+        assert rule_outcome(talk.spec, FIELDS, turns, "confirmada", "es-ES").fields["confirmada"] is meant, words
 
 
 def test_a_copy_goes_its_own_way() -> None:

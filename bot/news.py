@@ -1,0 +1,264 @@
+"""What the processes of one database tell and ask each other about calls: LISTEN and NOTIFY of PostgreSQL.
+
+Best effort: news that are lost (a listener that was reconnecting, a process that was killed) are made up for
+by whoever settles calls with the carrier, so nothing is kept, counted or sent again. A table that is polled
+was the other way: it loses nothing, and costs each process a query per moment whether there are news or not.
+A payload of NOTIFY is under 8000 bytes (https://www.postgresql.org/docs/current/sql-notify.html), so a longer
+message goes in pieces. Answers go to the channel of the process that asked, all else to everybody's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import itertools
+import json
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import asyncpg  # type: ignore[import-untyped]  # ships no types
+import sqlalchemy as sa
+from loguru import logger
+
+from bot.store import Database
+from bot.store.address import PostgresAddress
+from bot.store.connections import DATABASE_ERRORS
+
+Handler = Callable[[str, Any], Awaitable[Any]]
+"""Told a call's id and the data, which is JSON. What it returns answers a question; None: not mine to say."""
+
+PIECE_BYTES = 7800
+"""Of text; with its head a piece stays under PostgreSQL's 8000."""
+PIECES_SECONDS = 10.0
+"""How long the rest of a message is waited for."""
+PROBE_SECONDS = 15.0
+"""A silent connection is asked whether it lives: a dead peer without a reset is noticed by nothing else."""
+DATABASE_SECONDS = 5.0
+LONGEST_PAUSE_SECONDS = 5.0
+"""Between tries to connect again."""
+
+
+class News(Protocol):
+    """Between the processes that share a database."""
+
+    @property
+    def process(self) -> str:
+        """This process's name among them."""
+        ...
+
+    def on(self, kind: str, handler: Handler) -> None:
+        """Who hears news and questions of a kind; one handler each, before `open`."""
+        ...
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def tell(self, call_id: str, kind: str, data: Any = None) -> None:
+        """To all other processes. Never raises for a database that is away: the news are lost."""
+        ...
+
+    async def ask(self, call_id: str, kind: str, data: Any = None, *, timeout_seconds: float) -> Any:
+        """The first answer of another process; None when none came in time."""
+        ...
+
+
+class NoNews:
+    """Of a database that only this process uses: nobody to tell, nobody to ask."""
+
+    process = "alone"
+
+    def on(self, kind: str, handler: Handler) -> None:
+        return
+
+    async def open(self) -> None:
+        return
+
+    async def close(self) -> None:
+        return
+
+    async def tell(self, call_id: str, kind: str, data: Any = None) -> None:
+        return
+
+    async def ask(self, call_id: str, kind: str, data: Any = None, *, timeout_seconds: float) -> Any:
+        return None
+
+
+@dataclass(frozen=True)
+class Message:
+    """`reply_to` is the process that waits for an answer, `answers` the id of what is answered."""
+
+    id: str
+    sender: str
+    call_id: str
+    kind: str
+    data: Any = None
+    reply_to: str | None = None
+    answers: str | None = None
+
+    def pieces(self) -> list[str]:
+        """Each under 8000 bytes, all ASCII: "id index count text"."""
+        text = json.dumps(asdict(self))
+        parts = [text[at : at + PIECE_BYTES] for at in range(0, len(text), PIECE_BYTES)]
+        return [f"{self.id} {index} {len(parts)} {part}" for index, part in enumerate(parts)]
+
+
+class Pieces:
+    """Puts messages together. Pieces of one come in order, those of several mixed."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, tuple[float, dict[int, str]]] = {}
+
+    def add(self, piece: str, now: float) -> Message | None:
+        """The message whose last piece this was. ValueError for what is not a piece of ours."""
+        message_id, index, count, text = piece.split(" ", 3)
+        for old in [key for key, (began, _) in self._open.items() if began + PIECES_SECONDS < now]:
+            del self._open[old]
+        _, parts = self._open.setdefault(message_id, (now, {}))
+        parts[int(index)] = text
+        if len(parts) < int(count):
+            return None
+        del self._open[message_id]
+        try:
+            return Message(**json.loads("".join(parts[at] for at in range(int(count)))))
+        except (TypeError, KeyError) as e:
+            raise ValueError(str(e)) from e
+
+
+class PostgresNews:
+    """One process's ear and mouth. The ear is a connection of its own, opened again when it is lost."""
+
+    def __init__(self, database: Database) -> None:
+        assert isinstance(database.address, PostgresAddress)
+        self.process = secrets.token_hex(6)
+        self._database, self._dsn = database, database.address.dsn
+        self._handlers: dict[str, Handler] = {}
+        self._numbers = itertools.count()
+        self._pieces = Pieces()
+        self._waiting: dict[str, asyncio.Future[Any]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._listening: asyncio.Task[None] | None = None
+        self._heard = asyncio.Event()
+        """Connected, and listening."""
+        self._base = ""
+
+    def on(self, kind: str, handler: Handler) -> None:
+        assert kind not in self._handlers, kind
+        self._handlers[kind] = handler
+
+    async def open(self) -> None:
+        """Listening when this returns; the database itself must be open. TimeoutError when it is not."""
+        async with self._database.reader.connect() as connection:
+            schema = (await connection.execute(sa.text("SELECT current_schema()"))).scalar_one()
+        # Channels are a database's, our tables a schema's.
+        self._base = f"phone_agent_{hashlib.sha256(str(schema).encode()).hexdigest()[:12]}"
+        self._listening = asyncio.create_task(self._listen(), name="news")
+        await asyncio.wait_for(self._heard.wait(), 4 * DATABASE_SECONDS)
+
+    async def close(self) -> None:
+        for task in (self._listening, *self._tasks):
+            if task is not None:
+                task.cancel()
+        await asyncio.gather(*filter(None, (self._listening, *self._tasks)), return_exceptions=True)
+        self._listening = None
+
+    async def tell(self, call_id: str, kind: str, data: Any = None) -> None:
+        await self._send(self._base, self._message(call_id, kind, data))
+
+    async def ask(self, call_id: str, kind: str, data: Any = None, *, timeout_seconds: float) -> Any:
+        message = self._message(call_id, kind, data, reply_to=self.process)
+        answer = self._waiting[message.id] = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                return await answer if await self._send(self._base, message) else None
+        except TimeoutError:
+            return None
+        finally:
+            del self._waiting[message.id]
+
+    # -- sending --------------------------------------------------------------------------------------
+
+    def _message(
+        self, call_id: str, kind: str, data: Any, *, reply_to: str | None = None, answers: str | None = None
+    ) -> Message:
+        message_id = f"{self.process}.{next(self._numbers)}"
+        return Message(message_id, self.process, call_id, kind, data, reply_to, answers)
+
+    async def _send(self, channel: str, message: Message) -> bool:
+        notify = sa.text("SELECT pg_notify(:channel, :piece)")
+        pieces = [{"channel": channel, "piece": piece} for piece in message.pieces()]
+        try:
+            async with asyncio.timeout(DATABASE_SECONDS), self._database.writer.begin() as connection:
+                for piece in pieces:
+                    await connection.execute(notify, piece)
+        except DATABASE_ERRORS as e:  # a TimeoutError is an OSError
+            logger.warning("news of {} could not be told: {}", message.call_id, e)
+            return False
+        return True
+
+    # -- hearing --------------------------------------------------------------------------------------
+
+    async def _listen(self) -> None:
+        pause = 0.1
+        while True:
+            try:
+                await self._listen_once()
+            except DATABASE_ERRORS as e:
+                logger.warning("news of other processes are not heard: {}", e)
+            pause = 0.1 if self._heard.is_set() else min(pause * 2, LONGEST_PAUSE_SECONDS)
+            self._heard.clear()
+            await asyncio.sleep(pause)
+
+    async def _listen_once(self) -> None:
+        """Until the connection is lost."""
+        connection = await asyncpg.connect(self._dsn, timeout=DATABASE_SECONDS, command_timeout=DATABASE_SECONDS)
+        lost = asyncio.Event()
+        try:
+            connection.add_termination_listener(lambda _: lost.set())
+            for channel in (self._base, f"{self._base}_{self.process}"):
+                await connection.add_listener(channel, self._hear)
+            self._heard.set()
+            while not lost.is_set():
+                try:
+                    await asyncio.wait_for(lost.wait(), PROBE_SECONDS)
+                except TimeoutError:
+                    await connection.execute("SELECT 1")
+            logger.warning("the connection that hears other processes was lost")
+        finally:
+            connection.terminate()
+
+    def _hear(self, _connection: object, _pid: int, _channel: str, payload: str) -> None:
+        try:
+            message = self._pieces.add(payload, time.monotonic())
+        except ValueError as e:
+            logger.warning("news that nobody here can read: {}", e)
+            return
+        if message is None or message.sender == self.process:
+            return
+        if message.answers is not None:
+            waiting = self._waiting.get(message.answers)
+            if waiting is not None and not waiting.done():
+                waiting.set_result(message.data)
+        elif (handler := self._handlers.get(message.kind)) is not None:
+            task = asyncio.create_task(self._handle(handler, message), name=f"news {message.kind}")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _handle(self, handler: Handler, message: Message) -> None:
+        with logger.contextualize(call_id=message.call_id):
+            try:
+                answer = await handler(message.call_id, message.data)
+            except Exception as e:
+                logger.opt(exception=e).error("news of kind {} failed", message.kind)
+                return
+        if answer is not None and message.reply_to is not None:
+            reply = self._message(message.call_id, message.kind, answer, answers=message.id)
+            await self._send(f"{self._base}_{message.reply_to}", reply)
+
+
+def open_news(database: Database) -> News:
+    """The news of a database: PostgreSQL's, or none where no other process can be. To be opened after it."""
+    return PostgresNews(database) if database.shared else NoNews()

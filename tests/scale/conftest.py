@@ -1,0 +1,27 @@
+"""A PostgreSQL of its own, and no environment of the developer's."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+
+import pytest
+
+with warnings.catch_warnings():
+    # pipecat 1.14 defines classes upon its own deprecated ones; the import is what warns.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    import tests.calls.house  # noqa: F401
+
+from tests.unit.store.postgres import PostgresServer
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    server = PostgresServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def database_url(postgres: PostgresServer) -> str:
+    return postgres.new_url()

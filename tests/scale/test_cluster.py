@@ -1,0 +1,162 @@
+"""Three servers on one PostgreSQL behind a proxy: whoever dials, is told or gets the socket, it is one call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from bot.doors import AMD_PATH
+from bot.telephony.conversation import Conversation
+from bot.telephony.courier import Courier
+from tests.calls.house import HANG_UP, Vendors, hear, say, silence, steps, texts_of, vendors, wait
+from tests.scale.cluster import Cluster, Server, cluster
+from tests.simulators.brain import Reply, RuleBrain, ToolUse
+from tests.simulators.ear import ScriptedEar
+from tests.unit.store.postgres import PostgresServer
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+
+SUMMARY = "John wants to pay."
+MIND = RuleBrain(
+    [
+        (
+            "person",
+            Reply("One moment.", (ToolUse("transfer_call", {"target": "front desk", "summary": SUMMARY}),)),
+        ),
+        ("code", Reply("Here it comes.", (ToolUse("send_digits", {"digits": "1w#"}),))),
+        ("that is right", Reply("Goodbye then.", (ToolUse("end_call"),))),
+    ],
+    otherwise="I see.",
+)
+BRIEF = steps(say("Hello?"), hear(), HANG_UP, ring_ms=3000)
+PATIENT = steps(say("Hello?"), wait(60_000))
+QUIET = steps(wait(60_000))
+KEYPAD = steps(
+    say("Hello?"),
+    hear(),
+    say("Please enter your code."),
+    hear(),
+    silence(3000),
+    say("Thank you, that is right."),
+    wait(),
+)
+CALLER = steps(say("Hello?"), hear(), say("Let me speak to a person."), wait(60_000))
+PERSON = steps(
+    silence(1500), {"do": "press", "digits": "1"}, silence(800), say("This is Sam."), HANG_UP, ring_ms=900
+)
+DESK = "+12025550177"
+
+
+@dataclass
+class Town:
+    house: Cluster
+    sims: Vendors
+
+    async def dials(self, callee: Conversation) -> None:
+        """Who answers from now on, but for the desk; and the words that the ear knows."""
+        said = [await self.sims.twilio.voice.speak(text) for text in callee.texts]
+        self.sims.deepgram._ear = lambda _: ScriptedEar(said)
+        self.sims.twilio.conversations = lambda number: PERSON if number == DESK else callee
+
+    def spoken(self) -> str:
+        """All that the voice was asked to say."""
+        return " ".join(context.text for context in self.sims.elevenlabs.contexts)
+
+    async def not_holding(self) -> Server:
+        """A server that does not have the one call that is on the line."""
+        holder = await self.house.holder()
+        return next(server for server in self.house.servers if server is not holder)
+
+
+@pytest.fixture(scope="module")
+def postgres_of_module() -> Any:
+    server = PostgresServer()
+    yield server
+    server.stop()
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def town(
+    postgres_of_module: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Town]:
+    folder, url = tmp_path_factory.mktemp("cluster"), postgres_of_module.new_url()
+    async with vendors(QUIET, MIND) as sims, cluster(folder, url, sims) as house:
+        yield Town(house, sims)
+
+
+async def test_the_opening_goes_with_the_call(town: Town) -> None:
+    """Made once, while it rings, by whoever dialled; said at once by whoever gets the socket."""
+    await town.dials(BRIEF)
+    numbers = range(4)
+    ids = [await town.house.call(phone_number=f"+1202555010{n}", callee_name=f"John{n}") for n in numbers]
+    calls = [await town.house.ended(call_id, within=30.0) for call_id in ids]
+    assert [call["ended_reason"] for call in calls] == ["callee_hangup"] * 4
+    for number, call in enumerate(calls):
+        assert town.spoken().count(f"John{number}") == 1, "its opening was made again"
+        assert f"John{number}" in texts_of(call, "agent")[0]
+    assert sum("answered:" in server.log for server in town.house.servers) > 1, "one server got every socket"
+
+
+async def test_a_hang_up_finds_the_call(town: Town) -> None:
+    await town.dials(PATIENT)
+    call_id = await town.house.call(phone_number="+12025550110")
+    await town.house.talking(call_id)
+    answer = await (await town.not_holding()).http.post(f"/api/phone/calls/{call_id}/hangup")
+    assert answer.status_code == 200, answer.text
+    call = await town.house.ended(call_id, within=10.0)
+    assert (call["status"], call["ended_reason"]) == ("completed", "agent_hangup")
+
+
+async def test_the_carriers_detection_finds_the_call(town: Town) -> None:
+    await town.dials(QUIET)
+    call_id = await town.house.call(phone_number="+12025550111")
+    other = await town.not_holding()
+    door = Courier(auth_token=town.sims.twilio.auth_token, local_origin=f"http://127.0.0.1:{other.port}")
+    await door.open()
+    try:
+        form = {"CallSid": (await town.house.read(call_id))["call_sid"], "AnsweredBy": "machine_end_beep"}
+        answer = await door.post(f"{town.house.url}{AMD_PATH}?call_id={call_id}", form)
+        assert answer.status == 204
+    finally:
+        await door.close()
+    call = await town.house.ended(call_id, within=20.0)
+    assert (call["status"], call["ended_reason"]) == ("completed", "voicemail_reached")
+
+
+async def test_the_next_stream_comes_to_the_call(town: Town) -> None:
+    """Keys pressed through the carrier end the stream; each next one is a socket anywhere."""
+    await town.dials(KEYPAD)
+    numbers = range(3)
+    ids = [
+        await town.house.call(phone_number=f"+1202555012{n}", scenario="desk", first_speaker="callee")
+        for n in numbers
+    ]
+    calls = [await town.house.ended(call_id, within=45.0) for call_id in ids]
+    assert [(call["ended_reason"], call["error"]) for call in calls] == [("agent_hangup", None)] * 3
+    for call in calls:
+        assert texts_of(call, "agent")[-2:] == ["Here it comes.", "Goodbye then."]
+    assert any("its media stream is passed on" in server.log for server in town.house.servers)
+
+
+async def test_a_transfer_is_decided_where_its_call_is(town: Town) -> None:
+    await town.dials(CALLER)
+    call_id = await town.house.call(phone_number="+12025550130", scenario="desk", first_speaker="callee")
+    call = await town.house.ended(call_id, within=45.0)
+    assert (call["status"], call["ended_reason"], call["error"]) == ("completed", "transferred", None)
+    person = next(leg for leg in town.sims.twilio.exchange.calls if leg.leg.to == DESK)
+    await asyncio.wait_for(person.ended.wait(), 20.0)
+    assert person.callee is not None
+    assert person.callee.said == ["This is Sam."], "the two were not joined"
+
+
+async def test_all_seats_are_given_back(town: Town) -> None:
+    """Who prepared for a call that another server took lets go of it."""
+    async with asyncio.timeout(10.0):
+        for server in town.house.servers:
+            while await server.calls_on_line():  # noqa: ASYNC110  # another process's state
+                await asyncio.sleep(0.05)

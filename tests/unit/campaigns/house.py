@@ -1,0 +1,150 @@
+"""A house for campaigns without telephones: the real engine and store on SQLite, and calls that end as told."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bot.campaigns import Campaigns, CsvContacts, Loaded
+from bot.durable import DurableEngine
+from bot.errors import ConflictError
+from bot.records import CallRecord, CallSpec, EndedReason, Outcome, Status
+from bot.scenario import Scenario, Scenarios
+from bot.store import CallChange, Database, SqlCallStore
+from bot.store.address import SqliteAddress
+from bot.store.campaign_records import Campaign, CampaignStatus
+from bot.store.campaigns import SqlCampaignStore
+
+SCENARIO = Scenario.model_validate(
+    {
+        "name": "reminder",
+        "description": "A test.",
+        "instructions": "Remind.",
+        "outcome": [{"name": "confirmed", "type": "boolean", "description": "Whether."}],
+    }
+)
+COMPLETED = (Status.COMPLETED, EndedReason.AGENT_HANGUP)
+BUSY = (Status.BUSY, EndedReason.DIAL_BUSY)
+FAILED = (Status.FAILED, EndedReason.DIAL_FAILED)
+How = tuple[Status, EndedReason]
+
+
+def number(index: int) -> str:
+    """A number that exists."""
+    return f"+1202555{index:04}"
+
+
+def table(count: int, extra: str = "") -> bytes:
+    rows = "".join(f"{number(index)},day {index}\n" for index in range(count))
+    return f"phone_number,date\n{rows}{extra}".encode()
+
+
+def a_campaign(campaign_id: str = "campaign_1", **changes: Any) -> Campaign:
+    spec = CallSpec(phone_number="", scenario="reminder", action="Confirm {date}")
+    campaign = Campaign(campaign_id, spec, CampaignStatus.LOADING, datetime.now(UTC), concurrency=2)
+    return replace(campaign, **changes)
+
+
+@dataclass
+class House:
+    """`placed` calls stand in the store and wait until `end` says how they end."""
+
+    store: SqlCallStore
+    kept: SqlCampaignStore
+    engine: DurableEngine
+    placed: list[CallRecord] = field(default_factory=list)
+    placings: int = 0
+    called_off: list[str] = field(default_factory=list)
+    ended: set[str] = field(default_factory=set)
+    most: int = 0
+    """Calls under way at once, at most."""
+    during: Callable[[CallRecord], Awaitable[None]] | None = None
+    """What happens at a call's placing, once it is kept."""
+    campaigns: Campaigns = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.campaigns = Campaigns(
+            engine=self.engine,
+            store=self.kept,
+            scenarios=Scenarios([SCENARIO]),
+            place=self.place,
+            call_off=self.call_off,
+        )
+
+    async def place(self, record: CallRecord) -> None:
+        self.placings += 1
+        try:
+            await self.store.add(record)
+        except ConflictError:
+            return
+        self.placed.append(record)
+        self.most = max(self.most, len(self.placed) - len(self.ended))
+        if self.during is not None:
+            await self.during(record)
+
+    async def call_off(self, record: CallRecord) -> None:
+        self.called_off.append(record.call_id)
+        await self.end(record, (Status.CANCELED, EndedReason.CANCELED))
+
+    async def end(self, call: CallRecord, how: How = COMPLETED, *, retry_at: datetime | None = None) -> None:
+        """The carrier's end of a call, and what the product does after it."""
+        now = datetime.now(UTC)
+        outcome = Outcome(True, "Confirmed.", {"confirmed": True}) if how == COMPLETED else None
+        change = CallChange(ended_reason=how[1], outcome=outcome, duration_seconds=12.5)
+        await self.store.advance(call.call_id, how[0], at=now, change=change)
+        self.ended.add(call.call_id)
+        record = await self.store.get(call.call_id)
+        assert record is not None
+        if retry_at is None:
+            await self.campaigns.contact_done(record)
+            return
+        following = replace(
+            record, call_id=f"{record.call_id}_again", attempt=record.attempt + 1, scheduled_at=retry_at
+        )
+        await self.campaigns.retry(record, following)
+
+    async def create(self, data: bytes, **changes: Any) -> Loaded:
+        rows = CsvContacts(io.BytesIO(data))
+        return await self.campaigns.create(a_campaign(**changes), rows, columns=rows.columns)
+
+    async def until(self, holds: Callable[[], Any], within: float = 10.0) -> None:
+        deadline = asyncio.get_running_loop().time() + within
+        while True:
+            found = holds()
+            if found if not asyncio.iscoroutine(found) else await found:
+                return
+            assert asyncio.get_running_loop().time() < deadline, "not in time"
+            await asyncio.sleep(0.02)
+
+    async def stands(self, status: CampaignStatus, campaign_id: str = "campaign_1") -> Campaign:
+        async def there() -> bool:
+            return (await self.campaigns.get(campaign_id)).status is status
+
+        await self.until(there)
+        return await self.campaigns.get(campaign_id)
+
+    def numbers(self) -> Sequence[str]:
+        return [record.spec.phone_number for record in self.placed]
+
+
+@asynccontextmanager
+async def house(folder: Path) -> AsyncIterator[House]:
+    address = SqliteAddress(folder / "calls.db")
+    database = Database(address)
+    engine = DurableEngine(address, poll_seconds=0.02, look_seconds=0.05)
+    store, kept = SqlCallStore(database), SqlCampaignStore(database)
+    home = House(store, kept, engine)
+    home.campaigns.register()
+    await database.open()
+    await engine.open()
+    try:
+        yield home
+    finally:
+        await engine.close()
+        await database.close()

@@ -1,0 +1,139 @@
+"""News between processes: told to all others, asked of them, in pieces, and again after a lost connection."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from bot.news import PIECES_SECONDS, Message, News, NoNews, Pieces, PostgresNews, open_news
+from bot.store import Database
+from bot.store.address import SqliteAddress, parse_database_url
+from tests.unit.stages.conversation import until
+from tests.unit.store.postgres import PostgresServer
+
+LONG = "☃" * 5000
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[PostgresServer]:
+    server = PostgresServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def url(postgres: PostgresServer) -> str:
+    return postgres.new_url()
+
+
+class Noting:
+    """A handler that keeps what it hears and answers as told."""
+
+    def __init__(self, answer: Any = None) -> None:
+        self.heard: list[tuple[str, Any]] = []
+        self.answer = answer
+
+    async def __call__(self, call_id: str, data: Any) -> Any:
+        self.heard.append((call_id, data))
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@asynccontextmanager
+async def process(url: str, **handlers: Noting) -> AsyncIterator[PostgresNews]:
+    database = Database(parse_database_url(url, Path("unused.db")))
+    await database.open()
+    news = open_news(database)
+    assert isinstance(news, PostgresNews)
+    for kind, handler in handlers.items():
+        news.on(kind, handler)
+    await news.open()
+    try:
+        yield news
+    finally:
+        await news.close()
+        await database.close()
+
+
+async def test_all_others_are_told(url: str) -> None:
+    mine, theirs, others = Noting(), Noting(), Noting()
+    async with process(url, amd=mine) as one, process(url, amd=theirs), process(url, amd=others):
+        await one.tell("call-1", "amd", {"answered_by": "human"})
+        await one.tell("call-1", "unheard_of")
+        await until(lambda: bool(theirs.heard and others.heard))
+        assert theirs.heard == others.heard == [("call-1", {"answered_by": "human"})]
+        assert mine.heard == []
+
+
+async def test_the_one_who_knows_answers(url: str) -> None:
+    unknowing, knowing = Noting(), Noting({"twiml": LONG})
+    async with process(url) as one, process(url, transfer=unknowing), process(url, transfer=knowing):
+        assert await one.ask("call-1", "transfer", LONG, timeout_seconds=5.0) == {"twiml": LONG}
+        assert unknowing.heard == knowing.heard == [("call-1", LONG)]
+
+
+async def test_nobody_answers(url: str) -> None:
+    async with process(url) as one, process(url, hold=Noting()), process(url, hold=Noting(ValueError("broken"))):
+        assert await one.ask("call-1", "hold", timeout_seconds=0.2) is None
+
+
+async def test_schemas_of_a_database_do_not_hear_each_other(url: str, postgres: PostgresServer) -> None:
+    stranger = Noting(True)
+    async with process(url) as one, process(postgres.new_url(), hold=stranger):
+        assert await one.ask("call-1", "hold", timeout_seconds=0.2) is None
+        assert stranger.heard == []
+
+
+async def test_a_lost_ear_is_opened_again(url: str) -> None:
+    database = Database(parse_database_url(url, Path("unused.db")))
+    await database.open()
+    try:
+        theirs = Noting(True)
+        async with process(url) as one, process(url, hold=theirs) as other:
+            async with database.writer.begin() as connection:
+                kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
+                assert len((await connection.execute(sa.text(kill))).all()) == 2
+            await until(lambda: not (one._heard.is_set() or other._heard.is_set()))
+            await until(lambda: one._heard.is_set() and other._heard.is_set())
+            assert await one.ask("call-1", "hold", timeout_seconds=5.0) is True
+    finally:
+        await database.close()
+
+
+async def test_alone_there_is_nobody(tmp_path: Path) -> None:
+    news: News = open_news(Database(SqliteAddress(tmp_path / "calls.db")))
+    assert isinstance(news, NoNews)
+    news.on("hold", Noting(True))
+    await news.open()
+    await news.tell("call-1", "hold")
+    assert await news.ask("call-1", "hold", timeout_seconds=60.0) is None
+    await news.close()
+
+
+def test_pieces_are_short_and_come_together_however_mixed() -> None:
+    messages = [Message(f"p.{number}", "p", "call-1", "kind", LONG) for number in range(2)]
+    pieces = [message.pieces() for message in messages]
+    assert [len(each) for each in pieces] == [4, 4]
+    assert max(len(piece.encode()) for each in pieces for piece in each) < 8000
+    together = Pieces()
+    found = [together.add(piece, 0.0) for pair in zip(*pieces, strict=True) for piece in pair]
+    assert found == [None] * 6 + messages
+
+
+def test_a_message_that_stays_in_pieces_is_dropped() -> None:
+    together = Pieces()
+    first, *rest = Message("p.0", "p", "call-1", "kind", LONG).pieces()
+    assert together.add(first, 0.0) is None
+    assert [together.add(piece, PIECES_SECONDS + 1) for piece in rest] == [None] * 3
+
+
+@pytest.mark.parametrize("piece", ["", "nonsense", "p.0 0 1 {", 'p.0 0 1 {"a": 1}', "p.0 x 1 {}"])
+def test_what_is_not_ours_is_no_message(piece: str) -> None:
+    with pytest.raises(ValueError):
+        Pieces().add(piece, 0.0)
