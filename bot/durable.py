@@ -15,8 +15,10 @@ import asyncio
 import contextvars
 import functools
 import logging
+import math
 import secrets
 import sys
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
+import sqlalchemy as sa
 from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions, SetWorkflowID
 from dbos._error import DBOSNonExistentWorkflowError, DBOSWorkflowIDInUseError
 from loguru import logger
@@ -46,8 +49,12 @@ LOOK_SECONDS = 4.0
 STEP_ATTEMPTS = 30
 STEP_BACKOFF = 1.3
 """Of a step whose database is away, from half a second on: an hour in all."""
-_PERIOD_SECONDS = 1.0
+AGAIN_SECONDS, AGAIN_LONGEST_SECONDS = 0.5, 15.0
+"""Between tries of what a workflow does outside of its steps, while the database is away."""
 POLLS_SECONDS = 10.0
+_MOMENT = 0.001
+_NEARLY = 0.9
+"""Of the time between two looks: they are not exactly that far apart."""
 _THREADS = 32
 _POOL = 10
 """Connections of the engine to the database. Every queue's thread, the listener and each step take one for a
@@ -63,6 +70,7 @@ class _Queue:
     per_partition: int | None
     per_second: float | None
     poll_seconds: float
+    load: Callable[[], int] | None = None
 
 
 class DurableEngine:
@@ -85,7 +93,9 @@ class DurableEngine:
         self._presence = presence_at(address)
         self._dbos: DBOS | None = None
         self._looking: asyncio.Task[None] | None = None
-        self._absent: frozenset[str] = frozenset()
+        self._absent_since: dict[str, float] = {}
+        self._left: set[str] = set()
+        """Queues of which nothing is begun here any more."""
 
     # -- before open ----------------------------------------------------------------------------------
 
@@ -103,12 +113,17 @@ class DurableEngine:
         per_second: float | None = None,
         urgent: bool = False,
         poll_seconds: float | None = None,
+        load: Callable[[], int] | None = None,
     ) -> None:
         """A queue with its limits: workflows at once over all processes, in one process, of one partition;
         and beginnings per second over all processes. How often each process looks at it,
-        three statements each time: `poll_seconds`, or the engine's own for an urgent one."""
+        three statements each time: `poll_seconds`, or the engine's own for an urgent one.
+
+        `load`: what else takes the places of this process, so that nothing is begun here which would find none;
+        it counts where it is more than the queue's own workflows. Called from a thread.
+        """
         poll_seconds = poll_seconds or self._poll_seconds * (1.0 if urgent else CALM)
-        self._queues[name] = _Queue(concurrency, per_process, per_partition, per_second, poll_seconds)
+        self._queues[name] = _Queue(concurrency, per_process, per_partition, per_second, poll_seconds, load)
 
     def schedule(self, name: str, cron: str, run: Callable[[], Awaitable[None]]) -> None:
         """`run` as a workflow by a six-field cron line (seconds first, UTC), once over all processes."""
@@ -122,6 +137,7 @@ class DurableEngine:
         try:
             await asyncio.to_thread(self._prepare)
             self._dbos = DBOS(config=self._config())
+            self._count_loads(self._dbos)
             for name, run in self._workflows.items():
                 DBOS.workflow(name=name, max_recovery_attempts=None)(_coroutine(name, run))
             scheduled = {name: self._scheduled(name, run) for name, (_, run) in self._schedules.items()}
@@ -170,20 +186,26 @@ class DurableEngine:
             client.destroy()
 
     async def stop_taking(self, *queues: str) -> None:
-        """Nothing of these queues is begun in this process any more, of any where none is named; what is under way
-        goes on. Those named have a limit per process: they count as full.
+        """Nothing of these queues (none named: of any) is begun here any more; what is under way goes on.
+
+        Those named have a limit per process: they count as full.
         """
-        if self._dbos is None:
-            return
-        if queues:
-            running = self._dbos._active_workflows_set.count_for_queue
-            # DBOS stops all its queues or none; it asks this before it takes anything.
-            self._dbos._active_workflows_set.count_for_queue = (  # type: ignore[method-assign]
-                lambda name: sys.maxsize if name in queues else running(name)
-            )
-        else:
+        self._left.update(queues)
+        if self._dbos is not None and not queues:
             for event in self._dbos.background_thread_stop_events:
                 event.set()
+
+    def _count_loads(self, dbos: DBOS) -> None:
+        """DBOS asks for this count before it takes anything for a queue with a limit per process."""
+        running = dbos._active_workflows_set.count_for_queue
+
+        def count(queue_name: str) -> int:
+            if queue_name in self._left:
+                return sys.maxsize
+            load = self._queues[queue_name].load if queue_name in self._queues else None
+            return running(queue_name) if load is None else max(running(queue_name), load())
+
+        dbos._active_workflows_set.count_for_queue = count  # type: ignore[method-assign]
 
     async def close(self) -> None:
         """Leave what is under way to whoever opens the database next. Harmless when not open."""
@@ -237,7 +259,7 @@ class DurableEngine:
 
         return DBOS.workflow(name=f"schedule_{name}")(fire)
 
-    # -- from anywhere --------------------------------------------------------------------------------
+    # -- from anywhere: within a workflow none of these is one of its steps, each may be repeated -------
 
     async def enqueue(
         self,
@@ -267,8 +289,6 @@ class DurableEngine:
         if priority is not None:
             options["priority"] = priority
         try:
-            # In a context of its own: every id is given, so it needs no place among a workflow's steps, and
-            # within a step DBOS refuses it.
             await _apart(DBOS.enqueue_workflow_with_options_async(options, *args))
         except DBOSWorkflowIDInUseError:
             return False
@@ -276,55 +296,68 @@ class DurableEngine:
 
     async def start(self, workflow: str, *args: Any, id: str) -> None:  # noqa: A002
         """At once and here, without a queue; nothing happens when that id exists."""
+        await _apart(self._start(workflow, *args, id=id))
+
+    async def _start(self, workflow: str, *args: Any, id: str) -> None:  # noqa: A002
         assert self._dbos is not None
         with SetWorkflowID(id):
             await DBOS.start_workflow_async(self._dbos._registry.workflow_info_map[workflow], *args)
 
     async def arguments(self, id: str) -> tuple[Any, ...] | None:  # noqa: A002
         """What the workflow was enqueued with; None: there is none."""
-        status = await DBOS.get_workflow_status_async(id)
+        status = await _apart(DBOS.get_workflow_status_async(id))
         return None if status is None or status.input is None else tuple(status.input["args"])
 
     async def send(self, id: str, message: Any, topic: str) -> bool:  # noqa: A002
         """A message for a workflow, kept until it is received. False: there is no such workflow."""
         try:
-            await DBOS.send_async(id, message, topic)
+            await _apart(DBOS.send_async(id, message, topic))
         except DBOSNonExistentWorkflowError:
             return False
         return True
 
     async def event(self, id: str, key: str, timeout_seconds: float) -> Any:  # noqa: A002
         """What the workflow published under `key`; None when it does not in time."""
-        return await DBOS.get_event_async(id, key, timeout_seconds)
+        return await _apart(DBOS.get_event_async(id, key, timeout_seconds))
 
     async def cancel(self, id: str) -> None:  # noqa: A002
         """Before it begins, or at its next step."""
-        await DBOS.cancel_workflow_async(id)
+        await _apart(DBOS.cancel_workflow_async(id))
 
     async def put_off(self, id: str, delay_seconds: float) -> None:  # noqa: A002
         """A delayed workflow's delay, counted anew from now."""
-        await DBOS.set_workflow_delay_async(id, delay_seconds=delay_seconds)
+        await _apart(DBOS.set_workflow_delay_async(id, delay_seconds=delay_seconds))
 
     async def waiting(self) -> Mapping[str, int]:
         """Queue → workflows that wait in it, delayed ones too."""
-        found: dict[str, int] = dict.fromkeys(self._queues, 0)
-        for status in await DBOS.list_workflows_async(
-            status=["ENQUEUED", "DELAYED"], load_input=False, load_output=False
-        ):
-            if status.queue_name is not None:
-                found[status.queue_name] = found.get(status.queue_name, 0) + 1
-        return found
+        found = await self._counted("queue_name", "ENQUEUED", "DELAYED")
+        return dict.fromkeys(self._queues, 0) | {name: count for name, count in found.items() if name}
 
     async def running(self, queue: str) -> int:
         """Workflows of a queue that are under way, in all processes."""
-        found = await DBOS.list_workflows_async(
-            status="PENDING", queue_name=queue, load_input=False, load_output=False
-        )
-        return len(found)
+        return (await self._counted("queue_name", "PENDING")).get(queue, 0)
 
-    async def lives(self, name: str) -> bool:
-        """Whether the process of that name is there. DATABASE_ERRORS when nobody can tell."""
-        return name == self.name or not await self._presence.absent(frozenset({name}))
+    async def _counted(self, by: str, *statuses: str) -> dict[str | None, int]:
+        """Workflows of these statuses by a column; counted there, for a hundred thousand may wait."""
+        assert self._dbos is not None
+        return await asyncio.to_thread(_count, self._dbos._sys_db, by, statuses)
+
+    async def absent_seconds(self, name: str) -> float:
+        """How long the process of that name has been seen to be absent; 0.0: it is there.
+
+        Infinite where an absence is certain; else one that only lost its connection may come back.
+        DATABASE_ERRORS when nobody can tell.
+        """
+        return 0.0 if name == self.name else (await self._absences(frozenset({name}))).get(name, 0.0)
+
+    async def _absences(self, names: frozenset[str]) -> dict[str, float]:
+        absent, now = await self._presence.absent(names), time.monotonic()
+        for name in names - absent:
+            self._absent_since.pop(name, None)
+        if self._presence.certain:
+            return dict.fromkeys(absent, math.inf)
+        # Not nothing: at first sight it is absent for a moment.
+        return {name: now - self._absent_since.setdefault(name, now) + _MOMENT for name in absent}
 
     async def forget(self, before: datetime, limit: int = 1000) -> int:
         """Delete finished workflows that ended before then, at most so many; returns how many.
@@ -335,6 +368,17 @@ class DurableEngine:
         return await asyncio.to_thread(_forget, self._dbos._sys_db, before, limit)
 
     # -- inside a workflow ----------------------------------------------------------------------------
+
+    async def insist(self, run: Callable[[], Awaitable[_T]]) -> _T:
+        """Outside of a step, again each time the workflow is: until the database is there (DATABASE_ERRORS)."""
+        wait = AGAIN_SECONDS
+        while True:
+            try:
+                return await run()
+            except DATABASE_ERRORS as e:
+                logger.warning("the database is away ({}): again in {:.1f} s", type(e).__name__, wait)
+                await asyncio.sleep(wait)
+                wait = min(2 * wait, AGAIN_LONGEST_SECONDS)
 
     async def step(self, name: str, run: Callable[[], Awaitable[_T]]) -> _T:
         """At least once; its result is kept, and a workflow that is begun again is given that.
@@ -381,11 +425,9 @@ class DurableEngine:
 
     async def look(self) -> None:
         """Begin again what absent processes left behind."""
-        pending = await DBOS.list_workflows_async(status="PENDING", load_input=False, load_output=False)
-        names = frozenset(status.executor_id for status in pending if status.executor_id) - {self.name}
-        absent = await self._presence.absent(names)
-        gone = absent if self._presence.certain else absent & self._absent
-        self._absent = absent
+        pending = await self._counted("executor_id", "PENDING")
+        absences = await self._absences(frozenset(name for name in pending if name) - {self.name})
+        gone = frozenset(name for name, seconds in absences.items() if seconds >= self._look_seconds * _NEARLY)
         if gone:
             logger.warning("{} process(es) are gone: their work is taken up", len(gone))
             await self._hand_back(gone)
@@ -396,6 +438,17 @@ class DurableEngine:
         except Exception as e:
             # Whoever looks next does it.
             logger.warning("workflows could not be handed back: {}", e)
+
+
+def _count(tables: Any, by: str, statuses: tuple[str, ...]) -> dict[str | None, int]:
+    rows = tables.tables.workflow_status
+    query = (
+        sa.select(rows.c[by], sa.func.count())
+        .where(rows.c.status.in_(statuses), tables._name_filter(rows.c.application_name, tables.app_name))
+        .group_by(rows.c[by])
+    )
+    with tables.engine.begin() as connection:
+        return {value: count for value, count in connection.execute(query)}
 
 
 def _forget(tables: Any, before: datetime, limit: int) -> int:
@@ -412,7 +465,11 @@ def _forget(tables: Any, before: datetime, limit: int) -> int:
 
 
 async def _apart(run: Coroutine[Any, Any, _T]) -> _T:
-    """Run it outside of the workflow that this may be in."""
+    """Run it outside of the workflow that this may be in.
+
+    DBOS would count it among the workflow's steps, which a workflow that is begun again has to repeat in the
+    same order; within a step it refuses some.
+    """
     return await asyncio.create_task(run, context=contextvars.Context())
 
 
@@ -431,10 +488,9 @@ def _database_is_away(error: BaseException) -> bool:
 
 
 def _rate(per_second: float) -> Any:
-    """DBOS limits whole beginnings in a period: a fraction becomes one in a longer period."""
-    if per_second >= 1:
-        return {"limit": int(per_second), "period": _PERIOD_SECONDS}
-    return {"limit": 1, "period": _PERIOD_SECONDS / per_second}
+    """DBOS limits whole beginnings in a period: of about a second, longer for less than one."""
+    limit = max(1, int(per_second))
+    return {"limit": limit, "period": limit / per_second}
 
 
 def _system_url(address: SqliteAddress | PostgresAddress) -> tuple[str, str]:

@@ -7,7 +7,9 @@ leaves neither a lock nor half a schema.
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from alembic import command
 from alembic.config import Config
@@ -18,9 +20,15 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 0x70686F6E65  # "phone"
 
 
+_TURNS: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+"""alembic's context is a global of its process: of two migrations at once each would write to the other's
+database."""
+
+
 async def migrate(writer: AsyncEngine, revision: str = "head") -> None:
     """Up to `revision`. alembic's CommandError when the database is newer than this program."""
-    async with writer.begin() as connection:
+    turn = _TURNS.setdefault(asyncio.get_running_loop(), asyncio.Lock())
+    async with turn, writer.begin() as connection:
         if connection.dialect.name == "postgresql":
             await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         await connection.run_sync(_upgrade, revision)

@@ -45,6 +45,8 @@ RINGS = Conversation.model_validate(
     }
 )
 WITHIN_SECONDS = 60.0
+STARTED_SECONDS = 0.5
+"""Of a forked process to its first write, on a machine with nothing else to do."""
 POINTS = (
     "stored",
     "enqueued",
@@ -78,10 +80,14 @@ class Left:
 
     dialled: tuple[str, ...]
     record: CallRecord | None
+    asked: bool = True
+    """Whether the process had kept the call before it died: one killed before that owes nothing."""
 
     @property
     def right(self) -> bool:
         record = self.record
+        if not self.asked:
+            return not self.dialled and record is None
         return record is not None and self.dialled == (record.call_sid,) and not record.status.final
 
 
@@ -89,6 +95,10 @@ class _NoModels(Resources):
     async def open(self) -> None: ...
 
     async def close(self) -> None: ...
+
+
+def _say_nothing(*_: Any, **__: Any) -> None:
+    return
 
 
 def serve(orders: Orders) -> None:
@@ -115,7 +125,7 @@ async def _serve(orders: Orders) -> None:
     store = SqlCallStore(open_database(settings))
     carrier = build_carrier(settings, resources)
     agent = PhoneAgent(settings, Scenarios([scenario]), resources, store, carrier, present=as_event)
-    agent.switchboard.prepare = lambda seat: None  # type: ignore[method-assign]  # no voice here
+    agent.switchboard.prepare = _say_nothing  # type: ignore[method-assign]  # no voice here
     if orders.die_at is not None:
         _rig(agent, store, orders.die_at)
     await agent.open()
@@ -187,6 +197,33 @@ class Runs:
                 await asyncio.to_thread(_reap, second)
             dialled = tuple(call.call_sid for call in twilio.exchange.calls if call.leg.to == TO)
             return Left(dialled, record)
+
+    async def run_killed(self, number: int, seconds: float, database_url: str, folder: Path) -> Left:
+        """As `run`, killed from outside so long after its database was there."""
+        async with TwilioSimulator(conversations=lambda _: RINGS) as twilio:
+            orders = Orders(database_url, twilio.url, twilio.account_sid, twilio.auth_token, str(folder))
+            first = self._start(dataclasses.replace(orders, place=f"run-{number}"))
+            try:
+                await asyncio.sleep(STARTED_SECONDS + seconds)
+                first.kill()
+            finally:
+                await asyncio.to_thread(_reap, first)
+            asked = await self._kept(database_url)
+            second = self._start(orders)
+            try:
+                record = await self._sid(database_url) if asked else None
+            finally:
+                await asyncio.to_thread(_reap, second)
+            dialled = tuple(call.call_sid for call in twilio.exchange.calls if call.leg.to == TO)
+            return Left(dialled, record, asked)
+
+    async def _kept(self, database_url: str) -> bool:
+        store = SqlCallStore(Database(parse_database_url(database_url, Path("unused.db"))))
+        await store.open()
+        try:
+            return bool((await store.page()).calls)
+        finally:
+            await store.close()
 
     def _start(self, orders: Orders) -> BaseProcess:
         process = self._context.Process(target=serve, args=(orders,))

@@ -144,6 +144,15 @@ async def test_what_was_written_survives_a_kill(tmp_path: Path) -> None:
         await store.close()
 
 
+async def test_databases_that_open_at_once_in_one_process_are_each_their_own(tmp_path: Path) -> None:
+    stores = [SqlCallStore(Database(SqliteAddress(tmp_path / f"{n}.db"))) for n in range(6)]
+    await asyncio.gather(*(store.open() for store in stores))
+    for number, store in enumerate(stores):
+        await store.add(a_call(f"call-{number}"))
+        assert [call.call_id for call in (await store.page()).calls] == [f"call-{number}"]
+        await store.close()
+
+
 async def test_the_migrations_end_at_the_tables_of_the_code(store: SqlCallStore) -> None:
     def differences(connection: sa.Connection) -> list[Any]:
         return list(compare_metadata(MigrationContext.configure(connection), metadata))
