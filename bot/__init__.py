@@ -9,6 +9,7 @@ toolbox       its tools · handover, transfers: what takes it off its stream · 
 stages/       THE WAY OF THE AUDIO, a file a step: line vad stt barge_in turn context llm tts
 scenario      pipelines/*.toml (scenario_parts: its tables) · prompt: what the model is told · slots: who fills
 tools/        what the agent can do while talking
+campaigns/    many calls under one policy: uploads, rules, rounds of dialling, results
 webhooks/     events of calls, signed and carried to their owners until they arrive
 engines/      this machine in a vendor's place · telephony/: who dials · store/: what is kept
 languages/    phrases and word lists · records, audio, settings, errors: what all of them know

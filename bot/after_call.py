@@ -56,6 +56,10 @@ class AfterCall:
         """Told of every call that is over: what the agent promised in it is done."""
         self.on_done: Callable[[CallRecord], Awaitable[None]] = _nothing
         """Told of a call that no other attempt follows: a campaign's contact is done."""
+        self.may_go_on: Callable[[CallRecord], Awaitable[bool]] = _always
+        """Whether another attempt may follow a campaign's call."""
+        self.on_retry: Callable[[CallRecord, CallRecord], Awaitable[None]] | None = None
+        """Takes a campaign's next attempt, which is dialled when the campaign has room; with the one before."""
 
     def register(self) -> None:
         self._engine.workflow(AFTER, self._after)
@@ -88,7 +92,11 @@ class AfterCall:
             if again is None:
                 await self.on_done(record)
             else:
-                await self._dialler.place(_again(record, again["call_id"], datetime.fromisoformat(again["at"])))
+                following = _again(record, again["call_id"], datetime.fromisoformat(again["at"]))
+                if record.campaign_id is None or self.on_retry is None:
+                    await self._dialler.place(following)
+                else:
+                    await self.on_retry(record, following)
 
     async def _count(self, call_id: str) -> None:
         record = await self._store.get(call_id)
@@ -121,7 +129,7 @@ class AfterCall:
             return None
         ending = ending_of(record.status, record.ended_reason, record.answered_by)
         at = next_attempt(ending, record.attempt, self._retry_of(record), datetime.now(UTC))
-        if at is None:
+        if at is None or (record.campaign_id is not None and not await self.may_go_on(record)):
             return None
         first = record.first_call_id or record.call_id
         again = f"{first}_{record.attempt + 1}"
@@ -150,3 +158,7 @@ def _again(record: CallRecord, call_id: str, at: datetime) -> CallRecord:
 
 async def _nothing(_record: CallRecord) -> None:
     return
+
+
+async def _always(_record: CallRecord) -> bool:
+    return True

@@ -11,7 +11,7 @@ from loguru import logger
 
 from bot import public_url as public
 from bot.errors import ForbiddenError, SettingsError
-from bot.media_token import Home, hashed, home_of, new_token
+from bot.peers.media_token import Home, hashed, home_of, new_token
 from bot.records import CallRecord
 from bot.settings import Settings, with_scheme
 from bot.stages import media_protocol as protocol

@@ -13,9 +13,9 @@ from typing import Any
 from loguru import logger
 
 from bot.doors import Admitted, Doors
-from bot.news import News
+from bot.peers.news import News
+from bot.peers.relay import Relay, with_token
 from bot.records import EndedReason, Status
-from bot.relay import Relay, with_token
 from bot.stages.socket import Socket
 from bot.switchboard import Switchboard
 from bot.transfers import Transfers

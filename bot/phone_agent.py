@@ -20,10 +20,11 @@ from typing import Any
 
 from loguru import logger
 
-from bot import metrics, private_address
+from bot import metrics
 from bot.admission import Asking
 from bot.after_call import AfterCall
 from bot.analysis import Analyst
+from bot.campaigns import Campaigns
 from bot.carrier_news import REGISTERED, CarrierNews
 from bot.carriers import TWILIO_KEYS, build_carrier
 from bot.departure import Departure
@@ -36,7 +37,8 @@ from bot.elsewhere import Elsewhere
 from bot.errors import BusyError, ConflictError, NotFoundError
 from bot.hold import Holder
 from bot.loop_lag import LoopProbe
-from bot.news import open_news
+from bot.peers import private_address
+from bot.peers.news import open_news
 from bot.planner import Planner
 from bot.records import (
     CallRecord,
@@ -56,6 +58,8 @@ from bot.stages.media_protocol import Started
 from bot.stages.resources import Resources
 from bot.stages.socket import Socket
 from bot.store import CallChange, Page, SqlCallStore, open_database
+from bot.store.campaign_records import Campaign
+from bot.store.campaigns import SqlCampaignStore
 from bot.store.deliveries import SqlDeliveryStore
 from bot.store.openings import SqlOpeningStore
 from bot.store.retention import SqlRetentionStore
@@ -144,6 +148,17 @@ class PhoneAgent:
             retry_of=self._retry_of,
         )
         self._after.promises = self.do_not_call.keep_promise
+        self.campaigns = Campaigns(
+            engine=self.engine,
+            store=SqlCampaignStore(store.database),
+            scenarios=lambda: self.scenarios,
+            place=self._dialler.place,
+            call_off=lambda record: self._dialler.cancel(record.call_id),
+            check=self._check_campaign,
+        )
+        self._gate.campaign = self.campaigns.gate
+        self._after.on_done = self.campaigns.contact_done
+        self._after.on_retry, self._after.may_go_on = self.campaigns.retry, self.campaigns.goes_on
         self._dialler.after, self._dialler.started = self._after.begin, self._after.started
         self._dialler.on_released = self._note_ended
         self._news = CarrierNews(
@@ -229,6 +244,7 @@ class PhoneAgent:
         )
         self._after.register()
         self.webhooks.register()
+        self.campaigns.register()
         self.retention.register()
         if self._store.database.shared:
             self.engine.schedule("sweep_openings", EVERY_MINUTE, self._sweep_openings)
@@ -369,6 +385,12 @@ class PhoneAgent:
         if told is not None and told.error:
             raise told.failure()
         return record
+
+    def _check_campaign(self, campaign: Campaign) -> None:
+        """RequestError when its calls could not be made, or told of."""
+        self._planner.record(campaign.spec, Direction.OUTBOUND)
+        if campaign.terms.webhook_url is not None:
+            self.webhooks.check_url(campaign.terms.webhook_url)
 
     def _retry_of(self, record: CallRecord) -> RetryTerms | None:
         if record.terms.retry is not None or record.spec.scenario not in self.scenarios.names:

@@ -92,6 +92,7 @@ class PostgresPresence:
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
         self._connection: asyncpg.Connection | None = None
+        self._asking = asyncio.Lock()  # a connection answers one question at a time
         self._name: str | None = None
         self._reopening: asyncio.Task[None] | None = None
 
@@ -111,25 +112,31 @@ class PostgresPresence:
     async def absent(self, names: frozenset[str]) -> frozenset[str]:
         if not names:
             return frozenset()
-        if self._connection is None or self._connection.is_closed():
-            raise ConnectionError("the connection that says who lives is lost")
-        held = {
-            int(row["objid"])
-            for row in await self._connection.fetch(
+        async with self._asking:
+            if self._connection is None or self._connection.is_closed():
+                raise ConnectionError("the connection that says who lives is lost")
+            rows = await self._connection.fetch(
                 "SELECT objid FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = $1::int8::oid "
                 "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
                 _CLASS,
                 timeout=_SECONDS,
             )
-        }
+        held = {int(row["objid"]) for row in rows}
         return frozenset(name for name in names if _key(name) not in held)
 
     async def _lock(self) -> None:
         connection = await asyncpg.connect(self._dsn, timeout=_SECONDS, command_timeout=_SECONDS)
-        connection.add_termination_listener(self._lost)
-        # The two-key form takes signed integers; pg_locks shows them unsigned.
-        await connection.execute("SELECT pg_advisory_lock($1, $2)", _CLASS, _signed(_key(self._name or "")))
+        try:
+            # The two-key form takes signed integers; pg_locks shows them unsigned. The lock may still be held by
+            # the connection that was lost: then this waits, and is tried again.
+            await connection.execute("SELECT pg_advisory_lock($1, $2)", _CLASS, _signed(_key(self._name or "")))
+        except BaseException:
+            connection.terminate()
+            raise
         self._connection = connection
+        connection.add_termination_listener(self._lost)
+        if connection.is_closed():
+            raise ConnectionError("the connection was lost at once")
 
     def _lost(self, _connection: object) -> None:
         if self._name is not None and (self._reopening is None or self._reopening.done()):

@@ -265,7 +265,7 @@ class PlacedAnswer(_Answer):
                 {
                     "call_id": "c_01",
                     "call_sid": "CA0123456789abcdef0123456789abcdef",
-                    "status": "queued",
+                    "status": "initiated",
                 }
             ]
         },

@@ -25,7 +25,20 @@ Number = Annotated[str, Path(description="E.164.", examples=["+12025550123"]), A
 
 
 class ListedAnswer(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
+    model_config = ConfigDict(
+        from_attributes=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "phone_number": "+12025550123",
+                    "added_at": "2026-03-02T12:00:00.123Z",
+                    "source": "call",
+                    "reason": "asked not to be called again",
+                    "call_id": "c_01",
+                }
+            ]
+        },
+    )
 
     phone_number: str
     added_at: Time
@@ -45,6 +58,18 @@ class RefusedNumber(BaseModel):
 
 
 class BulkAnswer(BaseModel):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "added": 2,
+                    "already_listed": 1,
+                    "refused": [{"index": 3, "phone_number": "12", "message": "is not a phone number"}],
+                }
+            ]
+        }
+    )
+
     added: int
     already_listed: int
     refused: list[RefusedNumber] = Field(description="Every number that is none.")

@@ -15,13 +15,29 @@ router = APIRouter(tags=["erasures"], route_class=ProblemRoute, dependencies=[KE
 
 
 class ErasureRequest(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"phone_number": "+12025550123"}]})
 
     phone_number: PhoneNumber
 
 
 class ErasureAnswer(BaseModel):
     """How much of each was erased now; what had been erased before does not count."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "calls": 3,
+                    "turns": 41,
+                    "recordings": 2,
+                    "deliveries": 9,
+                    "contacts": 1,
+                    "calls_canceled": 1,
+                    "calls_under_way": 0,
+                }
+            ]
+        }
+    )
 
     calls: int = Field(description="Their records stay for counting, without number, name, words and metadata.")
     turns: int

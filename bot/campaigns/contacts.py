@@ -18,7 +18,7 @@ import re
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from bot.errors import RequestError
 
@@ -265,7 +265,7 @@ class _Window:
 
     def __init__(self, file: IO[bytes]) -> None:
         # json.loads takes UTF-16 too; the world does not send it.
-        self._file = io.TextIOWrapper(_Kept(file), encoding="utf-8-sig", errors="strict")
+        self._file = io.TextIOWrapper(cast(IO[bytes], _Kept(file)), encoding="utf-8-sig", errors="strict")
         self._decoder = json.JSONDecoder(parse_constant=_not_json)
         self._text, self._at, self._before = "", 0, 0
 

@@ -13,12 +13,10 @@ minute each running campaign gets a round anyway: whatever was lost, it goes on.
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import hashlib
 import math
 import time
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -30,7 +28,7 @@ from bot.campaigns.contacts import RawRow
 from bot.campaigns.loader import TOLD_ROWS, Loaded, load
 from bot.dialling.policy import Refuse, Wait, WaitUntil, unlimited
 from bot.errors import ConflictError, NotFoundError, PhoneAgentError
-from bot.records import CallRecord, CallSpec, Direction, Status
+from bot.records import CallRecord, Direction, Status
 from bot.scenario import Scenarios
 from bot.store.campaign_records import BadRow, Campaign, CampaignStatus, Contact, Progress, Result
 from bot.store.campaigns import SqlCampaignStore
@@ -75,14 +73,14 @@ class Campaigns:
         *,
         engine: Engine,
         store: SqlCampaignStore,
-        scenarios: Scenarios,
+        scenarios: Callable[[], Scenarios],
         place: Callable[[CallRecord], Awaitable[object]],
         call_off: Callable[[CallRecord], Awaitable[object]],
-        check: Callable[[CallSpec], object] = lambda _spec: None,
+        check: Callable[[Campaign], object] = lambda _campaign: None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """`place` dials a call once for its id; `call_off` ends one that was not dialled yet; `check` raises
-        RequestError for a call that cannot be made here."""
+        RequestError for a campaign whose calls cannot be made here."""
         self._engine, self._store, self._scenarios = engine, store, scenarios
         self._place, self._call_off = place, call_off
         self._check = check
@@ -106,7 +104,7 @@ class Campaigns:
     ) -> Loaded:
         """Keeps the campaign with its contacts, and begins it. A campaign with that id and request_hash is given
         as it is. `columns`: the variables, where all contacts have the same. RequestError, ConflictError."""
-        self._check(campaign.spec)
+        self._check(campaign)
         zone_needed = not unlimited(self._hours_of(campaign))
         if columns is not None:
             rules.check_columns(campaign.spec, columns)
@@ -190,13 +188,13 @@ class Campaigns:
         """The names of `outcome.fields`; those of a scenario that is gone are not known."""
         if campaign.terms.outcome_schema is not None:
             return list(campaign.terms.outcome_schema.get("properties", {}))
-        if campaign.spec.scenario not in self._scenarios.names:
+        if campaign.spec.scenario not in self._scenarios().names:
             return []
-        return [field.name for field in self._scenarios.get(campaign.spec.scenario).outcome]
+        return [field.name for field in self._scenarios().get(campaign.spec.scenario).outcome]
 
     def _hours_of(self, campaign: Campaign) -> HoursTerms:
         """The campaign's, or else its scenario's. UnknownScenarioError when that is gone."""
-        scenario = self._scenarios.get(campaign.spec.scenario)
+        scenario = self._scenarios().get(campaign.spec.scenario)
         return scenario.hours.terms if campaign.terms.hours is None else campaign.terms.hours
 
     # -- what dialling asks and tells -----------------------------------------------------------------
@@ -214,22 +212,26 @@ class Campaigns:
             return Refuse("campaign_over", f"The campaign of this call {why}.", "campaign_id")
         return None
 
+    async def goes_on(self, record: CallRecord) -> bool:
+        """Whether another attempt may follow a campaign's call."""
+        campaign = await self._store.get(record.campaign_id or "")
+        return campaign is not None and not campaign.status.over and not _is_past(campaign.end_at, self._now())
+
     async def contact_done(self, record: CallRecord) -> None:
-        """A campaign's call is over, its outcome known. May be told again."""
+        """A call is over, its outcome known, and no attempt follows. May be told again, and of any call."""
+        if record.contact_id is None:
+            return
         await self._store.note_end(record)
         await self._wake_of(record)
 
-    async def retry(self, record: CallRecord, following: CallRecord) -> bool:
-        """A campaign's call is over, and `following` is to be its next attempt: it is placed here when its
-        `scheduled_at` has come and there is room. False: the campaign is over, and no attempt follows."""
-        campaign = await self._store.get(record.campaign_id or "")
-        now = self._now()
-        if campaign is None or campaign.status.over or _is_past(campaign.end_at, now):
-            await self.contact_done(record)
-            return False
-        await self._store.put_back(record, following.call_id, following.scheduled_at or now)
+    async def retry(self, record: CallRecord, following: CallRecord) -> None:
+        """A campaign's call is over, and `following` is to be its next attempt: it is placed by a round, when its
+        `scheduled_at` has come and there is room. None follows if the campaign came to its end meanwhile."""
+        if await self.goes_on(record):
+            await self._store.put_back(record, following.call_id, following.scheduled_at or self._now())
+        else:
+            await self._store.note_end(replace(record, retried_as=None))
         await self._wake_of(record)
-        return True
 
     async def _wake_of(self, record: CallRecord) -> None:
         if record.campaign_id is not None:
@@ -260,9 +262,6 @@ class Campaigns:
 
     async def _tick(self) -> None:
         """Once a minute: a round for all that run or were just canceled; cut off uploads are deleted."""
-        await _outside(self._look_at_all())
-
-    async def _look_at_all(self) -> None:
         for campaign_id in await self._store.abandoned(self._now() - timedelta(seconds=ABANDONED_SECONDS)):
             logger.warning("campaign {}: its upload was cut off; it is deleted", campaign_id)
             await self._store.drop(campaign_id)
@@ -271,7 +270,7 @@ class Campaigns:
 
     async def _round(self, campaign_id: str) -> None:
         with logger.contextualize(campaign_id=campaign_id):
-            await _outside(self._work(campaign_id))
+            await self._work(campaign_id)
 
     async def _work(self, campaign_id: str) -> None:
         campaign = await self._store.get(campaign_id)
@@ -383,9 +382,3 @@ def call_id_of(contact_id: str, attempt: int) -> str:
 
 def _is_past(at: datetime | None, now: datetime) -> bool:
     return at is not None and at <= now
-
-
-async def _outside(work: Coroutine[Any, Any, None]) -> None:
-    """`work` outside of the workflow that awaits it: what it enqueues is not counted among its steps, which a
-    round that is begun again would have to repeat in the same order."""
-    await asyncio.create_task(work, context=contextvars.Context())

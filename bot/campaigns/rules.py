@@ -172,7 +172,7 @@ def parsed_number(given: Any, country: str | None) -> tuple[phonenumbers.PhoneNu
 
 def zone_of(number: phonenumbers.PhoneNumber, kind: int) -> str:
     """The `Contact.zone` of a number: what `time_zones.zones_of` finds, with its type known already."""
-    if phonenumbers.is_number_type_geographical(kind, number.country_code):
+    if phonenumbers.is_number_type_geographical(kind, number.country_code or 0):
         names = timezone.time_zones_for_geographical_number(number)
     else:
         names = timezone.time_zones_for_number(number)

@@ -4,6 +4,10 @@ looked at before it is asked again.
 Between "decided to dial" and "stored the sid" a process can die at any point. Whoever takes the call up finds the
 intent without a sid and cannot know whether the request left. The carrier knows: its calls to that number since
 then. A request may still be on its way when its sender is gone, so it is first given the time a request lives.
+
+Nor is whoever decided surely dead: it may only have lost its database for a while, and find its call taken up when
+it has it again. So a decision is asked upon at once or not at all, and whoever finds one that was not carried out
+takes it over by name in the database (a lease that is renewed was the other way: it needs a clock that all agree on).
 """
 
 from __future__ import annotations
@@ -29,12 +33,17 @@ CLOCKS_APART = timedelta(seconds=5)
 LOOKS = 3
 """A call may appear in the carrier's list a moment after it was made."""
 LOOK_AGAIN_SECONDS = 1.0
+FRESH_SECONDS = 2.0
+"""Between a decision and the request to the carrier, and for repeats of a request that was refused at first; a
+later one would not be waited for by who takes it over."""
 
 
 class Begin(Protocol):
     """Decides for good, in one transaction that sees the list, the day's cap and a cancellation."""
 
     async def begin(self, record: CallRecord, now: datetime) -> Claim | WaitUntil | Refuse: ...
+
+    async def begin_again(self, record: CallRecord, now: datetime) -> bool: ...
 
 
 class NotClaimedError(Exception):
@@ -74,31 +83,62 @@ class DialOnce:
             self.on_point("intent kept")
             await self.store.update(record.call_id, change)
         else:
+            await self.store.update(record.call_id, change)
             await self._let_requests_end(decided)
             known = await self._adopt(record.call_id, order, decided)
+            if known is None:
+                decided = await self._decide_again(record)
         if known is None:
             known = await self._ask(record.call_id, order, decided)
         self.on_point("sid kept")
         return known
 
     async def _let_requests_end(self, decided: datetime) -> None:
-        left = self.carrier.request_seconds - (self.now() - decided).total_seconds()
+        within = self._within_seconds
+        left = 0.0 if within is None else FRESH_SECONDS + within - (self.now() - decided).total_seconds()
         if left > 0:
             await asyncio.sleep(left)
 
+    @property
+    def _within_seconds(self) -> float | None:
+        """What the carrier is given to dial, repeats and all."""
+        return self.carrier.request_seconds + FRESH_SECONDS if self.carrier.request_seconds else None
+
+    async def _decide_again(self, record: CallRecord) -> datetime:
+        decided = self.now()
+        if not await self.gate.begin_again(record, decided):
+            raise NotClaimedError(Claim.BEGUN)
+        return decided
+
     async def _ask(self, call_id: str, order: DialOrder, decided: datetime) -> str:
+        if (self.now() - decided).total_seconds() > FRESH_SECONDS:
+            raise NotClaimedError(Claim.BEGUN)
         try:
             with tally.dialling(call_id, self.carrier.vendor):
-                sid = await self.carrier.dial(order)
+                sid = await self._dial(order)
         except DialUnconfirmedError:
             adopted = await self._adopt(call_id, order, decided)
             if adopted is None:
+                await self._see_that_it_is_ours(call_id, decided)
                 raise
             return adopted
         self.on_point("dialled")
         if not await self._claim(call_id, sid):
             raise CarrierError(f"the carrier gave the id of another call, {sid}", provider=self.carrier.vendor)
         return sid
+
+    async def _dial(self, order: DialOrder) -> str:
+        try:
+            async with asyncio.timeout(self._within_seconds):
+                return await self.carrier.dial(order)
+        except TimeoutError as e:
+            raise DialUnconfirmedError("gave no answer in time", provider=self.carrier.vendor) from e
+
+    async def _see_that_it_is_ours(self, call_id: str, decided: datetime) -> None:
+        """Before a failure is made the call's end."""
+        known = await self.store.get(call_id)
+        if known is not None and known.dialling_at != decided:
+            raise NotClaimedError(Claim.BEGUN)
 
     async def _adopt(self, call_id: str, order: DialOrder, decided: datetime) -> str | None:
         """A call to that number which nobody here knows; None: the carrier has none."""

@@ -6,15 +6,17 @@ time, its hours, no free line here) ends its hop and is enqueued anew with a del
 would hold the line it waits for. The queue's slot is held until the carrier's call is over: that is what counts
 lines over all processes.
 
-Whatever happens to a call elsewhere reaches its workflow as news, and news may be lost: without any for longer
-than the call can last, the carrier is asked.
+Whatever happens to a call, every hop ends in another one or in what is due after a call. What it does is done in
+steps, or can be repeated; a step answers for its errors itself, and an error in a workflow all the same leaves the
+call to be looked at until it is over.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import functools
+import sys
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -23,7 +25,7 @@ from typing import Any, Protocol
 from loguru import logger
 
 from bot.dialling.dial_once import Begin, DialOnce, NotClaimedError
-from bot.dialling.ending import ended_by
+from bot.dialling.following import NEWS, Following, broken
 from bot.dialling.policy import Go, Refuse, WaitUntil
 from bot.doors import Doors
 from bot.durable import DurableEngine
@@ -33,19 +35,16 @@ from bot.records import CallRecord, Direction, EndedReason, Status
 from bot.store import CallChange, CallStore
 from bot.store.claims import Claim
 from bot.store.connections import DATABASE_ERRORS
-from bot.switchboard import Seat, Switchboard
+from bot.switchboard import Switchboard
 from bot.telephony.carrier import Carrier
 
 LINES = "lines"
 DIAL, FOLLOW = "dial", "follow"
 KEYS, KEY = "keys", "hold_key"
-NEWS, FREED = "news", "freed"
-LOST_CALLBACK_SECONDS = 60.0
-"""Beyond its ringing, or its longest duration, a call without any word is asked about."""
-HOLDER_SECONDS = 15.0
-"""What the process that has the line gets to complete the record after the carrier said that it is over."""
-NO_LINE_SECONDS = 1.0
-"""Until a call that found no free line in the process that wanted to dial it is enqueued again."""
+FREED = "freed"
+NO_LINE_SECONDS, NO_LINE_LONGEST_SECONDS = 1.0, 30.0
+"""Until a call that found no free line when its turn came is enqueued again: at first, and at most. Each time is a
+workflow's rows, and a process that knows itself full does not let a call's turn come."""
 ORPHAN_SECONDS = 5.0
 """Between keeping a call and beginning it lie milliseconds."""
 HANG_UP_SECONDS = 8.0
@@ -113,15 +112,24 @@ class Dialler:
         self._engine, self._store, self._carrier = engine, store, carrier
         self._switchboard, self._doors, self._planner, self._gate = switchboard, doors, planner, gate
         self._once = DialOnce(store, carrier, gate, on_point)
-        self._dialled_here: set[str] = set()
+        self._following = Following(engine, store, carrier, switchboard, planner)
+        self._full_until = 0.0
+        """On the monotonic clock: the lines of all processes were found taken."""
         self._told_here: dict[str, asyncio.Future[dict[str, Any]]] = {}
         """Workflow → who waits in this process for what becomes of it."""
         self.after: Callable[[str], Awaitable[None]] = _nothing
         """Begins what is due after a call, by its id; called within its workflow."""
         self.started: Callable[[str], Awaitable[None]] = _nothing
         """Told within its workflow that a call was dialled, or has come in."""
-        self.on_released: Callable[[str], None] = lambda _call_id: None
+
+    @property
+    def on_released(self) -> Callable[[str], None]:
         """Told that a call of this process has its final status."""
+        return self._following.on_released
+
+    @on_released.setter
+    def on_released(self, told: Callable[[str], None]) -> None:
+        self._following.on_released = told
 
     def register(self, limits: LineLimits) -> None:
         """Name the workflows, and the queues with their limits."""
@@ -135,10 +143,17 @@ class Dialler:
             per_partition=_least(limits.per_number, limits.lines) if limits.per_number else None,
             per_second=limits.per_second,
             urgent=True,
+            load=self._load,
         )
-        if limits.per_key is not None:
-            self._engine.workflow(KEY, self._hold_key)
-            self._engine.queue(KEYS, per_partition=limits.per_key)
+        # Without a limit, too: a call may wait there since one was set.
+        self._engine.workflow(KEY, self._hold_key)
+        self._engine.queue(KEYS, per_partition=limits.per_key)
+
+    def _load(self) -> int:
+        """Lines of this process that are taken, by whatever calls; all of them while it takes no new one."""
+        if time.monotonic() < self._full_until or self._switchboard.refusal() is not None:
+            return sys.maxsize
+        return self._switchboard.lines_taken
 
     async def adopt_orphans(self) -> None:
         """Begin, or follow to its end, what was kept by a process that died before it could."""
@@ -173,7 +188,8 @@ class Dialler:
         if record.scheduled_at is not None:
             delay = max(0.0, (record.scheduled_at - datetime.now(UTC)).total_seconds())
         await self._hop(record, 1, delay)
-        await self._store.update(record.call_id, CallChange(followed_by=_hop_id(record.call_id, 1)))
+        # Not over a later hop: this one may have been begun, by whoever died here, and put off.
+        await self._store.follow_first(record.call_id, _hop_id(record.call_id, 1))
 
     async def _hop(self, record: CallRecord, hop: int, delay_seconds: float) -> None:
         """Begin a hop, behind its key's limit where there is one."""
@@ -192,13 +208,17 @@ class Dialler:
 
     async def _hold_key(self, call_id: str, hop: int) -> None:
         """One of a key's places, held until the hop is over."""
-        await self._dial_in(await self._known(call_id), hop, 0.0)
+        record = await self._engine.insist(lambda: self._store.get(call_id))
+        if record is None:
+            return  # erased meanwhile
+        await self._dial_in(record, hop, 0.0)
         while await self._engine.receive(FREED, KEY_SECONDS) is None:
             if await self._engine.step("look", functools.partial(self._is_over, call_id)):
                 return
 
     async def _is_over(self, call_id: str) -> bool:
-        return (await self._known(call_id)).status.final
+        record = await self._store.get(call_id)
+        return record is None or record.status.final
 
     async def _dial_in(self, record: CallRecord, hop: int, delay_seconds: float) -> None:
         await self._engine.enqueue(
@@ -207,7 +227,8 @@ class Dialler:
             hop,
             id=_hop_id(record.call_id, hop),
             queue=LINES,
-            partition=self._partition(record) if self._limits.per_number else None,
+            # Without a limit, too: a call without one would wait for ever once there is a limit.
+            partition=self._partition(record),
             delay_seconds=delay_seconds,
         )
 
@@ -233,18 +254,21 @@ class Dialler:
 
     async def follow(self, call_id: str) -> None:
         """Follow a call that somebody else dialled, from its answer to its end."""
-        self._dialled_here.add(call_id)
+        self._following.known_here.add(call_id)
         await self._start_following(call_id)
 
     async def _start_following(self, call_id: str) -> None:
         follower = f"{call_id}:line"
-        await self._store.update(call_id, CallChange(followed_by=follower))
+        # Begun first: a call that names a follower there is none of would be looked for by nobody.
         await self._engine.start(FOLLOW, call_id, id=follower)
+        await self._store.update(call_id, CallChange(followed_by=follower))
 
     async def news(self, record: CallRecord, kind: str) -> None:
         """Tell the call's workflow: "over" (the record is final), "ended" (the carrier says so), "answered"."""
-        if record.followed_by is not None:
-            await self._engine.send(record.followed_by, kind, NEWS)
+        follower = record.followed_by
+        heard = follower is not None and await self._engine.send(follower, kind, NEWS)
+        if not heard and kind == "over":
+            await self.after(record.call_id)  # over before anybody followed it
 
     async def cancel(self, call_id: str) -> bool:
         """End a call that waits to be dialled. False: it was begun to be dialled, or is over."""
@@ -258,47 +282,67 @@ class Dialler:
     # -- the workflow ---------------------------------------------------------------------------------
 
     async def _dial(self, call_id: str, hop: int) -> None:
+        again = None
         with logger.contextualize(call_id=call_id):
-            told = await self._engine.step("dial", lambda: self._try(call_id, _hop_id(call_id, hop)))
-            again = told.pop("again_seconds", None)
-            here = self._told_here.get(_hop_id(call_id, hop))
-            if here is not None and not here.done():
-                here.set_result(told)
-            await self._engine.publish("told", told)
-            if told.get("dialled"):
-                await self.started(call_id)
-                await self._follow(call_id)
-            if self._limits.per_key is not None:
-                await self._engine.send(_key_id(call_id, hop), True, FREED)
-            if again is not None:
-                await self._hop(await self._known(call_id), hop + 1, again)
-            else:
+            try:
+                again = await self._one_hop(call_id, hop)
+            except Exception as e:
+                logger.opt(exception=e).error("the workflow of call {} broke", call_id)
+                await self._following.by_looking(call_id)
+            await self._engine.send(_key_id(call_id, hop), True, FREED)
+            if again is None:
                 await self.after(call_id)
+                return
+            record = await self._engine.insist(lambda: self._store.get(call_id))
+            if record is not None:
+                await self._hop(record, hop + 1, again)
 
-    async def _try(self, call_id: str, workflow: str) -> dict[str, Any]:
+    async def _one_hop(self, call_id: str, hop: int) -> float | None:
+        """Seconds until the next one; None: the call is over."""
+        workflow = _hop_id(call_id, hop)
+        told = await self._engine.step("dial", lambda: self._try(call_id, hop))
+        again: float | None = told.pop("again_seconds", None)
+        here = self._told_here.get(workflow)
+        if here is not None and not here.done():
+            here.set_result(told)
+        await self._engine.publish("told", told)
+        if told.get("dialled"):
+            await self.started(call_id)
+            await self._following.to_the_end(call_id)
+        return again
+
+    async def _try(self, call_id: str, hop: int) -> dict[str, Any]:
         """Dial, or say why not: the fields of Told, and `again_seconds` for another hop."""
-        record = await self._known(call_id)
-        if record.status.final:
-            return {"error": _said(ConflictError(f"Call {call_id!r} is over: {record.status}."))}
-        if record.dialling_at is None:
-            decision = await self._gate(record, datetime.now(UTC))
-            if not isinstance(decision, Go):
-                return await self._put_off(record, decision)
+        record = await self._store.get(call_id)
+        if record is None or record.status.final:
+            what = "erased" if record is None else f"over: {record.status}"
+            return {"error": _said(ConflictError(f"Call {call_id!r} is {what}."))}
         try:
-            return await self._dial_now(record, workflow)
+            decision = Go() if record.dialling_at else await self._gate(record, datetime.now(UTC))
+            if not isinstance(decision, Go):
+                return await self._put_off(record, decision, hop)
+            return await self._dial_now(record, _hop_id(call_id, hop))
         except BusyError:
-            return {"waits": True, "again_seconds": NO_LINE_SECONDS}
+            return _waits(hop)
         except NotClaimedError as e:
-            await self._let_go(call_id)
-            return await self._put_off(record, e.why)
+            return await self._put_off(record, e.why, hop)
         except DATABASE_ERRORS:
             raise  # the step is tried again
         except Exception as e:
             logger.opt(exception=e).error("call {} could not be dialled", call_id)
-            error = ConflictError(f"{type(e).__name__} in this server", code="internal_error")
-            return await self._refused(record, error, EndedReason.DIAL_FAILED)
+            await self._switchboard.release(call_id)
+            return await self._broke(record, e)
 
-    async def _put_off(self, record: CallRecord, why: Claim | WaitUntil | Refuse) -> dict[str, Any]:
+    async def _broke(self, record: CallRecord, error: Exception) -> dict[str, Any]:
+        status, change = broken(error)
+        known = await self._store.get(record.call_id)
+        if known is not None and known.call_sid is not None:
+            await self._hang_up(known.call_sid)
+        await self._store.advance(record.call_id, status, at=datetime.now(UTC), change=change)
+        self.on_released(record.call_id)
+        return {"error": _said(ConflictError(change.error or "", code="internal_error"))}
+
+    async def _put_off(self, record: CallRecord, why: Claim | WaitUntil | Refuse, hop: int) -> dict[str, Any]:
         """To a later hop, or for ever."""
         if isinstance(why, WaitUntil):
             await self._store.update(record.call_id, CallChange(scheduled_at=why.at))
@@ -306,6 +350,9 @@ class Dialler:
             return {"waits": True, "again_seconds": seconds}
         if isinstance(why, Refuse):
             return await self._refused(record, why.error(), why.ended_reason)
+        if why is Claim.FULL:
+            self._full_until = time.monotonic() + NO_LINE_SECONDS
+            return _waits(hop)
         # Overtaken: cancelled, or begun by a run of this workflow that died.
         return {"waits": True, "again_seconds": NO_LINE_SECONDS}
 
@@ -334,15 +381,15 @@ class Dialler:
             raise
         if seat is not None:
             seat.call_sid = sid
-        self._dialled_here.add(call_id)
+        self._following.known_here.add(call_id)
         if not await self._store.advance(call_id, Status.INITIATED, at=datetime.now(UTC)):
             await self._hang_up_cancelled(call_id, sid)
         return {"dialled": True}
 
     async def _hang_up_cancelled(self, call_id: str, sid: str) -> None:
         """Cancelled while the carrier was being asked; or only ahead of us: its callbacks came first."""
-        record = await self._known(call_id)
-        if record.status is Status.CANCELED and record.answered_at is None:
+        record = await self._store.get(call_id)
+        if record is not None and record.status is Status.CANCELED and record.answered_at is None:
             await self._hang_up(sid)
 
     async def _refused(self, record: CallRecord, error: PhoneAgentError, reason: EndedReason) -> dict[str, Any]:
@@ -359,92 +406,19 @@ class Dialler:
 
     async def _follow_only(self, call_id: str) -> None:
         with logger.contextualize(call_id=call_id):
-            await self.started(call_id)
-            await self._follow(call_id)
+            try:
+                await self.started(call_id)
+                await self._following.to_the_end(call_id)
+            except Exception as e:
+                logger.opt(exception=e).error("the workflow of call {} broke", call_id)
+                await self._following.by_looking(call_id)
             await self.after(call_id)
-
-    async def _follow(self, call_id: str) -> None:
-        if call_id not in self._dialled_here:
-            await self._take_up(call_id)
-        record = await self._known(call_id)
-        limits = self._planner.limits(record)
-        seconds = limits.ring_seconds + LOST_CALLBACK_SECONDS
-        try:
-            while True:
-                news = await self._engine.receive(NEWS, seconds)
-                left = await self._engine.step("look", functools.partial(self._look, call_id, news))
-                if left is None:
-                    return
-                seconds = left
-        finally:
-            self._dialled_here.discard(call_id)
-            await self._let_go(call_id)
-
-    async def _take_up(self, call_id: str) -> None:
-        """A dead process's call: nobody may be left to send news of it."""
-        if await self._look(call_id, None) is None:
-            # Sent from inside the workflow it would be a step, which the run that died did not have.
-            news = self.news(await self._known(call_id), "over")
-            await asyncio.create_task(news, context=contextvars.Context(), name=f"over {call_id}")
-
-    async def _look(self, call_id: str, news: str | None) -> float | None:
-        """How long to wait for more news, in seconds; None: the call is over."""
-        record = await self._known(call_id)
-        if record.status.final:
-            return None
-        limits = self._planner.limits(record)
-        longest = limits.max_duration_seconds + LOST_CALLBACK_SECONDS
-        if news == "answered":
-            await self._let_go(call_id)
-            return longest
-        if record.held_by is None or not await self._engine.lives(record.held_by):
-            return await self._settle(record)
-        if record.carrier_ended_at is None:
-            return longest
-        if (datetime.now(UTC) - record.carrier_ended_at).total_seconds() < HOLDER_SECONDS:
-            return HOLDER_SECONDS
-        return await self._settle(record)
-
-    async def _settle(self, record: CallRecord) -> float | None:
-        """Nobody here has the line: what the carrier says is the end, or it is made one."""
-        try:
-            known = None if record.call_sid is None else await self._carrier.fetch(record.call_sid)
-            if known is not None and not known.status.final and self._may_still_be_answered(record):
-                return LOST_CALLBACK_SECONDS
-            if known is not None and not known.status.final and record.call_sid is not None:
-                await self._carrier.hang_up(record.call_sid)
-        except CarrierError as e:
-            logger.warning("the carrier cannot be asked about call {} now: {}", record.call_id, e.message)
-            return LOST_CALLBACK_SECONDS
-        status, change = ended_by(record, known)
-        await self._store.advance(record.call_id, status, at=datetime.now(UTC), change=change)
-        logger.warning("call {} ended without a word of it: {}", record.call_id, status)
-        self.on_released(record.call_id)
-        return None
-
-    def _may_still_be_answered(self, record: CallRecord) -> bool:
-        if record.answered_at is not None or record.dialling_at is None:
-            return False
-        rung = (datetime.now(UTC) - record.dialling_at).total_seconds()
-        return rung < self._planner.limits(record).ring_seconds + LOST_CALLBACK_SECONDS
-
-    async def _let_go(self, call_id: str) -> None:
-        """The seat of a call that this process does not hold."""
-        seat: Seat | None = self._switchboard.seat_of(call_id)
-        if seat is not None and seat.holding is None:
-            await self._switchboard.release(call_id)
 
     async def _hang_up(self, call_sid: str) -> None:
         try:
             await asyncio.wait_for(self._carrier.hang_up(call_sid), HANG_UP_SECONDS)
         except (CarrierError, TimeoutError) as e:
             logger.error("the carrier could not be told to hang up {}: {}", call_sid, e)
-
-    async def _known(self, call_id: str) -> CallRecord:
-        record = await self._store.get(call_id)
-        if record is None:
-            raise ConflictError(f"There is no call {call_id}.")  # erased meanwhile
-        return record
 
 
 async def _nothing(_call_id: str) -> None:
@@ -453,6 +427,12 @@ async def _nothing(_call_id: str) -> None:
 
 def _least(first: int, second: int | None) -> int:
     return first if second is None else min(first, second)
+
+
+def _waits(hop: int) -> dict[str, Any]:
+    """For a line, longer each time."""
+    seconds = NO_LINE_SECONDS * 2.0 ** min(hop - 1, 10)
+    return {"waits": True, "again_seconds": min(seconds, NO_LINE_LONGEST_SECONDS)}
 
 
 def _key_id(call_id: str, hop: int) -> str:

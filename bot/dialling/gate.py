@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from bot.dialling.do_not_call import DoNotCall
@@ -23,10 +24,15 @@ class DialGate:
         self.do_not_call = DoNotCall(SqlDoNotCallStore(store.database))
         self._claims = SqlClaims(store.database)
         self._planner = planner
-        self._max_per_day = settings.max_calls_per_number_per_day
+        self._max_per_day, self._lines = settings.max_calls_per_number_per_day, settings.max_lines
+        self.campaign: Callable[[CallRecord], Awaitable[WaitUntil | Refuse | None]] = _any_campaign
+        """Whether the campaign of a call holds it back: it is paused, or over."""
 
     async def __call__(self, record: CallRecord, now: datetime) -> Go | WaitUntil | Refuse:
         """As things stand: asked when the call is wished for, and again when its turn comes."""
+        held = None if record.campaign_id is None else await self.campaign(record)
+        if held is not None:
+            return held
         number = record.spec.phone_number
         since, capped = self._day(record, now), self._max_per_day is not None
         known = Number(
@@ -40,7 +46,7 @@ class DialGate:
         """Decide to dial, for good: `dialling_at` is written by the transaction that looks again."""
         since = self._day(record, now)
         claim = await self._claims.begin_dialling(
-            record.call_id, at=now, since=since, max_per_day=self._max_per_day
+            record.call_id, at=now, since=since, max_per_day=self._max_per_day, lines=self._lines
         )
         if claim is Claim.DO_NOT_CALL:
             return LISTED
@@ -50,6 +56,11 @@ class DialGate:
         put_off = self._rule(record, now, Number(zones, dialled_today=self._max_per_day or 0))
         assert not isinstance(put_off, Go)
         return put_off
+
+    async def begin_again(self, record: CallRecord, now: datetime) -> bool:
+        """Take over the decision as `record` has it; False: somebody else did, or it was carried out."""
+        assert record.dialling_at is not None
+        return await self._claims.dial_again(record.call_id, decided=record.dialling_at, at=now)
 
     async def cancel(self, call_id: str) -> bool:
         """A call that waits; False where it was begun to be dialled, or is over."""
@@ -71,3 +82,7 @@ class DialGate:
         if record.terms.hours is not None or record.spec.scenario not in self._planner.scenarios.names:
             return record.terms.hours or HoursTerms()
         return self._planner.scenarios.get(record.spec.scenario).hours.terms
+
+
+async def _any_campaign(_record: CallRecord) -> None:
+    return None

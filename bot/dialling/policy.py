@@ -177,7 +177,8 @@ def _next_open(at: datetime, hours: HoursTerms, zone: ZoneInfo) -> datetime | No
         if _WEEKDAYS[day.weekday()] not in hours.days:
             continue
         begins, ends = instant(zone, day, 0), instant(zone, day, 24 * 60)
-        if begins.astimezone(zone).utcoffset() != ends.astimezone(zone).utcoffset():
+        # A day that begins with the change has its new clock at its first instant already.
+        if (begins - _MINUTE).astimezone(zone).utcoffset() != ends.astimezone(zone).utcoffset():
             minute = max(at, begins - _NEAR).replace(second=0, microsecond=0)
             while (minute := minute + _MINUTE) < ends + _NEAR:
                 if minute.astimezone(zone).date() == day and _open(minute, hours, zone):

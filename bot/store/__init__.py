@@ -1,5 +1,7 @@
-"""What is kept: calls, their turns and their media tokens, in SQLite or PostgreSQL by one URL."""
+"""What is kept, in SQLite or PostgreSQL by one URL: calls and their turns, campaigns, deliveries, lists."""
 
+# Their tables belong to the one schema, whoever uses them.
+from bot.store import campaign_rows, deliveries, do_not_call, openings, retention  # noqa: F401
 from bot.store.call_store import CallChange, CallStore, Page
 from bot.store.database import Database, open_database
 from bot.store.sql import SqlCallStore, open_store

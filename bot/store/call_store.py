@@ -122,5 +122,8 @@ class CallStore(Protocol):
     async def orphans(self, before: datetime) -> tuple[str, ...]:
         """Ids of open calls made before then that nothing follows: their process died at once."""
 
+    async def follow_first(self, call_id: str, follower: str) -> bool:
+        """Names what follows the call, unless something does already; returns whether that was news."""
+
     async def lines_taken(self) -> int:
         """Calls between their dialling, or coming in, and their end."""

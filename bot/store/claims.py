@@ -1,9 +1,14 @@
-"""Who may go from waiting to dialling: once, not when canceled, not against the list, not beyond a day's cap.
+"""Who may go from waiting to dialling: once, not when canceled, not against the list, not beyond a day's cap or
+the lines of all processes.
 
 The rules in bot.dialling.policy decide on what was read; between that and the dialling another process may
 cancel the call, dial the same number or put it on the list. So the step itself is one transaction that looks
 again. Two calls to one number take their turns in it: SQLite has one writer; PostgreSQL, whose transactions
-would each count the other's call out, has an advisory lock by number that ends with the transaction.
+would each count the other's call out, has an advisory lock by number that ends with the transaction. So do all
+calls where there is a limit of lines, and there too calls that come in are counted.
+
+A decision to dial that was not carried out is taken over by naming it (`dial_again`): of two processes that both
+found it, after a crash or because one only lost its database for a while, one gets it.
 """
 
 from __future__ import annotations
@@ -18,6 +23,7 @@ from bot.records import Direction, EndedReason, Status
 from bot.store.database import Database
 from bot.store.do_not_call import do_not_call
 from bot.store.schema import calls
+from bot.store.sql import count_lines
 
 
 class Claim(StrEnum):
@@ -29,6 +35,8 @@ class Claim(StrEnum):
     """Canceled, dialled, ended, or erased."""
     DO_NOT_CALL = "do_not_call"
     CAPPED = "capped"
+    FULL = "full"
+    """All lines of all processes are taken."""
 
 
 class SqlClaims:
@@ -46,7 +54,7 @@ class SqlClaims:
             return await _dialled(connection, phone_number, since)
 
     async def begin_dialling(
-        self, call_id: str, *, at: datetime, since: datetime, max_per_day: int | None
+        self, call_id: str, *, at: datetime, since: datetime, max_per_day: int | None, lines: int | None = None
     ) -> Claim:
         """Writes `dialling_at` of a call that waits. `since` is the begin of the callee's day."""
         query = sa.select(calls.c.phone_number, calls.c.status, calls.c.dialling_at, calls.c.call_sid)
@@ -57,16 +65,30 @@ class SqlClaims:
                 return Claim.OVER
             if row.dialling_at is not None or row.call_sid is not None:
                 return Claim.BEGUN
-            if connection.dialect.name == "postgresql":
-                lock = sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(row.phone_number, 0))
-                await connection.execute(sa.select(lock))
+            await _one_at_a_time(connection, row.phone_number)
             listed = sa.select(do_not_call.c.phone_number).where(do_not_call.c.phone_number == row.phone_number)
             if (await connection.execute(listed)).first() is not None:
                 return Claim.DO_NOT_CALL
             if max_per_day is not None and await _dialled(connection, row.phone_number, since) >= max_per_day:
                 return Claim.CAPPED
+            if lines is not None:
+                await _one_at_a_time(connection, "lines")
+                if await count_lines(connection) >= lines:
+                    return Claim.FULL
             begun = await connection.execute(calls.update().where(_waits(call_id)).values(dialling_at=at))
             return Claim.GO if begun.rowcount == 1 else Claim.OVER
+
+    async def dial_again(self, call_id: str, *, decided: datetime, at: datetime) -> bool:
+        """Takes over a decision that was not carried out, as it was found; False: it is another's now, or over."""
+        found = sa.and_(
+            calls.c.call_id == call_id,
+            calls.c.status == Status.QUEUED.value,
+            calls.c.dialling_at == decided,
+            calls.c.call_sid.is_(None),
+        )
+        async with self._database.writer.begin() as connection:
+            taken = await connection.execute(calls.update().where(found).values(dialling_at=at))
+            return taken.rowcount == 1
 
     async def cancel_waiting(self, call_id: str, *, at: datetime) -> bool:
         """Cancels a call that was not begun to be dialled; False where it was, or is over, or does not exist."""
@@ -87,6 +109,13 @@ def _waits(call_id: str) -> sa.ColumnElement[bool]:
         calls.c.dialling_at.is_(None),
         calls.c.call_sid.is_(None),
     )
+
+
+async def _one_at_a_time(connection: AsyncConnection, what: str) -> None:
+    """Until the transaction ends; SQLite has one writer anyway."""
+    if connection.dialect.name == "postgresql":
+        lock = sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(what, 0))
+        await connection.execute(sa.select(lock))
 
 
 async def _dialled(connection: AsyncConnection, phone_number: str, since: datetime) -> int:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.errors import ConflictError, NotFoundError, RequestError
-from bot.records import CallRecord, Status, Turn, may_follow
+from bot.records import CallRecord, Direction, Status, Turn, may_follow
 from bot.settings import Settings
 from bot.store.call_store import NO_CHANGE, CallChange, CallStore, Page
 from bot.store.database import Database, open_database, upsert
@@ -146,17 +146,14 @@ class SqlCallStore:
         )
         return await self._ids(where)
 
-    async def lines_taken(self) -> int:
-        taken = [Status.INITIATED.value, Status.RINGING.value, Status.IN_PROGRESS.value]
-        where = sa.or_(
-            calls.c.status.in_(taken),
-            sa.and_(
-                calls.c.status == Status.QUEUED.value,
-                sa.or_(calls.c.dialling_at.is_not(None), calls.c.direction == "inbound"),
-            ),
+    async def follow_first(self, call_id: str, follower: str) -> bool:
+        return await self._update(
+            sa.and_(calls.c.call_id == call_id, calls.c.followed_by.is_(None)), {"followed_by": follower}
         )
+
+    async def lines_taken(self) -> int:
         async with self.database.reader.connect() as connection:
-            return int((await connection.execute(sa.select(sa.func.count()).where(where))).scalar_one())
+            return await count_lines(connection)
 
     async def _ids(self, where: sa.ColumnElement[bool]) -> tuple[str, ...]:
         async with self.database.reader.connect() as connection:
@@ -174,6 +171,14 @@ class SqlCallStore:
             except IntegrityError as error:
                 raise ConflictError("Another call has this call_sid.") from error
         return result.rowcount == 1
+
+
+async def count_lines(connection: AsyncConnection) -> int:
+    """Calls between their dialling, or coming in, and their end."""
+    taken = [Status.INITIATED.value, Status.RINGING.value, Status.IN_PROGRESS.value]
+    about_to = sa.or_(calls.c.dialling_at.is_not(None), calls.c.direction == Direction.INBOUND.value)
+    where = sa.or_(calls.c.status.in_(taken), sa.and_(calls.c.status == Status.QUEUED.value, about_to))
+    return int((await connection.execute(sa.select(sa.func.count()).where(where))).scalar_one())
 
 
 def make_cursor(last: CallRecord) -> str:

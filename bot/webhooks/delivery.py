@@ -105,8 +105,8 @@ class Webhooks:
     async def announce(self, call_id: str, event: EventType | str, data: object, url: str | None) -> None:
         """Tell the call's owner, at `url` or else where the settings say; nothing when neither names any.
 
-        `data` is what JSON can say. The same event of the same call is one delivery, whose first data stands. In a workflow it belongs
-        into a step. A call that has been erased meanwhile has nothing to tell.
+        `data` is what JSON can say. The same event of the same call is one delivery, whose first data stands.
+        In a workflow it belongs into a step. A call that has been erased meanwhile has nothing to tell.
         """
         event = EventType(event)
         to = url or self._url

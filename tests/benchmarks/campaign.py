@@ -12,6 +12,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import csv
+import functools
+import gc
 import io
 import json
 import multiprocessing
@@ -94,7 +96,7 @@ async def serve(url: str | None, folder: Path, listener: socket.socket, parent: 
     campaigns = Campaigns(
         engine=engine,
         store=SqlCampaignStore(database),
-        scenarios=Scenarios.load(ROOT / "pipelines"),
+        scenarios=functools.cache(functools.partial(Scenarios.load, ROOT / "pipelines")),
         place=telephones.place,
         call_off=telephones.place,
     )
@@ -107,6 +109,8 @@ async def serve(url: str | None, folder: Path, listener: socket.socket, parent: 
         await database.open()
         await engine.open()
         app.state.phone_agent = SimpleNamespace(campaigns=campaigns, settings=Settings(_env_file=None))
+        gc.collect()
+        gc.freeze()  # as the product's own app does
         task = asyncio.create_task(probe.run())
         parent.send("open")
         yield

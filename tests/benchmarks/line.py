@@ -72,10 +72,11 @@ class Operator:
             placed = await answer.json()
             if answer.status not in (201, 202):
                 raise RuntimeError(f"no call: {answer.status} {placed}")
-        call = self.twilio.exchange.get(placed["call_sid"])
+        url = f"{server.origin}/api/phone/calls/{placed['call_id']}"
+        call = self.twilio.exchange.get(await _sid(session, url, placed))
         assert call is not None
         await call.ended.wait()
-        return await _record(session, f"{server.origin}/api/phone/calls/{placed['call_id']}")
+        return await _record(session, url)
 
     async def _stock(self, session: aiohttp.ClientSession, server: Server, callee: Callee, after: float) -> None:
         await asyncio.sleep(after)
@@ -90,6 +91,15 @@ class Operator:
 
     def _pick_up(self, _call: SimulatedCall, _lines: Mapping[str, Line]) -> Callee:
         return self._waiting.popleft()
+
+
+async def _sid(session: aiohttp.ClientSession, url: str, placed: dict[str, Any]) -> str:
+    """Of a call that may have to wait for a free line first."""
+    while placed["call_sid"] is None:
+        await asyncio.sleep(0.1)
+        async with session.get(url) as answer:
+            placed = await answer.json()
+    return str(placed["call_sid"])
 
 
 async def _record(session: aiohttp.ClientSession, url: str) -> dict[str, Any]:

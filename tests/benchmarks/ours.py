@@ -21,6 +21,8 @@ from bot.logs import set_up
 from bot.settings import load_settings
 from tests.benchmarks.probe import LoopProbe, probe_from_environment
 
+_TRACE_DEPTH = 8
+
 
 class ProbedServer(PhoneServer):
     """PhoneServer with a probe that lives as long as it serves."""
@@ -51,7 +53,9 @@ def main() -> None:
 
     @app.get("/probe/memory")
     async def memory() -> dict[str, list[str]]:
-        """Where memory was allocated since the last asking, as far as PYTHONTRACEMALLOC says."""
+        """Where memory was allocated since the last asking; the first one begins to trace."""
+        if not tracemalloc.is_tracing():
+            tracemalloc.start(_TRACE_DEPTH)
         gc.collect()
         now = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(False, tracemalloc.__file__)])
         grown = now.compare_to(looks.pop(), "traceback") if looks else []

@@ -145,8 +145,9 @@ async def main() -> int:
         simulated = await stack.enter_async_context(vendors(core=load_core))
         exchange = await stack.enter_async_context(operator())
         exchange.ring_ms = RING_MS
-        environment = {**exchange.environment, **({"PYTHONTRACEMALLOC": "5"} if arguments.tracemalloc else {})}
-        tested = await stack.enter_async_context(server("ours", simulated, environment, core=server_core))
+        tested = await stack.enter_async_context(
+            server("ours", simulated, exchange.environment, core=server_core)
+        )
         pin(os.getpid(), load_core)
         for first in range(0, arguments.calls, BATCH):
             numbers = range(first, min(first + BATCH, arguments.calls))

@@ -141,7 +141,7 @@ def test_a_climb_tries_a_failed_step_twice_and_then_halfway() -> None:
 
 def _step(calls: int, *, holds: bool) -> Step:
     tally = Tally((Reply(900, 3000) if holds else Reply(None),))
-    return Step("ours", calls, tally, (), (0.0, 1.0, 2.0), 0.5, 100.0, 1.0, 0.3, 0.3)
+    return Step("ours", calls, tally, (), (0.0, 1.0, 2.0, 3.0), 0.5, 100.0, 1.0, 0.3, 0.3)
 
 
 async def test_a_situation_is_held_and_judged() -> None:

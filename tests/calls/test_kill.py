@@ -79,7 +79,7 @@ async def test_kill_and_start_again(tmp_path: Path) -> None:
     _check_transcript(record, killed_at - LOST_AT_MOST)
     _check_recording(record, tmp_path / "recordings" / f"{call_id}.wav", killed_at - LOST_AT_MOST)
     async with server(tmp_path, port) as (_, http):
-        call = await _read(http, call_id)
+        call = await _settled(http, call_id)
         assert (call["status"], call["ended_reason"]) == ("completed", "server_shutdown")
         assert [turn["text"] for turn in call["transcript"]] == [turn.text for turn in record.turns]
         health = (await http.get("/api/phone/health")).json()
@@ -92,6 +92,14 @@ async def test_kill_and_start_again(tmp_path: Path) -> None:
 async def _read(http: httpx.AsyncClient, call_id: str) -> dict[str, Any]:
     found: dict[str, Any] = (await http.get(f"/api/phone/calls/{call_id}")).json()
     return found
+
+
+async def _settled(http: httpx.AsyncClient, call_id: str) -> dict[str, Any]:
+    """The call once its workflow, which the next start takes up again, has ended it."""
+    async with asyncio.timeout(30):
+        while (call := await _read(http, call_id))["status"] == "in-progress":  # noqa: ASYNC110  # of another process
+            await asyncio.sleep(0.1)
+    return call
 
 
 async def _agent_speaks(http: httpx.AsyncClient, call_id: str) -> None:

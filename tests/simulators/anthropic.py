@@ -126,8 +126,8 @@ class AnthropicSimulator(LoopbackServer):
     included. `models` are the ones that exist. `prefill` lets a conversation end with the assistant.
 
     A request for a structured answer (`output_config.format`, or one forced tool) goes to `analyst`, with faults
-    and a log of its own, so that what follows a call disturbs no script of it. None: it is refused, and the outcome
-    stays what it was.
+    and a log of its own, so that what follows a call disturbs no script of it. None: it is refused, and a call's
+    outcome stays what it was.
     `structured`: "taken" as the API does; "refused" with a 400, as before it could; "ignored", answered in prose.
     """
 

@@ -289,7 +289,7 @@ class TestPublicHost:
         values = settings(**TWILIO)
         webhook = await doctor.check_webhook(values, running.public_host)
         assert webhook == webhook_finding(running.public_host, unsigned=403, signed=204)
-        [(_, _, form, _)] = running.webhooks
+        [(_, _, form, _)] = running.twilio_posts
         assert form["CallSid"] == "CA" + "0" * 32
         assert (await doctor.check_socket(values, running.public_host)).ok
 

@@ -12,7 +12,7 @@ import pytest
 from bot.call import Call
 from bot.doors import Doors
 from bot.elsewhere import Elsewhere
-from bot.news import Handler
+from bot.peers.news import Handler
 from bot.records import EndedReason
 from bot.settings import Settings
 from bot.stages.resources import Resources

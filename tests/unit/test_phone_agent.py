@@ -22,7 +22,7 @@ from bot import switchboard as switchboard_module
 from bot.api.answers import as_event
 from bot.audio import Speech
 from bot.carrier_news import REGISTERED
-from bot.dialling import dialler as dialler_module
+from bot.dialling import following as following_module
 from bot.doors import AMD_PATH, HANDSHAKE_SECONDS, MEDIA_PATH, UNAUTHORIZED_CLOSE, VOICE_PATH
 from bot.errors import BusyError, CarrierError, ConflictError, DialUnconfirmedError, ForbiddenError, SettingsError
 from bot.phone_agent import PhoneAgent
@@ -200,7 +200,7 @@ async def test_a_ring_that_nobody_tells_the_end_of_is_asked_about(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The carrier's callbacks are lost: the tunnel was down."""
-    monkeypatch.setattr(dialler_module, "LOST_CALLBACK_SECONDS", -4.9)
+    monkeypatch.setattr(following_module, "LOST_CALLBACK_SECONDS", -4.9)
     house.carrier.known = {"CA1": CarrierCall("CA1", Status.NO_ANSWER)}
     call = await house.agent.place_call(SPEC)
     record = await ended(house, call.call_id)
@@ -211,7 +211,7 @@ async def test_a_ring_that_nobody_tells_the_end_of_is_asked_about(
 async def ended(house: House, call_id: str) -> CallRecord:
     """The record once it has a final status."""
     async with asyncio.timeout(10):
-        while not (record := await house.record(call_id)).status.final:
+        while not (record := await house.record(call_id)).status.final:  # noqa: ASYNC110  # a store has no event
             await asyncio.sleep(0.02)
     return record
 

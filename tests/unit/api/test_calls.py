@@ -27,9 +27,17 @@ README_REQUEST: dict[str, Any] = {
 def test_the_readme_request_is_answered_201(client: TestClient, agent: FakeAgent) -> None:
     answer = client.post("/api/phone/call", json=README_REQUEST)
     assert answer.status_code == 201
-    assert answer.json() == {"call_id": "c_01", "call_sid": "CA1", "status": "queued"}
+    assert answer.json() == {"call_id": "c_01", "call_sid": "CA1", "status": "initiated"}
     assert answer.headers["location"] == "/api/phone/calls/c_01"
     assert agent.specs == [CallSpec(scenario="appointment_confirmation", **README_REQUEST)]
+
+
+def test_a_call_that_waits_is_answered_202(client: TestClient, agent: FakeAgent) -> None:
+    agent.placed_status = Status.QUEUED
+    answer = client.post("/api/phone/call", json=README_REQUEST)
+    assert answer.status_code == 202
+    assert answer.json()["status"] == "queued"
+    assert answer.headers["location"] == "/api/phone/calls/c_01"
 
 
 def test_every_field_reaches_the_agent(client: TestClient, agent: FakeAgent) -> None:

@@ -54,7 +54,16 @@ class Engine:
     def queue(self, *_: Any, **__: Any) -> None: ...
     def schedule(self, *_: Any) -> None: ...
 
-    async def enqueue(self, _workflow: str, *args: Any, **_: Any) -> bool:
+    async def enqueue(
+        self,
+        workflow: str,
+        *args: Any,
+        id: str,  # noqa: A002  # the engine's word
+        queue: str,
+        partition: str | None = None,
+        delay_seconds: float = 0.0,
+    ) -> bool:
+        assert (workflow, queue, partition) == ("campaign_round", "campaigns", args[0])
         self.rounds.append(args[0])
         return True
 
@@ -73,7 +82,7 @@ class Agent(FakeAgent):
         self.campaigns = Campaigns(
             engine=self.engine,
             store=self.kept,
-            scenarios=Scenarios([SCENARIO]),
+            scenarios=lambda: Scenarios([SCENARIO]),
             place=self.calls.add,
             call_off=nothing,
         )
@@ -362,7 +371,7 @@ def test_results_as_a_table_no_spreadsheet_computes(client: TestClient, agent: A
 
 
 def test_a_key_is_asked_for(agent: Agent, client: TestClient) -> None:
-    agent.settings = Settings(_env_file=None, api_keys=("secret",))  # type: ignore[arg-type]
+    agent.settings = Settings(_env_file=None, api_keys=("secret",))
     assert as_form(client, {"action": "x"}).status_code == 401
     assert client.get(URL).status_code == 401
     assert as_form(client, {"action": "x"}, Authorization="Bearer secret").status_code == 201

@@ -139,7 +139,7 @@ async def test_a_socket_our_own_server_closes_says_so(app: FastAPI) -> None:
         await ours.accept()
         open_.set()
         try:
-            ended.append(f"{await ours.receive()}")
+            ended.append(repr(await ours.receive()))
         except ServerLeavesError:
             ended.append("the server leaves")
 

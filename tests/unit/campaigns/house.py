@@ -72,7 +72,7 @@ class House:
         self.campaigns = Campaigns(
             engine=self.engine,
             store=self.kept,
-            scenarios=Scenarios([SCENARIO]),
+            scenarios=lambda: Scenarios([SCENARIO]),
             place=self.place,
             call_off=self.call_off,
         )
@@ -107,7 +107,8 @@ class House:
         following = replace(
             record, call_id=f"{record.call_id}_again", attempt=record.attempt + 1, scheduled_at=retry_at
         )
-        await self.campaigns.retry(record, following)
+        await self.store.update(record.call_id, CallChange(retried_as=following.call_id))
+        await self.campaigns.retry(replace(record, retried_as=following.call_id), following)
 
     async def create(self, data: bytes, **changes: Any) -> Loaded:
         rows = CsvContacts(io.BytesIO(data))
@@ -128,6 +129,9 @@ class House:
 
         await self.until(there)
         return await self.campaigns.get(campaign_id)
+
+    def has_placed(self, calls: int) -> bool:
+        return len(self.placed) >= calls
 
     def numbers(self) -> Sequence[str]:
         return [record.spec.phone_number for record in self.placed]

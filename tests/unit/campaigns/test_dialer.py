@@ -41,7 +41,7 @@ async def test_contacts_are_called_in_order_and_never_more_at_once_than_allowed(
         progress = await home.campaigns.progress("campaign_1")
         assert (progress.queued, progress.dialling, progress.done) == (3, 2, 0)
         for index in range(5):
-            await home.until(lambda index=index: len(home.placed) > index)
+            await home.until(functools.partial(home.has_placed, index + 1))
             await home.end(home.placed[index])
         campaign = await home.stands(CampaignStatus.COMPLETED)
         assert campaign.ended_at is not None
@@ -148,7 +148,9 @@ async def test_a_retry_of_a_canceled_campaign_is_refused_and_the_contact_done(tm
         await home.until(lambda: len(home.placed) == 1)
         await quiet(home)
         await home.store.advance(home.placed[0].call_id, Status.INITIATED, at=datetime.now(UTC))
+        assert await home.campaigns.goes_on(home.placed[0])
         await home.campaigns.cancel("campaign_1")
+        assert not await home.campaigns.goes_on(home.placed[0])
         await home.end(home.placed[0], BUSY, retry_at=datetime.now(UTC))
         (result,) = await home.campaigns.results("campaign_1", after=-1, limit=10)
         assert (result.contact.state, result.contact.status) == (ContactState.DONE, Status.BUSY)
@@ -196,7 +198,7 @@ async def test_half_of_twenty_calls_failing_pauses_it_and_says_why(tmp_path: Pat
     async with house(tmp_path) as home:
         await home.create(table(40), concurrency=4)
         for index in range(BREAKER_CALLS):
-            await home.until(lambda index=index: len(home.placed) > index)
+            await home.until(functools.partial(home.has_placed, index + 1))
             await home.end(home.placed[index], FAILED if index % 2 else COMPLETED)
         campaign = await home.stands(CampaignStatus.PAUSED)
         assert campaign.why is not None

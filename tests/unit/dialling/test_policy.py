@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bot.dialling.policy import (
@@ -150,6 +150,7 @@ def _clock(minutes: int) -> str:
 
 @settings(deadline=None, max_examples=150)
 @given(now=TIMES | AROUND_A_CHANGE, hours=HOURS, zones=st.lists(ZONES, min_size=1, max_size=3))
+@example(datetime(2026, 3, 8, tzinfo=UTC), HoursTerms("00:00", "00:01"), [ZoneInfo("America/Havana")])
 def test_never_outside_the_hours_of_any_zone(now: datetime, hours: HoursTerms, zones: list[ZoneInfo]) -> None:
     found = next_allowed(now, hours, tuple(zones))
     assert found is None or (found >= now and allowed(found, hours, tuple(zones)))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from bot.news import PIECES_SECONDS, Message, News, NoNews, Pieces, PostgresNews, open_news
+from bot.peers.news import PIECES_SECONDS, Message, News, NoNews, Pieces, PostgresNews, open_news
 from bot.store import Database
 from bot.store.address import SqliteAddress, parse_database_url
 from tests.unit.stages.conversation import until

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot.private_address import find
+from bot.peers.private_address import find
 from bot.settings import Settings
 from bot.store.address import SqliteAddress, parse_database_url
 

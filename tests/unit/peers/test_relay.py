@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
-from bot.relay import NOT_REACHED_CLOSE, Relay, with_token
+from bot.peers.relay import NOT_REACHED_CLOSE, Relay, with_token
 from bot.stages.media_protocol import Started, parse
 from bot.telephony.signatures import HEADER
 from tests.unit.stages.conversation import until
