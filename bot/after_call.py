@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from loguru import logger
 
@@ -17,6 +17,7 @@ from bot import tally, tracing
 from bot.dialling.dialler import Dialler
 from bot.dialling.policy import ending_of, next_attempt
 from bot.durable import DurableEngine
+from bot.errors import ConflictError
 from bot.records import CallRecord, Direction, Status
 from bot.store import CallChange, CallStore
 from bot.store.connections import DATABASE_ERRORS
@@ -25,6 +26,7 @@ from bot.terms import RetryTerms
 AFTER, QUEUE = "after_call", "after_calls"
 AT_ONCE = 16
 """In one process: what they wait for is vendors."""
+_T = TypeVar("_T")
 
 
 class Announce(Protocol):
@@ -71,7 +73,7 @@ class AfterCall:
 
     async def started(self, call_id: str) -> None:
         """The call was dialled, or has come in."""
-        await self._engine.step("call_started", lambda: self._tell(call_id, "call_started"))
+        await self._do("call_started", lambda: self._tell(call_id, "call_started"))
 
     async def _tell(self, call_id: str, event: str) -> None:
         record = await self._store.get(call_id)
@@ -80,23 +82,44 @@ class AfterCall:
 
     async def _after(self, call_id: str) -> None:
         with logger.contextualize(call_id=call_id):
-            await self._engine.step("tally", lambda: self._count(call_id))
-            await self._engine.step("promises", lambda: self._keep(call_id))
-            again = await self._engine.step("retry", lambda: self._plan_again(call_id))
-            await self._engine.step("call_ended", lambda: self._tell(call_id, "call_ended"))
-            await self._engine.step("analyse", lambda: self._made_out(call_id))
-            await self._engine.step("call_analyzed", lambda: self._tell(call_id, "call_analyzed"))
-            record = await self._store.get(call_id)
-            if record is None:
-                return  # erased meanwhile
-            if again is None:
-                await self.on_done(record)
-            else:
-                following = _again(record, again["call_id"], datetime.fromisoformat(again["at"]))
-                if record.campaign_id is None or self.on_retry is None:
-                    await self._dialler.place(following)
-                else:
-                    await self.on_retry(record, following)
+            await self._do("tally", lambda: self._count(call_id))
+            await self._do("promises", lambda: self._keep(call_id))
+            again = await self._do("retry", lambda: self._plan_again(call_id))
+            await self._do("call_ended", lambda: self._tell(call_id, "call_ended"))
+            await self._do("analyse", lambda: self._made_out(call_id))
+            await self._do("call_analyzed", lambda: self._tell(call_id, "call_analyzed"))
+            try:
+                await self._engine.insist(lambda: self._go_on(call_id, again))
+            except Exception as e:
+                logger.opt(exception=e).error("what follows call {} could not be begun", call_id)
+
+    async def _do(self, name: str, run: Callable[[], Awaitable[_T]]) -> _T | None:
+        """A step that the others do not depend on; None where it failed of itself."""
+
+        async def attempt() -> _T | None:
+            try:
+                return await run()
+            except DATABASE_ERRORS:
+                raise  # the step is tried again
+            except Exception as e:
+                logger.opt(exception=e).error("{} failed", name)
+                return None
+
+        return await self._engine.step(name, attempt)
+
+    async def _go_on(self, call_id: str, again: dict[str, str] | None) -> None:
+        """Another attempt, or none: told, or begun. Every time the same."""
+        record = await self._store.get(call_id)
+        if record is None:
+            return  # erased meanwhile
+        if again is None:
+            await self.on_done(record)
+            return
+        following = _again(record, again["call_id"], datetime.fromisoformat(again["at"]))
+        if record.campaign_id is None or self.on_retry is None:
+            await self._dialler.place(following)
+        else:
+            await self.on_retry(record, following)
 
     async def _count(self, call_id: str) -> None:
         record = await self._store.get(call_id)
@@ -123,7 +146,10 @@ class AfterCall:
             logger.opt(exception=e).error("the outcome could not be made out")
 
     async def _plan_again(self, call_id: str) -> dict[str, str] | None:
-        """The next attempt's id and time, named in this call's record before its end is told."""
+        """The next attempt's id and time, named in this call's record before its end is told.
+
+        It is kept before it is named, so that it can be canceled from then on; a campaign keeps its own.
+        """
         record = await self._store.get(call_id)
         if record is None or record.direction is not Direction.OUTBOUND or record.dialling_at is None:
             return None
@@ -133,9 +159,20 @@ class AfterCall:
             return None
         first = record.first_call_id or record.call_id
         again = f"{first}_{record.attempt + 1}"
+        if record.campaign_id is None or self.on_retry is None:
+            at = await self._keep_again(_again(record, again, at), at)
         await self._store.update(call_id, CallChange(retried_as=again))
         logger.info("call {}: attempt {} at {:%Y-%m-%d %H:%M} UTC", call_id, record.attempt + 1, at)
         return {"call_id": again, "at": at.isoformat()}
+
+    async def _keep_again(self, following: CallRecord, at: datetime) -> datetime:
+        """When it is due: as it was kept by a run of this step that died, if so."""
+        try:
+            await self._store.add(following)
+        except ConflictError:
+            kept = await self._store.get(following.call_id)
+            return at if kept is None or kept.scheduled_at is None else kept.scheduled_at
+        return at
 
 
 def _again(record: CallRecord, call_id: str, at: datetime) -> CallRecord:

@@ -57,6 +57,11 @@ class CarrierNews:
         plan = self.planner.plan(record)
         inbound = record.direction is Direction.INBOUND
         dialled_here = self.switchboard.seat_of(record.call_id) is not None
+        if record.followed_by in (None, REGISTERED):
+            # First of all: also a call that is turned away is told of.
+            await self.dialler.follow(record.call_id)
+        elif not dialled_here:
+            await self.dialler.news(record, "answered")
         try:
             if inbound:
                 await self._check_lines(record)
@@ -68,7 +73,7 @@ class CarrierNews:
             turned_away = twiml.turn_away(plan.scenario.inbound.busy_message, plan.scenario.language)
             return turned_away if inbound else twiml.hang_up()
         seat.call_sid = call_sid
-        # First of all: whatever fails from here on, the line is freed in time.
+        # Whatever fails from here on, the line is freed in time.
         seconds = plan.scenario.limits.ring_seconds
         gone = functools.partial(self.never_came, record, Status.COMPLETED, EndedReason.ERROR_LINE)
         self.switchboard.release_after(seat, seconds + HANDSHAKE_SECONDS, gone)
@@ -77,7 +82,6 @@ class CarrierNews:
         await self.store.advance(plan.call_id, Status.IN_PROGRESS, at=datetime.now(UTC))
         self.switchboard.prepare(seat, answered=True)
         self.switchboard.build_ahead(seat, call_sid)
-        await self._see_that_it_is_followed(record, dialled_here=dialled_here)
         door = await self.doors.stream(plan.call_id, seconds, held_here=False)
         return twiml.connect_stream(door.url, door.parameters)
 
@@ -85,12 +89,6 @@ class CarrierNews:
         """BusyError when all the lines of all processes are taken."""
         if self.max_lines is not None and await self.store.lines_taken() - 1 >= self.max_lines:
             raise BusyError(f"All {self.max_lines} lines are in use; ask again.", retry_after_seconds=10)
-
-    async def _see_that_it_is_followed(self, record: CallRecord, *, dialled_here: bool) -> None:
-        if record.followed_by in (None, REGISTERED):
-            await self.dialler.follow(record.call_id)
-        elif not dialled_here:
-            await self.dialler.news(record, "answered")
 
     async def status(self, url_path_and_query: str, form: Mapping[str, str], signature: str | None) -> None:
         """The carrier's news of a call. In any order, more than once, or of nobody we know: no error."""
@@ -103,6 +101,10 @@ class CarrierNews:
             return
         if record is None:
             logger.warning("status {} of a call nobody here knows", status)
+            return
+        if record.call_sid not in (None, call_sid):
+            # A registered call that was dialled twice, say: the one call's end is not the other's.
+            logger.warning("status {} of another call than the {} that its URL names", status, record.call_id)
             return
         if record.call_sid is None and call_sid:
             await self._name(record, call_sid)
@@ -211,7 +213,14 @@ class CarrierNews:
         )
         record = replace(self.planner.record(spec, Direction.INBOUND), call_sid=form.get("CallSid") or None)
         record = replace(record, vendors=self.planner.vendors(self.planner.plan(record)))
-        await self.store.add(record)
+        try:
+            await self.store.add(record)
+        except ConflictError:
+            # The carrier asked twice at once.
+            known = await self.store.get_by_sid(record.call_sid or "")
+            if known is None:
+                raise
+            record = known
         return record
 
 

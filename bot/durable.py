@@ -216,6 +216,7 @@ class DurableEngine:
         if self._dbos is not None:
             await self.stop_taking()
             await self._end_polls(self._dbos)
+            logging.getLogger("dbos").setLevel(logging.CRITICAL)  # it warns of each cancelled task
             # A cancelled workflow keeps its row as it is: pending, to be begun again.
             while tasks := list(self._dbos._workflow_tasks):
                 for task in tasks:
@@ -448,7 +449,7 @@ def _count(tables: Any, by: str, statuses: tuple[str, ...]) -> dict[str | None, 
         .group_by(rows.c[by])
     )
     with tables.engine.begin() as connection:
-        return {value: count for value, count in connection.execute(query)}
+        return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def _forget(tables: Any, before: datetime, limit: int) -> int:

@@ -378,13 +378,28 @@ class PhoneAgent:
 
     async def _word_of(self, record: CallRecord) -> CallRecord:
         """The record once its first dialling is told of; as it stands where that takes long. CarrierError."""
-        told = None if self._dials_later(record) else await self._dialler.told(record.call_id, TOLD_SECONDS)
+        if record.call_sid is not None:
+            return record
+        told = None
+        if not self._dials_later(record):
+            # Of a call that is over there is a word already, or none any more.
+            told = await self._dialler.told(record.call_id, 0.0 if record.status.final else TOLD_SECONDS)
         record = await self.get_call(record.call_id)
+        if not record.terms.wait and (told is None or told.waits):
+            await self._do_not_wait(record)
         if told is not None and told.error and record.dialling_at is None and record.status is Status.CANCELED:
             return record
         if told is not None and told.error:
             raise told.failure()
         return record
+
+    async def _do_not_wait(self, record: CallRecord) -> None:
+        """BusyError for a call that was not dialled; it is canceled."""
+        if await self._dialler.cancel(record.call_id) or (
+            record.status is Status.CANCELED and record.dialling_at is None
+        ):
+            message = "No line was free, and the call was canceled: ask again, with a new Idempotency-Key if any."
+            raise BusyError(message, retry_after_seconds=10)
 
     def _check_campaign(self, campaign: Campaign) -> None:
         """RequestError when its calls could not be made, or told of."""
@@ -548,7 +563,11 @@ class PhoneAgent:
         """Before it is dialled; the attempt that waits, where this one is over. ConflictError when none does."""
         record = await self.get_call(call_id)
         while record.status.final and record.retried_as is not None:
-            record = await self.get_call(record.retried_as)
+            following = await self._store.get(record.retried_as)
+            if following is None:
+                message = "The next attempt waits for its campaign to have room: cancel the campaign."
+                raise ConflictError(message, field="call_id")
+            record = following
         if not await self._dialler.cancel(record.call_id):
             where = "over already" if record.status.final else "being dialled or on the line: hang it up"
             raise ConflictError(f"Call {record.call_id!r} is {where}.", field="call_id")

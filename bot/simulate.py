@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -40,7 +41,12 @@ class Wish:
 async def simulate(wish: Wish) -> int:
     """Hold one call with a simulated callee; 0 if its outcome was reached."""
     settings = load_settings()
-    async with serving(_without_account(settings)) as agent:
+    with tempfile.TemporaryDirectory(prefix="simulate-") as folder:
+        return await _simulate(_without_account(settings, Path(folder)), wish)
+
+
+async def _simulate(settings: Settings, wish: Wish) -> int:
+    async with serving(settings) as agent:
         scenario = agent.scenarios.get(wish.scenario or DEFAULT_OUTBOUND)
         for slot, filled in agent.health().slots.items():
             print(f"{slot:<8} {filled.vendor:<13} {filled.why}")
@@ -104,8 +110,11 @@ def _with_example(scenarios: Scenarios, scenario: Scenario, wish: Wish) -> Scena
     return Scenarios(filled if name == scenario.name else scenarios.get(name) for name in scenarios.names)
 
 
-def _without_account(settings: Settings) -> Settings:
-    """The same vendors, the offline carrier, a port and a folder of its own."""
+def _without_account(settings: Settings, folder: Path) -> Settings:
+    """The same vendors, the offline carrier, a port of its own, and a database in `folder`.
+
+    Of a run alone: whoever shares it would take this call from its queue and dial it himself.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -114,7 +123,9 @@ def _without_account(settings: Settings) -> Settings:
             "twilio_account_sid": None,
             "twilio_auth_token": None,
             "public_host": None,
-            "database_url": None,
+            "database_url": f"sqlite:///{folder / 'calls.db'}",
+            "webhook_url": None,
+            "workers": 1,
             "api_keys": (SecretStr("simulate"),),
             "host": "127.0.0.1",
             "port": port,

@@ -116,7 +116,7 @@ class Switchboard:
 
     @property
     def lines_taken(self) -> int:
-        return sum(seat.has_line for seat in self._seats.values())
+        return sum(seat.has_line for seat in self.seats)  # a copy: the engine's threads ask, too
 
     @property
     def calls_on_line(self) -> int:

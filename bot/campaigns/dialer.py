@@ -28,7 +28,7 @@ from bot.campaigns.contacts import RawRow
 from bot.campaigns.loader import TOLD_ROWS, Loaded, load
 from bot.dialling.policy import Refuse, Wait, WaitUntil, unlimited
 from bot.errors import ConflictError, NotFoundError, PhoneAgentError
-from bot.records import CallRecord, Direction, Status
+from bot.records import CallRecord, Direction, EndedReason, Status
 from bot.scenario import Scenarios
 from bot.store.campaign_records import BadRow, Campaign, CampaignStatus, Contact, Progress, Result
 from bot.store.campaigns import SqlCampaignStore
@@ -221,7 +221,13 @@ class Campaigns:
         """A call is over, its outcome known, and no attempt follows. May be told again, and of any call."""
         if record.contact_id is None:
             return
-        await self._store.note_end(record)
+        unheard = record.ended_reason is EndedReason.SERVER_SHUTDOWN and record.answered_at is None
+        if unheard and await self.goes_on(record):
+            # It rang while this server was stopped: the contact was not reached for, and that was no attempt.
+            again = f"{record.call_id}_again"
+            await self._store.put_back(record, again, self._now(), attempts=record.attempt - 1)
+        else:
+            await self._store.note_end(record)
         await self._wake_of(record)
 
     async def retry(self, record: CallRecord, following: CallRecord) -> None:

@@ -5,9 +5,10 @@ Between "decided to dial" and "stored the sid" a process can die at any point. W
 intent without a sid and cannot know whether the request left. The carrier knows: its calls to that number since
 then. A request may still be on its way when its sender is gone, so it is first given the time a request lives.
 
-Nor is whoever decided surely dead: it may only have lost its database for a while, and find its call taken up when
-it has it again. So a decision is asked upon at once or not at all, and whoever finds one that was not carried out
-takes it over by name in the database (a lease that is renewed was the other way: it needs a clock that all agree on).
+Nor is whoever decided surely dead: it may only have lost its database for a while, and find its call taken up
+when it has it again. So a decision is asked upon at once or not at all, and whoever finds one that was not
+carried out takes it over in the database, by naming it: of two one gets it. (A lease was the other way: it would
+have to be renewed while the carrier is asked, by a process that may stand still.)
 """
 
 from __future__ import annotations

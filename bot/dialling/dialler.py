@@ -7,8 +7,8 @@ would hold the line it waits for. The queue's slot is held until the carrier's c
 lines over all processes.
 
 Whatever happens to a call, every hop ends in another one or in what is due after a call. What it does is done in
-steps, or can be repeated; a step answers for its errors itself, and an error in a workflow all the same leaves the
-call to be looked at until it is over.
+steps, or can be repeated; a step answers for its errors itself, and a call whose workflow breaks all the same is
+looked at until it is over.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ DIAL, FOLLOW = "dial", "follow"
 KEYS, KEY = "keys", "hold_key"
 FREED = "freed"
 NO_LINE_SECONDS, NO_LINE_LONGEST_SECONDS = 1.0, 30.0
-"""Until a call that found no free line when its turn came is enqueued again: at first, and at most. Each time is a
-workflow's rows, and a process that knows itself full does not let a call's turn come."""
+"""Until a call that found no free line when its turn came is enqueued again: at first, and at most. Each time is
+rows for a workflow; so a process that knows itself full lets no call's turn come."""
 ORPHAN_SECONDS = 5.0
 """Between keeping a call and beginning it lie milliseconds."""
 HANG_UP_SECONDS = 8.0
@@ -289,7 +289,8 @@ class Dialler:
             except Exception as e:
                 logger.opt(exception=e).error("the workflow of call {} broke", call_id)
                 await self._following.by_looking(call_id)
-            await self._engine.send(_key_id(call_id, hop), True, FREED)
+            if self._limits.per_key is not None:
+                await self._engine.send(_key_id(call_id, hop), True, FREED)
             if again is None:
                 await self.after(call_id)
                 return
@@ -321,6 +322,8 @@ class Dialler:
             decision = Go() if record.dialling_at else await self._gate(record, datetime.now(UTC))
             if not isinstance(decision, Go):
                 return await self._put_off(record, decision, hop)
+            if not record.dialling_at and await self._is_full():
+                return await self._put_off(record, Claim.FULL, hop)
             return await self._dial_now(record, _hop_id(call_id, hop))
         except BusyError:
             return _waits(hop)
@@ -332,6 +335,11 @@ class Dialler:
             logger.opt(exception=e).error("call {} could not be dialled", call_id)
             await self._switchboard.release(call_id)
             return await self._broke(record, e)
+
+    async def _is_full(self) -> bool:
+        """Before anything is prepared; the claim looks again."""
+        lines = self._limits.lines
+        return lines is not None and await self._store.lines_taken() >= lines
 
     async def _broke(self, record: CallRecord, error: Exception) -> dict[str, Any]:
         status, change = broken(error)

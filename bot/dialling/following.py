@@ -80,8 +80,10 @@ class Following:
 
     async def by_looking(self, call_id: str) -> None:
         """The same without a workflow's steps: of a call whose workflow broke."""
-        while (left := await self.engine.insist(lambda: self.look(call_id, None))) is not None:
+        left = await self.engine.insist(lambda: self.look(call_id, None))
+        while left is not None:
             await asyncio.sleep(min(left, HOLDER_SECONDS))
+            left = await self.engine.insist(lambda: self.look(call_id, None))
         await self.let_go(call_id)
 
     async def _take_up(self, call_id: str) -> None:

@@ -285,9 +285,13 @@ class SqlCampaignStore:
             values |= {"state": state, "call_id": call.retried_as, "attempts": call.attempt + 1}
         return await self._change_contacts(_has_call(call), values)
 
-    async def put_back(self, call: CallRecord, next_call_id: str, due_at: datetime) -> bool:
-        """Notes how the contact's call ended, and that it is to be called again."""
+    async def put_back(
+        self, call: CallRecord, next_call_id: str, due_at: datetime, *, attempts: int | None = None
+    ) -> bool:
+        """Notes how the contact's call ended, and that it is to be called again. `attempts`: how many count; this
+        call's, if left out."""
         values = _end_of(call) | {
+            "attempts": call.attempt if attempts is None else attempts,
             "state": ContactState.RETRY.value,
             "next_call_id": next_call_id,
             "due_at": due_at,

@@ -79,7 +79,7 @@ class SqlClaims:
             return Claim.GO if begun.rowcount == 1 else Claim.OVER
 
     async def dial_again(self, call_id: str, *, decided: datetime, at: datetime) -> bool:
-        """Takes over a decision that was not carried out, as it was found; False: it is another's now, or over."""
+        """Takes over a decision that was not carried out, as it was found; False: another did, or it is over."""
         found = sa.and_(
             calls.c.call_id == call_id,
             calls.c.status == Status.QUEUED.value,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -220,6 +221,31 @@ async def test_a_call_that_is_over_before_it_is_noted_is_no_lost_place(tmp_path:
         await home.create(table(5), concurrency=1)
         await home.stands(CampaignStatus.COMPLETED)
         assert home.numbers() == [number(index) for index in range(5)]
+
+
+async def test_who_was_ringing_when_the_server_stopped_is_called_again_and_no_attempt_is_lost(
+    tmp_path: Path,
+) -> None:
+    stopped = (Status.CANCELED, EndedReason.SERVER_SHUTDOWN)
+    async with house(tmp_path) as home:
+        await home.create(table(2))
+        await home.until(lambda: len(home.placed) == 2)
+        ringing, talking = home.placed
+        await home.store.advance(talking.call_id, Status.IN_PROGRESS, at=datetime.now(UTC))
+        await home.end(ringing, stopped)
+        await home.end(talking, (Status.COMPLETED, EndedReason.SERVER_SHUTDOWN))
+        await home.until(lambda: len(home.placed) == 3)
+        again = home.placed[2]
+        assert (again.spec.phone_number, again.attempt) == (number(0), 1)
+        assert again.call_id != ringing.call_id
+        await home.campaigns.contact_done(replace(ringing, status=stopped[0], ended_reason=stopped[1]))
+        await home.end(again)
+        await home.stands(CampaignStatus.COMPLETED)
+        results = await home.campaigns.results("campaign_1", after=-1, limit=10)
+        assert [(found.contact.attempts, found.contact.ended_reason) for found in results] == [
+            (1, EndedReason.AGENT_HANGUP),
+            (1, EndedReason.SERVER_SHUTDOWN),
+        ]
 
 
 async def test_a_round_that_is_cut_off_is_done_again_and_calls_nobody_twice(tmp_path: Path) -> None:
