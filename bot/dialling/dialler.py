@@ -243,7 +243,7 @@ class Dialler:
         there = asyncio.ensure_future(self._engine.event(workflow, "told", within_seconds))
         try:
             done, _ = await asyncio.wait(
-                {here, there}, timeout=within_seconds, return_when=asyncio.FIRST_COMPLETED
+                {here, there}, timeout=max(within_seconds, 1.0), return_when=asyncio.FIRST_COMPLETED
             )
             said = next((each.result() for each in done if each.result() is not None), None)
             return None if said is None else Told(**said)

@@ -1,0 +1,138 @@
+"""How many calls are dialled at once and in a second: each limit, kept by the real engine and reached."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot import phone_agent as module
+from bot.durable import _rate
+from bot.records import CallRecord, Status
+from bot.telephony.carrier import DialOrder
+from tests.unit.dialling.house import SPEC, House, build, opened, ringing
+
+OURS = ("+15005550001", "+15005550002")
+
+
+@pytest.fixture(autouse=True)
+def nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TOLD_SECONDS", 0.0)
+
+
+def number_of(order: DialOrder) -> str | None:
+    return order.from_number
+
+
+async def place(house: House, number: int, **fields: Any) -> CallRecord:
+    spec = replace(SPEC, phone_number=f"+1202555{number:04}", from_number=OURS[number % 2])
+    return await house.agent.place_call(spec, **fields)
+
+
+async def dial_all(house: House, count: int, by: Callable[[DialOrder], Any] = number_of) -> None:
+    """So many calls, from two numbers in turn, each ringing for a moment."""
+    house.carrier.by = by
+    async with ringing(house, 0.4):
+        await asyncio.gather(*(place(house, n, key_id=f"key-{n % 2}") for n in range(count)))
+        await house.until(lambda: len(house.over) == count)
+    assert len(house.carrier.dialled) == count
+
+
+async def test_lines_in_total(tmp_path: Path) -> None:
+    async with opened(build(tmp_path, max_lines=2)) as house:
+        await dial_all(house, 6)
+        assert house.carrier.most == 2
+
+
+async def test_lines_of_a_process(tmp_path: Path) -> None:
+    async with opened(build(tmp_path, max_calls=3)) as house:
+        await dial_all(house, 7)
+        assert house.carrier.most == 3
+
+
+async def test_lines_of_a_number(tmp_path: Path) -> None:
+    async with opened(build(tmp_path, max_lines_per_number=1)) as house:
+        await dial_all(house, 6)
+        assert house.carrier.most_of == {OURS[0]: 1, OURS[1]: 1}
+        assert house.carrier.most == 2
+
+
+async def test_fewer_lines_in_total_than_of_a_number(tmp_path: Path) -> None:
+    async with opened(build(tmp_path, max_lines=2, max_lines_per_number=5)) as house:
+        await dial_all(house, 6)
+        assert house.carrier.most == 2
+
+
+async def test_lines_of_a_key(tmp_path: Path) -> None:
+    async with opened(build(tmp_path, max_lines_per_key=1)) as house:
+        await dial_all(house, 6)  # the keys take turns as the numbers do
+        assert house.carrier.most_of == {OURS[0]: 1, OURS[1]: 1}
+        assert house.carrier.most == 2
+
+
+async def test_diallings_in_a_second(tmp_path: Path) -> None:
+    async with opened(build(tmp_path, dials_per_second=2)) as house:
+        await dial_all(house, 5)
+    first, *_, last = house.carrier.at
+    assert last - first >= 1.5, "two, two and one: two seconds but for what is waited in between"
+
+
+@pytest.mark.parametrize("per_second", [0.2, 1.0, 1.5, 2.9, 30.0])
+def test_a_fraction_of_a_second_is_no_other_rate(per_second: float) -> None:
+    rate = _rate(per_second)
+    assert rate["limit"] / rate["period"] == pytest.approx(per_second)
+    assert rate["limit"] >= 1
+
+
+async def test_calls_that_came_in_take_lines_of_the_total(tmp_path: Path) -> None:
+    async with opened(build(tmp_path, max_lines=1)) as house:
+        assert "<Stream" in await house.answer(None, "CA90")
+        waits = await place(house, 1)
+        # Its turn comes, and it is put off.
+        while await house.agent.engine.arguments(f"{waits.call_id}:2") is None:
+            await asyncio.sleep(0.02)
+        assert house.carrier.dialled == []
+        assert "<Stream" not in await house.answer(None, "CA91"), "nor does another one come in"
+        await house.tell("CA90", Status.COMPLETED)
+        await house.until(lambda: len(house.carrier.dialled) == 1)
+
+
+async def test_a_full_process_lets_no_turn_come(tmp_path: Path) -> None:
+    """A call that waits for a line is one row, however long it waits."""
+    async with opened(build(tmp_path, max_calls=1)) as house:
+        assert "<Stream" in await house.answer(None, "CA90")
+        waits = await place(house, 1)
+        looks = [0]
+        load = house.agent.engine._queues["lines"].load
+        assert load is not None
+
+        def counted() -> int:
+            looks[0] += 1
+            return load()
+
+        queue = replace(house.agent.engine._queues["lines"], load=counted)
+        house.agent.engine._queues["lines"] = queue
+        await house.until(lambda: looks[0] >= 5)
+        assert (await house.agent.engine.waiting())["lines"] == 1
+        assert await house.agent.engine.arguments(f"{waits.call_id}:2") is None
+        await house.tell("CA90", Status.COMPLETED)
+        await house.until(lambda: len(house.carrier.dialled) == 1)
+
+
+@pytest.mark.parametrize("limit", ["max_lines_per_number", "max_lines_per_key"])
+@pytest.mark.parametrize("comes", [True, False])
+async def test_a_limit_that_comes_or_goes_loses_no_call(tmp_path: Path, limit: str, comes: bool) -> None:
+    """What waits in the queue was enqueued under the settings of before."""
+    full = {"max_lines": 1, "max_lines_per_key" if limit == "max_lines_per_number" else "max_calls": 1}
+    before, after = ({}, {limit: 1}) if comes else ({limit: 1}, {})
+    async with opened(build(tmp_path, **full | before)) as house:
+        first, second = await place(house, 0, key_id="k"), await place(house, 2, key_id="k")
+        await house.until(lambda: len(house.carrier.dialled) == 1)
+    async with opened(build(tmp_path, **full | after)) as again, ringing(again, 0.1):
+        for call in (first, second):
+            await again.is_over(call.call_id)
+    assert len(again.carrier.dialled) == 1
