@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from datetime import UTC
 from typing import TYPE_CHECKING, Literal, TextIO
+from urllib.parse import quote
 
 from loguru import logger
 
@@ -27,7 +28,8 @@ _FORMAT = (
     "<green>{time:HH:mm:ss.SSS}</green> <level>{level: <7}</level> "
     "<cyan>{extra[call_id]}</cyan>{extra[_library]}{message}\n{exception}"
 )
-_NUMBER = re.compile(r"\+\d{8,15}(?!\d)")
+_NUMBER = re.compile(r"(\+|%2[Bb])(\d{8,15})(?!\d)")
+"""Also as it stands in the query of a URL, which errors of HTTP libraries quote."""
 _OWN_EXTRAS = ("call_id", "library", "as_is")
 
 
@@ -73,13 +75,16 @@ class _Discreet:
 
     def __init__(self, stream: TextIO, secrets: Iterable[str]) -> None:
         self._stream = stream
-        self._secrets = [secret for secret in secrets if len(secret) >= SHORTEST_SECRET]
+        long = [secret for secret in secrets if len(secret) >= SHORTEST_SECRET]
+        written = {form for secret in long for form in (secret, quote(secret, safe=""), json.dumps(secret)[1:-1])}
+        # The longest first: one may begin like another.
+        self._secrets = sorted(written, key=len, reverse=True)
 
     def write(self, message: str) -> None:
         text = str(message)
         record: Record | None = getattr(message, "record", None)
         if record is None or not record["extra"].get("as_is"):
-            text = _NUMBER.sub(lambda found: f"{found[0][:3]}…{found[0][-2:]}", text)
+            text = _NUMBER.sub(lambda found: f"{found[1]}{found[2][:2]}…{found[2][-2:]}", text)
         for secret in self._secrets:
             text = text.replace(secret, "***")
         self._stream.write(text)

@@ -105,7 +105,7 @@ class Toolbox:
         llm.register_function(
             tool.name,
             self._handler(tool),
-            cancel_on_interruption=not tool.outside,
+            cancel_on_interruption=tool.waited_for or not tool.outside,
             timeout_secs=tool.timeout_seconds + BACKSTOP_SECONDS,
         )
 

@@ -11,6 +11,7 @@ import asyncio
 import ipaddress
 import time
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, Request, Response, Security
 from fastapi.security import HTTPAuthorizationCredentials
@@ -21,12 +22,13 @@ from bot.api.auth import bearer_scheme, header_scheme, is_one_of
 from bot.api.lifespan import agent_of
 from bot.api.problems import ProblemRoute
 from bot.errors import UnauthorizedError
+from bot.public_url import is_loopback
 
 QUEUES_SECONDS = 5.0
 """How old the queues' depths may be: however many scrape, the database is asked no more often."""
 QUEUES_PATIENCE_SECONDS = 2.0
 """A slow database delays no scrape for longer; Prometheus waits 10 s by default."""
-_FORWARDED = ("x-forwarded-for", "forwarded", "x-real-ip")
+_FORWARDED = ("forwarded", "via", "x-real-ip", "cf-connecting-ip", "true-client-ip")
 
 router = APIRouter(route_class=ProblemRoute)
 
@@ -38,7 +40,7 @@ async def may_scrape(
 ) -> None:
     """UnauthorizedError for a request that needs a key and has none of them."""
     settings = agent_of(request).settings
-    if settings.metrics_key is None and is_inside(request):
+    if settings.metrics_key is None and is_inside(request, settings.public_host):
         return
     keys = [key.get_secret_value() for key in settings.api_keys]
     if settings.metrics_key is not None:
@@ -48,9 +50,16 @@ async def may_scrape(
         raise UnauthorizedError("Send METRICS_KEY, or one of API_KEYS, as `Authorization: Bearer …`.")
 
 
-def is_inside(request: Request) -> bool:
-    """Whether it comes from this machine or its private network, by itself: proxies say whom they carry."""
-    if request.client is None or any(name in request.headers for name in _FORWARDED):
+def is_inside(request: Request, public_url: str | None) -> bool:
+    """Whether it comes from this machine or its private network, by itself.
+
+    Proxies say whom they carry; one that does not may still ask for the public name, which nobody inside does.
+    """
+    told = any(name in _FORWARDED or name.startswith("x-forwarded-") for name in request.headers)
+    public_host = urlsplit(public_url or "").hostname
+    asked_for = request.headers.get("host", "").lower().partition(":")[0]
+    by_name = public_host is not None and not is_loopback(public_host) and asked_for == public_host
+    if request.client is None or told or by_name:
         return False
     try:
         address = ipaddress.ip_address(request.client.host)

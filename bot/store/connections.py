@@ -41,6 +41,8 @@ DATABASE_ERRORS: tuple[type[Exception], ...] = (
 connecting."""
 _READERS = 2
 _POSTGRES_POOL = 5
+_POSTGRES_BURST = 15
+"""More for a moment: each call on the line writes its turns as they are spoken."""
 _POSTGRES_SECONDS = 10.0
 
 
@@ -138,7 +140,7 @@ def _postgres_engine(address: PostgresAddress) -> AsyncEngine:
         "postgresql+asyncpg://",
         async_creator=open_connection,
         pool_size=_POSTGRES_POOL,
-        max_overflow=_POSTGRES_POOL,
+        max_overflow=_POSTGRES_BURST,
         pool_pre_ping=True,
         json_serializer=to_json,
         hide_parameters=True,

@@ -26,4 +26,5 @@ TOOL = Tool(
     required=(),
     run=do_not_call,
     outside=True,
+    waited_for=True,
 )

@@ -53,3 +53,6 @@ class Tool:
     outside: bool = False
     """It acts or asks outside this call. So its result is news: the model speaks with it, whatever it said
     before. And the callee's voice does not stop it half-way: what it did is told to the model all the same."""
+    waited_for: bool = False
+    """It acts outside and is done in a moment: the reply waits for its result, as for that of a tool of the call.
+    One tool that is not waited for, and pipecat ends every prompt with how to speak of results that come late."""

@@ -1,7 +1,8 @@
 """One attempt: a signed POST, what came back, and no more than a few KiB of it.
 
 How many are under way is bounded, in all and by receiver: one that hangs holds its places for the whole
-timeout, and must not hold everybody's. Waiting for a place is not part of the timeout.
+timeout, and must not hold everybody's. Those whose last attempt ran into the timeout share a few places of their
+own, so that many of them at once do not either. Waiting for a place is not part of the timeout.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ _UNUSABLE = "not sent: the URL cannot be used"
 _AT_ONCE = 50
 """Half of the connections of Outgoing, which HTTP tools use too."""
 _AT_ONCE_BY_RECEIVER = 20
+_AT_ONCE_SILENT = 10
+"""To all receivers together that were silent the last time."""
+_SILENT_KEPT = 1000
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,9 @@ class Sender:
         self._allow_private = allow_private
         self._timeout_seconds = timeout_seconds
         self._places = asyncio.Semaphore(_AT_ONCE)
+        self._silent_places = asyncio.Semaphore(_AT_ONCE_SILENT)
+        self._silent: dict[str, None] = {}
+        """Receivers whose last attempt ran into the timeout, the longest known first."""
         self._by_receiver: dict[str, asyncio.Semaphore] = {}
         self._users: Counter[str] = Counter()
 
@@ -74,6 +81,7 @@ class Sender:
             now, begun = datetime.now(UTC), time.monotonic()
             headers = self._signer.headers(message_id, now, body)
             came = await self._ask(url, headers, body)
+            self._remember(receiver, silent=came.silent)
             took = round((time.monotonic() - begun) * 1000)
             return Answer(now, took, came.status_code, came.error, came.retry_after, came.hopeless)
 
@@ -82,12 +90,19 @@ class Sender:
         self._users[receiver] += 1
         mine = self._by_receiver.setdefault(receiver, asyncio.Semaphore(_AT_ONCE_BY_RECEIVER))
         try:
-            async with mine, self._places:
+            async with mine, self._silent_places if receiver in self._silent else self._places:
                 yield
         finally:
             self._users[receiver] -= 1
             if not self._users[receiver]:
                 del self._users[receiver], self._by_receiver[receiver]
+
+    def _remember(self, receiver: str, *, silent: bool) -> None:
+        self._silent.pop(receiver, None)
+        if silent:
+            self._silent[receiver] = None
+            if len(self._silent) > _SILENT_KEPT:
+                del self._silent[next(iter(self._silent))]
 
     async def _ask(self, url: str, signature: Mapping[str, str], body: str) -> _Came:
         headers = {
@@ -107,7 +122,7 @@ class Sender:
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError):
             return _Came(error=_UNUSABLE, hopeless=True)
         except (TimeoutError, httpx.TimeoutException):
-            return _Came(error=f"no answer within {self._timeout_seconds:g} s")
+            return _Came(error=f"no answer within {self._timeout_seconds:g} s", silent=True)
         except httpx.HTTPError as e:
             return _Came(error=f"{type(e).__name__}: {e}"[:_MAX_WORDS])
         except Exception as e:
@@ -125,6 +140,7 @@ class _Came:
     error: str | None = None
     retry_after: str | None = None
     hopeless: bool = False
+    silent: bool = False
 
 
 async def _read(response: httpx.Response, seconds: float) -> _Came:

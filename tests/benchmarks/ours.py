@@ -13,7 +13,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import asyncio
 import gc
 import socket
-import tracemalloc
+from collections import Counter
 from typing import Any
 
 from bot.api.app import PhoneServer, create_app
@@ -21,7 +21,7 @@ from bot.logs import set_up
 from bot.settings import load_settings
 from tests.benchmarks.probe import LoopProbe, probe_from_environment
 
-_TRACE_DEPTH = 8
+_TYPES = 25
 
 
 class ProbedServer(PhoneServer):
@@ -51,18 +51,17 @@ def main() -> None:
     async def report() -> dict[str, Any]:
         return probe.report()
 
-    @app.get("/probe/memory")
-    async def memory() -> dict[str, list[str]]:
-        """Where memory was allocated since the last asking; the first one begins to trace."""
-        if not tracemalloc.is_tracing():
-            tracemalloc.start(_TRACE_DEPTH)
-        gc.collect()
-        now = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(False, tracemalloc.__file__)])
-        grown = now.compare_to(looks.pop(), "traceback") if looks else []
+    @app.get("/probe/objects")
+    async def objects() -> dict[str, list[str]]:
+        """Of which types there are more than at the last asking, after a full collection; most first."""
+        unreachable = gc.collect()
+        now = Counter(f"{type(held).__module__}.{type(held).__qualname__}" for held in gc.get_objects())
+        grown = now - looks.pop() if looks else Counter[str]()
         looks.append(now)
-        return {"lines": [line for entry in grown[:6] for line in (str(entry), *entry.traceback.format())]}
+        lines = [f"  {count:+7d} {name}" for name, count in grown.most_common(_TYPES)]
+        return {"lines": [f"  {unreachable} were unreachable", *lines]}
 
-    looks: list[tracemalloc.Snapshot] = []
+    looks: list[Counter[str]] = []
     server = ProbedServer(app, settings)
     server.probe = probe
     server.run()

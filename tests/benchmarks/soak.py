@@ -1,6 +1,6 @@
 """Hundreds of short calls through one server process: what it holds must be flat after the first fifty.
 
-    python -m tests.benchmarks.soak [--calls 500] [--lanes 6] [--tracemalloc]
+    python -m tests.benchmarks.soak [--calls 500] [--lanes 6] [--objects]
 
 The vendors and Twilio are simulated in other processes. Calls end in every way a callee has: in the middle of the
 opening, after it, after an answer, by the agent's own silence. After each batch, when no line is taken, the
@@ -125,8 +125,8 @@ async def look(tested: Server, calls: int) -> Holding:
 
 
 async def snapshot(tested: Server) -> str:
-    """Where memory was allocated since the last asking; needs --tracemalloc."""
-    async with aiohttp.ClientSession() as session, session.get(f"{tested.origin}/probe/memory") as answer:
+    """Of which types the process has more than at the last asking."""
+    async with aiohttp.ClientSession() as session, session.get(f"{tested.origin}/probe/objects") as answer:
         return "\n".join((await answer.json())["lines"])
 
 
@@ -134,7 +134,7 @@ async def main() -> int:
     parser = argparse.ArgumentParser(description="Short calls through one process: flat after the first fifty.")
     parser.add_argument("--calls", type=int, default=500)
     parser.add_argument("--lanes", type=int, default=6, help="calls at once")
-    parser.add_argument("--tracemalloc", action="store_true", help="say where memory grew; slow")
+    parser.add_argument("--objects", action="store_true", help="say of which types there are more")
     arguments = parser.parse_args()
     server_core, load_core = cores()
     spoken = await asyncio.to_thread(utterances, (*QUESTIONS, INTERRUPTION))
@@ -154,7 +154,7 @@ async def main() -> int:
             reasons += await batch(exchange, tested, spoken, numbers, arguments.lanes)
             seen.append(await look(tested, numbers[-1] + 1))
             print("  ".join(seen[-1].row()), f" {time.monotonic() - started:.0f} s", flush=True)
-            if arguments.tracemalloc and seen[-1].calls >= WARM_UP_CALLS:
+            if arguments.objects and seen[-1].calls >= WARM_UP_CALLS:
                 print(await snapshot(tested), flush=True)
     print(table(["calls", "memory MB", "tasks", "threads", "files"], [holding.row() for holding in seen]))
     print("ended:", ", ".join(f"{reason} {count}" for reason, count in reasons.most_common()))

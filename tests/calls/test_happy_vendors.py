@@ -62,6 +62,7 @@ def _check_claude(sims: Vendors) -> None:
         assert set(request.tool_names) == {
             *("end_call", "record_outcome", "take_message", "schedule_callback"),
             "send_digits",  # for a menu that may pick up
+            "do_not_call",
         }
     assert requests[0].system == requests[1].system
     assert "cache_control" in str(requests[1].body["system"])

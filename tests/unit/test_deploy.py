@@ -127,6 +127,13 @@ def test_what_the_environment_says_is_valid(monkeypatch: pytest.MonkeyPatch, tmp
     assert settings.data_dir == Path("/data")
 
 
+def test_a_copy_of_env_example_does_not_undo_the_image() -> None:
+    """Compose hands on its empty names, and an empty variable would win over the image's."""
+    given = compose()["services"]["agent"]["environment"]
+    image = {name: value for name, value in environment_of_image().items() if name in SETTINGS}
+    assert {name: given.get(name) for name in image} == image
+
+
 # -- the image -------------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import quote
 
 import pytest
 from loguru import logger
@@ -168,3 +169,22 @@ def test_no_line_tells_a_number_or_a_secret(
     assert err.count("+12025550123") == 1, "the example's"
     assert "short" in err, "too short to be hidden without harm"
     assert ("+44…23" in err) or ("+44\\u202623" in err)
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_nor_as_a_url_or_json_writes_them(
+    form: Literal["text", "json"], capsys: pytest.CaptureFixture[str]
+) -> None:
+    secrets = ["p@ss/wörd and more", 'qu"oted-key', "sk-begins", "sk-begins-alike"]
+    logs.set_up("INFO", form, secrets=secrets)
+    try:
+        raise ConnectionError("Max retries exceeded with url: /Calls.json?To=%2B12025550123&PageSize=20")
+    except ConnectionError as e:
+        logger.opt(exception=e).error("the carrier cannot be asked, {}", "to=%2b442079460123")
+    logger.info("postgresql://phone:{}@db/phone", quote(secrets[0], safe=""))
+    logger.info("{} {}", secrets[0], secrets[1])
+    logger.info("as {} is", secrets[3])
+    err = capsys.readouterr().err
+    for told in ("2025550123", "2079460123", "rd and more", "rd%20and", "oted-key", "alike"):
+        assert told not in err, told
+    assert "%2B12" in err

@@ -123,7 +123,8 @@ async def test_tools_of_one_reply_run_side_by_side() -> None:
     assert told.results == {"first": {"answer": "met"}, "second": {"answer": "met"}}
 
 
-async def test_what_acts_outside_is_not_stopped_half_way() -> None:
+@pytest.mark.parametrize("waited_for", [False, True])
+async def test_what_acts_outside_is_not_stopped_half_way(waited_for: bool) -> None:
     began, may_end = asyncio.Event(), asyncio.Event()
 
     async def book(_arguments: Mapping[str, Any], _control: CallControl) -> Any:
@@ -131,8 +132,8 @@ async def test_what_acts_outside_is_not_stopped_half_way() -> None:
         await may_end.wait()
         return {"answer": "booked"}
 
-    told = Told(tool(book))
-    assert told.options("look_up")["cancel_on_interruption"] is False
+    told = Told(tool(book, waited_for=waited_for))
+    assert told.options("look_up")["cancel_on_interruption"] is waited_for
     assert told.options("record_outcome")["cancel_on_interruption"] is True
     call = asyncio.create_task(told.call("look_up"))
     await began.wait()

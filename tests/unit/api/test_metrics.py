@@ -57,9 +57,13 @@ def test_inside_no_key_is_asked_for(app: FastAPI, agent: FakeAgent, host: str) -
         ("testclient", {}),
         ("127.0.0.1", OUTSIDE),
         ("127.0.0.1", {"Forwarded": "for=8.8.4.4"}),
+        ("127.0.0.1", {"X-Forwarded-Proto": "https"}),
+        ("127.0.0.1", {"Via": "1.1 proxy"}),
+        ("127.0.0.1", {"Host": "bot.example.com"}),
     ],
 )
 def test_from_outside_a_key_is(app: FastAPI, agent: FakeAgent, host: str, headers: dict[str, str]) -> None:
+    agent.settings = agent.settings.model_copy(update={"public_host": "https://bot.example.com"})
     with client_at(app, host) as client:
         refused = client.get("/metrics", headers=headers)
         assert refused.status_code == 401

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ import pytest
 
 from bot import phone_agent as module
 from bot.durable import _rate
-from bot.records import CallRecord, Status
+from bot.records import CallRecord, Direction, Status
 from bot.telephony.carrier import DialOrder
-from tests.unit.dialling.house import SPEC, House, build, opened, ringing
+from tests.unit.dialling.house import INBOUND, SPEC, House, build, opened, ringing
 
 OURS = ("+15005550001", "+15005550002")
 
@@ -90,14 +91,25 @@ def test_a_fraction_of_a_second_is_no_other_rate(per_second: float) -> None:
 
 async def test_calls_that_came_in_take_lines_of_the_total(tmp_path: Path) -> None:
     async with opened(build(tmp_path, max_lines=1)) as house:
-        assert "<Stream" in await house.answer(None, "CA90")
+        # In another process.
+        theirs = CallRecord(
+            "call_in",
+            replace(SPEC, scenario=INBOUND),
+            Direction.INBOUND,
+            Status.QUEUED,
+            datetime.now(UTC),
+            call_sid="CA90",
+            followed_by="call_in:line",
+        )
+        await house.store.add(theirs)
         waits = await place(house, 1)
-        # Its turn comes, and it is put off.
-        while await house.agent.engine.arguments(f"{waits.call_id}:2") is None:
-            await asyncio.sleep(0.02)
+        async with asyncio.timeout(20):
+            # Its turn comes, and it is put off.
+            while await house.agent.engine.arguments(f"{waits.call_id}:2") is None:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
         assert house.carrier.dialled == []
         assert "<Stream" not in await house.answer(None, "CA91"), "nor does another one come in"
-        await house.tell("CA90", Status.COMPLETED)
+        await house.store.advance("call_in", Status.COMPLETED, at=datetime.now(UTC))
         await house.until(lambda: len(house.carrier.dialled) == 1)
 
 

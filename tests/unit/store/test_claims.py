@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -119,3 +120,48 @@ async def test_cancel_or_dial_but_never_both(store: SqlCallStore, mine: SqlClaim
             begin(mine, f"call-{n}"), mine.cancel_waiting(f"call-{n}", at=NOON)
         )
         assert canceled == (claim is Claim.OVER)
+
+
+async def test_lines_in_total_hold_when_all_ask_at_once(url: str, store: SqlCallStore) -> None:
+    other = SqlCallStore(Database(parse_database_url(url, Path("unused.db"))))
+    await other.open()
+    try:
+        claims = [SqlClaims(store.database), SqlClaims(other.database)]
+        await store.add(replace(a_call("call-in"), direction=Direction.INBOUND))
+        for n in range(10):
+            spec = replace(a_call().spec, phone_number=f"+1202555010{n}")
+            await store.add(replace(a_call(f"call-{n}"), spec=spec))
+        answers = await asyncio.gather(*(begin(claims[n % 2], f"call-{n}", lines=4) for n in range(10)))
+    finally:
+        await other.close()
+    assert sorted(answers) == [Claim.FULL] * 7 + [Claim.GO] * 3
+
+
+async def test_a_decision_is_taken_over_once(url: str, store: SqlCallStore) -> None:
+    other = SqlCallStore(Database(parse_database_url(url, Path("unused.db"))))
+    await other.open()
+    try:
+        claims = [SqlClaims(store.database), SqlClaims(other.database)]
+        await store.add(a_call())
+        assert await begin(claims[0]) is Claim.GO
+        later = [NOON + timedelta(seconds=n + 1) for n in range(8)]
+        taken = await asyncio.gather(
+            *(claims[n % 2].dial_again("call-1", decided=NOON, at=at) for n, at in enumerate(later))
+        )
+        assert sorted(taken) == [False] * 7 + [True]
+        await store.update("call-1", CallChange(call_sid="CA1"))
+        known = await store.get("call-1")
+        assert known is not None
+        assert known.dialling_at is not None
+        assert not await claims[0].dial_again("call-1", decided=known.dialling_at, at=NOON), "carried out"
+    finally:
+        await other.close()
+
+
+async def test_what_follows_a_call_first_stays(store: SqlCallStore) -> None:
+    await store.add(a_call())
+    assert await store.follow_first("call-1", "call-1:1")
+    assert not await store.follow_first("call-1", "call-1:2")
+    known = await store.get("call-1")
+    assert known is not None
+    assert known.followed_by == "call-1:1"

@@ -22,3 +22,4 @@ async def test_the_number_is_put_on_the_list(arguments: dict[str, Any], reason: 
 
 def test_the_callees_voice_does_not_stop_it() -> None:
     assert TOOL.outside
+    assert TOOL.waited_for, "or every call's prompt ends with pipecat's words on results that come late"

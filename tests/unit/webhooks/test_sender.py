@@ -7,11 +7,13 @@ import base64
 import ssl
 import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import pytest
 from pydantic import SecretStr
 
 from bot.addresses import Outgoing
+from bot.webhooks import sender as sender_module
 from bot.webhooks.rules import Signer
 from bot.webhooks.sender import Sender
 from tests.simulators.webhook_receiver import Manner, Reply, WebhookReceiver
@@ -158,3 +160,33 @@ async def test_a_receiver_that_hangs_does_not_hold_the_others(
     assert {answer.error for answer in answers} == {"no answer within 1 s"}, "waiting for a place is not counted"
     assert len(receiver.events) == 30
     assert sender._by_receiver == {}
+
+
+async def test_many_receivers_that_hang_do_not_hold_the_others(
+    outgoing: Outgoing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Known to be silent, they have few places together, and answer themselves out of that."""
+    monkeypatch.setattr(sender_module, "_AT_ONCE_SILENT", 2)
+    sender = a_sender(outgoing, timeout_seconds=0.5)
+    async with AsyncExitStack() as stack:
+        silent = [await stack.enter_async_context(WebhookReceiver(SECRETS)) for _ in range(4)]
+        healthy = await stack.enter_async_context(WebhookReceiver(SECRETS))
+        for each in silent:
+            each.usual = Reply(manner=Manner.HANG)
+        await asyncio.gather(*(sender.send(each.url, "msg_0", BODY) for each in silent))
+        many = [
+            asyncio.create_task(sender.send(each.url, f"msg_{n}", BODY)) for n in range(20) for each in silent
+        ]
+        async with asyncio.timeout(10):
+            while True:
+                if sum(len(each.events) for each in silent) == 4 + 2:
+                    break
+                await asyncio.sleep(0.01)
+        assert not sender._places.locked()
+        assert (await sender.send(healthy.url, "msg_1", BODY)).error is None
+        assert sum(len(each.events) for each in silent) == 4 + 2
+        for each in silent:
+            each.usual = Reply()
+        answers = await asyncio.gather(*many)
+    assert sum(answer.error is None for answer in answers) == len(answers) - 2
+    assert sender._silent == {}
