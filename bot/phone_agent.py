@@ -1,4 +1,4 @@
-"""Everything one server process holds, and what its routes ask of it: place, register, answer, hang up.
+"""Everything one server process holds, and what its routes ask of it.
 
 The composition root below the routes: it opens the parts in order, wires them, and closes them in reverse.
 """
@@ -7,13 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import hashlib
-import math
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,16 +21,16 @@ from bot.admission import Asking
 from bot.after_call import AfterCall
 from bot.analysis import Analyst
 from bot.campaigns import Campaigns
-from bot.carrier_news import REGISTERED, CarrierNews
+from bot.carrier_news import CarrierNews
 from bot.carriers import TWILIO_KEYS, build_carrier
 from bot.departure import Departure
 from bot.dialling.dialler import LINES, Dialler, LineLimits
 from bot.dialling.gate import DialGate
-from bot.dialling.policy import Refuse, WaitUntil
 from bot.doors import UNAUTHORIZED_CLOSE, Doors
 from bot.durable import DurableEngine
 from bot.elsewhere import Elsewhere
-from bot.errors import BusyError, ConflictError, NotFoundError
+from bot.errors import BusyError, NotFoundError
+from bot.front_desk import FrontDesk
 from bot.hold import Holder
 from bot.loop_lag import LoopProbe
 from bot.peers import private_address
@@ -44,7 +40,6 @@ from bot.records import (
     CallRecord,
     CallSpec,
     Direction,
-    EndedReason,
     Health,
     Registration,
     Slot,
@@ -57,7 +52,7 @@ from bot.settings import Settings
 from bot.stages.media_protocol import Started
 from bot.stages.resources import Resources
 from bot.stages.socket import Socket
-from bot.store import CallChange, Page, SqlCallStore, open_database
+from bot.store import Page, SqlCallStore, open_database
 from bot.store.campaign_records import Campaign
 from bot.store.campaigns import SqlCampaignStore
 from bot.store.deliveries import SqlDeliveryStore
@@ -66,15 +61,11 @@ from bot.store.retention import SqlRetentionStore
 from bot.switchboard import Seat, Switchboard
 from bot.telephony.carrier import Carrier
 from bot.telephony.offline import OfflineCarrier
-from bot.terms import DEFAULT_TERMS, RetryTerms, Terms
+from bot.terms import DEFAULT_TERMS, Terms
 from bot.transfers import Transfers
 from bot.webhooks import Webhooks
 from bot.wrap_up import keep_opening
 
-REGISTRATION_SECONDS = 3600.0
-"""How long a registered call waits to be dialled."""
-TOLD_SECONDS = 5.0
-"""How long a request waits for the carrier's word."""
 ORPHAN_LOOK_SECONDS = 5.0
 Present = Callable[[CallRecord], Any]
 
@@ -145,7 +136,7 @@ class PhoneAgent:
             present=present,
             settle=analyst.settle,
             analyse=analyst.keep,
-            retry_of=self._retry_of,
+            retry_of=self._planner.retry_of,
         )
         self._after.promises = self.do_not_call.keep_promise
         self.campaigns = Campaigns(
@@ -171,6 +162,20 @@ class PhoneAgent:
             elsewhere=self.elsewhere,
             max_lines=settings.max_lines,
             on_ended=self._note_ended,
+        )
+        self.desk = FrontDesk(
+            settings=settings,
+            store=store,
+            carrier=carrier,
+            switchboard=self.switchboard,
+            engine=self.engine,
+            planner=self._planner,
+            doors=self._doors,
+            gate=self._gate,
+            dialler=self._dialler,
+            news=self._news,
+            elsewhere=self.elsewhere,
+            webhooks=self.webhooks,
         )
         self.retention = Retention(
             self.engine,
@@ -248,8 +253,7 @@ class PhoneAgent:
         self.retention.register()
         if self._store.database.shared:
             self.engine.schedule("sweep_openings", EVERY_MINUTE, self._sweep_openings)
-        self.engine.workflow(EXPIRE, self._expire)
-        self.engine.queue(EXPIRE, poll_seconds=5.0)
+        self.desk.register_work()
 
     async def _sweep_openings(self) -> None:
         await self.openings.sweep()
@@ -325,132 +329,31 @@ class PhoneAgent:
         idempotency_key: str | None = None,
         request_hash: str | None = None,
     ) -> CallRecord:
-        """The call, dialled or queued: kept, and begun by some process whatever becomes of this one.
-
-        Waits a moment for the carrier's word. With the same `key_id` and `idempotency_key` it is the same call,
-        ever. CarrierError as the carrier refused it, RequestError, BusyError when the caller does not wait,
-        ConflictError when the key came with another request.
-        """
-        await self._doors.origin()
-        call_id = None if idempotency_key is None else _id_of(key_id, idempotency_key)
-        record = self._planner.record(spec, Direction.OUTBOUND, call_id=call_id)
-        record = replace(
-            record, terms=terms, scheduled_at=terms.schedule_at, key_id=key_id, request_hash=request_hash
+        """The call, dialled or queued: see FrontDesk.place."""
+        return await self.desk.place(
+            spec, terms, key_id=key_id, idempotency_key=idempotency_key, request_hash=request_hash
         )
-        known = None if call_id is None else await self._store.get(call_id)
-        if known is None:
-            await self._check(record)
-        record = await self._dialler.place(record)
-        if record.request_hash != request_hash:
-            raise ConflictError(
-                "This Idempotency-Key came with another request before: use a new key.",
-                code="idempotency_key_reused",
-                field="Idempotency-Key",
-            )
-        return await self._word_of(record)
 
-    async def _check(self, record: CallRecord) -> None:
-        """What can be refused at once. RequestError, BusyError."""
-        if record.terms.webhook_url is not None:
-            self.webhooks.check_url(record.terms.webhook_url)
-        now = datetime.now(UTC)
-        decision = await self._gate(record, now)
-        if isinstance(decision, Refuse):
-            raise decision.error()
-        if record.terms.wait:
-            return
-        if isinstance(decision, WaitUntil):
-            message = f"This number is not dialled before {decision.at:%Y-%m-%d %H:%M} UTC: {decision.why}."
-            raise BusyError(message, retry_after_seconds=math.ceil((decision.at - now).total_seconds()))
-        if await self._is_full():
-            raise BusyError("All lines are in use; ask again, or wait.", retry_after_seconds=10)
+    async def register_call(self, spec: CallSpec, terms: Terms = DEFAULT_TERMS) -> Registration:
+        """Keep a call for a caller who dials by himself; our voice webhook answers it."""
+        return await self.desk.register(spec, terms)
 
-    async def _is_full(self) -> bool:
-        if self.settings.max_lines is not None and await self._store.lines_taken() >= self.settings.max_lines:
-            return True
-        return not self._store.database.shared and self.switchboard.refusal(Asking.NEW) is not None
+    async def hang_up(self, call_id: str) -> CallRecord:
+        """End a call wherever it stands."""
+        return await self.desk.hang_up(call_id)
 
-    def _dials_later(self, record: CallRecord) -> bool:
-        """Nobody asks the carrier before its time, or before the next start."""
-        if record.scheduled_at is not None and record.scheduled_at > datetime.now(UTC):
-            return True
-        return not self._store.database.shared and self.switchboard.draining
+    async def cancel_call(self, call_id: str) -> CallRecord:
+        """Before it is dialled; the attempt that waits, where this one is over. ConflictError when none does."""
+        return await self.desk.cancel(call_id)
 
-    async def _word_of(self, record: CallRecord) -> CallRecord:
-        """The record once its first dialling is told of; as it stands where that takes long. CarrierError."""
-        if record.call_sid is not None:
-            return record
-        told = None
-        if not self._dials_later(record):
-            # Of a call that is over there is a word already, or none any more.
-            told = await self._dialler.told(record.call_id, 0.0 if record.status.final else TOLD_SECONDS)
-        record = await self.get_call(record.call_id)
-        if not record.terms.wait and (told is None or told.waits):
-            await self._do_not_wait(record)
-        if told is not None and told.error and record.dialling_at is None and record.status is Status.CANCELED:
-            return record
-        if told is not None and told.error:
-            raise told.failure()
-        return record
-
-    async def _do_not_wait(self, record: CallRecord) -> None:
-        """BusyError for a call that was not dialled; it is canceled."""
-        if await self._dialler.cancel(record.call_id) or (
-            record.status is Status.CANCELED and record.dialling_at is None
-        ):
-            message = "No line was free, and the call was canceled: ask again, with a new Idempotency-Key if any."
-            raise BusyError(message, retry_after_seconds=10)
+    async def get_call(self, call_id: str) -> CallRecord:
+        return await self.desk.get(call_id)
 
     def _check_campaign(self, campaign: Campaign) -> None:
         """RequestError when its calls could not be made, or told of."""
         self._planner.record(campaign.spec, Direction.OUTBOUND)
         if campaign.terms.webhook_url is not None:
             self.webhooks.check_url(campaign.terms.webhook_url)
-
-    def _retry_of(self, record: CallRecord) -> RetryTerms | None:
-        if record.terms.retry is not None or record.spec.scenario not in self.scenarios.names:
-            return record.terms.retry
-        return self.scenarios.get(record.spec.scenario).retry.terms
-
-    # -- calls of others -------------------------------------------------------------------------------
-
-    async def register_call(self, spec: CallSpec, terms: Terms = DEFAULT_TERMS) -> Registration:
-        """Keep a call for a caller who dials by himself; our voice webhook answers it."""
-        origin = await self._doors.origin()
-        if terms.webhook_url is not None:
-            self.webhooks.check_url(terms.webhook_url)
-        record = self._planner.record(spec, Direction.OUTBOUND)
-        await self.do_not_call.check(spec.phone_number)
-        plan = self._planner.plan(record)
-        record = replace(record, terms=terms, vendors=self._planner.vendors(plan), followed_by=REGISTERED)
-        await self._store.add(record)
-        await self.engine.enqueue(
-            EXPIRE,
-            record.call_id,
-            id=f"{record.call_id}:expire",
-            queue=EXPIRE,
-            delay_seconds=REGISTRATION_SECONDS,
-        )
-        seat = self.switchboard.expect(plan)
-        if seat is not None:
-            self.switchboard.prepare(seat)
-            gone = functools.partial(self._expire, record.call_id)
-            self.switchboard.release_after(seat, REGISTRATION_SECONDS, gone)
-        order = self._planner.order(plan, origin)
-        return Registration(
-            call_id=plan.call_id,
-            voice_url=order.voice_url,
-            status_url=order.status_url,
-            token_seconds=float(plan.scenario.limits.ring_seconds),
-            expires_at=record.created_at + timedelta(seconds=REGISTRATION_SECONDS),
-        )
-
-    async def _expire(self, call_id: str) -> None:
-        """A registered call that nobody dialled in time."""
-        record = await self._store.get(call_id)
-        if record is not None and record.followed_by == REGISTERED and not record.status.final:
-            await self._news.never_came(record, Status.CANCELED, EndedReason.CANCELED)
-            await self._after.begin(call_id)
 
     async def voice_webhook(self, url_path_and_query: str, form: Mapping[str, str], signature: str | None) -> str:
         """TwiML that connects the media stream, or that turns the call away."""
@@ -509,13 +412,7 @@ class PhoneAgent:
         try:
             await self._holder.hold(seat, socket, started, note)
         finally:
-            await self._news.ended(seat.plan.call_id)
-
-    async def get_call(self, call_id: str) -> CallRecord:
-        record = await self._store.get(call_id)
-        if record is None:
-            raise NotFoundError(f"There is no call {call_id!r}.", field="call_id")
-        return record
+            await self.engine.insist(lambda: self._news.ended(seat.plan.call_id))
 
     async def call_id_of(self, call_sid: str) -> str:
         """The call of a carrier's id, waiting up to five seconds for a call that is coming in."""
@@ -535,43 +432,6 @@ class PhoneAgent:
         if record.recording is None or not await asyncio.to_thread(path.is_file):
             raise NotFoundError(f"Call {call_id!r} has no recording.", field="call_id")
         return path
-
-    async def hang_up(self, call_id: str) -> CallRecord:
-        """End a call wherever it stands."""
-        record = await self.get_call(call_id)
-        if record.status.final:
-            raise ConflictError(f"Call {call_id!r} is over already: {record.status}.", field="call_id")
-        seat = self.switchboard.seat_of(call_id)
-        if seat is not None and seat.holding is not None:
-            await seat.hang_up(EndedReason.AGENT_HANGUP)
-            return record
-        if record.held_by is not None and await self.elsewhere.hang_up(call_id, EndedReason.AGENT_HANGUP):
-            return record
-        if await self._dialler.cancel(record.call_id):
-            return await self.get_call(call_id)
-        answered = record.status is Status.IN_PROGRESS
-        reason = EndedReason.AGENT_HANGUP if answered else EndedReason.CANCELED
-        status = Status.COMPLETED if answered else Status.CANCELED
-        await self._store.advance(call_id, status, at=datetime.now(UTC), change=CallChange(ended_reason=reason))
-        await self.switchboard.release(call_id)
-        await self._news.ended(call_id)
-        if record.call_sid is not None:
-            await self.carrier.hang_up(record.call_sid)
-        return await self.get_call(call_id)
-
-    async def cancel_call(self, call_id: str) -> CallRecord:
-        """Before it is dialled; the attempt that waits, where this one is over. ConflictError when none does."""
-        record = await self.get_call(call_id)
-        while record.status.final and record.retried_as is not None:
-            following = await self._store.get(record.retried_as)
-            if following is None:
-                message = "The next attempt waits for its campaign to have room: cancel the campaign."
-                raise ConflictError(message, field="call_id")
-            record = following
-        if not await self._dialler.cancel(record.call_id):
-            where = "over already" if record.status.final else "being dialled or on the line: hang it up"
-            raise ConflictError(f"Call {record.call_id!r} is {where}.", field="call_id")
-        return await self.get_call(record.call_id)
 
     def health(self) -> Health:
         slots = self._planner.slots(DEFAULT_OUTBOUND).described()
@@ -612,14 +472,7 @@ class PhoneAgent:
             self.on_ended(call_id)
 
 
-EXPIRE = "expire_registration"
 EVERY_MINUTE = "0 * * * * *"
-
-
-def _id_of(key_id: str | None, idempotency_key: str) -> str:
-    """The id of the one call of an Idempotency-Key; keys of two API keys have nothing to do with each other."""
-    digest = hashlib.sha256(f"{key_id}|{idempotency_key}".encode()).hexdigest()
-    return f"call_{digest[:24]}"
 
 
 @asynccontextmanager

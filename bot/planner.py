@@ -18,6 +18,7 @@ from bot.scenario_parts import Limits
 from bot.settings import Settings
 from bot.slots import Slots, choose
 from bot.telephony.carrier import DialOrder
+from bot.terms import RetryTerms
 
 
 def new_call_id() -> str:
@@ -77,6 +78,12 @@ class Planner:
         """Of its scenario; the defaults where that is gone."""
         name = record.spec.scenario
         return self.scenarios.get(name).limits if name in self.scenarios.names else Limits()
+
+    def retry_of(self, record: CallRecord) -> RetryTerms | None:
+        """The request's policy, or else its scenario's; None where that is gone."""
+        if record.terms.retry is not None or record.spec.scenario not in self.scenarios.names:
+            return record.terms.retry
+        return self.scenarios.get(record.spec.scenario).retry.terms
 
     def slots(self, scenario: str) -> Slots:
         return choose(self.scenarios.get(scenario), self.settings, simulated_line=self.simulated_line)

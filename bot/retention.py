@@ -117,6 +117,8 @@ class Retention:
             while campaigns := await self._store.campaigns_due(limits[Kept.NUMBER]):
                 for campaign_id in campaigns:
                     await self._store.erase_campaign(campaign_id, now)
+        if limits:
+            await self._store.overwrite()
 
     async def forget_workflows(self) -> None:
         """The engine's own rows of what is done, which it never deletes."""
@@ -129,10 +131,12 @@ class Retention:
     async def erase(self, phone_number: str) -> Erasure:
         """All there is of an E.164 number, but for its place on the do-not-call list."""
         contacts = await self._store.leave(phone_number)
+        await self._store.erase_mentions(phone_number)
         standing = await self._store.of_number(phone_number)
         canceled = sum([await self._cancel(each.call_id) for each in standing if each.status is Status.QUEUED])
         call_ids = [each.call_id for each in standing]
         erased, open_ones = await self._erase(call_ids)
+        await self._store.overwrite()
         if call_ids:
             # The engine keeps what a workflow is told: ids, and no number.
             moment = self._now().isoformat()
@@ -169,6 +173,7 @@ class Retention:
 
         async def repeat() -> None:
             await self._erase(every)
+            await self._store.overwrite()
 
         await self._engine.step("erase again", repeat)
 

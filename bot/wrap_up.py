@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -27,6 +28,10 @@ from bot.records import (
     Turn,
 )
 from bot.store import CallChange, CallStore
+from bot.store.connections import DATABASE_ERRORS
+
+KEPT_WITHIN_SECONDS, KEPT_AGAIN_SECONDS = 30.0, 1.0
+"""How long, and how often, the end of a call is tried to be kept."""
 
 
 async def wrap_up(
@@ -58,10 +63,24 @@ async def wrap_up(
         outcome=outcome,
         costs=call_costs(plan, seconds, transferred=end.reason is EndedReason.TRANSFERRED),
     )
-    if not await store.advance(plan.call_id, Status.COMPLETED, at=now, change=change):
-        await store.update(plan.call_id, change)
+    await _keep(store, plan.call_id, change, now)
     _log(end.reason, change, turns, outcome)
     return outcome
+
+
+async def _keep(store: CallStore, call_id: str, change: CallChange, ended_at: datetime) -> None:
+    """Also when the database is away for a moment: nobody else knows how the call ended."""
+    until = time.monotonic() + KEPT_WITHIN_SECONDS
+    while True:
+        try:
+            if not await store.advance(call_id, Status.COMPLETED, at=ended_at, change=change):
+                await store.update(call_id, change)
+            return
+        except DATABASE_ERRORS as e:
+            if time.monotonic() > until:
+                raise
+            logger.warning("the end of a call cannot be kept now: {}", type(e).__name__)
+            await asyncio.sleep(KEPT_AGAIN_SECONDS)
 
 
 def call_costs(plan: Plan, seconds: float, *, transferred: bool) -> dict[CostPart, PricedItems]:

@@ -128,7 +128,7 @@ class Following:
         if news == "answered":
             await self.let_go(call_id)
             return longest
-        if record.held_by is None:
+        if record.held_by is None or self._let_go_of(record):
             return await self._settle(record)
         absent = await self.engine.absent_seconds(record.held_by)
         ended = record.carrier_ended_at
@@ -139,6 +139,10 @@ class Following:
         if absent >= GONE_SECONDS:
             return await self._settle(record)
         return await self._ask_of_absent(record) if absent else longest
+
+    def _let_go_of(self, record: CallRecord) -> bool:
+        """This process had the line, and could not keep how the call ended."""
+        return record.held_by == self.engine.name and self.switchboard.seat_of(record.call_id) is None
 
     async def _ask_of_absent(self, record: CallRecord) -> float | None:
         """The holder may come back: only what the carrier ended is over."""

@@ -122,6 +122,7 @@ def _sqlite_engine(address: SqliteAddress, *, pool_size: int, begin: str, read_o
         cursor.execute(f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}")
         cursor.execute("PRAGMA synchronous=NORMAL")
         cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute("PRAGMA secure_delete=ON")  # what is erased is overwritten, not only unlinked
         cursor.execute(f"PRAGMA query_only={int(read_only)}")
         cursor.close()
 

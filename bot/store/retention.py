@@ -146,6 +146,30 @@ class SqlRetentionStore:
         async with self._database.writer.begin() as connection:
             return (await connection.execute(contacts.update().where(mine, idle).values(values))).rowcount
 
+    async def erase_mentions(self, phone_number: str) -> int:
+        """The rows of uploads that were refused and hold the number, however it is written; how many.
+
+        And the words beside the number on the do-not-call list.
+        """
+        digits = _national(phone_number)
+        written: sa.ColumnElement[str] = bad_rows.c.text
+        for mark in _BETWEEN_DIGITS:
+            written = sa.func.replace(written, mark, "")
+        async with self._database.writer.begin() as connection:
+            listed = do_not_call.update().where(do_not_call.c.phone_number == phone_number)
+            await connection.execute(listed.values(reason=None))
+            holding = bad_rows.update().where(written.contains(digits, autoescape=True))
+            return (await connection.execute(holding.values(text=""))).rowcount
+
+    async def overwrite(self) -> None:
+        """SQLite: what was erased goes out of the write-ahead log too, unless somebody reads just now."""
+        if self._database.writer.dialect.name == "sqlite":
+            async with self._database.writer.connect() as connection:
+                raw = await connection.get_raw_connection()
+                assert raw.driver_connection is not None
+                async with raw.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)") as cursor:
+                    await cursor.fetchone()
+
     async def campaigns_due(self, before: datetime, limit: int = AT_ONCE) -> Sequence[str]:
         """Campaigns that ended before then and whose contacts still have their numbers."""
         over = [status.value for status in CampaignStatus if status.over]
@@ -191,6 +215,7 @@ class SqlRetentionStore:
             return frozenset((await connection.execute(query)).scalars())
 
 
+_BETWEEN_DIGITS = (" ", "-", ".", "/", "(", ")", "\u00a0", "\u2011", "\t")
 _COUNTRY = re.compile(r"\+[0-9]{1,3}", re.ASCII)
 _NO_CONTACT: Row = {"phone_number": "", "variables": {}}
 _READ = (calls.c.call_id, calls.c.phone_number, calls.c.recording, calls.c.outcome, calls.c.contact_id)
@@ -204,6 +229,14 @@ def country_of(phone_number: str) -> str:
         return f"+{phonenumbers.parse(phone_number).country_code}"
     except phonenumbers.NumberParseException:
         return phone_number if _COUNTRY.fullmatch(phone_number) else ""
+
+
+def _national(phone_number: str) -> str:
+    """The digits of an E.164 number behind its country code, which people leave out."""
+    try:
+        return phonenumbers.national_significant_number(phonenumbers.parse(phone_number))
+    except phonenumbers.NumberParseException:
+        return phone_number.removeprefix("+")
 
 
 def _over() -> sa.ColumnElement[bool]:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
-from tests.crash.dying import POINTS, Runs
+from tests.crash.dying import POINTS, Left, Runs
 from tests.unit.store.postgres import PostgresServer
 
 
 @pytest.mark.parametrize("point", POINTS)
-async def test_on_sqlite(runs: Runs, point: str, tmp_path: Path) -> None:
-    left = await runs.run(0, point, f"sqlite:///{tmp_path / 'calls.db'}", tmp_path)
-    assert left.right, left
+async def test_on_sqlite_and_on_postgresql(
+    runs: Runs, point: str, tmp_path: Path, postgres: PostgresServer
+) -> None:
+    """Both at once: a run is processes that start, die and are waited for."""
 
+    async def run(number: int, database_url: str) -> Left:
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        return await runs.run(number, point, database_url, folder)
 
-@pytest.mark.parametrize("point", POINTS)
-async def test_on_postgresql(runs: Runs, point: str, tmp_path: Path, postgres: PostgresServer) -> None:
-    left = await runs.run(0, point, postgres.new_url(), tmp_path)
-    assert left.right, left
+    on_sqlite, on_postgresql = await asyncio.gather(
+        run(0, f"sqlite:///{tmp_path / 'calls.db'}"), run(1, postgres.new_url())
+    )
+    assert on_sqlite.right, on_sqlite
+    assert on_postgresql.right, on_postgresql

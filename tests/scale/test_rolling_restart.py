@@ -1,4 +1,7 @@
-"""Three servers are restarted one after the other while twenty calls talk: none is cut, none is dialled twice."""
+"""Three servers are restarted one after the other while calls talk: none is cut, none is dialled twice.
+
+With twenty calls it takes two quiet cores three minutes: `poe long`.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,6 @@ from tests.calls.house import hear, say, silence, steps, texts_of, vendors, wait
 from tests.scale.cluster import Server, cluster
 from tests.simulators.brain import Reply, RuleBrain, ToolUse
 
-CALLS = 20
 DRAIN_SECONDS = 120
 MIND = RuleBrain([("goodbye", Reply("Goodbye then.", (ToolUse("end_call"),)))], otherwise="Take your time.")
 CALLEE = steps(
@@ -24,7 +26,8 @@ CALLEE = steps(
 
 
 @pytest.mark.timeout(900)
-async def test_no_call_notices_a_rolling_restart(tmp_path: Path, database_url: str) -> None:
+@pytest.mark.parametrize("lines", [4, pytest.param(20, marks=pytest.mark.long)])
+async def test_no_call_notices_a_rolling_restart(tmp_path: Path, database_url: str, lines: int) -> None:
     restarted, ended = asyncio.Event(), []
     async with (
         vendors(CALLEE, MIND) as sims,
@@ -40,18 +43,19 @@ async def test_no_call_notices_a_rolling_restart(tmp_path: Path, database_url: s
                 calls += 1
 
         async with asyncio.TaskGroup() as group:
-            for line in range(CALLS):
+            for line in range(lines):
                 group.create_task(keep_talking(line))
-            await _on_line(town.servers, CALLS // 2)
+            await _on_line(town.servers, lines // 2)
             for server in town.servers:
                 await _restart(server)
             restarted.set()
         dialled = len(sims.twilio.exchange.calls)
-    assert len(ended) >= 2 * CALLS
+    assert len(ended) >= 2 * lines
     how = Counter((call["status"], call["ended_reason"], texts_of(call, "agent")[-1]) for call in ended)
     assert how == {("completed", "agent_hangup", "Goodbye then."): len(ended)}
     assert dialled == len(ended)
-    assert all("calls are let finish" in server.log for server in town.servers), "nobody talked while it drained"
+    drained = sum("calls are let finish" in server.log for server in town.servers)
+    assert drained >= min(3, lines // 2), "nobody talked while it drained"
 
 
 async def _on_line(servers: list[Server], count: int) -> None:

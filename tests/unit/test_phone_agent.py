@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 import pytest
 from pydantic import SecretStr
 
+from bot import front_desk as module
 from bot import hold as hold_module
 from bot import opening
-from bot import phone_agent as module
 from bot import public_url as public
 from bot import switchboard as switchboard_module
 from bot.api.answers import as_event
@@ -675,6 +675,53 @@ async def test_the_end_of_the_server_ends_the_call_on_the_line(house: House) -> 
     record = await house.record(call.call_id)
     assert (record.status, record.ended_reason) == (Status.COMPLETED, EndedReason.SERVER_SHUTDOWN)
     assert cast(Any, QuietCall.made[0]).reason is EndedReason.SERVER_SHUTDOWN
+
+
+async def test_an_end_that_cannot_be_kept_at_once_is_kept_later(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.wrap_up.KEPT_AGAIN_SECONDS", 0.05)
+    call = await house.agent.place_call(SPEC)
+    _, streaming = house.connect(await house.answer(call.call_id, "CA1"), "CA1")
+    await until(lambda: bool(QuietCall.made))
+    tried: list[int] = []
+    advance = house.store.advance
+
+    async def away(*given: Any, **named: Any) -> bool:
+        tried.append(1)
+        if len(tried) < 3:
+            raise OSError("the database is away")
+        return await advance(*given, **named)
+
+    house.store.advance = away  # type: ignore[method-assign]
+    await house.agent.hang_up(call.call_id)
+    await streaming
+    record = await house.record(call.call_id)
+    assert (record.status, record.ended_reason) == (Status.COMPLETED, EndedReason.AGENT_HANGUP)
+    assert len(tried) == 3
+
+
+async def test_an_end_that_is_never_kept_is_asked_of_the_carrier(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.wrap_up.KEPT_WITHIN_SECONDS", -1.0)
+    call = await house.agent.place_call(SPEC)
+    _, streaming = house.connect(await house.answer(call.call_id, "CA1"), "CA1")
+    await until(lambda: bool(QuietCall.made))
+    house.carrier.known = {"CA1": CarrierCall("CA1", Status.COMPLETED, duration_seconds=7.0)}
+    failed: list[int] = []
+    advance = house.store.advance
+
+    async def away_once(*given: Any, **named: Any) -> bool:
+        if not failed:
+            failed.append(1)
+            raise OSError("the database is away")
+        return await advance(*given, **named)
+
+    house.store.advance = away_once  # type: ignore[method-assign]
+    await house.agent.hang_up(call.call_id)
+    await streaming
+    assert (await ended(house, call.call_id)).duration_seconds == 7.0
 
 
 async def test_the_carrier_s_detection_reaches_its_call_also_when_it_comes_first(house: House) -> None:

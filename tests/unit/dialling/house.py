@@ -145,16 +145,21 @@ async def opened(house: House) -> AsyncIterator[House]:
             await house.agent.close()
 
 
+OVERRUN_SECONDS = 0.3
+"""For calls beyond a limit to be dialled, if they are."""
+
+
 @asynccontextmanager
-async def ringing(house: House, seconds: float) -> AsyncIterator[None]:
-    """Every dialled call rings so long, and is not answered."""
+async def ringing(house: House, count: int, at_once: int) -> AsyncIterator[None]:
+    """Calls ring until so many do at once, or all that are left of `count`; nobody answers."""
 
     async def end_all() -> None:
+        left = count
         while True:
-            now = asyncio.get_running_loop().time()
-            for number, at in enumerate(house.carrier.at, 1):
-                sid = f"CA{number}"
-                if now - at >= seconds and sid in house.carrier.open_calls:
+            if left and len(house.carrier.open_calls) >= min(at_once, left):
+                await asyncio.sleep(OVERRUN_SECONDS)
+                for sid in list(house.carrier.open_calls):
+                    left -= 1
                     await house.tell(sid, Status.NO_ANSWER)
             await asyncio.sleep(0.02)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bot import phone_agent as module
+from bot import front_desk as module
 from bot.dialling import dialler as dialler_module
 from bot.errors import BusyError, ConflictError
 from bot.records import CallRecord, Direction, EndedReason, Status
@@ -251,7 +251,7 @@ async def test_a_next_attempt_can_be_canceled_as_soon_as_it_is_named(house: Hous
         raise AssertionError
 
     call = await house.agent.place_call(SPEC, AGAIN)
-    house.agent._dialler.place = never  # type: ignore[method-assign]
+    house.agent._dialler.place = never  # type: ignore[assignment, method-assign]
     await house.tell("CA1", Status.NO_ANSWER)
     await asyncio.wait_for(placing.wait(), 20)
     canceled = await house.agent.cancel_call(call.call_id)
@@ -271,7 +271,7 @@ async def test_an_attempt_that_was_named_is_dialled_by_the_next_process(tmp_path
             await asyncio.Event().wait()
             raise AssertionError
 
-        first.agent._dialler.place = never  # type: ignore[method-assign]
+        first.agent._dialler.place = never  # type: ignore[assignment, method-assign]
         await first.tell("CA1", Status.NO_ANSWER)
         await asyncio.wait_for(stuck.wait(), 20)
     async with opened(build(tmp_path)) as second:
@@ -340,7 +340,7 @@ async def test_who_does_not_wait_is_not_queued(tmp_path: Path, monkeypatch: pyte
         hurried = {"idempotency_key": "a", "request_hash": "1"}
         for _ in range(2):
             with pytest.raises(BusyError):
-                await house.agent.place_call(SPEC, Terms(wait=False), **hurried)  # type: ignore[arg-type]
+                await house.agent.place_call(SPEC, Terms(wait=False), **hurried)
         assert len(house.carrier.dialled) == 1
         calls = (await house.store.page(status=Status.CANCELED)).calls
         assert len(calls) == 1
