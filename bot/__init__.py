@@ -1,7 +1,7 @@
 """An AI phone agent: one request, one phone call, one record.
 
 api/          the routes, the only place that knows the web framework; app.py serves them
-phone_agent   everything one process holds · front_desk: where calls are asked for · doors: where the carrier finds us
+phone_agent   everything one process holds · front_desk: calls asked for · doors: where the carrier finds us
 switchboard   calls that ring and calls on the line · wrap_up: after a call
 call          ONE CALL from answer to hang-up: puts its parts together, runs them, returns how it ended
 conductor     its clock: pickup (who answered), opening, answering (machines), silence, replies (owed), farewell

@@ -172,8 +172,9 @@ def _without_message(event: Event) -> Event:
 
 
 def _kind_of(description: str | None) -> str | None:
-    """Of "ValueError: words" the first part; our own descriptions are one word."""
-    return None if description is None else description.partition(":")[0]
+    """Of "ValueError: words" the first part; our own descriptions are one word. None of words alone."""
+    word = "" if description is None else description.partition(":")[0]
+    return word if word.replace(".", "_").replace("-", "_").isidentifier() else None
 
 
 # -- life -----------------------------------------------------------------------------------------------

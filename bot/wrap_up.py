@@ -164,7 +164,12 @@ def with_recorded(inferred: Outcome, kept: Outcome, plan: Plan) -> Outcome:
             fields[goal] = None  # what is inferred does not contradict it
     if "summary" in kept.recorded and kept.summary:
         summary = kept.summary
-    evidence = {name: quotes for name, quotes in inferred.evidence.items() if fields.get(name) is not None}
+    # A quote speaks for what was inferred; beside another value it would speak against it.
+    evidence = {
+        name: quotes
+        for name, quotes in inferred.evidence.items()
+        if fields.get(name) is not None and fields[name] == inferred.fields.get(name)
+    }
     return replace(
         inferred,
         reached_goal=reached,

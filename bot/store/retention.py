@@ -158,7 +158,7 @@ class SqlRetentionStore:
         async with self._database.writer.begin() as connection:
             listed = do_not_call.update().where(do_not_call.c.phone_number == phone_number)
             await connection.execute(listed.values(reason=None))
-            holding = bad_rows.update().where(written.contains(digits, autoescape=True))
+            holding = bad_rows.update().where(written.contains(digits))
             return (await connection.execute(holding.values(text=""))).rowcount
 
     async def overwrite(self) -> None:

@@ -75,10 +75,10 @@ async def test_no_byte_of_the_callee_is_left(tmp_path: Path) -> None:
             for words in (NAME, SAID):
                 assert files_with(tmp_path, words) == [], f"{words!r} while the server runs"
             assert files_with(tmp_path, "555-0123") == []
-            bad = (await home.http.get(f"/api/phone/campaigns/{created.json()['campaign_id']}")).json()[
-                "bad_rows"
-            ]
-            assert [row["text"] for row in bad] == ["", "", "202.555.0198,Zed"], "the others' stay"
+            bad = await home.http.get(f"/api/phone/campaigns/{created.json()['campaign_id']}/bad-rows")
+            assert [row["text"] for row in bad.json()["bad_rows"]] == ["", "", "202.555.0198,Zed"], (
+                "the others' stay"
+            )
     assert [table for table, _ in rows_with(tmp_path, TO[1:])] == ["do_not_call"]
     assert SAID not in rows_with(tmp_path, TO[1:])[0][1]
     assert files_with(tmp_path, NAME) + files_with(tmp_path, SAID) == []

@@ -118,7 +118,11 @@ async def test_words_are_in_the_trace_when_they_are_asked_for(tmp_path: Path) ->
             "TRACE_TRANSCRIPTS": "true",
         }
         async with server_process(tmp_path, environment) as server:
-            _, call = await _hold_a_call(server)
+            call_id = await server.call()
+            await server.until(call_id, _answered_once, within=60.0)
+            await server.http.post(f"/api/phone/calls/{call_id}/hangup")
+            await server.until(call_id, lambda call: call["ended_at"] is not None, within=60.0)
+            call = await server.read(call_id)
             await collector.until(lambda: bool(collector.named("call")))
 
     def told(name: str, attribute: str) -> list[str]:
@@ -128,6 +132,11 @@ async def test_words_are_in_the_trace_when_they_are_asked_for(tmp_path: Path) ->
     assert any(text in heard for text in told("stt", "transcript"))
     assert all(_holds(span, "output") for span in collector.named("llm"))
     assert told("tts", "text")
+
+
+def _answered_once(call: dict[str, Any]) -> bool:
+    """The callee has replied to the opening, and the agent to that."""
+    return [turn["speaker"] for turn in call["transcript"]].count("agent") >= 2
 
 
 def _holds(span: SpanSeen, attribute: str) -> bool:

@@ -353,6 +353,22 @@ def test_words_stay_here() -> None:
     assert dict(dial.attributes or {}) == {"carrier": "twilio"}
 
 
+@pytest.mark.parametrize(
+    ("description", "told"),
+    [("what John said", None), ("ValueError: what John said", "ValueError"), ("error_llm", "error_llm")],
+)
+def test_a_status_of_words_alone_stays_here(description: str, told: str | None) -> None:
+    """pipecat's realtime services put an exception's bare text there."""
+    exporter, out = InMemorySpanExporter(), Told()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    provider.get_tracer("pipecat").start_span("llm").end()
+    with provider.get_tracer("pipecat").start_as_current_span("llm") as span:
+        span.set_status(StatusCode.ERROR, description)
+    tracing.DiscreetExporter(out, transcripts=False).export(exporter.get_finished_spans())
+    assert out.spans[-1].status.description == told
+
+
 def test_words_go_along_when_they_are_asked_for() -> None:
     told = Told()
     tracing.DiscreetExporter(told, transcripts=True).export(_spans_with_words())

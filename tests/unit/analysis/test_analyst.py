@@ -228,6 +228,7 @@ async def test_what_tools_recorded_wins() -> None:
     assert told == {"confirmed": False, "messages": ["m"], "reached_goal": False}
     assert outcome.reached_goal is False
     assert outcome.fields == {"confirmed": False, "wish": "a bit later", "messages": ["m"]}
+    assert outcome.evidence == {"wish": ["could it be a bit  LATER"]}, "'Yes, I will.' is no evidence of a no"
     assert outcome.summary == ANSWER["summary"], "no tool recorded one"
     assert (outcome.source, outcome.recorded) == ("claude", ["confirmed", "messages", "reached_goal"])
 

@@ -12,9 +12,10 @@ import sqlalchemy as sa
 from bot.records import CallSpec, EndedReason, Outcome, Sentiment, Status
 from bot.store import SqlCallStore
 from bot.store.campaign_records import BadRow, Campaign, CampaignStatus, Contact, ContactState
-from bot.store.campaign_rows import contacts
+from bot.store.campaign_rows import bad_rows, contacts
 from bot.store.campaigns import SqlCampaignStore
 from bot.store.deliveries import Delivery, SqlDeliveryStore
+from bot.store.do_not_call import do_not_call
 from bot.store.openings import openings
 from bot.store.retention import Erased, Kept, SqlRetentionStore, country_of
 from bot.store.schema import calls
@@ -225,3 +226,36 @@ async def test_a_campaign_that_is_over_loses_its_people(
 )
 def test_what_stays_of_a_number(number: str, left: str) -> None:
     assert country_of(number) == left
+
+
+async def test_a_refused_row_and_a_reason_do_not_keep_the_callee(
+    store: SqlCallStore, retention: SqlRetentionStore
+) -> None:
+    texts = ["+12025550123,John", "(202) 555-0123,John", "1 202.555.0123,John", "+12025550124,Zoë", "no number"]
+    rows = [
+        {
+            "campaign_id": "campaign-1",
+            "line": line,
+            "code": "duplicate",
+            "message": "",
+            "field": None,
+            "text": text,
+        }
+        for line, text in enumerate(texts)
+    ]
+    listed = [
+        {"phone_number": number, "added_at": NOON, "source": "api", "reason": "John is angry"}
+        for number in (NUMBER, "+12025550124")
+    ]
+    async with store.database.writer.begin() as connection:
+        await connection.execute(bad_rows.insert(), rows)
+        await connection.execute(do_not_call.insert(), listed)
+    assert await retention.erase_mentions(NUMBER) == 3
+    await retention.overwrite()
+    async with store.database.reader.connect() as connection:
+        kept = (await connection.execute(sa.select(bad_rows.c.text).order_by(bad_rows.c.line))).scalars().all()
+        reasons = dict(
+            (await connection.execute(sa.select(do_not_call.c.phone_number, do_not_call.c.reason))).all()
+        )
+    assert kept == ["", "", "", "+12025550124,Zoë", "no number"]
+    assert reasons == {NUMBER: None, "+12025550124": "John is angry"}
