@@ -21,6 +21,9 @@ MAX_DEPTH = 6
 """Of objects, lists and choices within each other."""
 MAX_PROPERTIES = 60
 MAX_OPTIONS = 100
+MAX_PARTS = 1000
+"""Schemas within the schema, each reference counted where it stands: a few lines of references to references
+would else be millions of them, and the calls of this process wait while they are read."""
 Schema = dict[str, Any]
 
 _NAME = re.compile(r"^[a-zA-Z0-9_.-]{1,64}$")
@@ -79,6 +82,8 @@ def checked(schema: object, *, field: str = "outcome_schema") -> Schema:
         raise RequestError(f"It is larger than {MAX_BYTES} bytes.", code="invalid_outcome_schema", field=field)
     reading = _Reading(schema, field)
     found = reading.node(schema, field, ())
+    if len(json.dumps(found).encode()) > MAX_BYTES:  # who reads it again, for the call, must not refuse it
+        raise reading.wrong(field, f"is larger than {MAX_BYTES} bytes with its references in their places")
     if found.get("type") != "object":
         raise reading.wrong(field, 'has to be an object: {"type": "object", "properties": {…}}')
     if not found["properties"]:
@@ -93,6 +98,7 @@ class _Reading:
         self._root = root
         self._field = field
         self._properties = 0
+        self._parts = 0
 
     def wrong(self, at: str, what: str) -> RequestError:
         return RequestError(f"{at} {what}.", code="invalid_outcome_schema", field=at)
@@ -100,6 +106,9 @@ class _Reading:
     def node(self, node: object, at: str, depth: tuple[str, ...]) -> Schema:
         if not isinstance(node, dict):
             raise self.wrong(at, "is not a schema object")
+        self._parts += 1
+        if self._parts > MAX_PARTS:
+            raise self.wrong(self._field, f"has more than {MAX_PARTS} parts, references in their places")
         if len(depth) > MAX_DEPTH:
             raise self.wrong(self._field, f"is nested deeper than {MAX_DEPTH} levels, or refers to itself")
         for key in node:

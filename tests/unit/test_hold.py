@@ -174,7 +174,12 @@ async def test_a_recording_that_fails_in_mid_call_does_not_keep_the_line(
     assert (record.status, record.ended_reason) == (Status.COMPLETED, EndedReason.AGENT_HANGUP)
 
 
-async def test_a_record_that_cannot_be_completed_does_not_keep_the_line(stage: Stage) -> None:
+async def test_a_record_that_cannot_be_completed_does_not_keep_the_line(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tried for so long, then the line is free."""
+    monkeypatch.setattr("bot.wrap_up.KEPT_WITHIN_SECONDS", 0.1)
+    monkeypatch.setattr("bot.wrap_up.KEPT_AGAIN_SECONDS", 0.02)
     stage.store.failures = {"advance": OSError("disk full")}
     holding = asyncio.create_task(stage.hold())
     await until(lambda: stage.seat.call is not None)

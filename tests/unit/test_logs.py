@@ -121,8 +121,11 @@ def test_as_json_an_exception_is_text(capsys: pytest.CaptureFixture[str]) -> Non
     assert str(line["exception"]).endswith("ValueError: the reason\n")
 
 
-def test_as_json_libraries_keep_their_names_and_the_calls_id(capsys: pytest.CaptureFixture[str]) -> None:
+def test_as_json_libraries_keep_their_names_and_the_calls_id(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     logs.set_up("INFO", "json")
+    caplog.set_level(logging.WARNING, "dbos")  # an engine that an earlier test closed has silenced it
     with logger.contextualize(call_id="call_1"):
         for name in ("uvicorn.error", "dbos", "sqlalchemy.pool"):
             logging.getLogger(name).warning("%s {braces}", "news")

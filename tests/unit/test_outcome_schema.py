@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from enum import Enum
 from typing import Any, Literal
 
@@ -128,3 +129,27 @@ def test_what_fits(node: dict[str, Any], good: list[Any], bad: list[Any]) -> Non
     plain = checked(wrapped(node))["properties"]["a"]
     assert [value for value in good if not fits(plain, value)] == []
     assert [value for value in bad if fits(plain, value)] == []
+
+
+def test_references_to_references_are_not_multiplied() -> None:
+    """10 kB that would be 48 MB."""
+    parts = {
+        "a": {"anyOf": [{"type": "string"}] * 200},
+        "b": {"anyOf": [{"$ref": "#/$defs/a"}] * 200},
+    }
+    properties = {f"x{n}": {"$ref": "#/$defs/b"} for n in range(MAX_PROPERTIES)}
+    begun = time.process_time()
+    with pytest.raises(RequestError, match="parts"):
+        checked({"type": "object", "properties": properties, "$defs": parts})
+    assert time.process_time() - begun < 1.0
+
+
+def test_what_is_taken_is_taken_again() -> None:
+    """A call reads the plain form once more: too late to refuse it for what its references make of it."""
+    long = {"type": "string", "description": "x" * 3000}
+    properties = {f"x{n}": {"$ref": "#/$defs/long"} for n in range(6)}
+    schema = {"type": "object", "properties": properties, "$defs": {"long": long}}
+    with pytest.raises(RequestError, match="larger than 16000 bytes with its references"):
+        checked(schema)
+    del properties["x0"], properties["x1"]
+    assert checked(checked(schema)) == checked(schema)

@@ -362,7 +362,6 @@ def test_a_status_of_words_alone_stays_here(description: str, told: str | None) 
     exporter, out = InMemorySpanExporter(), Told()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    provider.get_tracer("pipecat").start_span("llm").end()
     with provider.get_tracer("pipecat").start_as_current_span("llm") as span:
         span.set_status(StatusCode.ERROR, description)
     tracing.DiscreetExporter(out, transcripts=False).export(exporter.get_finished_spans())

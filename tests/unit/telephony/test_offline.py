@@ -176,16 +176,29 @@ async def test_the_clock_does_not_drift_past_a_stall() -> None:
         await media.until("media", 150)
         await carrier.hang_up(sid)
 
+    lags: list[float] = []
+
+    async def measure() -> None:
+        """How late this machine wakes who keeps such a schedule."""
+        due = asyncio.get_running_loop().time()
+        while True:
+            due += 0.020
+            await asyncio.sleep(due - asyncio.get_running_loop().time())
+            lags.append(asyncio.get_running_loop().time() - due)
+
     async with MediaServer(agent) as server, line(server, WAITS) as carrier:
         sid = await carrier.dial(order(server))
+        measuring = asyncio.create_task(measure())
         await server.until_over()
+        measuring.cancel()
+        await asyncio.gather(measuring, return_exceptions=True)
     arrivals = [at for at, _ in server.media[0].events("media")]
     offsets = sorted(at - n * 0.020 for n, at in enumerate(arrivals))
     # The earliest arrivals are those nothing delayed: they show the schedule. A drift stays to the end.
     first, _, last = ([at - n * 0.020 for n, at in part] for part in _thirds(arrivals))
     assert abs(min(first) - min(last)) < 0.005
-    # Half of all frames are within one frame of it, also on a machine with other work.
-    assert offsets[len(offsets) // 2] - offsets[0] < 0.020
+    # Half of all frames are within one frame of it, or of what the machine leaves of it.
+    assert offsets[len(offsets) // 2] - offsets[0] < 0.020 + sorted(lags)[len(lags) // 2]
 
 
 def _thirds(arrivals: list[float]) -> list[list[tuple[int, float]]]:
