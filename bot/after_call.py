@@ -130,7 +130,8 @@ class AfterCall:
         record = await self._store.get(call_id)
         if record is not None:
             await self._settle(record)
-            await self.promises(record)
+            # Of a call that a killed process left, what was promised is known from here on.
+            await self.promises(await self._store.get(call_id) or record)
 
     async def _made_out(self, call_id: str) -> None:
         record = await self._store.get(call_id)

@@ -247,7 +247,7 @@ class Call:
         return CallEnd(
             reason,
             self._farewell.error,
-            self._toolbox.outcome(),
+            self._toolbox.notes.outcome(),
             self._first_audio_ms(),
             self._conductor.answered_by,
         )
@@ -384,17 +384,17 @@ class Call:
         await self._farewell.after_reply()
 
     def note_outcome(self, fields: Mapping[str, Any]) -> list[str]:
-        return self._toolbox.note_outcome(fields)
+        return self._toolbox.notes.note_outcome(fields)
 
     def note_message(self, message: str, name: str | None, phone_number: str | None) -> None:
-        self._toolbox.note_message(message, name, phone_number)
+        self._toolbox.notes.note_message(message, name, phone_number)
 
     def note_callback(self, when: str) -> None:
-        self._toolbox.note_callback(when)
+        self._toolbox.notes.note_callback(when)
 
     async def never_call_again(self, reason: str | None) -> dict[str, Any]:
         # First the note: where the list cannot be written to now, it is after the call, by the outcome.
-        self._toolbox.note_do_not_call()
+        self._toolbox.notes.note_do_not_call()
         if self._do_not_call is None:
             return {"error": "this server has no do-not-call list: say that you pass the request on"}
         await self._do_not_call.asked_for(self.plan.spec.phone_number, self.plan.call_id, reason)

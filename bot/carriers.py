@@ -6,7 +6,7 @@ from loguru import logger
 
 from bot.audio import Speech
 from bot.engines.voice import CALLEE_PITCH, LocalVoice
-from bot.errors import SettingsError
+from bot.errors import RequestError, SettingsError
 from bot.settings import Settings
 from bot.stages.resources import Resources
 from bot.telephony.carrier import Carrier
@@ -27,7 +27,7 @@ class _CalleeVoice:
 
 
 def build_carrier(settings: Settings, resources: Resources, own_port: int | None = None) -> Carrier:
-    """Twilio with its keys, the offline carrier without. SettingsError on half a key pair.
+    """Twilio with its keys, the offline carrier without. SettingsError on half a key pair or an unknown callee.
 
     `own_port`: of this process alone, where others listen on PORT too: the simulated callees are this one's.
     """
@@ -39,9 +39,15 @@ def build_carrier(settings: Settings, resources: Resources, own_port: int | None
     if present:
         missing = next(name for name in TWILIO_KEYS if name not in present)
         raise SettingsError(f"{present[0]} is set and {missing} is not: set both, or neither.", field=missing)
-    return OfflineCarrier(
+    carrier = OfflineCarrier(
         voice=_CalleeVoice(resources.voice),
         listener=resources.hearing,
         max_lines=settings.max_calls,
         local_origin=f"http://127.0.0.1:{own_port or settings.port}",
     )
+    if settings.simulated_callee is not None:
+        try:
+            carrier.answer_with(settings.simulated_callee)
+        except RequestError as e:
+            raise SettingsError(f"SIMULATED_CALLEE: {e.message}", field="SIMULATED_CALLEE") from None
+    return carrier

@@ -15,7 +15,7 @@ from bot.admission import Asking
 from bot.carrier_news import REGISTERED, CarrierNews
 from bot.dialling.dialler import Dialler
 from bot.dialling.gate import DialGate
-from bot.dialling.policy import Refuse, WaitUntil
+from bot.dialling.policy import Refuse, Wait, WaitUntil
 from bot.doors import Doors
 from bot.durable import DurableEngine
 from bot.elsewhere import Elsewhere
@@ -108,7 +108,9 @@ class FrontDesk:
             return
         if isinstance(decision, WaitUntil):
             message = f"This number is not dialled before {decision.at:%Y-%m-%d %H:%M} UTC: {decision.why}."
-            raise BusyError(message, retry_after_seconds=math.ceil((decision.at - now).total_seconds()))
+            seconds = math.ceil((decision.at - now).total_seconds())
+            code = "outside_calling_hours" if decision.why is Wait.CALLING_HOURS else None
+            raise BusyError(message, retry_after_seconds=seconds, code=code)
         if await self._is_full():
             raise BusyError("All lines are in use; ask again, or wait.", retry_after_seconds=10)
 

@@ -31,6 +31,8 @@ _FORMAT = (
 _NUMBER = re.compile(r"(\+|%2[Bb])(\d{8,15})(?!\d)")
 """Also as it stands in the query of a URL, which errors of HTTP libraries quote."""
 _OWN_EXTRAS = ("call_id", "library", "as_is")
+_DEFAULT_HANDLER = 0
+"""The id of the handler that loguru begins with; later ones count on from it."""
 
 
 def _as_text(record: Record) -> str:
@@ -115,6 +117,21 @@ class _ToLoguru(logging.Handler):
 def set_up(level: str, form: Literal["text", "json"] = "text", *, secrets: Iterable[str] = ()) -> None:
     """To stderr. TRACE shows pipecat's own lines too. `secrets` are never written."""
     logger.remove()
+    _add(level, form, secrets)
+    logging.basicConfig(handlers=[_ToLoguru()], level=logging.WARNING, force=True)
+
+
+def set_up_if_unset(level: str, form: Literal["text", "json"] = "text", *, secrets: Iterable[str] = ()) -> None:
+    """In the process of another's app: only what that app left as it was."""
+    try:
+        logger.remove(_DEFAULT_HANDLER)
+    except ValueError:
+        return
+    _add(level, form, secrets)
+    logging.basicConfig(handlers=[_ToLoguru()], level=logging.WARNING)
+
+
+def _add(level: str, form: Literal["text", "json"], secrets: Iterable[str]) -> None:
     everything = level.upper() == "TRACE"
     stream = _Discreet(sys.stderr, secrets)
     logger.add(
@@ -125,4 +142,3 @@ def set_up(level: str, form: Literal["text", "json"] = "text", *, secrets: Itera
         colorize=stream.isatty() and "NO_COLOR" not in os.environ,
         diagnose=False,  # local variables hold keys, numbers and what was said
     )
-    logging.basicConfig(handlers=[_ToLoguru()], level=logging.WARNING, force=True)

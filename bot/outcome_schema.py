@@ -26,6 +26,7 @@ MAX_PARTS = 1000
 would else be millions of them, and the calls of this process wait while they are read."""
 Schema = dict[str, Any]
 
+_OBJECT = 'has to be an object, as in {"type": "object", "properties": {"confirmed": {"type": "boolean"}}}'
 _NAME = re.compile(r"^[a-zA-Z0-9_.-]{1,64}$")
 """Anthropic's own rule for the names of properties."""
 _SCALARS: Mapping[str, type | tuple[type, ...]] = {
@@ -81,14 +82,23 @@ def checked(schema: object, *, field: str = "outcome_schema") -> Schema:
     if size > MAX_BYTES:
         raise RequestError(f"It is larger than {MAX_BYTES} bytes.", code="invalid_outcome_schema", field=field)
     reading = _Reading(schema, field)
+    if isinstance(schema, dict) and not _may_be_object(schema):
+        raise reading.wrong(field, _OBJECT)
     found = reading.node(schema, field, ())
     if len(json.dumps(found).encode()) > MAX_BYTES:  # who reads it again, for the call, must not refuse it
         raise reading.wrong(field, f"is larger than {MAX_BYTES} bytes with its references in their places")
     if found.get("type") != "object":
-        raise reading.wrong(field, 'has to be an object: {"type": "object", "properties": {…}}')
+        raise reading.wrong(field, _OBJECT)
     if not found["properties"]:
         raise reading.wrong(field, "has no properties")
     return found
+
+
+def _may_be_object(schema: Schema) -> bool:
+    """Whether it says it is one, or leaves that to another of its parts: told before what its parts lack."""
+    if "type" in schema:
+        return "object" in schema["type"] if isinstance(schema["type"], list) else schema["type"] == "object"
+    return any(key in schema for key in ("properties", "$ref", "allOf", "anyOf", "oneOf"))
 
 
 class _Reading:
@@ -105,7 +115,7 @@ class _Reading:
 
     def node(self, node: object, at: str, depth: tuple[str, ...]) -> Schema:
         if not isinstance(node, dict):
-            raise self.wrong(at, "is not a schema object")
+            raise self.wrong(at, 'is not a schema, like {"type": "boolean"}')
         self._parts += 1
         if self._parts > MAX_PARTS:
             raise self.wrong(self._field, f"has more than {MAX_PARTS} parts, references in their places")

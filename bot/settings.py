@@ -29,6 +29,8 @@ class Settings(BaseSettings):
     twilio_auth_token: SecretStr | None = None
     twilio_phone_number: str | None = None
     twilio_base_url: str = "https://api.twilio.com"
+    simulated_callee: str | None = None
+    """Who picks up every call of the offline carrier; None: whoever fits the scenario."""
 
     # Vendors of the stages
     deepgram_api_key: SecretStr | None = None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import tempfile
+import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -24,6 +26,7 @@ from bot.telephony.offline import OfflineCarrier
 SIMULATED_NUMBER = "+12025550123"
 OUR_NUMBER = "+12025550100"
 _LONGEST_SECONDS = 180.0
+_OUTCOME_SECONDS = 5.0
 _WIDTH = 160
 """Characters shown of a tool's use."""
 
@@ -66,10 +69,22 @@ async def _simulate(settings: Settings, wish: Wish) -> int:
         except TimeoutError:
             await agent.hang_up(call_id)
             print(f"the call was still going on after {_LONGEST_SECONDS:.0f} s")
-        record = await agent.get_call(call_id)
+        record = await with_outcome(agent.get_call, call_id)
         for line in summary(record, agent.settings.data_dir / "recordings"):
             print(line)
     return 0 if record.outcome is not None and record.outcome.reached_goal else 1
+
+
+async def with_outcome(
+    get_call: Callable[[str], Awaitable[CallRecord]], call_id: str, within_seconds: float = _OUTCOME_SECONDS
+) -> CallRecord:
+    """The call with its outcome, as it stands where none comes: one that nobody answered gets it after its end."""
+    deadline = time.monotonic() + within_seconds
+    while True:
+        record = await get_call(call_id)
+        if record.outcome is not None or time.monotonic() >= deadline:
+            return record
+        await asyncio.sleep(0.05)
 
 
 async def _begin(agent: PhoneAgent, carrier: OfflineCarrier, scenario: Scenario, wish: Wish) -> str:

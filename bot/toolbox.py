@@ -1,4 +1,4 @@
-"""The tools of one call: their schemas for the model, the handlers that run them, and what they noted.
+"""The tools of one call: their schemas for the model, the handlers that run them.
 
 A tool that fails, times out or returns what is no answer is told to the model in a sentence, and the call
 goes on. The callee's voice stops a tool of this call half-way, as it stops the reply that called it; one that
@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from loguru import logger
@@ -22,9 +21,8 @@ from pipecat.services.llm_service import FunctionCallParams, LLMService
 
 from bot.bridge import Bridge
 from bot.errors import SettingsError
-from bot.records import Outcome
+from bot.notes import Notes
 from bot.scenario import Scenario
-from bot.scenario_parts import OutcomeField
 from bot.stages.resources import Resources
 from bot.tools import TOOLS, CallControl, Tool
 from bot.tools.declared.mcp_server import McpServer
@@ -34,15 +32,6 @@ BACKSTOP_SECONDS = 5.0
 """Beyond a tool's own deadline, pipecat's: it would end a call of a tool that lost its way here."""
 FINISH_SECONDS = 5.0
 """How long a tool that acts outside may go on after the call is over."""
-
-
-@dataclass
-class Notes:
-    """What tools have recorded."""
-
-    fields: dict[str, Any] = field(default_factory=dict)
-    reached_goal: bool | None = None
-    summary: str | None = None
 
 
 def declared_tools(scenario: Scenario, resources: Resources) -> list[Tool]:
@@ -76,7 +65,8 @@ class Toolbox:
         self._used = used
         self._ending = ending
         self._bridge = bridge
-        self._notes = Notes()
+        self.notes = Notes(scenario)
+        """What they have recorded."""
         self._tools = {name: TOOLS[name] for name in scenario.tools}
         self._running: set[asyncio.Task[dict[str, Any]]] = set()
         self._add(declared)
@@ -194,48 +184,6 @@ class Toolbox:
             result = {"error": f"{tool.name} failed: {type(e).__name__}"}
         self._used(tool.name, arguments, result)
         return result
-
-    # -- notes ----------------------------------------------------------------------------------------
-
-    def note_outcome(self, fields: Mapping[str, Any]) -> list[str]:
-        """Keep outcome fields, `reached_goal` and `summary`; gives back the names it refused."""
-        known = {outcome.name: outcome for outcome in self._scenario.outcome}
-        refused: list[str] = []
-        for name, value in fields.items():
-            try:
-                if name == "reached_goal":
-                    self._notes.reached_goal = OutcomeField.boolean(value)
-                elif name == "summary":
-                    self._notes.summary = str(value)
-                else:
-                    self._notes.fields[name] = known[name].value_of(value)
-            except (KeyError, ValueError):
-                refused.append(name)
-        return sorted(refused)
-
-    def note_message(self, message: str, name: str | None, phone_number: str | None) -> None:
-        note = {"message": message, "name": name, "phone_number": phone_number}
-        self._notes.fields.setdefault("messages", []).append({k: v for k, v in note.items() if v})
-
-    def note_callback(self, when: str) -> None:
-        self._notes.fields["callback"] = when
-
-    def note_do_not_call(self) -> None:
-        self._notes.fields["do_not_call"] = True
-
-    def outcome(self) -> Outcome | None:
-        """What was recorded; None where nothing was."""
-        notes = self._notes
-        if notes.reached_goal is None and notes.summary is None and not notes.fields:
-            return None
-        goal = self._scenario.goal or ""
-        reached = notes.reached_goal if notes.reached_goal is not None else bool(notes.fields.get(goal))
-        recorded = list(notes.fields)
-        if notes.reached_goal is not None or goal in notes.fields:
-            recorded.append("reached_goal")
-        if notes.summary:
-            recorded.append("summary")
-        return Outcome(reached, notes.summary or "", dict(notes.fields), source="tools", recorded=recorded)
 
 
 def presentable(name: str, result: object) -> dict[str, Any]:

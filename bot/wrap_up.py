@@ -13,7 +13,8 @@ from loguru import logger
 from bot.call import CallEnd
 from bot.costs import carrier_usage, engine_usage, prices
 from bot.engines.brains import rule_outcome
-from bot.engines.outcome_rules import two_sentences, unreached
+from bot.engines.outcome_rules import heard_out, unreached
+from bot.engines.summary import agreeing, two_sentences
 from bot.outcome_schema import Schema, fits, of_fields
 from bot.plan import Plan
 from bot.records import (
@@ -113,8 +114,9 @@ def outcome_by_rules(
     """What came of the call without a model. `told`: what tools recorded."""
     mind = plan.mind
     if was_reached(turns, answered_by):
+        whole = heard_out(turns, ended_reason, mind.language)
         inferred = rule_outcome(
-            mind.spec, mind.fields, turns, mind.goal, mind.language, schema=plan.outcome_schema
+            mind.spec, mind.fields, whole, mind.goal, mind.language, schema=plan.outcome_schema
         )
     else:
         inferred = unreached(
@@ -164,6 +166,9 @@ def with_recorded(inferred: Outcome, kept: Outcome, plan: Plan) -> Outcome:
             fields[goal] = None  # what is inferred does not contradict it
     if "summary" in kept.recorded and kept.summary:
         summary = kept.summary
+    elif inferred.source == "rules":
+        language = plan.mind.language
+        summary = agreeing(summary, was=inferred.reached_goal, reached=reached, language=language)
     # A quote speaks for what was inferred; beside another value it would speak against it.
     evidence = {
         name: quotes

@@ -13,6 +13,7 @@ from bot.analysis import form, reading
 from bot.analysis.asking import WAITS, AnalysisError, Asker, Question
 from bot.costs import prices
 from bot.errors import UnknownScenarioError
+from bot.notes import recorded_in
 from bot.plan import Plan
 from bot.records import CallRecord, CostPart, EndedReason, Outcome, PricedItems
 from bot.stages.llm import Claude
@@ -126,8 +127,12 @@ class Analyst:
 
 
 async def _by_rules(record: CallRecord, plan: Plan) -> Outcome:
+    """As the end of the call would have made it out, by what is kept of it."""
     why, who = record.ended_reason, record.answered_by
-    return await asyncio.to_thread(outcome_by_rules, plan, record.turns, ended_reason=why, answered_by=who)
+    told = await recorded_in(record.turns, plan.scenario)
+    return await asyncio.to_thread(
+        outcome_by_rules, plan, record.turns, ended_reason=why, answered_by=who, told=told
+    )
 
 
 def _missing_costs(record: CallRecord, plan: Plan) -> dict[CostPart, PricedItems]:

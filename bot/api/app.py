@@ -146,6 +146,8 @@ class PhoneServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         agent: PhoneAgent | None = self._app.state.phone_agent
+        if self._signal is not None:
+            logger.info("{}: the server stops", signal.Signals(self._signal).name)
         if agent is not None:
             if self._signal == signal.SIGTERM:
                 await agent.drain(self._hurry)

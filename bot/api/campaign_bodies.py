@@ -23,6 +23,7 @@ from pydantic import (
 
 from bot.api.answers import OutcomeAnswer, Time
 from bot.api.requests import (
+    ONE_NAME,
     Action,
     HoursRequest,
     Name,
@@ -146,6 +147,8 @@ class CampaignRequest(BaseModel):
         for name in policy:
             if name in flat:
                 raise RequestError(f"{name} is there twice.", code="invalid_field", field=name)
+        if "action" in {*flat, *policy} and "task" in {*flat, *policy}:
+            raise RequestError(ONE_NAME, code="invalid_field", field="task")
         try:
             # As JSON, because the parts of a scenario's tables are strict and take a list for a tuple only there.
             return cls.model_validate_json(json.dumps(flat | policy))

@@ -16,6 +16,7 @@ from starlette.requests import HTTPConnection
 
 from bot.api.answers import as_event
 from bot.api.phone_agent import PhoneAgent
+from bot.logs import set_up_if_unset
 from bot.phone_agent import open_phone_agent
 from bot.settings import load_settings
 
@@ -34,8 +35,10 @@ def use(factory: AgentFactory) -> None:
 
 
 def _from_environment() -> AbstractAsyncContextManager[PhoneAgent]:
-    """What an app gets that names nothing: the agent of the environment and .env."""
-    return open_phone_agent(load_settings(), present=as_event)
+    """What an app gets that names nothing: the agent of the environment and .env; its log, if it has none."""
+    settings = load_settings()
+    set_up_if_unset(settings.log_level, settings.log_format, secrets=settings.secrets)
+    return open_phone_agent(settings, present=as_event)
 
 
 @asynccontextmanager

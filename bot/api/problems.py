@@ -46,6 +46,7 @@ _WORDS = {
     "missing": ("missing_field", "is required"),
     "extra_forbidden": ("unknown_field", "is not a field of this request"),
     "string_unicode": ("invalid_field", "is not valid Unicode"),
+    "timezone_aware": ("invalid_field", "needs its zone, as in 2026-03-02T15:00:00Z"),
 }
 _NOT_AN_OBJECT = frozenset({"model_attributes_type", "model_type", "dict_type"})
 
@@ -130,7 +131,14 @@ def problem(request: Request, error: Exception) -> JSONResponse:
 
 def validation_problem(errors: Any) -> Problem:
     """One problem for all of pydantic's `errors`; the field is the first one's. No input is repeated."""
-    said = [_said(error) for error in errors]
+    places = [tuple(error["loc"]) for error in errors]
+    # A list whose only item is wrong counts as empty, which nobody wrote.
+    said = [
+        _said(error)
+        for error, place in zip(errors, places, strict=True)
+        if error["type"] != "too_short"
+        or not any(len(p) > len(place) and p[: len(place)] == place for p in places)
+    ]
     code, field, _ = said[0]
     message = "; ".join(f"{name}: {words}" if name else words for _, name, words in said)
     return Problem(code=code, message=message, field=field)

@@ -7,7 +7,7 @@ import json
 import math
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import phonenumbers
 from pydantic import (
@@ -19,8 +19,10 @@ from pydantic import (
     Field,
     JsonValue,
     StringConstraints,
+    ValidationError,
     model_validator,
 )
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from bot.dialling.time_zones import zone
 from bot.errors import RequestError
@@ -34,14 +36,19 @@ MAX_CONTEXT_BYTES = 64 * 1024
 MAX_METADATA_BYTES = 16 * 1024
 MAX_SCHEDULE_DAYS = 366
 MAX_DEPTH = 32
+ONE_NAME: Final = "give action or task, not both: they are two names of one field"
 _T = TypeVar("_T")
-_E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
+_E164 = re.compile(r"\+[1-9][0-9]*", re.ASCII)
+_DIGITS = range(7, 16)
+"""E.164 has 15 at most; no number of a country has fewer than 7 with its code."""
 
 
 def phone_number(value: str) -> str:
     """`value` when it is an E.164 number that libphonenumber's plan of its country knows."""
     if not _E164.fullmatch(value):
         raise ValueError("write it in E.164: +, country code, number, no spaces, as in +12025550123")
+    if len(value) - 1 not in _DIGITS:
+        raise ValueError("is no possible number: with its country code it has 7 to 15 digits, as in +12025550123")
     try:
         valid = phonenumbers.is_valid_number(phonenumbers.parse(value))
     except phonenumbers.NumberParseException:
@@ -172,6 +179,16 @@ class SpecRequest(BaseModel):
         default=None,
         description="JSON Schema of `outcome.fields`, in the place of the scenario's fields; at most 16 KiB.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_name(cls, fields: Any) -> Any:
+        if isinstance(fields, dict) and "action" in fields and "task" in fields:
+            wrong = PydanticCustomError("value_error", ONE_NAME)
+            raise ValidationError.from_exception_data(
+                cls.__name__, [InitErrorDetails(type=wrong, loc=("task",), input=fields["task"])]
+            )
+        return fields
 
     def spec_with(self, action: str) -> CallSpec:
         return CallSpec(

@@ -44,6 +44,7 @@ ABANDONED_SECONDS = 120.0
 """An upload that was not heard of for so long died with its process."""
 FORGOTTEN_SECONDS = 600.0
 """A call that ended so long ago and told nobody is settled by the round."""
+FOR_ITS_START = "waits for its start"
 PAUSED_SECONDS = 30.0
 """How often a call that waits for its line asks whether its campaign is still paused."""
 
@@ -106,6 +107,7 @@ class Campaigns:
         as it is. `columns`: the variables, where all contacts have the same. RequestError, ConflictError."""
         self._check(campaign)
         zone_needed = not unlimited(self._hours_of(campaign))
+        rules.check_texts(campaign.spec)
         if columns is not None:
             rules.check_columns(campaign.spec, columns)
         kept = await self._kept(campaign)
@@ -114,6 +116,9 @@ class Campaigns:
             return Loaded(kept, tuple(rejected), repeated=True)
         judge = rules.Judge(campaign, country=country, zone_needed=zone_needed)
         loaded = await load(self._store, campaign, rows, judge)
+        if campaign.start_at is not None and self._now() < campaign.start_at:
+            await self._store.note_why(campaign.campaign_id, FOR_ITS_START)
+            loaded = replace(loaded, campaign=replace(loaded.campaign, why=FOR_ITS_START))
         await self._wake(campaign.campaign_id)
         return loaded
 
@@ -172,6 +177,8 @@ class Campaigns:
         """Nobody else is called, for good; calls on the line go on. ConflictError when it is over."""
         before = (CampaignStatus.RUNNING, CampaignStatus.PAUSED)
         campaign = await self._change(campaign_id, before, CampaignStatus.CANCELED, "canceled by request")
+        # Here too, not in the round alone: whoever reads the campaign now finds nobody queued.
+        await self._store.leave(campaign)
         await self._wake(campaign_id)
         return campaign
 
@@ -299,7 +306,7 @@ class Campaigns:
             if not await self._store.open_contacts(campaign.campaign_id):
                 await self._finish(campaign, now)
         elif campaign.start_at is not None and now < campaign.start_at:
-            await self._store.note_why(campaign.campaign_id, "waits for its start")
+            await self._store.note_why(campaign.campaign_id, FOR_ITS_START)
             await self._wake(campaign.campaign_id, campaign.start_at)
         elif why := await self._breaks(campaign, now):
             await self._pause(campaign, why)

@@ -32,6 +32,8 @@ LAST = (
     "reached_goal",
     "summary",
 )
+NOTED = ("messages", "callback", "do_not_call")
+"""What tools note in `outcome.fields` beside the scenario's own."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """The last four are their full-width forms, which some spreadsheets take for them."""
 _NUMBER = re.compile(r"[+-]?[0-9]+(?:[.,][0-9]+)?")
@@ -40,11 +42,17 @@ _NUMBER = re.compile(r"[+-]?[0-9]+(?:[.,][0-9]+)?")
 def header(campaign: Campaign, outcome_fields: Sequence[str]) -> list[str]:
     """`line` and `phone_number`, the variables, our own columns, the outcome's. A name that is taken gets
     `variable_` or `outcome_` in front."""
-    taken = {*FIRST, *LAST}
+    noted = _noted(outcome_fields)
+    taken = {*FIRST, *LAST, *noted}
     variables = [name if name not in taken else f"variable_{name}" for name in campaign.columns]
     taken |= set(variables)
     outcome = [name if name not in taken else f"outcome_{name}" for name in outcome_fields]
-    return [*FIRST, *map(safe, variables), *LAST, *map(safe, outcome)]
+    return [*FIRST, *map(safe, variables), *LAST, *noted, *map(safe, outcome)]
+
+
+def _noted(outcome_fields: Sequence[str]) -> list[str]:
+    """NOTED, but for what the scenario or the request asks for by that name."""
+    return [name for name in NOTED if name not in outcome_fields]
 
 
 def row(result: Result, campaign: Campaign, outcome_fields: Sequence[str]) -> list[str]:
@@ -72,7 +80,7 @@ def row(result: Result, campaign: Campaign, outcome_fields: Sequence[str]) -> li
         contact.phone_number,
         *(safe(contact.variables.get(name)) for name in campaign.columns),
         *map(safe, own),
-        *(safe(fields.get(name)) for name in outcome_fields),
+        *(safe(fields.get(name)) for name in (*_noted(outcome_fields), *outcome_fields)),
     ]
 
 

@@ -37,6 +37,8 @@ MAX_VARIABLES_BYTES = 16 * 1024
 _LONGEST = {"action": 4000, "context": 64 * 1024, "callee_name": 200, "agent_name": 200, "organization": 200}
 """Characters, as for POST /call."""
 _PLACEHOLDER = re.compile(r"\{\{?\s*([^\W\d][\w -]*?)\s*(?:\|([^{}|]*))?\}\}?")
+_BRACE = re.compile(r"[{}]")
+_BEGUN = re.compile(r"\{\s*[^\W\d]")
 _NOISE = re.compile(r"[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 """What does not show: marks of direction that phones and spreadsheets put around numbers."""
 _NUMBER = re.compile(r"\+?[0-9()./\-\u2010-\u2015\s]+")
@@ -85,6 +87,33 @@ def named(spec: CallSpec) -> set[str]:
     texts = [spec.action, spec.callee_name, spec.agent_name, spec.organization, *_texts(spec.context)]
     found = (_PLACEHOLDER.finditer(text) for text in texts if text)
     return {variable_name(match[1]) for matches in found for match in matches if match[2] is None}
+
+
+def check_texts(spec: CallSpec) -> None:
+    """RequestError for a placeholder that lacks one of its braces: it would be spoken."""
+    for name in OWN_WORDS:
+        for text in _texts(getattr(spec, name)):
+            if (stray := _stray(text)) is not None:
+                raise RequestError(
+                    f"{name}: a placeholder is not closed at {stray!r}; write {{name}} or {{name|words}}.",
+                    code="broken_placeholder",
+                    field=name,
+                )
+
+
+def _stray(text: str) -> str | None:
+    """The words around a brace that has no other half; braces beside no word are text."""
+    text = _PLACEHOLDER.sub("", text)
+    begun: list[int] = []
+    for brace in _BRACE.finditer(text):
+        at = brace.start()
+        if brace[0] == "{":
+            begun.append(at)
+        elif begun:
+            begun.pop()
+        elif at and text[at - 1].isalnum():
+            return text[max(at - 20, 0) : at + 1]
+    return next((text[at : at + 20] for at in begun if _BEGUN.match(text, at)), None)
 
 
 def check_columns(spec: CallSpec, columns: Collection[str]) -> None:

@@ -39,6 +39,8 @@ from bot.switchboard import Switchboard
 from bot.telephony.carrier import Carrier
 
 LINES = "lines"
+AFTER_SINGLE_CALLS = 10
+"""A campaign's calls take the lines that calls asked for one by one leave."""
 DIAL, FOLLOW = "dial", "follow"
 KEYS, KEY = "keys", "hold_key"
 FREED = "freed"
@@ -81,6 +83,8 @@ class Told:
 
     dialled: bool = False
     waits: bool = False
+    again_seconds: float | None = None
+    """From then to the next try."""
     error: dict[str, Any] = field(default_factory=dict)
 
     def failure(self) -> PhoneAgentError:
@@ -230,14 +234,24 @@ class Dialler:
             # Without a limit, too: a call without one would wait for ever once there is a limit.
             partition=self._partition(record),
             delay_seconds=delay_seconds,
+            priority=None if record.campaign_id is None else AFTER_SINGLE_CALLS,
         )
 
     def _partition(self, record: CallRecord) -> str:
         return record.spec.from_number or self._carrier.default_from or "default"
 
     async def told(self, call_id: str, within_seconds: float) -> Told | None:
-        """What became of the first dialling; None while nobody knows."""
-        workflow = _hop_id(call_id, 1)
+        """What became of its dialling; None while nobody knows. A short wait for a line is waited for too."""
+        loop = asyncio.get_running_loop()
+        until, hop = loop.time() + within_seconds, 1
+        while True:
+            said = await self._told_of(_hop_id(call_id, hop), max(0.0, until - loop.time()))
+            again = None if said is None else said.again_seconds
+            if again is None or loop.time() + again >= until:
+                return said
+            hop += 1
+
+    async def _told_of(self, workflow: str, within_seconds: float) -> Told | None:
         here = self._told_here.setdefault(workflow, asyncio.get_running_loop().create_future())
         # By another process it is told through the database, by this one at once.
         there = asyncio.ensure_future(self._engine.event(workflow, "told", within_seconds))
@@ -302,7 +316,7 @@ class Dialler:
         """Seconds until the next one; None: the call is over."""
         workflow = _hop_id(call_id, hop)
         told = await self._engine.step("dial", lambda: self._try(call_id, hop))
-        again: float | None = told.pop("again_seconds", None)
+        again: float | None = told.get("again_seconds")
         here = self._told_here.get(workflow)
         if here is not None and not here.done():
             here.set_result(told)

@@ -167,7 +167,11 @@ class Following:
             return LOST_CALLBACK_SECONDS
         status, change = ended_by(record, known)
         await self.store.advance(record.call_id, status, at=datetime.now(UTC), change=change)
-        logger.warning("call {} ended without a word of it: {}", record.call_id, status)
+        # The log's context has the call's id.
+        if record.answered_at is not None and record.held_by not in (None, self.engine.name):
+            logger.warning("was on the line when its server died; recorded as {}", change.ended_reason)
+        else:
+            logger.warning("nobody told of its end; recorded as {}, {}", status, change.ended_reason)
         self.on_released(record.call_id)
         return None
 

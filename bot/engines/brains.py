@@ -14,7 +14,8 @@ from bot.engines.brain import Brain
 from bot.engines.brain_facts import BrainField
 from bot.engines.brain_memory import BrainReply
 from bot.engines.brief_brain import BriefBrain
-from bot.engines.outcome_rules import Heard, brain_fields, fitted, sentiment, two_sentences
+from bot.engines.outcome_rules import Heard, brain_fields, fitted, sentiment
+from bot.engines.summary import agreeing, two_sentences
 from bot.engines.tongue_spanish import SPANISH
 from bot.engines.understanding import plain
 from bot.languages import knows, of
@@ -98,11 +99,16 @@ def rule_outcome(
     learnt = brain.outcome()
     values = learnt.fields | heard.values
     reached = bool(values[goal]) if goal in values else learnt.reached_goal
+    # What the brain left open contradicts nothing; what it learnt otherwise, and noted, does.
+    known = goal in learnt.fields or learnt.reached_goal
+    summary = agreeing(
+        learnt.summary, was=learnt.reached_goal if known else reached, reached=reached, language=language
+    )
     shape = of_fields(fields) if schema is None else schema
     shown = fitted(shape, values)
     return Outcome(
         reached,
-        two_sentences(learnt.summary, reached=reached, language=language),
+        two_sentences(summary, reached=reached, language=language),
         shown,
         learnt.source,
         sentiment(turns, language),

@@ -56,7 +56,8 @@ _RULED_OUT = re.compile(
     r"\b(?:can'?t|cannot|won'?t|doesn'?t|don'?t|not|unable|no longer|no puedo|no podré|no me (?:viene|va))\b",
     re.IGNORECASE,
 )
-_SENTENCE = re.compile(r"(?<=[.!?»\"])\s+(?=[A-ZÁÉÍÓÚÑ¿¡«\"])")
+_LONE_WORDS = 2
+"""Of a yes that says nothing else; a longer one may still be cut, but it says what it agrees to."""
 
 
 def brain_fields(schema: Schema) -> tuple[BrainField, ...]:
@@ -114,7 +115,7 @@ class Heard:
             self.evidence[name] = [turn.text]
 
     def _meant(self, words: str) -> frozenset[Intent]:
-        return brief_hearing.meant_by(words, SPANISH) if self._is_spanish else intents(words)
+        return _meant(words, self.language)
 
     @property
     def _is_spanish(self) -> bool:
@@ -211,14 +212,44 @@ def sentiment(turns: Sequence[Turn], language: str) -> Sentiment:
     return Sentiment.POSITIVE if mood > 0 else Sentiment.NEGATIVE if mood < 0 else Sentiment.NEUTRAL
 
 
-def two_sentences(summary: str, *, reached: bool, language: str) -> str:
-    """`summary` as two sentences: one is followed by whether the goal was reached, many are drawn together."""
-    sentences = [part.strip() for part in _SENTENCE.split(summary.strip()) if part.strip()]
-    words = words_of(language)
-    if len(sentences) < 2:
-        return " ".join([*sentences, words.reached if reached else words.not_reached])
-    rest = "; ".join(part.rstrip(".") for part in sentences[1:])
-    return f"{sentences[0]} {rest}{'' if rest[-1] in '!?' else '.'}"
+def heard_out(turns: Sequence[Turn], ended_reason: EndedReason | None, language: str) -> list[Turn]:
+    """The turns that something may be inferred from: all, unless the call was cut from our side.
+
+    There a lone yes is none when it is the last that was said, or answers a question that was not heard out:
+    "yes, but" begins like it, and nobody was left to hear the rest.
+    """
+    if not _cut_by_us(turns, ended_reason, language):
+        return list(turns)
+    last = max((n for n, turn in enumerate(turns) if turn.text.strip()), default=-1)
+    kept: list[Turn] = []
+    asked_whole = True
+    for n, turn in enumerate(turns):
+        if turn.speaker is Speaker.AGENT:
+            asked_whole = turn.complete and not turn.interrupted
+        elif _is_lone_yes(turn.text, language) and (n == last or not asked_whole or not turn.complete):
+            continue
+        kept.append(turn)
+    return kept
+
+
+def _cut_by_us(turns: Sequence[Turn], ended_reason: EndedReason | None, language: str) -> bool:
+    """By a stop of the server, or by a request: the agent itself says goodbye or uses its tool."""
+    if ended_reason is not EndedReason.AGENT_HANGUP:
+        return ended_reason is EndedReason.SERVER_SHUTDOWN
+    if any(tool.name == "end_call" for turn in turns for tool in turn.tools):
+        return False
+    said = [turn for turn in turns if turn.text.strip()]
+    if not said or said[-1].speaker is not Speaker.AGENT:
+        return True
+    return Intent.GOODBYE not in _meant(said[-1].text, language)
+
+
+def _is_lone_yes(words: str, language: str) -> bool:
+    return len(plain(words).split()) <= _LONE_WORDS and Intent.YES in _meant(words, language)
+
+
+def _meant(words: str, language: str) -> frozenset[Intent]:
+    return brief_hearing.meant_by(words, SPANISH) if of(language).code == "es" else intents(words)
 
 
 def unreached(

@@ -13,6 +13,9 @@ class OutcomeWords:
 
     reached: str
     not_reached: str
+    spoke: str
+    nothing: str
+    """As the brains say it of a call without notes."""
     nobody: str
     busy: str
     no_answer: str
@@ -30,6 +33,8 @@ class OutcomeWords:
 _ENGLISH = OutcomeWords(
     reached="The goal of the call was reached.",
     not_reached="The goal of the call was not reached.",
+    spoke="Somebody was spoken to.",
+    nothing="Nothing was settled.",
     nobody="Nobody was reached.",
     busy="The line was busy.",
     no_answer="Nobody answered the phone.",
@@ -59,6 +64,8 @@ _ENGLISH = OutcomeWords(
 _SPANISH = OutcomeWords(
     reached="Se cumplió el objetivo de la llamada.",
     not_reached="No se cumplió el objetivo de la llamada.",
+    spoke="Se habló con alguien.",
+    nothing="No se acordó nada.",
     nobody="No se habló con nadie.",
     busy="La línea estaba ocupada.",
     no_answer="Nadie contestó al teléfono.",

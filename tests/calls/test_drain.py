@@ -142,6 +142,7 @@ async def test_without_calls_it_ends_at_once(tmp_path: Path, sig: signal.Signals
         server.tell(sig)
         assert await server.gone(within=5) == 0
         assert time.monotonic() - started < 3
+        assert f"{sig.name}: the server stops" in server.log.read_text()
 
 
 async def test_an_app_of_somebody_else_records_its_own_end(tmp_path: Path) -> None:

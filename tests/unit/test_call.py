@@ -168,14 +168,14 @@ async def test_an_outcome_of_another_type_is_refused(
 ) -> None:
     call = Room(resources, None).call
     assert call.note_outcome(told) == refused
-    outcome = call._toolbox.outcome()
+    outcome = call._toolbox.notes.outcome()
     assert (outcome.fields if outcome is not None else {}) == kept
 
 
 async def test_the_word_false_is_no_goal_reached(resources: Resources) -> None:
     call = Room(resources, None).call
     assert call.note_outcome({"reached_goal": "false", "summary": "No."}) == []
-    outcome = call._toolbox.outcome()
+    outcome = call._toolbox.notes.outcome()
     assert outcome is not None
     assert outcome.reached_goal is False
 

@@ -191,3 +191,23 @@ def test_nor_as_a_url_or_json_writes_them(
     for told in ("2025550123", "2079460123", "rd and more", "rd%20and", "oted-key", "alike"):
         assert told not in err, told
     assert "%2B12" in err
+
+
+def test_another_app_gets_our_log_only_where_it_has_none(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logger.remove()
+    theirs: list[str] = []
+    monkeypatch.setattr(logs, "_DEFAULT_HANDLER", logger.add(lambda line: None))
+    logger.add(theirs.append, format="{message}")
+    logs.set_up_if_unset("INFO", secrets=["sk-very-secret"])
+    logger.bind(call_id="call_1").info("sk-very-secret")
+    assert re.search(r"INFO    call_1 \*\*\*$", capsys.readouterr().err.strip())
+    assert theirs == ["sk-very-secret\n"], "a handler of theirs stays"
+
+    logger.remove()
+    logger.add(theirs.append, format="{message}")
+    logs.set_up_if_unset("INFO")
+    logger.info("again")
+    assert capsys.readouterr().err == ""
+    assert theirs[-1] == "again\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from enum import Enum
 from typing import Any, Literal
@@ -153,3 +154,11 @@ def test_what_is_taken_is_taken_again() -> None:
         checked(schema)
     del properties["x0"], properties["x1"]
     assert checked(checked(schema)) == checked(schema)
+
+
+@pytest.mark.parametrize("schema", [{"type": "array"}, {"confirmed": "boolean"}, {"type": ["array", "null"]}, {}])
+def test_what_is_no_object_is_told_so_first_with_an_example(schema: dict[str, Any]) -> None:
+    with pytest.raises(RequestError, match="has to be an object, as in") as refused:
+        checked(schema)
+    example = refused.value.message.partition("as in ")[2].removesuffix(".")
+    assert checked(json.loads(example))["type"] == "object"

@@ -35,7 +35,7 @@ from bot.store import CallChange, Database
 from bot.store.address import SqliteAddress
 from bot.telephony import twiml
 from bot.telephony.carrier import CarrierCall
-from bot.terms import Terms
+from bot.terms import HoursTerms, Terms, Weekday
 from tests.unit.calls_in_memory import SIGNED, NotingCarrier, QuietCall, ShakyStore, media_socket, refusal
 from tests.unit.stages.conversation import until
 from tests.unit.stages.memory_socket import MemorySocket
@@ -495,6 +495,16 @@ async def test_all_lines_taken_queues_the_call_or_refuses_who_does_not_wait(
     await house.tell(first.call_sid or "", Status.NO_ANSWER)
     await until(lambda: len(house.carrier.dialled) == 2)
     assert (await house.agent.get_call(waits.call_id)).attempt == 1
+
+
+async def test_who_does_not_wait_is_told_that_it_is_outside_of_the_calling_hours(house: House) -> None:
+    now = datetime.now(UTC)
+    hours = HoursTerms(days=tuple(day for n, day in enumerate(Weekday) if n == (now.weekday() + 3) % 7))
+    with pytest.raises(BusyError) as refused:
+        await house.agent.place_call(SPEC, Terms(wait=False, hours=hours, time_zone="UTC"))
+    assert refused.value.code == "outside_calling_hours"
+    assert refused.value.retry_after_seconds > 86_400
+    assert house.carrier.dialled == []
 
 
 async def test_an_idempotency_key_is_one_call(house: House) -> None:

@@ -16,7 +16,7 @@ from bot.records import (
     Status,
     ToolUse,
 )
-from bot.simulate import summary, tool_line
+from bot.simulate import summary, tool_line, with_outcome
 
 BUSY = CallRecord(
     call_id="c_1",
@@ -50,6 +50,20 @@ def test_a_call_that_was_held(tmp_path: Path) -> None:
         "            confirmed: True",
         f"recording   {tmp_path.resolve() / 'c_1.wav'}",
     ]
+
+
+async def test_a_call_that_nobody_answered_is_shown_with_its_outcome() -> None:
+    judged = replace(BUSY, outcome=Outcome(False, "Nobody was reached.", {}))
+    looks = iter([BUSY, BUSY, judged])
+
+    async def get(_call_id: str) -> CallRecord:
+        return next(looks)
+
+    async def never(_call_id: str) -> CallRecord:
+        return BUSY
+
+    assert await with_outcome(get, "c_1") is judged
+    assert await with_outcome(never, "c_1", within_seconds=0.0) is BUSY
 
 
 def test_a_tool_is_shown_with_what_came_of_it() -> None:

@@ -175,7 +175,7 @@ def test_results_that_no_reader_takes() -> None:
 
 def test_that_the_callee_is_never_called_again_is_an_outcome() -> None:
     told = Told()
-    told.box.note_do_not_call()
-    outcome = told.box.outcome()
+    told.box.notes.note_do_not_call()
+    outcome = told.box.notes.outcome()
     assert outcome is not None
     assert (outcome.reached_goal, outcome.fields, outcome.source) == (False, {"do_not_call": True}, "tools")

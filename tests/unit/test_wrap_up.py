@@ -196,3 +196,20 @@ async def test_a_goal_that_no_tool_recorded_is_inferred() -> None:
     assert outcome.reached_goal is True
     assert outcome.fields == {"confirmed": True, "messages": ["m"]}
     assert (outcome.source, outcome.recorded) == ("tools", ["messages"])
+
+
+@pytest.mark.parametrize("reason", [EndedReason.AGENT_HANGUP, EndedReason.SERVER_SHUTDOWN])
+async def test_a_yes_that_we_cut_off_is_not_inferred_from(reason: EndedReason) -> None:
+    talk = (*TURNS[:2], turn(2, Speaker.CALLEE, "Yes"))
+    outcome = await finish(MemoryStore(), CallEnd(reason), turns=talk)
+    assert (outcome.reached_goal, outcome.fields) == (False, {"confirmed": None})
+    assert (await finish(MemoryStore(), CallEnd(EndedReason.CALLEE_HANGUP), turns=talk)).reached_goal is True
+
+
+@pytest.mark.parametrize("reached", [True, False])
+async def test_the_summary_agrees_with_the_goal_that_tools_recorded(reached: bool) -> None:
+    told = Outcome(reached, "", {"confirmed": reached}, source="tools", recorded=["confirmed", "reached_goal"])
+    talk = (*TURNS[:2], turn(2, Speaker.CALLEE, "No, I won't come." if reached else "Yes, I will be there."))
+    outcome = await finish(MemoryStore(), CallEnd(EndedReason.CALLEE_HANGUP, outcome=told), turns=talk)
+    end = "reached" if reached else "not reached"
+    assert outcome.summary == f"Somebody was spoken to. The goal of the call was {end}."

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from bot.analysis import Analyst
 from bot.errors import UnknownScenarioError
+from bot.notes import Notes
 from bot.outcome_schema import checked
 from bot.plan import Plan
 from bot.records import (
@@ -28,6 +29,7 @@ from bot.records import (
     Sentiment,
     Speaker,
     Status,
+    ToolUse,
     Turn,
 )
 from bot.scenario import Scenario
@@ -417,3 +419,50 @@ async def test_a_call_that_a_killed_process_left_is_settled_by_its_turns() -> No
         "media streams",
         "answering machine detection",
     ]
+
+
+USES = (
+    ToolUse("record_outcome", {"confirmed": False, "reached_goal": False}, {"status": "recorded"}, 900),
+    ToolUse("take_message", {"message": ""}, {"error": "the message is empty"}, 950),
+    ToolUse("take_message", {"message": "Bring the forms", "name": "John"}, {"status": "passed on"}, 2100),
+    ToolUse(
+        "record_outcome", {"confirmed": "yes", "reached_goal": True, "rate": 1}, {"status": "recorded"}, 2200
+    ),
+    ToolUse("schedule_callback", {"when": " on Friday "}, {"status": "noted"}, 3000),
+    ToolUse("look_up", {"confirmed": False}, {"found": 1}, 3050),
+    ToolUse("do_not_call", {}, {"error": "do_not_call failed: OSError"}, 3100),
+)
+
+
+@pytest.mark.parametrize("by", ["settle", "analyse"])
+async def test_what_tools_recorded_of_a_call_that_a_killed_process_left_is_known_from_its_turns(by: str) -> None:
+    said = turns()
+    kept = (said[0], replace(said[1], tools=USES[:2]), said[2], replace(said[3], tools=USES[2:]))
+    left = record(turns=kept, duration_seconds=30.0, ended_reason=EndedReason.SERVER_SHUTDOWN)
+    async with desk(left) as at:
+        control = Notes(SCENARIO)
+        control.note_outcome(USES[0].arguments)
+        control.note_message("Bring the forms", "John", None)
+        control.note_outcome(USES[3].arguments)
+        control.note_callback("on Friday")
+        control.note_do_not_call()
+        plan = at.plans.plan(left)
+        alive = outcome_by_rules(
+            plan, kept, ended_reason=left.ended_reason, answered_by=left.answered_by, told=control.outcome()
+        )
+        if by == "settle":
+            await at.analyst.settle(at.calls.record)
+            assert at.calls.record.outcome == alive
+            assert alive.source == "tools"
+        else:
+            await at.keep()
+        outcome = at.calls.record.outcome
+    assert outcome is not None
+    assert outcome.recorded == ["confirmed", "messages", "callback", "do_not_call", "reached_goal"]
+    assert outcome.reached_goal is True
+    assert {name: outcome.fields[name] for name in outcome.recorded if name != "reached_goal"} == {
+        "confirmed": True,
+        "messages": [{"message": "Bring the forms", "name": "John"}],
+        "callback": "on Friday",
+        "do_not_call": True,
+    }

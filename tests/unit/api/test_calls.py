@@ -84,7 +84,7 @@ def test_every_field_reaches_the_agent(client: TestClient, agent: FakeAgent) -> 
         ({"metadata": []}, "metadata", "dictionary"),
         ({"first_speaker": "both"}, "first_speaker", "agent"),
         ({"fone": 1}, "fone", "not a field"),
-        ({"task": "twice"}, "task", "not a field"),
+        ({"task": "twice"}, "task", "give action or task, not both"),
     ],
 )
 def test_what_the_caller_can_mend_is_named(

@@ -186,6 +186,7 @@ def test_the_policy_may_stand_together(client: TestClient) -> None:
     [
         ({}, "action", "is required"),
         ({"action": "x {when}"}, "when", "no column has that name"),
+        ({"action": "Confirm {date"}, "action", "is not closed at '{date'"),
         ({"action": "x", "concurrency": "0"}, "concurrency", "greater than or equal to 1"),
         ({"action": "x", "fone": "1"}, "fone", "not a field"),
         ({"action": "x", "scenario": "nope"}, "scenario", "no scenario 'nope'"),
@@ -279,12 +280,29 @@ def test_pause_resume_cancel(client: TestClient) -> None:
     assert (paused["status"], paused["why"]) == ("paused", "paused by request")
     assert client.post(f"{path}/pause").status_code == 200, "as it is already"
     assert client.post(f"{path}/resume").json()["status"] == "running"
-    assert client.post(f"{path}/cancel").json()["status"] == "canceled"
+    canceled = client.post(f"{path}/cancel").json()
+    assert canceled["status"] == "canceled"
+    assert (canceled["progress"]["queued"], canceled["progress"]["left"]) == (0, canceled["accepted"])
+    assert canceled["accepted"] > 0
     refused = client.post(f"{path}/resume")
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "campaign_canceled")
     for way in ("", "/results", "/bad-rows"):
         assert client.get(f"{URL}/campaign_none{way}").status_code == 404
     assert client.post(f"{URL}/campaign_none/pause").status_code == 404
+
+
+def test_a_campaign_that_begins_later_says_so_at_once(client: TestClient) -> None:
+    later = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    created = as_form(client, {"action": "x", "start_at": later}).json()
+    assert (created["status"], created["why"]) == ("running", "waits for its start")
+    assert client.get(f"{URL}/{created['campaign_id']}").json()["why"] == "waits for its start"
+    assert as_form(client, {"action": "x"}).json()["why"] is None
+
+
+def test_action_and_task_are_one_field(client: TestClient) -> None:
+    error = as_form(client, {"action": "x", "task": "y"}).json()["error"]
+    assert (error["field"], error["code"]) == ("task", "invalid_field")
+    assert "give action or task" in error["message"]
 
 
 def test_campaigns_are_listed_newest_first_page_by_page(client: TestClient) -> None:
@@ -368,6 +386,16 @@ def test_results_as_a_table_no_spreadsheet_computes(client: TestClient, agent: A
     assert (first["reached_goal"], first["confirmed"], first["duration_seconds"]) == ("true", "true", "12.5")
     assert (first["state"], first["ended_reason"]) == ("done", "agent_hangup")
     assert (second["'=1+1"], second["summary"], second["state"]) == ("'+1-1", "", "calling")
+
+
+def test_the_table_has_what_tools_noted(client: TestClient, agent: Agent) -> None:
+    messages = [{"message": "Bring the papers", "name": "Ann"}]
+    outcome = Outcome(True, "s", {"confirmed": True, "messages": messages, "callback": "=Friday"})
+    campaign_id = finished(client, agent, f"phone_number,messages\n{A},mine\n", outcome)
+    answer = client.get(f"{URL}/{campaign_id}/results", params={"format": "csv"})
+    (only,) = csv.DictReader(io.StringIO(answer.text, newline=""))
+    assert json.loads(only["messages"]) == messages
+    assert (only["callback"], only["do_not_call"], only["variable_messages"]) == ("'=Friday", "", "mine")
 
 
 def test_a_key_is_asked_for(agent: Agent, client: TestClient) -> None:

@@ -96,6 +96,24 @@ def test_several_mistakes_are_told_at_once(client: TestClient) -> None:
     assert "x: is not a field of this request" in error["message"]
 
 
+@pytest.mark.parametrize(
+    ("fields", "field", "said"),
+    [
+        ({"hours": {"days": ["sunday"]}}, "hours.days.0", "'mon'"),
+        ({"retry": {"attempts": 2, "on": ["hangup"]}}, "retry.on.0", "'busy'"),
+        ({"hours": {"days": []}}, "hours.days", "at least 1 item"),
+        ({"schedule_at": "2026-03-02T15:00:00"}, "schedule_at", "needs its zone, as in 2026-03-02T15:00:00Z"),
+    ],
+)
+def test_a_mistake_is_told_once_and_with_what_to_write(
+    client: TestClient, fields: dict[str, Any], field: str, said: str
+) -> None:
+    error = client.post("/api/phone/call", json=CALL | fields).json()["error"]
+    assert error["field"] == field
+    assert said in error["message"]
+    assert ";" not in error["message"]
+
+
 def test_a_wrong_method_is_ours(client: TestClient) -> None:
     answer = client.get("/api/phone/call")
     assert answer.status_code == 405

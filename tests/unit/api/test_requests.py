@@ -95,3 +95,24 @@ def test_who_dials_himself_says_himself_when() -> None:
     for field, value in (("schedule_at", "2030-01-01T00:00:00Z"), ("retry", {"attempts": 2}), ("wait", False)):
         with pytest.raises(ValidationError, match=field):
             RegisterRequest.model_validate(call | {field: value})
+
+
+@pytest.mark.parametrize("kind", [CallRequest, RegisterRequest])
+def test_action_and_task_are_one_field(kind: type[CallRequest | RegisterRequest]) -> None:
+    with pytest.raises(ValidationError, match="give action or task, not both"):
+        kind.model_validate(CALL | {"task": "Confirm it"})
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        ("+1555", "is no possible number"),
+        ("+1202555012345678", "is no possible number"),
+        ("1555", "write it in E.164"),
+        ("+12025", "is no possible number"),
+        ("+15550000000", "no such number can exist"),
+    ],
+)
+def test_what_is_wrong_with_a_number(number: str, said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        CallRequest.model_validate(CALL | {"phone_number": number})

@@ -17,6 +17,7 @@ from bot.campaigns.rules import (
     breaker,
     breaker_since,
     check_columns,
+    check_texts,
     filled,
     open_zones,
     parsed_number,
@@ -119,6 +120,26 @@ def test_a_column_nobody_has_is_told_once() -> None:
         with pytest.raises(RequestError) as caught:
             check_columns(spec, ["other"])
         assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    "text", ["Confirm {date", "Confirm {date on {doctor}", "{ date|soon", "Confirm date}", "{{date"]
+)
+def test_a_placeholder_without_its_other_half_is_told(text: str) -> None:
+    for spec, field in (
+        (replace(SPEC, action=text), "action"),
+        (replace(SPEC, context={"a": [text]}), "context"),
+    ):
+        with pytest.raises(RequestError) as caught:
+            check_texts(spec)
+        assert (caught.value.field, caught.value.code) == (field, "broken_placeholder")
+
+
+@pytest.mark.parametrize(
+    "text", ["{date}", "{{date}}", "{{date}", "{a|}", '{"a": {"b": 1}}', "{list: {}}", "{} { {", ":-}", "a < {1"]
+)
+def test_braces_around_anything_else_are_text(text: str) -> None:
+    check_texts(replace(SPEC, action=text, context=text))
 
 
 # -- rows -------------------------------------------------------------------------------------------------

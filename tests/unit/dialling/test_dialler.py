@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from loguru import logger
 
 from bot import front_desk as module
 from bot.dialling import dialler as dialler_module
 from bot.errors import BusyError, ConflictError
-from bot.records import CallRecord, Direction, EndedReason, Status
+from bot.records import AnsweredBy, CallRecord, Direction, EndedReason, Speaker, Status, ToolUse, Turn
 from bot.scenario_parts import Limits
 from bot.store import CallChange
 from bot.telephony.carrier import CarrierCall
@@ -29,6 +30,14 @@ AGAIN = Terms(retry=RetryTerms(attempts=2, delay_seconds=3600, on=(RetryOn.NO_AN
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     async with opened(build(tmp_path)) as house:
         yield house
+
+
+@pytest.fixture
+def heard_logs() -> Iterator[list[str]]:
+    lines: list[str] = []
+    sink = logger.add(lambda line: lines.append(line.record["message"]))
+    yield lines
+    logger.remove(sink)
 
 
 def soon() -> datetime:
@@ -178,6 +187,39 @@ async def test_a_holder_that_only_lost_its_database_keeps_its_call(
     absent[0] = 31.0
     assert await look("call-1", None) is None
     assert house.carrier.hung_up == ["CA7"]
+
+
+async def test_a_killed_process_leaves_what_was_said_and_promised(
+    house: House, monkeypatch: pytest.MonkeyPatch, heard_logs: list[str]
+) -> None:
+    async def seconds(_name: str) -> float:
+        return 31.0
+
+    monkeypatch.setattr(house.agent.engine, "absent_seconds", seconds)
+    answered = datetime.now(UTC) - timedelta(minutes=5)
+    await house.store.add(left_behind("call-1", call_sid="CA7", held_by="process_far", followed_by="call-1:1"))
+    await house.store.advance("call-1", Status.IN_PROGRESS, at=answered)
+    asked = ToolUse("do_not_call", {}, {"error": "do_not_call failed: OSError"}, 9000)
+    said = Turn(0, Speaker.CALLEE, "Never call me again.", answered, 0, 7000)
+    await house.store.put_turn("call-1", said)
+    bye = Turn(1, Speaker.AGENT, "I won't.", answered + timedelta(seconds=8), 8000, 9500, tools=(asked,))
+    await house.store.put_turn("call-1", bye)
+    promised: list[CallRecord] = []
+
+    async def note(record: CallRecord) -> None:
+        promised.append(record)
+
+    house.agent._after.promises = note
+    assert await house.agent._dialler._following.look("call-1", None) is None
+    over = await house.record("call-1")
+    assert (over.status, over.ended_reason) == (Status.COMPLETED, EndedReason.SERVER_SHUTDOWN)
+    assert (over.ended_at, over.duration_seconds) == (answered + timedelta(seconds=9.5), 9.5)
+    assert over.answered_by is AnsweredBy.PERSON
+    assert "was on the line when its server died; recorded as server_shutdown" in heard_logs
+    await house.agent._after._keep("call-1")
+    (told,) = promised
+    assert told.outcome is not None
+    assert (told.outcome.source, told.outcome.fields["do_not_call"]) == ("tools", True)
 
 
 async def test_two_that_take_up_a_decision_dial_once(house: House) -> None:

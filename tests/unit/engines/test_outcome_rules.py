@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,9 +10,10 @@ import pytest
 
 from bot.engines.brain_facts import BrainField
 from bot.engines.brains import rule_outcome
-from bot.engines.outcome_rules import sentiment, two_sentences, unreached, when_meant
+from bot.engines.outcome_rules import heard_out, sentiment, unreached, when_meant
+from bot.engines.summary import agreeing, sentences, two_sentences
 from bot.outcome_schema import checked
-from bot.records import AnsweredBy, CallSpec, EndedReason, Outcome, Sentiment, Speaker, Turn
+from bot.records import AnsweredBy, CallSpec, EndedReason, Outcome, Sentiment, Speaker, ToolUse, Turn
 
 MONDAY = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SPEC = CallSpec(
@@ -199,3 +201,82 @@ def test_a_call_that_reached_nobody_says_so(
 ) -> None:
     outcome = unreached(ended_reason=ended, answered_by=by, spoken=spoken, language="es", names=["a", "b"])
     assert outcome == Outcome(False, summary, {"a": None, "b": None})
+
+
+@pytest.mark.parametrize(
+    ("noted", "summary"),
+    [
+        ("Dr. Smith said yes.", "Dr. Smith said yes. The goal of the call was reached."),
+        (
+            'Open question: "Is Dr. Smith there?" John confirmed his visit to Dr. Smith.',
+            'John confirmed his visit to Dr. Smith. Open question: "Is Dr. Smith there?"',
+        ),
+        ('Open question: "Where?"', 'The goal of the call was reached. Open question: "Where?"'),
+        (
+            'John came. Message: "Call me. It is urgent." He paid 2.50 at 3 p.m. Open question: "Why?"',
+            'John came. He paid 2.50 at 3 p.m.; Message: "Call me. It is urgent."; Open question: "Why?"',
+        ),
+        (
+            'Message from Ann: "Call me" John agreed to Suite No. B on Main St. Fridays.',
+            'John agreed to Suite No. B on Main St. Fridays. Message from Ann: "Call me".',
+        ),
+    ],
+)
+def test_a_summary_is_not_cut_within_a_sentence(noted: str, summary: str) -> None:
+    assert two_sentences(noted, reached=True, language="en") == summary
+    assert two_sentences(summary, reached=True, language="en") == summary
+
+
+def test_spanish_sentences_too() -> None:
+    noted = "Pregunta pendiente: «¿Dónde está la Sra. Ruiz?» Juan confirmó: a las 2 p.m. con el Sr. Gil."
+    first, second = sentences(noted)
+    assert two_sentences(noted, reached=True, language="es") == f"{second} {first}"
+
+
+@pytest.mark.parametrize(("language", "nothing"), [("en", "Nothing was settled."), ("es", "No se acordó nada.")])
+def test_summary_and_goal_do_not_contradict_each_other(language: str, nothing: str) -> None:
+    reached = two_sentences(nothing, reached=True, language=language)
+    other = two_sentences(nothing, reached=False, language=language)
+    assert nothing not in reached
+    assert nothing in other
+    assert two_sentences(other, reached=True, language=language) == reached
+    assert agreeing("John said no.", was=False, reached=True, language=language) == reached
+    assert agreeing("John said no.", was=False, reached=False, language=language) == "John said no."
+
+
+def test_an_answer_from_the_facts_is_not_nothing() -> None:
+    spec = replace(SPEC, action="", context="Downtown Dental is open Monday to Friday from 9am to 5pm.")
+    helped = (BrainField("helped", "boolean", "Whether the caller got an answer."),)
+    talk = turns("Hello, Alex speaking. How can I help you?", "What are your opening hours?")
+    outcome = rule_outcome(spec, helped, talk, "helped")
+    assert outcome.reached_goal is True
+    assert outcome.summary == "Somebody was spoken to. The goal of the call was reached."
+
+
+CUT = (EndedReason.AGENT_HANGUP, EndedReason.SERVER_SHUTDOWN)
+
+
+@pytest.mark.parametrize("reason", CUT)
+def test_a_lone_yes_that_we_cut_off_settles_nothing(reason: EndedReason) -> None:
+    last = turns(OPENING, "Yes")
+    asked, yes = last
+    cut_question = [replace(asked, interrupted=True), yes, replace(asked, index=2, text="Great, see")]
+    for talk in (last, cut_question):
+        outcome = rule_outcome(SPEC, FIELDS, heard_out(talk, reason, "en"), "confirmed")
+        assert (outcome.reached_goal, outcome.fields["confirmed"]) == (False, None)
+    spanish = turns("¿Le viene bien el jueves?", "Sí.")
+    assert heard_out(spanish, reason, "es-MX") == spanish[:1]
+
+
+def test_a_yes_that_was_heard_out_counts() -> None:
+    last = turns(OPENING, "Yes")
+    ended = replace(last[0], tools=(ToolUse("end_call", {}, {}, 1),))
+    for talk, reason in (
+        (last, EndedReason.CALLEE_HANGUP),
+        ([ended, last[1]], EndedReason.AGENT_HANGUP),
+        (turns(OPENING, "Yes", "Great, goodbye."), EndedReason.AGENT_HANGUP),
+        (turns(OPENING, "Yes", "Great. Anything else?"), EndedReason.SERVER_SHUTDOWN),
+        (turns(OPENING, "Yes, I will be there."), EndedReason.SERVER_SHUTDOWN),
+    ):
+        assert heard_out(talk, reason, "en") == talk
+        assert rule_outcome(SPEC, FIELDS, talk, "confirmed").reached_goal is True
