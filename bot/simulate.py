@@ -78,7 +78,7 @@ async def _simulate(settings: Settings, wish: Wish) -> int:
 async def with_outcome(
     get_call: Callable[[str], Awaitable[CallRecord]], call_id: str, within_seconds: float = _OUTCOME_SECONDS
 ) -> CallRecord:
-    """The call with its outcome, as it stands where none comes: one that nobody answered gets it after its end."""
+    """The call with its outcome, which one that nobody answered gets after its end; without it if none comes."""
     deadline = time.monotonic() + within_seconds
     while True:
         record = await get_call(call_id)

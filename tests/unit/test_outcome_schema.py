@@ -60,7 +60,7 @@ def wrapped(node: Any) -> dict[str, Any]:
     [
         ([], "outcome_schema"),
         ("object", "outcome_schema"),
-        ({}, "outcome_schema.type"),
+        ({}, "outcome_schema"),
         ({"type": "array", "items": {"type": "string"}}, "outcome_schema"),
         ({"type": "object"}, "outcome_schema"),
         ({"type": "object", "properties": []}, "outcome_schema.properties"),

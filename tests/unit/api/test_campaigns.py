@@ -195,7 +195,7 @@ def test_the_policy_may_stand_together(client: TestClient) -> None:
         ({"action": "x", "hours": '{"start": "9"}'}, "hours.start", "time of day"),
         ({"action": "x", "time_zone": "Moon"}, "time_zone", "no IANA time zone"),
         ({"action": "x", "end_at": "2020-01-01T00:00:00Z"}, None, "end_at has passed"),
-        ({"action": "x", "start_at": "2026-01-01T00:00:00"}, "start_at", "timezone"),
+        ({"action": "x", "start_at": "2026-01-01T00:00:00"}, "start_at", "needs its zone"),
         ({"action": "x", "country": "USA"}, "country", "two letters"),
         ({"action": "x", "policy": "[]"}, "policy", "object"),
         ({"action": "x", "policy": '{"action": "y"}'}, "action", "twice"),
