@@ -51,7 +51,7 @@ async def server(
             while True:
                 assert process.returncode is None, (data_dir / "log").read_text()
                 try:
-                    if (await http.get("/api/phone/health")).json()["ready"]:
+                    if (await http.get("/api/phone/health")).json().get("ready"):
                         break
                 except httpx.TransportError:
                     await asyncio.sleep(0.1)
