@@ -1,6 +1,7 @@
 """Three servers are restarted one after the other while calls talk: none is cut, none is dialled twice.
 
-With twenty calls it takes two quiet cores three minutes: `poe long`.
+It takes two quiet cores one and three minutes: `poe long`. What drains and finishes in one process is tested in
+tests/calls/test_drain.py.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ CALLEE = steps(
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("lines", [4, pytest.param(20, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("lines", [4, 20])
 async def test_no_call_notices_a_rolling_restart(tmp_path: Path, database_url: str, lines: int) -> None:
     restarted, ended = asyncio.Event(), []
     async with (
