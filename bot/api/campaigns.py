@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import secrets
 from collections.abc import AsyncIterator
@@ -34,7 +33,7 @@ from bot.api.upload import UploadRoute, opened
 from bot.campaigns import Campaigns, NoContactError
 from bot.campaigns.results import header, row, written
 from bot.store.campaign_records import Campaign
-from bot.store.sql import read_cursor
+from bot.store.cursor import make_cursor, read_cursor
 
 CSV_PAGE = 200
 """Results read at a time for the table: some 6 ms of the event loop."""
@@ -93,9 +92,10 @@ async def list_campaigns(query: Annotated[CampaignListQuery, Query()], request: 
     after = None if query.cursor is None else read_cursor(query.cursor)
     found = await _campaigns(request).page(status=query.status, limit=query.limit + 1, after=after)
     shown = found[: query.limit]
+    last = shown[-1] if len(found) > query.limit else None
     return CampaignPageAnswer(
         campaigns=[CampaignSummary.of(campaign) for campaign in shown],
-        next_cursor=_cursor(shown[-1]) if len(found) > query.limit else None,
+        next_cursor=None if last is None else make_cursor(last.created_at, last.campaign_id),
     )
 
 
@@ -201,11 +201,6 @@ def _campaign_id(key_id: str | None, idempotency_key: str | None) -> str:
         return f"campaign_{secrets.token_hex(12)}"
     digest = hashlib.sha256(f"campaign|{key_id}|{idempotency_key}".encode()).hexdigest()
     return f"campaign_{digest[:24]}"
-
-
-def _cursor(last: Campaign) -> str:
-    text = f"{last.created_at.isoformat()}|{last.campaign_id}"
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 router.include_router(uploads)

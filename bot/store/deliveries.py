@@ -6,7 +6,6 @@ its call (ON DELETE CASCADE), because its body holds the number and what was sai
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,10 +16,10 @@ from sqlalchemy import RowMapping
 from sqlalchemy.exc import IntegrityError
 
 from bot.errors import ConflictError, NotFoundError
+from bot.store.cursor import make_cursor, read_cursor
 from bot.store.database import Database, upsert
 from bot.store.rows import storable
 from bot.store.schema import UtcDateTime, metadata
-from bot.store.sql import read_cursor
 
 MAX_PAGE = 200
 
@@ -179,7 +178,8 @@ class SqlDeliveryStore:
         async with self._database.reader.connect() as connection:
             rows = (await connection.execute(query)).mappings().all()
         found = tuple(_delivery(row) for row in rows[:limit])
-        return DeliveryPage(found, _make_cursor(found[-1]) if len(rows) > limit else None)
+        last = found[-1] if len(rows) > limit else None
+        return DeliveryPage(found, None if last is None else make_cursor(last.created_at, last.delivery_id))
 
     async def note(
         self,
@@ -257,22 +257,6 @@ class SqlDeliveryStore:
         async with self._database.reader.connect() as connection:
             return tuple(_delivery(row) for row in (await connection.execute(query)).mappings())
 
-    async def forget(self, before: datetime) -> int:
-        """Deletes what was delivered or given up before then; returns how many."""
-        async with self._database.writer.begin() as connection:
-            result = await connection.execute(deliveries.delete().where(deliveries.c.settled_at < before))
-        return result.rowcount
-
-    async def forget_calls(self, call_ids: Sequence[str]) -> int:
-        """Deletes every delivery of these calls, also what is pending; returns how many."""
-        deleted = 0
-        async with self._database.writer.begin() as connection:
-            for begin in range(0, len(call_ids), 500):  # SQLite's variables in one statement are bounded
-                some = list(call_ids[begin : begin + 500])
-                result = await connection.execute(deliveries.delete().where(deliveries.c.call_id.in_(some)))
-                deleted += result.rowcount
-        return deleted
-
 
 def _delivery(row: RowMapping, attempts: Sequence[RowMapping] = ()) -> Delivery:
     return Delivery(
@@ -298,9 +282,3 @@ def _delivery(row: RowMapping, attempts: Sequence[RowMapping] = ()) -> Delivery:
             for made in attempts
         ),
     )
-
-
-def _make_cursor(last: Delivery) -> str:
-    """What `read_cursor` reads."""
-    text = f"{last.created_at.isoformat()}|{last.delivery_id}"
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")

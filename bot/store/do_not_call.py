@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +10,11 @@ from enum import StrEnum
 
 import sqlalchemy as sa
 
+from bot.store.cursor import make_cursor, read_cursor
 from bot.store.database import Database, upsert
 from bot.store.rows import storable
 from bot.store.schema import UtcDateTime, metadata
-from bot.store.sql import MAX_PAGE, read_cursor
+from bot.store.sql import MAX_PAGE
 
 do_not_call = sa.Table(
     "do_not_call",
@@ -113,13 +113,8 @@ class SqlDoNotCallStore:
         async with self._database.reader.connect() as connection:
             rows = (await connection.execute(query)).mappings().all()
         found = tuple(_listed(row) for row in rows[:limit])
-        return ListedPage(found, _make_cursor(found[-1]) if len(rows) > limit else None)
-
-
-def _make_cursor(last: Listed) -> str:
-    """What `read_cursor` reads."""
-    text = f"{last.added_at.isoformat()}|{last.phone_number}"
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+        last = found[-1] if len(rows) > limit else None
+        return ListedPage(found, None if last is None else make_cursor(last.added_at, last.phone_number))
 
 
 def _listed(row: sa.RowMapping) -> Listed:

@@ -6,8 +6,6 @@ only) must be in the WHERE clause, where two processes cannot both pass it.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -16,10 +14,11 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.errors import ConflictError, NotFoundError, RequestError
+from bot.errors import ConflictError, NotFoundError
 from bot.records import CallRecord, Direction, Status, Turn, may_follow
 from bot.settings import Settings
 from bot.store.call_store import NO_CHANGE, CallChange, CallStore, Page
+from bot.store.cursor import make_cursor, read_cursor
 from bot.store.database import Database, open_database, upsert
 from bot.store.rows import Row, call_record, call_row, change_row, turn_record, turn_row
 from bot.store.schema import calls, tokens, turns
@@ -76,7 +75,10 @@ class SqlCallStore:
             rows = (await connection.execute(query)).mappings().all()
         records = tuple(call_record(row) for row in rows[:limit])
         more = len(rows) > limit
-        return Page(calls=records, next_cursor=make_cursor(records[-1]) if more else None)
+        last = records[-1] if more else None
+        return Page(
+            calls=records, next_cursor=None if last is None else make_cursor(last.created_at, last.call_id)
+        )
 
     async def advance(
         self, call_id: str, status: Status, *, at: datetime, change: CallChange = NO_CHANGE
@@ -179,30 +181,6 @@ async def count_lines(connection: AsyncConnection) -> int:
     about_to = sa.or_(calls.c.dialling_at.is_not(None), calls.c.direction == Direction.INBOUND.value)
     where = sa.or_(calls.c.status.in_(taken), sa.and_(calls.c.status == Status.QUEUED.value, about_to))
     return int((await connection.execute(sa.select(sa.func.count()).where(where))).scalar_one())
-
-
-def make_cursor(last: CallRecord) -> str:
-    """Says where the next page begins; opaque to the API's caller."""
-    text = f"{last.created_at.isoformat()}|{last.call_id}"
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-
-def read_cursor(cursor: str) -> tuple[datetime, str]:
-    """The place `make_cursor` named. RequestError when it is not one of ours."""
-    try:
-        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        text = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
-        created_at, _, call_id = text.partition("|")
-        moment = datetime.fromisoformat(created_at)
-    except (ValueError, binascii.Error):
-        moment, call_id = None, ""
-    if moment is None or moment.tzinfo is None or not call_id:
-        raise RequestError(
-            "cursor is not one this server gave: pass next_cursor of the page before, unchanged.",
-            code="bad_cursor",
-            field="cursor",
-        )
-    return moment, call_id
 
 
 def _written(row: Row) -> dict[str, Any]:
