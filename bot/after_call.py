@@ -134,17 +134,11 @@ class AfterCall:
             await self.promises(await self._store.get(call_id) or record)
 
     async def _made_out(self, call_id: str) -> None:
+        """Where it fails, the rules' outcome stands."""
         record = await self._store.get(call_id)
-        if record is None:
-            return
-        try:
+        if record is not None:
             with tracing.span("analysis", call_id):
                 await self._analyse(record)
-        except DATABASE_ERRORS:
-            raise  # the step is tried again
-        except Exception as e:
-            # The rules' outcome stands, and the end of the call is told all the same.
-            logger.opt(exception=e).error("the outcome could not be made out")
 
     async def _plan_again(self, call_id: str) -> dict[str, str] | None:
         """The next attempt's id and time, named in this call's record before its end is told.

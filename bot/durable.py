@@ -321,22 +321,10 @@ class DurableEngine:
         """What the workflow published under `key`; None when it does not in time."""
         return await _apart(DBOS.get_event_async(id, key, timeout_seconds))
 
-    async def cancel(self, id: str) -> None:  # noqa: A002
-        """Before it begins, or at its next step."""
-        await _apart(DBOS.cancel_workflow_async(id))
-
-    async def put_off(self, id: str, delay_seconds: float) -> None:  # noqa: A002
-        """A delayed workflow's delay, counted anew from now."""
-        await _apart(DBOS.set_workflow_delay_async(id, delay_seconds=delay_seconds))
-
     async def waiting(self) -> Mapping[str, int]:
         """Queue → workflows that wait in it, delayed ones too."""
         found = await self._counted("queue_name", "ENQUEUED", "DELAYED")
         return dict.fromkeys(self._queues, 0) | {name: count for name, count in found.items() if name}
-
-    async def running(self, queue: str) -> int:
-        """Workflows of a queue that are under way, in all processes."""
-        return (await self._counted("queue_name", "PENDING")).get(queue, 0)
 
     async def _counted(self, by: str, *statuses: str) -> dict[str | None, int]:
         """Workflows of these statuses by a column; counted there, for a hundred thousand may wait."""

@@ -156,14 +156,6 @@ class Webhooks:
         for delivery in await self.deliveries.stranded(before):
             await self._enqueue(delivery)
 
-    async def forget(self, before: datetime) -> int:
-        """Delete what was delivered or given up before then; returns how many."""
-        return await self.deliveries.forget(before)
-
-    async def forget_calls(self, call_ids: Sequence[str]) -> int:
-        """Delete all that is kept of these calls, also what is still to be sent; returns how many."""
-        return await self.deliveries.forget_calls(call_ids)
-
     async def _enqueue(self, delivery: Delivery) -> None:
         """By its id, so that it may be repeated. Outside of the workflow or step that announces, if any.
 

@@ -1,4 +1,4 @@
-"""Deliveries are kept once, move forward, and are forgotten only when they are settled."""
+"""Deliveries are kept once, move forward, and go with their call."""
 
 from __future__ import annotations
 
@@ -143,28 +143,19 @@ async def test_pages_by_status_and_call(kept: SqlDeliveryStore) -> None:
         await kept.page(cursor="nonsense")
 
 
-async def test_forgetting_spares_what_is_pending(kept: SqlDeliveryStore, store: SqlCallStore) -> None:
-    for name in ("pending", "dead", "new"):
-        await kept.add(a_delivery(name))
-    await kept.note("dead", an_attempt(), status=DEAD)
-    await kept.note("new", an_attempt(at=NOON + timedelta(days=2)), status=DELIVERED)
-    assert await kept.forget(NOON + timedelta(days=1)) == 1
-    assert {each.delivery_id for each in (await kept.page()).deliveries} == {"pending", "new"}
-    async with store.database.reader.connect() as connection:
-        left = (await connection.execute(sa.select(delivery_attempts.c.delivery_id))).scalars().all()
-    assert left == ["new"]
-
-
 async def test_a_delivery_goes_with_its_call(kept: SqlDeliveryStore, store: SqlCallStore) -> None:
     await kept.add(a_delivery())
     await kept.add(a_delivery("other", call_id="call-2"))
     await kept.note("msg_1", an_attempt(), status=PENDING)
+    await kept.note("other", an_attempt(), status=PENDING)
     async with store.database.writer.begin() as connection:
         await connection.execute(calls.delete().where(calls.c.call_id == "call-1"))
     assert await kept.get("msg_1") is None
     await kept.note("msg_1", an_attempt(2), status=DEAD)  # it was just being sent
-    assert await kept.forget_calls(["call-1", "call-2"]) == 1
-    assert (await kept.page()).deliveries == ()
+    assert [each.delivery_id for each in (await kept.page()).deliveries] == ["other"]
+    async with store.database.reader.connect() as connection:
+        left = (await connection.execute(sa.select(delivery_attempts.c.delivery_id))).scalars().all()
+    assert left == ["other"], "its attempts go with it"
 
 
 async def test_two_processes_keep_it_once(kept: SqlDeliveryStore, url: str) -> None:

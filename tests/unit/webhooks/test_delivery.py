@@ -18,9 +18,11 @@ from pydantic import SecretStr
 from bot.addresses import Outgoing
 from bot.durable import DurableEngine
 from bot.errors import ConflictError, NotFoundError, RequestError, SettingsError
-from bot.store import Database, SqlCallStore
+from bot.records import EndedReason, Status
+from bot.store import CallChange, Database, SqlCallStore
 from bot.store.address import SqliteAddress
 from bot.store.deliveries import Delivery, DeliveryAttempt, DeliveryStatus, SqlDeliveryStore
+from bot.store.retention import Kept, SqlRetentionStore
 from bot.webhooks import EventType, Webhooks
 from bot.webhooks.rules import MAX_ATTEMPTS, Schedule
 from tests.simulators.webhook_receiver import Manner, Reply, WebhookReceiver
@@ -344,11 +346,13 @@ async def test_erased_while_it_waits(tmp_path: Path, receiver: WebhookReceiver) 
         await house.calls.add(a_call("call-2"))
         await announce_all(house, "call-1", receiver.url)
         await receiver.until(lambda: len(receiver.events) == 1)
-        assert await house.webhooks.forget_calls(["call-1"]) == 3
+        over = CallChange(ended_reason=EndedReason.CANCELED)
+        await house.calls.advance("call-1", Status.CANCELED, at=datetime.now(UTC), change=over)
+        erased = await SqlRetentionStore(house.database).erase(["call-1"], [Kept.NUMBER], datetime.now(UTC))
+        assert erased.deliveries == 3
         await announce_all(house, "call-2", receiver.url)
         await house.until("call-2", DELIVERED, DELIVERED, DELIVERED)
         await asyncio.sleep(0.6)
-        assert await house.webhooks.forget(datetime.now(UTC)) == 3
     assert [event.call_id for event in receiver.events] == ["call-1"] + ["call-2"] * 3
 
 
