@@ -40,6 +40,7 @@ from bot.stages.resources import Resources
 from bot.stages.socket import Socket
 from bot.stages.speculation import Speculating
 from bot.stages.vad import VoiceActivity
+from bot.telephony.carrier import HangUp, try_hang_up
 from bot.toolbox import Toolbox, declared_tools
 from bot.transfers import Transfers
 
@@ -48,14 +49,8 @@ HANG_UP_SECONDS = 3.0
 HANG_UP_TRIES = 2
 """A hang-up that neither of them confirms is asked for again."""
 CARRIER_SECONDS = 6.0
-"""How long the carrier may take to be told; its own retries go on no longer."""
+"""How long the carrier may take to be told: its callee waits on an open line."""
 _CALL_OPENED = "(The line is open. What you hear from now on is said by the other person.)"
-
-
-class HangUp(Protocol):
-    """Ends calls at the carrier: the carrier."""
-
-    async def hang_up(self, call_sid: str) -> None: ...
 
 
 class NeverAgain(Protocol):
@@ -310,7 +305,7 @@ class Call:
             over = asyncio.create_task(self._carrier_over.wait(), name=f"carrier over {self.plan.call_id}")
             try:
                 for _ in range(HANG_UP_TRIES):
-                    await self._tell_carrier()
+                    await try_hang_up(self._carrier, self._line.call_sid, CARRIER_SECONDS)
                     done, _ = await asyncio.wait(
                         {line_task, over}, timeout=HANG_UP_SECONDS, return_when=asyncio.FIRST_COMPLETED
                     )
@@ -322,12 +317,6 @@ class Call:
                 await asyncio.gather(over, return_exceptions=True)
         await self._line.close()
         await asyncio.gather(line_task, return_exceptions=True)
-
-    async def _tell_carrier(self) -> None:
-        try:
-            await asyncio.wait_for(self._carrier.hang_up(self._line.call_sid), CARRIER_SECONDS)
-        except Exception as e:
-            logger.error("the carrier could not be told to hang up: {}", e)
 
     def _note_line_end(self, end: LineEnd) -> None:
         # A line that ends under a goodbye ends as that goodbye meant it to.

@@ -18,23 +18,17 @@ from typing import Protocol
 
 from loguru import logger
 
-from bot.errors import CarrierError
 from bot.records import EndedReason, Status
 from bot.store import CallChange
 from bot.store.call_store import NO_CHANGE
 from bot.switchboard import Seat, Switchboard
+from bot.telephony.carrier import HangUp, try_hang_up
 
 APOLOGY_SECONDS = 12.0
 """For all apologies together: the voice, a sentence of about five seconds, its mark."""
 STOP_SECONDS = 8.0
 """What calls on the line get to end once they are hung up."""
 _REASON = EndedReason.SERVER_SHUTDOWN
-
-
-class HangUp(Protocol):
-    """Ends calls: the carrier."""
-
-    async def hang_up(self, call_sid: str) -> None: ...
 
 
 class Advance(Protocol):
@@ -104,16 +98,10 @@ class Departure:
     async def _call_off(self, seat: Seat) -> None:
         """A call that nobody has answered stops ringing."""
         if seat.call_sid is not None:
-            await self._hang_up(seat.call_sid)
+            await try_hang_up(self._carrier, seat.call_sid)
         change = CallChange(ended_reason=_REASON)
         try:
             await self._store.advance(seat.plan.call_id, Status.CANCELED, at=datetime.now(UTC), change=change)
         except Exception as e:
             # The other calls and the closing go on; the next start settles this one.
             logger.error("call {} could not be closed: {}", seat.plan.call_id, e)
-
-    async def _hang_up(self, call_sid: str) -> None:
-        try:
-            await asyncio.wait_for(self._carrier.hang_up(call_sid), STOP_SECONDS)
-        except (CarrierError, TimeoutError) as e:
-            logger.error("the carrier could not be told to hang up {}: {}", call_sid, e)

@@ -11,7 +11,7 @@ from pathlib import Path
 from loguru import logger
 
 from bot import metrics, tracing
-from bot.call import Call, CallEnd, HangUp, NeverAgain
+from bot.call import Call, CallEnd, NeverAgain
 from bot.recorder import Recorder
 from bot.recording import Recording
 from bot.records import EndedReason, Turn
@@ -21,6 +21,7 @@ from bot.stages.resources import Resources
 from bot.stages.socket import Socket
 from bot.store import CallChange, CallStore
 from bot.switchboard import Seat, Switchboard
+from bot.telephony.carrier import HangUp, try_hang_up
 from bot.transfers import Transfers
 from bot.wrap_up import wrap_up
 
@@ -136,8 +137,5 @@ class Holder:
         return True
 
     async def _let_go(self, line: Line) -> None:
-        try:
-            await self.carrier.hang_up(line.call_sid)
-        except Exception as e:
-            logger.error("the carrier could not be told to hang up: {}", e)
+        await try_hang_up(self.carrier, line.call_sid)
         await line.close()

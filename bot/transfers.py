@@ -22,11 +22,11 @@ from typing import Protocol
 
 from loguru import logger
 
-from bot.errors import CarrierError, DialUnconfirmedError, NotFoundError
+from bot.errors import DialUnconfirmedError, NotFoundError
 from bot.languages.colleague import Asking, asking
 from bot.records import Status
 from bot.telephony import twiml
-from bot.telephony.carrier import DialOrder
+from bot.telephony.carrier import DialOrder, try_hang_up
 from bot.telephony.conversation import TRANSFER_TARGET
 from bot.tools.transfer_call import TransferTarget
 
@@ -364,17 +364,11 @@ class Transfers:
         if transfer.joined:
             # The conference ends with it; a callee who had not got there yet must not wait in it.
             self._forget(transfer)
-            await self._hang_up(transfer.caller.call_sid)
+            await try_hang_up(self._carrier, transfer.caller.call_sid)
 
     async def _end_leg(self, transfer: Transfer) -> None:
         if transfer.leg_sid is not None and not transfer.leg_over:
-            await self._hang_up(transfer.leg_sid)
-
-    async def _hang_up(self, call_sid: str) -> None:
-        try:
-            await self._carrier.hang_up(call_sid)
-        except CarrierError as e:
-            logger.error("the carrier could not be told to hang up {}: {}", call_sid, e.message)
+            await try_hang_up(self._carrier, transfer.leg_sid)
 
     def _keep(self, transfer: Transfer) -> None:
         """Until nobody can ask for it: webhooks come behind the end of what they are about."""

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from loguru import logger
+
 from bot.records import Status
+
+HANG_UP_SECONDS = 8.0
+"""How long a carrier may take to be told; its own retries go on no longer."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,20 @@ class Carrier(Protocol):
     def signature_holds(self, url: str, params: Mapping[str, str], signature: str) -> bool:
         """Whether the carrier signed this request. `params`: its form fields; none for GET and WebSocket."""
         ...
+
+
+class HangUp(Protocol):
+    """What of a carrier ends calls."""
+
+    async def hang_up(self, call_sid: str) -> None: ...
+
+
+async def try_hang_up(carrier: HangUp, call_sid: str, within_seconds: float = HANG_UP_SECONDS) -> None:
+    """Ends the call; a carrier that cannot be told is logged, and the call's own time limit ends it then."""
+    try:
+        await asyncio.wait_for(carrier.hang_up(call_sid), within_seconds)
+    except Exception as e:
+        logger.error("the carrier could not be told to hang up {}: {}", call_sid, e or type(e).__name__)
 
 
 def masked(number: str | None) -> str:
