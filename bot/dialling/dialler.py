@@ -36,7 +36,7 @@ from bot.store import CallChange, CallStore
 from bot.store.claims import Claim
 from bot.store.connections import DATABASE_ERRORS
 from bot.switchboard import Switchboard
-from bot.telephony.carrier import Carrier
+from bot.telephony.carrier import Carrier, try_hang_up
 
 LINES = "lines"
 AFTER_SINGLE_CALLS = 10
@@ -49,7 +49,6 @@ NO_LINE_SECONDS, NO_LINE_LONGEST_SECONDS = 1.0, 30.0
 rows for a workflow; so a process that knows itself full lets no call's turn come."""
 ORPHAN_SECONDS = 5.0
 """Between keeping a call and beginning it lie milliseconds."""
-HANG_UP_SECONDS = 8.0
 KEY_SECONDS = 600.0
 """How often whoever holds a key's place looks whether its call is over, should no word come."""
 
@@ -160,7 +159,7 @@ class Dialler:
         return self._switchboard.lines_taken
 
     async def adopt_orphans(self) -> None:
-        """Begin, or follow to its end, what was kept by a process that died before it could."""
+        """Begin, or follow to its end, what a process kept or held that died."""
         for call_id in await self._store.orphans(datetime.now(UTC) - timedelta(seconds=ORPHAN_SECONDS)):
             record = await self._store.get(call_id)
             if record is None or record.status.final:
@@ -170,6 +169,7 @@ class Dialler:
                 await self._begin(record)
             else:
                 await self._start_following(call_id)
+        await self._following.tell_of_absent()
 
     # -- from anywhere --------------------------------------------------------------------------------
 
@@ -359,7 +359,7 @@ class Dialler:
         status, change = broken(error)
         known = await self._store.get(record.call_id)
         if known is not None and known.call_sid is not None:
-            await self._hang_up(known.call_sid)
+            await try_hang_up(self._carrier, known.call_sid)
         await self._store.advance(record.call_id, status, at=datetime.now(UTC), change=change)
         self.on_released(record.call_id)
         return {"error": _said(ConflictError(change.error or "", code="internal_error"))}
@@ -412,7 +412,7 @@ class Dialler:
         """Cancelled while the carrier was being asked; or only ahead of us: its callbacks came first."""
         record = await self._store.get(call_id)
         if record is not None and record.status is Status.CANCELED and record.answered_at is None:
-            await self._hang_up(sid)
+            await try_hang_up(self._carrier, sid)
 
     async def _refused(self, record: CallRecord, error: PhoneAgentError, reason: EndedReason) -> dict[str, Any]:
         carrier = isinstance(error, CarrierError)
@@ -435,12 +435,6 @@ class Dialler:
                 logger.opt(exception=e).error("the workflow of call {} broke", call_id)
                 await self._following.by_looking(call_id)
             await self.after(call_id)
-
-    async def _hang_up(self, call_sid: str) -> None:
-        try:
-            await asyncio.wait_for(self._carrier.hang_up(call_sid), HANG_UP_SECONDS)
-        except (CarrierError, TimeoutError) as e:
-            logger.error("the carrier could not be told to hang up {}: {}", call_sid, e)
 
 
 async def _nothing(_call_id: str) -> None:

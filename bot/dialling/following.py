@@ -3,7 +3,8 @@
 Runs within the call's workflow, which holds its place among the lines as long. News may be lost with the process
 that had them to tell. So every wait has an end: the carrier's ring time, or the longest duration of a call, and a
 minute. A workflow that was begun again cannot shorten the wait it was in, which is durable; beside it the call is
-looked at until it is known to be in somebody's hands.
+looked at until it is known to be in somebody's hands. And who holds a call may die with the news of its end: all
+that are left look for such calls, and wake their workflows.
 
 Who ends a call that a process holds is that process. Another one does it only when the holder is gone for good: a
 process that lost its database for half a minute still talks to its callee, and while it does the carrier has the
@@ -52,6 +53,8 @@ class Following:
     planner: Planner
     known_here: set[str] = field(default_factory=set)
     """Calls that this process dialled, or heard come in: it has heard all of them that there was to hear."""
+    told_of: set[str] = field(default_factory=set)
+    """Calls whose holder is absent, of which this process has told their workflows."""
     on_released: Callable[[str], None] = lambda _call_id: None
     """Told that a call of this process has its final status."""
 
@@ -95,6 +98,22 @@ class Following:
         record = await self.engine.insist(lambda: self.store.get(call_id))
         if record is not None and record.followed_by is not None:
             await self.engine.send(record.followed_by, "over", NEWS)
+
+    async def tell_of_absent(self) -> None:
+        """Wake who follows the calls of processes that are not there: the news of their end may have died too.
+
+        Once for each call: its workflow looks again by itself from then on.
+        """
+        absent: list[str] = []
+        for holder in await self.store.holders():
+            if await self.engine.absent_seconds(holder):
+                absent += await self.store.held_by(holder)
+        self.told_of &= set(absent)
+        for call_id in absent:
+            record = None if call_id in self.told_of else await self.store.get(call_id)
+            if record is not None and record.followed_by is not None:
+                self.told_of.add(call_id)
+                await self.engine.send(record.followed_by, "over", NEWS)
 
     async def look(self, call_id: str, news: str | None) -> float | None:
         """How long to wait for more news, in seconds; None: the call is over."""

@@ -122,6 +122,12 @@ class CallStore(Protocol):
     async def orphans(self, before: datetime) -> tuple[str, ...]:
         """Ids of open calls made before then that nothing follows: their process died at once."""
 
+    async def holders(self) -> tuple[str, ...]:
+        """The processes that hold open calls."""
+
+    async def held_by(self, process: str) -> tuple[str, ...]:
+        """Ids of the open calls that the process holds."""
+
     async def follow_first(self, call_id: str, follower: str) -> bool:
         """Names what follows the call, unless something does already; returns whether that was news."""
 

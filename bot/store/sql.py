@@ -24,6 +24,7 @@ from bot.store.rows import Row, call_record, call_row, change_row, turn_record, 
 from bot.store.schema import calls, tokens, turns
 
 MAX_PAGE = 200
+_OPEN = calls.c.status.in_([status.value for status in Status if not status.final])
 _FIRST_STANDS = ("ended_reason", "error", "ended_at")
 
 
@@ -141,12 +142,15 @@ class SqlCallStore:
         return await self._ids(where)
 
     async def orphans(self, before: datetime) -> tuple[str, ...]:
-        where = sa.and_(
-            calls.c.status.in_([status.value for status in Status if not status.final]),
-            calls.c.created_at < before,
-            calls.c.followed_by.is_(None),
-        )
-        return await self._ids(where)
+        return await self._ids(sa.and_(_OPEN, calls.c.created_at < before, calls.c.followed_by.is_(None)))
+
+    async def holders(self) -> tuple[str, ...]:
+        query = sa.select(calls.c.held_by).where(_OPEN, calls.c.held_by.is_not(None)).distinct()
+        async with self.database.reader.connect() as connection:
+            return tuple((await connection.execute(query)).scalars())
+
+    async def held_by(self, process: str) -> tuple[str, ...]:
+        return await self._ids(sa.and_(_OPEN, calls.c.held_by == process))
 
     async def follow_first(self, call_id: str, follower: str) -> bool:
         return await self._update(

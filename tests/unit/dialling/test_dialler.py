@@ -189,6 +189,28 @@ async def test_a_holder_that_only_lost_its_database_keeps_its_call(
     assert house.carrier.hung_up == ["CA7"]
 
 
+async def test_a_holder_that_died_with_the_news_of_the_end_is_noticed(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The call is followed here, by a wait as long as a call may be."""
+    call = await house.agent.place_call(SPEC)
+    await house.store.advance(call.call_id, Status.IN_PROGRESS, at=datetime.now(UTC))
+    await house.store.update(call.call_id, CallChange(held_by="process_far"))
+    absent = [0.0]
+
+    async def seconds(_name: str) -> float:
+        return absent[0]
+
+    monkeypatch.setattr(house.agent.engine, "absent_seconds", seconds)
+    house.carrier.known["CA1"] = CarrierCall("CA1", Status.COMPLETED)
+    await house.agent._dialler.adopt_orphans()
+    assert (await house.record(call.call_id)).status is Status.IN_PROGRESS, "its holder is there"
+    absent[0] = 1.0
+    await house.agent._dialler.adopt_orphans()
+    over = await house.is_over(call.call_id)
+    assert (over.status, over.ended_reason) == (Status.COMPLETED, EndedReason.SERVER_SHUTDOWN)
+
+
 async def test_a_killed_process_leaves_what_was_said_and_promised(
     house: House, monkeypatch: pytest.MonkeyPatch, heard_logs: list[str]
 ) -> None:
