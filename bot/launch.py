@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 from collections.abc import Sequence
 from importlib.metadata import version
 
@@ -48,10 +49,13 @@ async def _watch(settings: Settings) -> None:
 
 
 def _serve(settings: Settings, post: Post | None) -> None:
+    gc.disable()  # what an import makes stays: to look for garbage in it is a seventh of its time
     import uvloop
 
     from bot import tracing
     from bot.api.app import serve
+
+    gc.enable()
 
     tracing.open_traces(environment(), transcripts=settings.trace_transcripts, version=version("phone-agent"))
     try:
