@@ -58,6 +58,8 @@ README_BODY: Mapping[str, Any] = {
 }
 ANSWER_PAUSE_MS = 600
 """How long the callee waits after the agent's last sound."""
+LOOK_SECONDS = 0.2
+"""Between two looks at a call: each is a request to the process that holds it."""
 
 
 class KeptVoice(LocalVoice):
@@ -144,7 +146,7 @@ class House:
         while not holds(found := await self.read(call_id)):
             if asyncio.get_running_loop().time() > deadline:
                 raise AssertionError(f"not within {within} s: {found}")
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(LOOK_SECONDS)
         return found
 
     async def ended(self, call_id: str, within: float = 45.0) -> dict[str, Any]:
@@ -159,7 +161,7 @@ class House:
         deadline = asyncio.get_running_loop().time() + within
         while not (calls := (await self.http.get("/api/phone/calls")).json()["calls"]):
             assert asyncio.get_running_loop().time() < deadline, "no call came"
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(LOOK_SECONDS)
         return str(calls[0]["call_id"])
 
     async def all_over(self, within: float = 10.0) -> None:

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,14 +16,15 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
-from tests.calls.house import README_BODY, ROOT, SCENARIO_FOLDERS
+from tests.calls.house import README_BODY, SCENARIO_FOLDERS
+from tests.warm import Process, start_server
 
 
 @dataclass
 class ServerProcess:
     """A process that is ready, and a client of its API."""
 
-    process: asyncio.subprocess.Process
+    process: Process
     http: httpx.AsyncClient
     log: Path
 
@@ -81,10 +81,7 @@ async def server_process(folder: Path, environment: Mapping[str, Any]) -> AsyncI
         **{name.upper(): _plain(value) for name, value in environment.items()},
     }
     log = folder / "log"
-    with log.open("ab") as output:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, str(ROOT / "server.py"), cwd=folder, env=given, stdout=output, stderr=output
-        )
+    process = await start_server(folder, given, log)
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
             while True:

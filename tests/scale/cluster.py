@@ -19,6 +19,7 @@ from pydantic import SecretStr
 
 from tests.calls.house import README_BODY, SCENARIO_FOLDERS, Vendors
 from tests.scale.proxy import proxy
+from tests.warm import Process, start_server
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 120.0
@@ -35,7 +36,7 @@ class Server:
     environment: Mapping[str, str]
     http: httpx.AsyncClient
     arguments: tuple[str, ...] = ()
-    process: asyncio.subprocess.Process | None = None
+    process: Process | None = None
 
     @property
     def log(self) -> str:
@@ -43,20 +44,21 @@ class Server:
 
     async def start(self) -> None:
         """Ready when this returns."""
-        with (self.folder / "log").open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                str(ROOT / "server.py"),
-                *self.arguments,
-                cwd=self.folder,
-                env=self.environment,
-                stdout=log,
-                stderr=log,
-            )
+        self.process = await self._begun()
         async with asyncio.timeout(START_SECONDS):
             while not await self.ready():
                 assert self.process.returncode is None, self.log
                 await asyncio.sleep(0.1)
+
+    async def _begun(self) -> Process:
+        log = self.folder / "log"
+        if not self.arguments:
+            return await start_server(self.folder, self.environment, log)
+        program = (sys.executable, str(ROOT / "server.py"), *self.arguments)
+        with log.open("ab") as out:
+            return await asyncio.create_subprocess_exec(
+                *program, cwd=self.folder, env=self.environment, stdout=out, stderr=out
+            )
 
     async def ready(self) -> bool:
         try:
