@@ -50,6 +50,8 @@ PERSON = steps(
     silence(1500), {"do": "press", "digits": "1"}, silence(800), say("This is Sam."), HANG_UP, ring_ms=900
 )
 DESK = "+12025550177"
+CHANCES = 4
+"""Which server gets a socket is the proxy's choice: one time in thirty, all of a few come to the same."""
 
 
 @dataclass
@@ -92,14 +94,17 @@ async def town(
 async def test_the_opening_goes_with_the_call(town: Town) -> None:
     """Made once, while it rings, by whoever dialled; said at once by whoever gets the socket."""
     await town.dials(BRIEF)
-    numbers = range(4)
-    ids = [await town.house.call(phone_number=f"+1202555010{n}", callee_name=f"John{n}") for n in numbers]
-    calls = [await town.house.ended(call_id, within=30.0) for call_id in ids]
-    assert [call["ended_reason"] for call in calls] == ["callee_hangup"] * 4
-    for number, call in enumerate(calls):
-        assert town.spoken().count(f"John{number}") == 1, "its opening was made again"
-        assert f"John{number}" in texts_of(call, "agent")[0]
-    assert sum("answered:" in server.log for server in town.house.servers) > 1, "one server got every socket"
+    for begin in range(0, 4 * CHANCES, 4):
+        numbers = range(begin, begin + 4)
+        ids = [await town.house.call(phone_number=f"+120255501{n:02}", callee_name=f"John{n}.") for n in numbers]
+        calls = [await town.house.ended(call_id, within=30.0) for call_id in ids]
+        assert [call["ended_reason"] for call in calls] == ["callee_hangup"] * 4
+        for number, call in zip(numbers, calls, strict=True):
+            assert town.spoken().count(f"John{number}.") == 1, "its opening was made again"
+            assert f"John{number}." in texts_of(call, "agent")[0]
+        if sum("answered:" in server.log for server in town.house.servers) > 1:
+            return
+    raise AssertionError("one server got every socket")
 
 
 async def test_a_hang_up_finds_the_call(town: Town) -> None:
@@ -131,16 +136,18 @@ async def test_the_carriers_detection_finds_the_call(town: Town) -> None:
 async def test_the_next_stream_comes_to_the_call(town: Town) -> None:
     """Keys pressed through the carrier end the stream; each next one is a socket anywhere."""
     await town.dials(KEYPAD)
-    numbers = range(3)
-    ids = [
-        await town.house.call(phone_number=f"+1202555012{n}", scenario="desk", first_speaker="callee")
-        for n in numbers
-    ]
-    calls = [await town.house.ended(call_id, within=45.0) for call_id in ids]
-    assert [(call["ended_reason"], call["error"]) for call in calls] == [("agent_hangup", None)] * 3
-    for call in calls:
-        assert texts_of(call, "agent")[-2:] == ["Here it comes.", "Goodbye then."]
-    assert any("its media stream is passed on" in server.log for server in town.house.servers)
+    for begin in range(0, 3 * CHANCES, 3):
+        ids = [
+            await town.house.call(phone_number=f"+120255512{n:02}", scenario="desk", first_speaker="callee")
+            for n in range(begin, begin + 3)
+        ]
+        calls = [await town.house.ended(call_id, within=45.0) for call_id in ids]
+        assert [(call["ended_reason"], call["error"]) for call in calls] == [("agent_hangup", None)] * 3
+        for call in calls:
+            assert texts_of(call, "agent")[-2:] == ["Here it comes.", "Goodbye then."]
+        if any("its media stream is passed on" in server.log for server in town.house.servers):
+            return
+    raise AssertionError("each stream came to its holder by itself")
 
 
 async def test_a_transfer_is_decided_where_its_call_is(town: Town) -> None:

@@ -32,7 +32,7 @@ WITHIN_SECONDS = 20.0
 
 class RingingCarrier(NotingCarrier):
     """Its calls are open from their dialling to `end`. `most`: how many were, at once; `most_of`: by a key of the
-    order. `at`: the loop's time of each dialling."""
+    order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,13 +40,11 @@ class RingingCarrier(NotingCarrier):
         self.most = 0
         self.most_of: dict[Any, int] = {}
         self.by: Callable[[DialOrder], Any] = lambda _order: None
-        self.at: list[float] = []
 
     async def dial(self, order: DialOrder) -> str:
         sid = await super().dial(order)
         self.open_calls[sid] = order
         self.known[sid] = CarrierCall(sid, Status.RINGING)
-        self.at.append(asyncio.get_running_loop().time())
         self.most = max(self.most, len(self.open_calls))
         key = self.by(order)
         alike = sum(self.by(each) == key for each in self.open_calls.values())
