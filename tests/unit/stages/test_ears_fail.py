@@ -308,8 +308,9 @@ async def test_a_flux_that_never_confirms(monkeypatch: pytest.MonkeyPatch) -> No
         await is_whole(call, "flux")
 
 
-async def test_the_end_of_speech_waits_for_the_words_before_it() -> None:
+async def test_the_end_of_speech_waits_for_the_words_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """A turn that ends on the VAD's word would be answered with half of what was said."""
+    monkeypatch.setattr("bot.stages.deepgram_nova.HOLD_SECONDS", 10.0)
     faults: Plan[DeepgramFault] = Plan((Drop(after_audio_ms=900), Refuse(503), Refuse(503)))
     async with listening("nova", faults) as call:
         await call.say(pace=16.0)
