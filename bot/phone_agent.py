@@ -86,7 +86,9 @@ class PhoneAgent:
         *,
         present: Present,
         own_port: int | None = None,
+        engine: DurableEngine | None = None,
     ) -> None:
+        """`engine`: on the store's database; by default one that looks at its queues as often as it should."""
         self.settings = settings
         self.carrier = carrier
         self.openings = SqlOpeningStore(store.database)
@@ -106,7 +108,7 @@ class PhoneAgent:
         self._doors = Doors(settings, carrier, store, simulated=self.simulated_line, address=address)
         self._transfers = Transfers(carrier, self._doors)
         self.elsewhere = Elsewhere(open_news(store.database), self.switchboard, self._transfers, self._doors)
-        self.engine = DurableEngine(store.database.address)
+        self.engine = engine or DurableEngine(store.database.address)
         self._gate = DialGate(store, settings, self._planner)
         self.do_not_call = self._gate.do_not_call
         self._dialler = Dialler(

@@ -45,7 +45,8 @@ async def _check_recording(home: House, call: dict[str, Any]) -> None:
     assert answer.headers["content-type"] == "audio/wav"
     left, right = _channels(answer)
     seconds = len(left) / 8000
-    assert abs(seconds - call["duration_seconds"]) < 1.0
+    # The carrier's end of the call comes behind the line's, by as much as a hang-up takes.
+    assert -0.5 < call["duration_seconds"] - seconds < 2.5
     cut_at = 0
     for turn in call["transcript"]:
         # The edges of a turn are estimates of the VAD and of word times; its inside is not. Whoever

@@ -59,7 +59,7 @@ def scenario(tmp_path: Path, more: str) -> Path:
     quick = (Path(__file__).parent / "pipelines" / "quick.toml").read_text(encoding="utf-8")
     quick = quick.replace("[turn]\n", "[turn]\nearly_replies = false\n")
     path = tmp_path / "failing.toml"
-    path.write_text(f"{quick.replace('silence_seconds = 2', 'silence_seconds = 10')}\n{more}\n", encoding="utf-8")
+    path.write_text(f"{quick.replace('silence_seconds = 4', 'silence_seconds = 10')}\n{more}\n", encoding="utf-8")
     return path
 
 
