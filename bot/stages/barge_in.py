@@ -27,6 +27,8 @@ from pipecat.frames.frames import (
     ProposedUserStartedSpeakingFrame,
     ProposedUserStoppedSpeakingFrame,
     TranscriptionFrame,
+    UserStartedSpeakingFrame,
+    UserStoppedSpeakingFrame,
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
 )
@@ -376,10 +378,14 @@ class BargeIn(FrameProcessor):
         """When an interruption was let pass, until the agent's voice is dropped."""
         self._speech_since: float | None = None
         """Since when the stages behind know of speech that has not ended."""
+        self._turn_open = False
+        """Behind: words that come now are its own, however late, and it does not end without them."""
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
         if direction is FrameDirection.UPSTREAM:
+            if isinstance(frame, UserStartedSpeakingFrame | UserStoppedSpeakingFrame):
+                self._turn_open = isinstance(frame, UserStartedSpeakingFrame)
             await self.push_frame(frame, direction)
             return
         if isinstance(frame, InputAudioRawFrame):
@@ -395,7 +401,7 @@ class BargeIn(FrameProcessor):
         if isinstance(frame, TranscriptionFrame | InterimTranscriptionFrame) and frame.text.strip():
             if self._interjection.withholding:
                 self._interjection.hear(frame.text, final=isinstance(frame, TranscriptionFrame))
-            elif self._listening() and self._interjection.overheard(frame.text, self._agent.voice()):
+            elif self._overheard(frame.text):
                 if isinstance(frame, TranscriptionFrame):
                     self._on_backchannel(frame.text, 0.0)
                 return
@@ -408,6 +414,12 @@ class BargeIn(FrameProcessor):
             self._withheld.append(frame)
         elif await self._takes_up(frame):
             await self._let_pass(frame)
+
+    def _overheard(self, text: str) -> bool:
+        """A backchannel, told later than its sound. The hello that the opening answers is none."""
+        if self._turn_open or not self._listening():
+            return False
+        return self._interjection.overheard(text, self._agent.voice())
 
     async def _takes_up(self, frame: Frame) -> bool:
         """Whether a frame is news of more than a sound that was forgotten.

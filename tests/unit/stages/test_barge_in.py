@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from pipecat.frames.frames import (
+    Frame,
+    TranscriptionFrame,
+    UserStartedSpeakingFrame,
+    UserStoppedSpeakingFrame,
+)
+from pipecat.processors.frame_processor import FrameDirection
 
 from bot import languages
-from bot.stages.barge_in import Act, AgentVoice, Interjection, InterruptionSettings
+from bot.stages.barge_in import Act, AgentOnLine, AgentVoice, BargeIn, Interjection, InterruptionSettings
 from bot.stages.vad import VoiceActivity
 
 WINDOW = 0.032
@@ -370,3 +377,44 @@ def test_a_backchannel_in_a_noise_without_end_does_not_hold_the_agent_for_ever()
     room.speak(2.5)
     assert room.done[:2] == [Act.HOLD, Act.RESUME]
     assert room.at(Act.RESUME) <= 2.2
+
+
+class _Agent:
+    """Says its opening."""
+
+    to_be_silenced = True
+
+    def voice(self) -> AgentVoice:
+        return replace(TALKING, opening=True)
+
+    async def hold(self) -> None: ...
+
+    async def resume(self) -> None: ...
+
+
+@pytest.mark.parametrize("open_turn", [True, False])
+async def test_a_hello_that_is_told_late_ends_the_turn_it_began(
+    open_turn: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The opening was begun by the silence behind the hello; the ear's words came when it was being said."""
+    dropped: list[str] = []
+    stage = BargeIn(
+        Interjection(InterruptionSettings(), languages.of("en")),
+        VoiceActivity(),
+        cast(AgentOnLine, _Agent()),
+        listening=lambda: True,
+        on_backchannel=lambda words, _ago: dropped.append(words),
+        longest_turn_seconds=30.0,
+    )
+    passed: list[Frame] = []
+
+    async def push(frame: Frame, _direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
+        passed.append(frame)
+
+    monkeypatch.setattr(stage, "push_frame", push)
+    await stage.process_frame(UserStartedSpeakingFrame(), FrameDirection.UPSTREAM)
+    if not open_turn:
+        await stage.process_frame(UserStoppedSpeakingFrame(), FrameDirection.UPSTREAM)
+    hello = TranscriptionFrame("Hello?", "", "")
+    await stage.process_frame(hello, FrameDirection.DOWNSTREAM)
+    assert (hello in passed, dropped) == ((True, []) if open_turn else (False, ["Hello?"]))
