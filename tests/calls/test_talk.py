@@ -96,7 +96,7 @@ async def test_the_first_word_is_ready_when_they_pick_up(tmp_path: Path) -> None
         stream = sims.stream
         first = stream.received_of("media")[0].at - stream.sent_of("start")[0].at
         assert first < 1.0
-        assert call["answer_to_first_audio_ms"] < 1000
+        assert call["answer_to_first_audio_ms"] < 2500
         assert sims.elevenlabs.contexts[0].text.strip().startswith("Hi John")
 
 
