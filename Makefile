@@ -10,6 +10,9 @@ export UV_PYTHON_DOWNLOADS := never
 run: $(UV)
 	$(UV) run server.py
 
+# Some fifty processes import the same packages: they are compiled once, with the installation.
+check: export UV_COMPILE_BYTECODE := 1
+check: export PYTHONDONTWRITEBYTECODE :=
 check: $(UV)
 	$(UV) run poe check
 
