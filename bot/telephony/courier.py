@@ -35,8 +35,9 @@ class Courier:
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
+        # A connection for each webhook: one that is kept may be closed by the server just as it is used again.
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0), headers={"User-Agent": "TwilioProxy/1.1"}
+            connector=aiohttp.TCPConnector(limit=0, force_close=True), headers={"User-Agent": "TwilioProxy/1.1"}
         )
 
     async def close(self) -> None:
