@@ -310,10 +310,17 @@ async def test_a_flux_that_never_confirms(monkeypatch: pytest.MonkeyPatch) -> No
 
 async def test_the_end_of_speech_waits_for_the_words_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """A turn that ends on the VAD's word would be answered with half of what was said."""
-    monkeypatch.setattr("bot.stages.deepgram_nova.HOLD_SECONDS", 10.0)
-    faults: Plan[DeepgramFault] = Plan((Drop(after_audio_ms=900), Refuse(503), Refuse(503)))
-    async with listening("nova", faults) as call:
-        await call.say(pace=16.0)
+    monkeypatch.setattr("bot.stages.deepgram_nova.HOLD_SECONDS", 60.0)
+    monkeypatch.setattr(deepgram_link, "RECONNECT_WAITS", (0.02,) * 3000)
+    async with listening("nova", Plan((Drop(after_audio_ms=900),), then=Refuse(503))) as call:
+        await call.hear(noise(200), pace=16.0)
+        await call.pipeline.queue(VADUserStartedSpeakingFrame())
+        await call.hear(voice(1500) + noise(220), pace=16.0)
+        await until(lambda: len(call.sim.connections) >= 2)
+        await call.pipeline.queue(VADUserStoppedSpeakingFrame(stop_secs=0.2))
+        await call.hear(noise(700), pace=16.0)
+        assert not call.of(VADUserStoppedSpeakingFrame)
+        call.sim.faults = Plan()
         await is_whole(call, "nova")
         await until(lambda: bool(call.of(VADUserStoppedSpeakingFrame)))
         final, stop = call.of(TranscriptionFrame)[-1], call.of(VADUserStoppedSpeakingFrame)[0]
