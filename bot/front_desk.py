@@ -6,7 +6,6 @@ What can be refused at once is refused here, with a reason; what is kept is the 
 from __future__ import annotations
 
 import functools
-import hashlib
 import math
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -20,6 +19,7 @@ from bot.doors import Doors
 from bot.durable import DurableEngine
 from bot.elsewhere import Elsewhere
 from bot.errors import BusyError, ConflictError, NotFoundError
+from bot.idempotency import UNASKED, Asked, check_same
 from bot.planner import Planner
 from bot.records import CallRecord, CallSpec, Direction, EndedReason, Registration, Status
 from bot.settings import Settings
@@ -63,43 +63,32 @@ class FrontDesk:
             raise NotFoundError(f"There is no call {call_id!r}.", field="call_id")
         return record
 
-    async def place(
-        self,
-        spec: CallSpec,
-        terms: Terms = DEFAULT_TERMS,
-        *,
-        key_id: str | None = None,
-        idempotency_key: str | None = None,
-        request_hash: str | None = None,
-    ) -> CallRecord:
+    async def place(self, spec: CallSpec, terms: Terms = DEFAULT_TERMS, asked: Asked = UNASKED) -> CallRecord:
         """The call, dialled or queued: kept, and begun by some process whatever becomes of this one.
 
-        Waits a moment for the carrier's word. With the same `key_id` and `idempotency_key` it is the same call,
-        ever. CarrierError as the carrier refused it, RequestError, BusyError when the caller does not wait,
+        Waits a moment for the carrier's word. With the Idempotency-Key of a call it is that call, ever.
+        CarrierError as the carrier refused it, RequestError, BusyError when the caller does not wait,
         ConflictError when the key came with another request.
         """
         await self.doors.origin()
-        call_id = None if idempotency_key is None else _id_of(key_id, idempotency_key)
-        record = self.planner.record(spec, Direction.OUTBOUND, call_id=call_id)
+        record = self.planner.record(spec, Direction.OUTBOUND, call_id=asked.id_of("call"))
         record = replace(
-            record, terms=terms, scheduled_at=terms.schedule_at, key_id=key_id, request_hash=request_hash
+            record,
+            terms=terms,
+            scheduled_at=terms.schedule_at,
+            key_id=asked.key_id,
+            request_hash=asked.request_hash,
         )
-        known = None if call_id is None else await self.store.get(call_id)
+        known = None if asked.idempotency_key is None else await self.store.get(record.call_id)
         if known is None:
             await self._check(record)
         record = await self.dialler.place(record)
-        if record.request_hash != request_hash:
-            raise ConflictError(
-                "This Idempotency-Key came with another request before: use a new key.",
-                code="idempotency_key_reused",
-                field="Idempotency-Key",
-            )
+        check_same(record.request_hash, asked.request_hash, "call")
         return await self._word_of(record)
 
     async def _check(self, record: CallRecord) -> None:
         """What can be refused at once. RequestError, BusyError."""
-        if record.terms.webhook_url is not None:
-            self.webhooks.check_url(record.terms.webhook_url)
+        self.webhooks.check_url(record.terms.webhook_url)
         now = datetime.now(UTC)
         decision = await self.gate(record, now)
         if isinstance(decision, Refuse):
@@ -153,8 +142,7 @@ class FrontDesk:
     async def register(self, spec: CallSpec, terms: Terms = DEFAULT_TERMS) -> Registration:
         """Keep a call for a caller who dials by himself; our voice webhook answers it."""
         origin = await self.doors.origin()
-        if terms.webhook_url is not None:
-            self.webhooks.check_url(terms.webhook_url)
+        self.webhooks.check_url(terms.webhook_url)
         record = self.planner.record(spec, Direction.OUTBOUND)
         await self.gate.do_not_call.check(spec.phone_number)
         plan = self.planner.plan(record)
@@ -224,9 +212,3 @@ class FrontDesk:
             where = "over already" if record.status.final else "being dialled or on the line: hang it up"
             raise ConflictError(f"Call {record.call_id!r} is {where}.", field="call_id")
         return await self.get(record.call_id)
-
-
-def _id_of(key_id: str | None, idempotency_key: str) -> str:
-    """The id of the one call of an Idempotency-Key; keys of two API keys have nothing to do with each other."""
-    digest = hashlib.sha256(f"{key_id}|{idempotency_key}".encode()).hexdigest()
-    return f"call_{digest[:24]}"

@@ -32,6 +32,7 @@ from bot.elsewhere import Elsewhere
 from bot.errors import BusyError, NotFoundError
 from bot.front_desk import FrontDesk
 from bot.hold import Holder
+from bot.idempotency import UNASKED, Asked
 from bot.loop_lag import LoopProbe
 from bot.peers import private_address
 from bot.peers.news import open_news
@@ -323,18 +324,10 @@ class PhoneAgent:
     # -- what the routes ask --------------------------------------------------------------------------
 
     async def place_call(
-        self,
-        spec: CallSpec,
-        terms: Terms = DEFAULT_TERMS,
-        *,
-        key_id: str | None = None,
-        idempotency_key: str | None = None,
-        request_hash: str | None = None,
+        self, spec: CallSpec, terms: Terms = DEFAULT_TERMS, asked: Asked = UNASKED
     ) -> CallRecord:
         """The call, dialled or queued: see FrontDesk.place."""
-        return await self.desk.place(
-            spec, terms, key_id=key_id, idempotency_key=idempotency_key, request_hash=request_hash
-        )
+        return await self.desk.place(spec, terms, asked)
 
     async def register_call(self, spec: CallSpec, terms: Terms = DEFAULT_TERMS) -> Registration:
         """Keep a call for a caller who dials by himself; our voice webhook answers it."""
@@ -354,8 +347,7 @@ class PhoneAgent:
     def _check_campaign(self, campaign: Campaign) -> None:
         """RequestError when its calls could not be made, or told of."""
         self._planner.record(campaign.spec, Direction.OUTBOUND)
-        if campaign.terms.webhook_url is not None:
-            self.webhooks.check_url(campaign.terms.webhook_url)
+        self.webhooks.check_url(campaign.terms.webhook_url)
 
     async def voice_webhook(self, url_path_and_query: str, form: Mapping[str, str], signature: str | None) -> str:
         """TwiML that connects the media stream, or that turns the call away."""

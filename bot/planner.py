@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from urllib.parse import quote
 
 from bot.doors import AMD_PATH, STATUS_PATH, VOICE_PATH
 from bot.errors import RequestError
+from bot.idempotency import UNASKED
 from bot.outcome_schema import checked
 from bot.plan import Plan
 from bot.records import CallRecord, CallSpec, Direction, Status
@@ -19,10 +19,6 @@ from bot.settings import Settings
 from bot.slots import Slots, choose
 from bot.telephony.carrier import DialOrder
 from bot.terms import RetryTerms
-
-
-def new_call_id() -> str:
-    return f"call_{secrets.token_hex(12)}"
 
 
 @dataclass
@@ -40,7 +36,7 @@ class Planner:
         """A call that stands at its beginning. RequestError when its scenario cannot be held here."""
         spec = replace(spec, scenario=spec.scenario or self.scenarios.default(direction))
         record = CallRecord(
-            call_id=call_id or new_call_id(),
+            call_id=call_id or UNASKED.id_of("call"),
             spec=spec,
             direction=direction,
             status=Status.QUEUED,

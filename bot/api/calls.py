@@ -15,6 +15,7 @@ from bot.api.lifespan import agent_of
 from bot.api.problems import ProblemRoute, responses
 from bot.api.requests import CallRequest, ListQuery, request_hash
 from bot.errors import NotFoundError
+from bot.idempotency import Asked
 from bot.records import Status
 
 router = APIRouter(tags=["calls"], route_class=ProblemRoute, dependencies=[KEY_REQUIRED])
@@ -45,9 +46,11 @@ async def place_call(
     record = await agent_of(request).place_call(
         body.spec(),
         body.terms(),
-        key_id=key_id_of(request),
-        idempotency_key=idempotency_key,
-        request_hash=None if idempotency_key is None else request_hash(body),
+        Asked(
+            key_id_of(request),
+            idempotency_key,
+            None if idempotency_key is None else request_hash(body),
+        ),
     )
     response.headers["Location"] = _path(request, "get_call", record.call_id)
     if record.status is Status.QUEUED:

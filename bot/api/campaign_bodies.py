@@ -34,6 +34,7 @@ from bot.api.requests import (
     plain_schema,
 )
 from bot.errors import RequestError
+from bot.idempotency import Asked
 from bot.records import AnsweredBy, CallSpec, EndedReason, Speaker, Status
 from bot.scenario import DEFAULT_OUTBOUND
 from bot.store.campaign_records import BadRow, Campaign, CampaignStatus, ContactState, Progress, Result
@@ -156,9 +157,7 @@ class CampaignRequest(BaseModel):
             errors = [{**error, "loc": ("body", *error["loc"])} for error in e.errors()]
             raise RequestValidationError(errors) from None
 
-    def campaign(
-        self, campaign_id: str, *, now: datetime, key_id: str | None, request_hash: str | None
-    ) -> Campaign:
+    def campaign(self, asked: Asked, *, now: datetime) -> Campaign:
         spec = CallSpec(
             phone_number="",
             scenario=self.scenario,
@@ -179,7 +178,7 @@ class CampaignRequest(BaseModel):
             outcome_schema=self.outcome_schema,
         )
         return Campaign(
-            campaign_id,
+            asked.id_of("campaign"),
             spec,
             CampaignStatus.LOADING,
             now,
@@ -188,8 +187,8 @@ class CampaignRequest(BaseModel):
             start_at=self.start_at,
             end_at=self.end_at,
             terms=terms,
-            key_id=key_id,
-            request_hash=request_hash,
+            key_id=asked.key_id,
+            request_hash=asked.request_hash,
         )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Annotated
@@ -32,6 +30,7 @@ from bot.api.problems import ErrorBody, Problem, ProblemRoute, responses
 from bot.api.upload import UploadRoute, opened
 from bot.campaigns import Campaigns, NoContactError
 from bot.campaigns.results import header, row, written
+from bot.idempotency import Asked
 from bot.store.campaign_records import Campaign
 from bot.store.cursor import make_cursor, read_cursor
 
@@ -58,19 +57,19 @@ async def create_campaign(
     request: Request,
     response: Response,
     idempotency_key: Annotated[
-        str | None, Header(max_length=255, description="The same key and body make one campaign.")
+        str | None,
+        Header(min_length=1, max_length=255, description="The same key and body make one campaign."),
     ] = None,
 ) -> CreatedAnswer | JSONResponse:
     campaigns = _campaigns(request)
     async with opened(request) as upload:
         wanted = CampaignRequest.of(upload.fields)
-        key_id = key_id_of(request)
-        campaign = wanted.campaign(
-            _campaign_id(key_id, idempotency_key),
-            now=datetime.now(UTC),
-            key_id=key_id,
-            request_hash=None if idempotency_key is None else await upload.digest(),
+        asked = Asked(
+            key_id_of(request),
+            idempotency_key,
+            None if idempotency_key is None else await upload.digest(),
         )
+        campaign = wanted.campaign(asked, now=datetime.now(UTC))
         try:
             loaded = await campaigns.create(
                 campaign, upload.rows, columns=upload.rows.columns, country=wanted.country
@@ -193,14 +192,6 @@ async def _answer(campaigns: Campaigns, campaign: Campaign) -> CampaignAnswer:
 
 def _campaigns(request: Request) -> Campaigns:
     return agent_of(request).campaigns
-
-
-def _campaign_id(key_id: str | None, idempotency_key: str | None) -> str:
-    """A new id, or the one id of an Idempotency-Key; keys of two API keys have nothing to do with each other."""
-    if idempotency_key is None:
-        return f"campaign_{secrets.token_hex(12)}"
-    digest = hashlib.sha256(f"campaign|{key_id}|{idempotency_key}".encode()).hexdigest()
-    return f"campaign_{digest[:24]}"
 
 
 router.include_router(uploads)

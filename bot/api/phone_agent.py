@@ -8,6 +8,7 @@ from typing import Protocol
 
 from bot.campaigns import Campaigns
 from bot.dialling.do_not_call import DoNotCall
+from bot.idempotency import UNASKED, Asked
 from bot.records import CallRecord, CallSpec, Health, Registration, Status
 from bot.retention import Erasure
 from bot.settings import Settings
@@ -41,13 +42,7 @@ class PhoneAgent(Protocol):
         ...
 
     async def place_call(
-        self,
-        spec: CallSpec,
-        terms: Terms = DEFAULT_TERMS,
-        *,
-        key_id: str | None = None,
-        idempotency_key: str | None = None,
-        request_hash: str | None = None,
+        self, spec: CallSpec, terms: Terms = DEFAULT_TERMS, asked: Asked = UNASKED
     ) -> CallRecord:
         """Dialled, or queued. RequestError, BusyError, ConflictError, CarrierError."""
         ...

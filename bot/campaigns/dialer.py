@@ -28,6 +28,7 @@ from bot.campaigns.contacts import RawRow
 from bot.campaigns.loader import TOLD_ROWS, Loaded, load
 from bot.dialling.policy import Refuse, Wait, WaitUntil, unlimited
 from bot.errors import ConflictError, NotFoundError, PhoneAgentError
+from bot.idempotency import check_same
 from bot.records import CallRecord, Direction, EndedReason, Status
 from bot.scenario import Scenarios
 from bot.store.campaign_records import BadRow, Campaign, CampaignStatus, Contact, Progress, Result
@@ -128,12 +129,7 @@ class Campaigns:
             kept = await self._store.get(campaign.campaign_id)
             if kept is None:
                 continue
-            if kept.request_hash != campaign.request_hash:
-                raise ConflictError(
-                    "This Idempotency-Key came with another campaign before: use a new key.",
-                    code="idempotency_key_reused",
-                    field="Idempotency-Key",
-                )
+            check_same(kept.request_hash, campaign.request_hash, "campaign")
             if kept.touched_at is None:
                 return kept
             if self._now() - kept.touched_at < timedelta(seconds=ABANDONED_SECONDS):

@@ -85,17 +85,17 @@ class Webhooks:
             outgoing, Signer(secrets), allow_private=allow_private, timeout_seconds=timeout_seconds
         )
         self._url = url
-        if url is not None:
-            try:
-                self.check_url(url)
-            except RequestError as error:
-                raise SettingsError(
-                    error.message.replace("webhook_url", "WEBHOOK_URL", 1), field="WEBHOOK_URL"
-                ) from None
+        try:
+            self.check_url(url)
+        except RequestError as error:
+            raise SettingsError(
+                error.message.replace("webhook_url", "WEBHOOK_URL", 1), field="WEBHOOK_URL"
+            ) from None
 
-    def check_url(self, url: str) -> str:
-        """`url` when events may be sent there. RequestError, field webhook_url, which is a 422."""
-        return check_url(url, signed=self._signed, allow_private=self._allow_private)
+    def check_url(self, url: str | None) -> None:
+        """RequestError, field webhook_url, when events may not be sent there. None is nowhere."""
+        if url is not None:
+            check_url(url, signed=self._signed, allow_private=self._allow_private)
 
     def register(self) -> None:
         self._engine.queue(QUEUE, per_partition=1)

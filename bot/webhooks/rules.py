@@ -138,8 +138,8 @@ def _key(secret: SecretStr) -> Webhook:
     return Webhook(raw)
 
 
-def check_url(url: str, *, signed: bool, allow_private: bool) -> str:
-    """`url` when events may be sent there; RequestError, field webhook_url, when not.
+def check_url(url: str, *, signed: bool, allow_private: bool) -> None:
+    """RequestError, field webhook_url, when events may not be sent to `url`.
 
     A name is not resolved here: where it leads is checked when the connection is made.
     """
@@ -160,7 +160,6 @@ def check_url(url: str, *, signed: bool, allow_private: bool) -> str:
         raise _refused("no user and password in the URL; the signature says who sends.")
     if not allow_private and _is_private(parts.hostname):
         raise _refused("is not a public address. WEBHOOK_ALLOW_PRIVATE=true lets this server send there.")
-    return url
 
 
 def _is_private(host: str) -> bool:

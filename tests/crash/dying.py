@@ -22,6 +22,7 @@ from pydantic import SecretStr
 
 from bot.api.answers import as_event
 from bot.carriers import build_carrier
+from bot.idempotency import Asked
 from bot.phone_agent import PhoneAgent
 from bot.records import CallRecord, CallSpec, Status
 from bot.scenario import Scenario, Scenarios
@@ -131,7 +132,7 @@ async def _serve(orders: Orders) -> None:
     await agent.open()
     if orders.place is not None:
         await agent.place_call(
-            CallSpec(TO, name, action="confirm"), idempotency_key=orders.place, request_hash="h"
+            CallSpec(TO, name, action="confirm"), asked=Asked(idempotency_key=orders.place, request_hash="h")
         )
     await asyncio.Event().wait()
 

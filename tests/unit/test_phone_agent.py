@@ -25,6 +25,7 @@ from bot.carrier_news import REGISTERED
 from bot.dialling import following as following_module
 from bot.doors import AMD_PATH, HANDSHAKE_SECONDS, MEDIA_PATH, UNAUTHORIZED_CLOSE, VOICE_PATH
 from bot.errors import BusyError, CarrierError, ConflictError, DialUnconfirmedError, ForbiddenError, SettingsError
+from bot.idempotency import Asked
 from bot.phone_agent import PhoneAgent
 from bot.records import CallRecord, CallSpec, Direction, EndedReason, Status
 from bot.scenario import Scenario, Scenarios
@@ -508,23 +509,21 @@ async def test_who_does_not_wait_is_told_that_it_is_outside_of_the_calling_hours
 
 
 async def test_an_idempotency_key_is_one_call(house: House) -> None:
-    first = await house.agent.place_call(SPEC, key_id="k", idempotency_key="a", request_hash="1")
-    again = await house.agent.place_call(SPEC, key_id="k", idempotency_key="a", request_hash="1")
+    first = await house.agent.place_call(SPEC, asked=Asked("k", "a", "1"))
+    again = await house.agent.place_call(SPEC, asked=Asked("k", "a", "1"))
     assert (again.call_id, again.call_sid) == (first.call_id, "CA1")
     with pytest.raises(ConflictError) as caught:
-        await house.agent.place_call(SPEC, key_id="k", idempotency_key="a", request_hash="2")
+        await house.agent.place_call(SPEC, asked=Asked("k", "a", "2"))
     assert caught.value.code == "idempotency_key_reused"
     assert len(house.carrier.dialled) == 1
     await house.tell("CA1", Status.NO_ANSWER)
-    other = await house.agent.place_call(SPEC, key_id="another", idempotency_key="a", request_hash="2")
+    other = await house.agent.place_call(SPEC, asked=Asked("another", "a", "2"))
     assert other.call_id != first.call_id
 
 
 async def test_one_key_asked_at_once_from_many_sides_is_one_call(house: House) -> None:
-    asked = [
-        house.agent.place_call(SPEC, idempotency_key="a", request_hash="1" if n % 2 else "2") for n in range(6)
-    ]
-    found = await asyncio.gather(*asked, return_exceptions=True)
+    sent = [house.agent.place_call(SPEC, asked=Asked(None, "a", "1" if n % 2 else "2")) for n in range(6)]
+    found = await asyncio.gather(*sent, return_exceptions=True)
     placed = [each for each in found if isinstance(each, CallRecord)]
     refused = [each for each in found if isinstance(each, ConflictError)]
     assert (len(placed), len(refused)) == (3, 3)
@@ -536,7 +535,7 @@ async def test_a_refusal_of_the_carrier_is_repeated_with_the_key(house: House) -
     house.carrier.failures["dial"] = refusal("unverified number")
     for _ in range(2):
         with pytest.raises(CarrierError, match="unverified number"):
-            await house.agent.place_call(SPEC, idempotency_key="a", request_hash="1")
+            await house.agent.place_call(SPEC, asked=Asked(None, "a", "1"))
     assert len(house.carrier.dialled) == 1
 
 

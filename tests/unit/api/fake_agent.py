@@ -10,6 +10,7 @@ from pathlib import Path
 from bot.campaigns import Campaigns
 from bot.dialling.do_not_call import DoNotCall
 from bot.errors import NotFoundError
+from bot.idempotency import UNASKED, Asked
 from bot.records import (
     CallRecord,
     CallSpec,
@@ -92,8 +93,7 @@ class FakeAgent:
     ready: bool = True
     heard: list[str | bytes | None] = field(default_factory=list)
     terms: list[Terms] = field(default_factory=list)
-    placed: list[tuple[str | None, str | None, str | None]] = field(default_factory=list)
-    """key_id, idempotency_key and request_hash of each call."""
+    asked: list[Asked] = field(default_factory=list)
     placed_status: Status = Status.INITIATED
     queues: dict[str, int] = field(default_factory=dict)
     canceled: list[str] = field(default_factory=list)
@@ -116,18 +116,12 @@ class FakeAgent:
             raise self.error
 
     async def place_call(
-        self,
-        spec: CallSpec,
-        terms: Terms = DEFAULT_TERMS,
-        *,
-        key_id: str | None = None,
-        idempotency_key: str | None = None,
-        request_hash: str | None = None,
+        self, spec: CallSpec, terms: Terms = DEFAULT_TERMS, asked: Asked = UNASKED
     ) -> CallRecord:
         self._fail()
         self.specs.append(spec)
         self.terms.append(terms)
-        self.placed.append((key_id, idempotency_key, request_hash))
+        self.asked.append(asked)
         return replace(A_CALL, spec=spec, status=self.placed_status)
 
     async def register_call(self, spec: CallSpec, terms: Terms = DEFAULT_TERMS) -> Registration:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from pydantic import SecretStr
 from starlette.testclient import TestClient
 
 from bot.api import router
@@ -38,6 +39,21 @@ def test_a_call_that_waits_is_answered_202(client: TestClient, agent: FakeAgent)
     assert answer.status_code == 202
     assert answer.json()["status"] == "queued"
     assert answer.headers["location"] == "/api/phone/calls/c_01"
+
+
+def test_the_idempotency_key_reaches_the_agent(client: TestClient, agent: FakeAgent) -> None:
+    """With whose request it is, and a hash that is the same however the JSON is written."""
+    agent.settings = agent.settings.model_copy(update={"api_keys": (SecretStr("one"),)})
+    headers = {"Idempotency-Key": "k1", "X-API-Key": "one"}
+    other = dict(reversed(README_REQUEST.items()))
+    for body in (README_REQUEST, other, {**README_REQUEST, "action": "Another"}):
+        assert client.post("/api/phone/call", json=body, headers=headers).status_code == 201
+    first, again, another = agent.asked
+    assert first == again
+    assert (first.idempotency_key, first.key_id is None, first.request_hash is None) == ("k1", False, False)
+    assert (another.key_id, another.request_hash == first.request_hash) == (first.key_id, False)
+    answer = client.post("/api/phone/call", json=README_REQUEST, headers={**headers, "Idempotency-Key": ""})
+    assert (answer.status_code, answer.json()["error"]["field"]) == (422, "idempotency-key")
 
 
 def test_every_field_reaches_the_agent(client: TestClient, agent: FakeAgent) -> None:

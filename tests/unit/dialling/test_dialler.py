@@ -15,6 +15,7 @@ from loguru import logger
 from bot import front_desk as module
 from bot.dialling import dialler as dialler_module
 from bot.errors import BusyError, ConflictError
+from bot.idempotency import Asked
 from bot.records import AnsweredBy, CallRecord, Direction, EndedReason, Speaker, Status, ToolUse, Turn
 from bot.scenario_parts import Limits
 from bot.store import CallChange
@@ -363,7 +364,7 @@ async def test_a_scheduled_call_waits_and_is_canceled(house: House) -> None:
 
 async def test_a_scheduled_call_is_one_for_its_key(house: House) -> None:
     terms = Terms(schedule_at=soon())
-    calls = [await house.agent.place_call(SPEC, terms, idempotency_key="a", request_hash="1") for _ in range(2)]
+    calls = [await house.agent.place_call(SPEC, terms, Asked(None, "a", "1")) for _ in range(2)]
     assert calls[0].call_id == calls[1].call_id
     assert (await house.agent.engine.waiting())["lines"] == 1
 
@@ -401,10 +402,9 @@ async def test_who_does_not_wait_is_not_queued(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(module, "TOLD_SECONDS", 0.5)
     async with opened(build(tmp_path, max_lines_per_number=1)) as house:
         await house.agent.place_call(SPEC)
-        hurried = {"idempotency_key": "a", "request_hash": "1"}
         for _ in range(2):
             with pytest.raises(BusyError):
-                await house.agent.place_call(SPEC, Terms(wait=False), **hurried)
+                await house.agent.place_call(SPEC, Terms(wait=False), Asked(None, "a", "1"))
         assert len(house.carrier.dialled) == 1
         calls = (await house.store.page(status=Status.CANCELED)).calls
         assert len(calls) == 1
@@ -412,16 +412,16 @@ async def test_who_does_not_wait_is_not_queued(tmp_path: Path, monkeypatch: pyte
 
 async def test_a_refusal_is_remembered_longer_than_its_workflow(house: House) -> None:
     house.carrier.failures["dial"] = refusal("unverified number")
-    key = {"idempotency_key": "a", "request_hash": "1"}
+    asked = Asked(None, "a", "1")
     with pytest.raises(Exception, match="unverified"):
-        await house.agent.place_call(SPEC, **key)  # type: ignore[arg-type]
+        await house.agent.place_call(SPEC, asked=asked)
     (call,) = (await house.store.page()).calls
     await house.is_over(call.call_id)
     async with asyncio.timeout(20):
         while not await house.agent.engine.forget(datetime.now(UTC) + timedelta(days=1)):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     async with asyncio.timeout(3):
-        again = await house.agent.place_call(SPEC, **key)  # type: ignore[arg-type]
+        again = await house.agent.place_call(SPEC, asked=asked)
     assert (again.call_id, again.status, again.error) == (call.call_id, Status.FAILED, "unverified number")
     assert len(house.carrier.dialled) == 1
 

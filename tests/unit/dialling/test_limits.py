@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from bot import front_desk as module
 from bot.dialling.dialler import LINES
 from bot.durable import _rate
+from bot.idempotency import Asked
 from bot.records import CallRecord, Direction, Status
 from bot.telephony.carrier import DialOrder
 from tests.unit.dialling.house import INBOUND, SPEC, House, build, opened, ringing
@@ -30,9 +31,9 @@ def number_of(order: DialOrder) -> str | None:
     return order.from_number
 
 
-async def place(house: House, number: int, **fields: Any) -> CallRecord:
+async def place(house: House, number: int, *, key_id: str | None = None) -> CallRecord:
     spec = replace(SPEC, phone_number=f"+1202555{number:04}", from_number=OURS[number % 2])
-    return await house.agent.place_call(spec, **fields)
+    return await house.agent.place_call(spec, asked=Asked(key_id))
 
 
 async def dial_all(house: House, count: int, at_once: int) -> None:

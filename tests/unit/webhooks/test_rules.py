@@ -186,7 +186,7 @@ PRIVATE = [
 
 @pytest.mark.parametrize("url", GOOD)
 def test_good_urls(url: str) -> None:
-    assert check_url(url, signed=True, allow_private=False) == url
+    check_url(url, signed=True, allow_private=False)
 
 
 @pytest.mark.parametrize("url", BAD)
@@ -201,7 +201,7 @@ def test_bad_urls(url: str) -> None:
 def test_private_urls(url: str) -> None:
     with pytest.raises(RequestError, match="WEBHOOK_ALLOW_PRIVATE"):
         check_url(url, signed=True, allow_private=False)
-    assert check_url(url, signed=True, allow_private=True) == url
+    check_url(url, signed=True, allow_private=True)
 
 
 def test_an_event_nobody_could_verify_is_refused() -> None:
