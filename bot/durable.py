@@ -141,8 +141,11 @@ class DurableEngine:
             for name, run in self._workflows.items():
                 DBOS.workflow(name=name, max_recovery_attempts=None)(_coroutine(name, run))
             scheduled = {name: self._scheduled(name, run) for name, (_, run) in self._schedules.items()}
-            self._dbos._background_event_loop.set_main_loop()
-            # Migrations and the first connections: off the loop, which DBOS finds by the line above.
+            # Workflows run on this loop: DBOS takes one of its own whenever it does not find this one running,
+            # and what runs there cannot be ended from here.
+            loop = asyncio.get_running_loop()
+            self._dbos._background_event_loop.target_loop = lambda: loop  # type: ignore[method-assign]
+            # Migrations and the first connections: off the loop.
             await asyncio.to_thread(DBOS.launch)
             if scheduled:
                 await asyncio.to_thread(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -43,6 +45,43 @@ async def test_a_workflow_is_begun_once_for_an_id(tmp_path: Path) -> None:
         assert await engine.arguments("1") == ("a",)
         assert await engine.arguments("2") is None
     assert begun == ["a"]
+
+
+def test_workflows_run_on_the_loop_that_opened_the_engine(tmp_path: Path) -> None:
+    """Even what DBOS takes from a queue while that loop does not run."""
+    engine, ran_on, looked = make(tmp_path), [], threading.Event()
+
+    async def run() -> None:
+        ran_on.append(asyncio.get_running_loop())
+
+    def load() -> int:
+        looked.set()
+        return 0
+
+    async def begin() -> None:
+        await engine.open()
+        await engine.enqueue("note", id="1", queue="notes")
+        looked.clear()
+
+    async def end() -> None:
+        try:
+            async with asyncio.timeout(10):
+                while not ran_on:  # noqa: ASYNC110  # told from another loop, where it fails
+                    await asyncio.sleep(0.01)
+        finally:
+            await engine.close()
+
+    engine.workflow("note", run)
+    engine.queue("notes", per_process=1, load=load)
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(begin())
+        assert looked.wait(10)
+        time.sleep(0.1)  # what was looked for is taken and begun meanwhile
+        loop.run_until_complete(end())
+    finally:
+        loop.close()
+    assert ran_on == [loop]
 
 
 async def test_a_killed_process_s_workflow_goes_on_from_its_last_kept_step(tmp_path: Path) -> None:
