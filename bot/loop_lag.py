@@ -32,25 +32,24 @@ percentile of the lag, end of speech to first audio, replies without a gap.
 
 The agent's audio leads the ear by 300 ms and is sent in pieces of 100, so a gap is heard when the loop stands for
 200 ms; that begins where one look in twenty is 50 ms late. Replies are late before it."""
-ON_TIME_SECONDS = 0.025
-"""Below this it takes calls again: some three calls fewer."""
+ON_TIME = 0.5
+"""Below this much of it the process takes calls again: some three calls fewer."""
 
 
 class LagWatch:
     """Whether the loop has been late for long enough to matter. Pure; lags are seconds.
 
     `late` begins when the 95th percentile of the last looks reaches `late_seconds`, and ends when it is below
-    `on_time_seconds`: between the two it stays as it is, so that it does not flap with every call that ends.
+    half of that: between the two it stays as it is, so that it does not flap with every call that ends.
     """
 
     def __init__(
         self,
         *,
         late_seconds: float = LATE_SECONDS,
-        on_time_seconds: float = ON_TIME_SECONDS,
         looks: int = KEPT_LOOKS,
     ) -> None:
-        self._late_seconds, self._on_time_seconds = late_seconds, on_time_seconds
+        self._late_seconds = late_seconds
         self._lags: deque[float] = deque([0.0] * looks, maxlen=looks)
         self.late = False
 
@@ -60,7 +59,7 @@ class LagWatch:
         lag = self.lag_seconds
         if lag >= self._late_seconds:
             self.late = True
-        elif lag < self._on_time_seconds:
+        elif lag < ON_TIME * self._late_seconds:
             self.late = False
 
     @property

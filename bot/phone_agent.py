@@ -33,7 +33,7 @@ from bot.errors import BusyError, NotFoundError
 from bot.front_desk import FrontDesk
 from bot.hold import Holder
 from bot.idempotency import UNASKED, Asked
-from bot.loop_lag import LoopProbe
+from bot.loop_lag import LagWatch, LoopProbe
 from bot.peers import private_address
 from bot.peers.news import open_news
 from bot.planner import Planner
@@ -94,7 +94,11 @@ class PhoneAgent:
         self.carrier = carrier
         self.openings = SqlOpeningStore(store.database)
         self.switchboard = Switchboard(
-            settings.max_calls, resources, openings=self.openings, spent=functools.partial(keep_opening, store)
+            settings.max_calls,
+            resources,
+            LagWatch(late_seconds=settings.max_loop_lag_ms / 1000),
+            openings=self.openings,
+            spent=functools.partial(keep_opening, store),
         )
         self.on_turn: Callable[[str, Turn], None] | None = None
         """Told of every complete turn, with its call's id."""

@@ -35,6 +35,7 @@ from bot.store import SqlCallStore, open_database
 from bot.telephony.carrier import Carrier
 from bot.telephony.conversation import Conversation
 from bot.telephony.offline import OfflineCarrier
+from tests.busy import ANY_LAG_MS
 from tests.simulators.anthropic import AnthropicLatency, AnthropicSimulator
 from tests.simulators.brain import Brain
 from tests.simulators.deepgram import DeepgramSimulator
@@ -192,7 +193,14 @@ async def house(
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         url = f"http://127.0.0.1:{port}"
-        fields = {"public_host": url, "host": "127.0.0.1", "port": port, "data_dir": data_dir, **environment}
+        fields = {
+            "public_host": url,
+            "host": "127.0.0.1",
+            "port": port,
+            "data_dir": data_dir,
+            "max_loop_lag_ms": ANY_LAG_MS,
+            **environment,
+        }
         settings = Settings(_env_file=None, **fields)
         resources = Resources(settings, voice=shared_voice())
         carrier: Carrier = build_carrier(settings, resources)

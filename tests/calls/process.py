@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
+from tests.busy import ANY_LAG_MS
 from tests.calls.house import README_BODY, SCENARIO_FOLDERS
 from tests.warm import Process, start_server
 
@@ -78,6 +79,7 @@ async def server_process(folder: Path, environment: Mapping[str, Any]) -> AsyncI
         "PUBLIC_HOST": f"http://127.0.0.1:{port}",
         "DATA_DIR": str(folder),
         "PIPELINES_DIR": str(scenarios),
+        "MAX_LOOP_LAG_MS": str(ANY_LAG_MS),
         **{name.upper(): _plain(value) for name, value in environment.items()},
     }
     log = folder / "log"

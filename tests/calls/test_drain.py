@@ -19,6 +19,7 @@ from bot.api import router
 from bot.api.answers import as_event
 from bot.phone_agent import open_phone_agent
 from bot.settings import Settings
+from tests.busy import ANY_LAG_MS
 from tests.calls.house import CHARACTER_MS, hear, say, silence, steps, texts_of, vendors, wait
 from tests.calls.process import ServerProcess, free_port, server_process
 from tests.simulators.brain import Reply, RuleBrain, ToolUse
@@ -149,7 +150,12 @@ async def test_an_app_of_somebody_else_records_its_own_end(tmp_path: Path) -> No
     port = free_port()
     async with vendors(STAYS, BRAIN) as sims:
         settings = Settings(
-            _env_file=None, port=port, public_host=f"http://127.0.0.1:{port}", data_dir=tmp_path, **sims.keys()
+            _env_file=None,
+            port=port,
+            public_host=f"http://127.0.0.1:{port}",
+            data_dir=tmp_path,
+            max_loop_lag_ms=ANY_LAG_MS,
+            **sims.keys(),
         )
         async with open_phone_agent(settings, present=as_event) as agent:
             app = FastAPI()

@@ -19,6 +19,7 @@ import httpx
 from bot.records import CallRecord, Speaker
 from bot.settings import Settings
 from bot.store import open_store
+from tests.busy import ANY_LAG_MS
 from tests.calls.house import README_BODY, ROOT, shared_voice
 
 OPENING = (
@@ -38,6 +39,7 @@ async def server(
         "PATH": os.environ["PATH"],
         "HOST": "127.0.0.1",
         "PORT": str(port),
+        "MAX_LOOP_LAG_MS": str(ANY_LAG_MS),
         "DATA_DIR": str(data_dir),
         "PIPELINES_DIR": str(ROOT / "pipelines"),
     }

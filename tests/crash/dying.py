@@ -32,6 +32,7 @@ from bot.stages.resources import Resources
 from bot.store import Database, SqlCallStore, open_database
 from bot.store.address import parse_database_url
 from bot.telephony.conversation import Conversation
+from tests.busy import ANY_LAG_MS
 from tests.simulators.faults import Plan
 from tests.simulators.twilio import OWN_NUMBER, TwilioSimulator, Unanswered
 
@@ -119,6 +120,7 @@ async def _serve(orders: Orders) -> None:
         database_url=orders.database_url,
         data_dir=Path(orders.data_dir),
         max_calls=5,
+        max_loop_lag_ms=ANY_LAG_MS,
     )
     resources = _NoModels(settings)
     name = "appointment_confirmation"

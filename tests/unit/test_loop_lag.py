@@ -8,9 +8,9 @@ import time
 import pytest
 
 from bot import loop_lag
-from bot.loop_lag import KEPT_LOOKS, LATE_SECONDS, ON_TIME_SECONDS, LagWatch, LoopProbe
+from bot.loop_lag import KEPT_LOOKS, LATE_SECONDS, ON_TIME, LagWatch, LoopProbe
 
-BETWEEN = (LATE_SECONDS + ON_TIME_SECONDS) / 2
+BETWEEN = LATE_SECONDS * (1 + ON_TIME) / 2
 
 
 def noted(watch: LagWatch, *lags: float) -> LagWatch:
@@ -48,7 +48,7 @@ def test_between_the_two_thresholds_it_stays_as_it_is() -> None:
     watch = noted(LagWatch(), *[LATE_SECONDS] * KEPT_LOOKS)
     assert watch.late
     assert noted(watch, *[BETWEEN] * 500).late, "it would flap with each call that ends"
-    assert not noted(watch, *[ON_TIME_SECONDS / 2] * KEPT_LOOKS).late
+    assert not noted(watch, *[ON_TIME * LATE_SECONDS / 2] * KEPT_LOOKS).late
 
 
 def test_it_is_on_time_again_when_all_but_two_looks_were() -> None:
@@ -83,3 +83,11 @@ async def test_the_probe_sees_a_loop_that_is_held(monkeypatch: pytest.MonkeyPatc
     await probe.close()
     await probe.close()
     assert asyncio.all_tasks() == before
+
+
+def test_how_late_is_late_can_be_set() -> None:
+    watch = noted(LagWatch(late_seconds=0.2), *[0.19] * KEPT_LOOKS)
+    assert not watch.late
+    assert noted(watch, *[0.2] * KEPT_LOOKS).late
+    assert noted(watch, *[0.11] * KEPT_LOOKS).late
+    assert not noted(watch, *[0.09] * KEPT_LOOKS).late

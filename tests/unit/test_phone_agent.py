@@ -37,6 +37,7 @@ from bot.store.address import SqliteAddress
 from bot.telephony import twiml
 from bot.telephony.carrier import CarrierCall
 from bot.terms import HoursTerms, Terms, Weekday
+from tests.busy import ANY_LAG_MS
 from tests.unit.calls_in_memory import SIGNED, NotingCarrier, QuietCall, ShakyStore, media_socket, refusal
 from tests.unit.stages.conversation import until
 from tests.unit.stages.memory_socket import MemorySocket
@@ -113,6 +114,7 @@ def settings(tmp_path: Path, **changes: Any) -> Settings:
         "api_keys": (SecretStr("key"),),
         "data_dir": tmp_path,
         "max_calls": 1,
+        "max_loop_lag_ms": ANY_LAG_MS,
         "host": "127.0.0.1",
         **changes,
     }

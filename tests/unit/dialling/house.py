@@ -22,6 +22,7 @@ from bot.stages.resources import Resources
 from bot.store.address import parse_database_url
 from bot.store.database import Database
 from bot.telephony.carrier import CarrierCall, DialOrder
+from tests.busy import ANY_LAG_MS
 from tests.unit.calls_in_memory import SIGNED, NotingCarrier, ShakyStore
 
 TO = "+12025550123"
@@ -102,6 +103,7 @@ def build(tmp_path: Path, url: str | None = None, carrier: RingingCarrier | None
         "data_dir": tmp_path,
         "database_url": url or f"sqlite:///{tmp_path / 'calls.db'}",
         "max_calls": 10,
+        "max_loop_lag_ms": ANY_LAG_MS,
         **changes,
     }
     settings = Settings(_env_file=None, **fields)

@@ -15,9 +15,10 @@ from bot import front_desk as module
 from bot.dialling.dialler import LINES
 from bot.durable import _rate
 from bot.idempotency import Asked
+from bot.loop_lag import KEPT_LOOKS
 from bot.records import CallRecord, Direction, Status
 from bot.telephony.carrier import DialOrder
-from tests.unit.dialling.house import INBOUND, SPEC, House, build, opened, ringing
+from tests.unit.dialling.house import INBOUND, OVERRUN_SECONDS, SPEC, House, build, opened, ringing
 
 OURS = ("+15005550001", "+15005550002")
 
@@ -81,6 +82,20 @@ async def test_lines_of_a_key(tmp_path: Path) -> None:
     async with opened(build(tmp_path, max_lines_per_key=1)) as house:
         await dial_all(house, 6, 2)  # a key's calls are those of a number
         assert house.carrier.most_of == {OURS[0]: 1, OURS[1]: 1}
+
+
+async def test_nothing_is_dialled_while_the_loop_is_later_than_it_may_be(tmp_path: Path) -> None:
+    async with opened(build(tmp_path, max_loop_lag_ms=1e9)) as house:
+        await place(house, 1)
+        await house.until(lambda: len(house.carrier.dialled) == 1)
+        for _ in range(3):
+            house.agent.switchboard.lag.note(1e6)
+        waits = await place(house, 2)
+        await asyncio.sleep(OVERRUN_SECONDS)
+        assert (await house.record(waits.call_id)).status is Status.QUEUED
+        for _ in range(KEPT_LOOKS):
+            house.agent.switchboard.lag.note(0.0)
+        await house.until(lambda: len(house.carrier.dialled) == 2)
 
 
 async def test_diallings_in_a_second(tmp_path: Path) -> None:
