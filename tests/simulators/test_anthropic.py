@@ -67,8 +67,8 @@ async def test_a_stream_of_text_has_all_its_events_and_its_pace() -> None:
         assert kinds[:2] == ["message_start", "content_block_start"]
         assert kinds[-3:] == ["content_block_stop", "message_delta", "message_stop"]
         assert "".join(getattr(delta, "text", "") for delta, _ in deltas) == said
-        assert 0.14 < deltas[0][1] < 0.6
-        assert 0.25 < deltas[-1][1] - deltas[0][1] < 1.5
+        assert deltas[0][1] > 0.14
+        assert deltas[-1][1] > 0.14 + 0.025 * (len(deltas) - 1)
         end = next(event for event, _ in seen if event.type == "message_delta")
         assert end.delta.stop_reason == "end_turn"
         assert end.usage.output_tokens > 8
