@@ -24,13 +24,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
-import sqlalchemy as sa
 from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions, SetWorkflowID
 from dbos._error import DBOSNonExistentWorkflowError, DBOSWorkflowIDInUseError
 from loguru import logger
 
+from bot.durable_tables import count_workflows, forget_workflows, system_url
 from bot.errors import SettingsError
 from bot.presence import presence_at
 from bot.store.address import PostgresAddress, SqliteAddress
@@ -167,7 +166,7 @@ class DurableEngine:
     def _prepare(self) -> None:
         """Tables and queues, before anything looks for them: one added later is found a second late."""
         _quiet()
-        url, schema = _system_url(self._address)
+        url, schema = system_url(self._address)
         DBOS.migrate(system_database_url=url, schema=schema)
         client = DBOSClient(
             system_database_url=url,
@@ -243,7 +242,7 @@ class DurableEngine:
         await asyncio.gather(*(asyncio.to_thread(thread.join, POLLS_SECONDS) for thread in polls))
 
     def _config(self) -> DBOSConfig:
-        url, schema = _system_url(self._address)
+        url, schema = system_url(self._address)
         return DBOSConfig(
             name=NAME,
             system_database_url=url,
@@ -332,7 +331,7 @@ class DurableEngine:
     async def _counted(self, by: str, *statuses: str) -> dict[str | None, int]:
         """Workflows of these statuses by a column; counted there, for a hundred thousand may wait."""
         assert self._dbos is not None
-        return await asyncio.to_thread(_count, self._dbos._sys_db, by, statuses)
+        return await asyncio.to_thread(count_workflows, self._dbos._sys_db, by, statuses)
 
     async def absent_seconds(self, name: str) -> float:
         """How long the process of that name has been seen to be absent; 0.0: it is there.
@@ -357,7 +356,7 @@ class DurableEngine:
         DBOS keeps them for ever. Not by its methods: inside of a workflow those count as its steps.
         """
         assert self._dbos is not None
-        return await asyncio.to_thread(_forget, self._dbos._sys_db, before, limit)
+        return await asyncio.to_thread(forget_workflows, self._dbos._sys_db, before, limit)
 
     # -- inside a workflow ----------------------------------------------------------------------------
 
@@ -432,30 +431,6 @@ class DurableEngine:
             logger.warning("workflows could not be handed back: {}", e)
 
 
-def _count(tables: Any, by: str, statuses: tuple[str, ...]) -> dict[str | None, int]:
-    rows = tables.tables.workflow_status
-    query = (
-        sa.select(rows.c[by], sa.func.count())
-        .where(rows.c.status.in_(statuses), tables._name_filter(rows.c.application_name, tables.app_name))
-        .group_by(rows.c[by])
-    )
-    with tables.engine.begin() as connection:
-        return {row[0]: row[1] for row in connection.execute(query)}
-
-
-def _forget(tables: Any, before: datetime, limit: int) -> int:
-    found = tables.list_workflows(
-        status=["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"],
-        completed_before=before.isoformat(),
-        limit=limit,
-        load_input=False,
-        load_output=False,
-    )
-    if found:
-        tables.delete_workflows([status.workflow_id for status in found])
-    return len(found)
-
-
 async def _apart(run: Coroutine[Any, Any, _T]) -> _T:
     """Run it outside of the workflow that this may be in.
 
@@ -483,23 +458,6 @@ def _rate(per_second: float) -> Any:
     """DBOS limits whole beginnings in a period: of about a second, longer for less than one."""
     limit = max(1, int(per_second))
     return {"limit": limit, "period": limit / per_second}
-
-
-def _system_url(address: SqliteAddress | PostgresAddress) -> tuple[str, str]:
-    """Where DBOS keeps its tables, and their schema.
-
-    On SQLite in a file of their own: its writes come from threads and would wait for the calls' writer. On
-    PostgreSQL psycopg takes libpq's parameters, where asyncpg also takes settings: `search_path` becomes a
-    schema beside it.
-    """
-    if isinstance(address, SqliteAddress):
-        path = address.path.with_name(f"{address.path.stem}.durable.db")
-        return f"sqlite:///{path}", "dbos"
-    parts = urlsplit(address.dsn)
-    query = dict(parse_qsl(parts.query))
-    schema = query.pop("search_path", None)
-    url = urlunsplit(("postgresql+psycopg", parts.netloc, parts.path, urlencode(query), ""))
-    return url, f"{unquote(schema)}_dbos" if schema else "dbos"
 
 
 def _quiet() -> None:
