@@ -304,9 +304,9 @@ async def test_the_next_voice_goes_on_in_mid_reply(monkeypatch: pytest.MonkeyPat
         assert call.words == f"{TEXT} Goodbye then."
         frames = call.behind.down
         kinds = [type(f) for f in frames if isinstance(f, TTSStartedFrame | TTSStoppedFrame)]
-        assert kinds == [TTSStartedFrame, TTSStoppedFrame] * 3
         contexts = [f.context_id for f in frames if isinstance(f, TTSStartedFrame)]
-        assert len(set(contexts)) == 3
+        assert len(set(contexts)) in (3, 4), "the second one is handed on where it had not sounded whole"
+        assert kinds == [TTSStartedFrame, TTSStoppedFrame] * len(set(contexts))
         assert len(call.behind.of(LLMAssistantPushAggregationFrame)) == 1, "one utterance in the context"
         assert len(call.behind.of(LLMFullResponseStartFrame)) == 1
         orders = [f for f in frames if isinstance(f, AggregatedTextFrame) and not isinstance(f, TTSTextFrame)]
