@@ -103,7 +103,7 @@ async def test_the_first_word_is_ready_when_they_pick_up(tmp_path: Path) -> None
 async def test_a_hello_said_while_the_call_is_still_being_made_ready(tmp_path: Path) -> None:
     """The opening's voice takes longer than the ringing: their hello waits, and does not cut the opening."""
     slow_voice = ElevenLabsLatency(first_audio_ms=2000.0)
-    callee = steps(say("Hello?"), hear(), silence(300), HANG_UP)
+    callee = steps(say("Hello?"), hear(), silence(2000), HANG_UP)
     async with (
         vendors(callee, RuleBrain([], otherwise="Yes."), elevenlabs_latency=slow_voice) as sims,
         house(tmp_path, **sims.keys()) as home,

@@ -148,7 +148,7 @@ async def test_cold_and_taken(tmp_path: Path) -> None:
 
 
 async def test_cold_and_not_answered(tmp_path: Path) -> None:
-    caller = steps(*ASKS, silence(2000), hear(), say("Never mind."), wait())
+    caller = steps(*ASKS, hear(), hear(), say("Never mind."), wait())
     nobody = steps(ring_ms=800, answer="busy")
     async with desk(tmp_path, caller, nobody, brain("sales")) as (sims, home, call_id):
         call = await home.ended(call_id)
