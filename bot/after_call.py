@@ -1,7 +1,9 @@
 """What is due when a call is over: its end is told, its outcome made out, another attempt begun.
 
-A workflow of its own, so that the line's place in its queue is free as soon as the carrier's call is over, and
-`call_ended` waits for nothing. Every step can be repeated: events and calls have ids that follow from the call.
+A workflow of its own, so that the line's place in its queue is free as soon as the carrier's call is over. What
+waits for a model is another one behind it, with a queue of its own: however slow the model is, the end of other
+calls and their next attempts do not wait for it. Every step can be repeated: events and calls have ids that
+follow from the call.
 """
 
 from __future__ import annotations
@@ -23,9 +25,12 @@ from bot.store import CallChange, CallStore
 from bot.store.connections import DATABASE_ERRORS
 from bot.terms import RetryTerms
 
-AFTER, QUEUE = "after_call", "after_calls"
-AT_ONCE = 16
-"""In one process: what they wait for is vendors."""
+AFTER, AFTERS = "after_call", "after_calls"
+AFTERS_AT_ONCE = 64
+"""In one process: they wait for the database, and one goes on while another does."""
+ANALYSE, ANALYSES = "analyse_call", "analyse_calls"
+ANALYSES_AT_ONCE = 16
+"""In one process: what they wait for is a model."""
 _T = TypeVar("_T")
 
 
@@ -65,11 +70,13 @@ class AfterCall:
 
     def register(self) -> None:
         self._engine.workflow(AFTER, self._after)
-        self._engine.queue(QUEUE, per_process=AT_ONCE)
+        self._engine.queue(AFTERS, per_process=AFTERS_AT_ONCE)
+        self._engine.workflow(ANALYSE, self._analysis)
+        self._engine.queue(ANALYSES, per_process=ANALYSES_AT_ONCE)
 
     async def begin(self, call_id: str) -> None:
         """What is due after the call, once."""
-        await self._engine.enqueue(AFTER, call_id, id=f"{call_id}:after", queue=QUEUE)
+        await self._engine.enqueue(AFTER, call_id, id=f"{call_id}:after", queue=AFTERS)
 
     async def started(self, call_id: str) -> None:
         """The call was dialled, or has come in."""
@@ -84,14 +91,28 @@ class AfterCall:
         with logger.contextualize(call_id=call_id):
             await self._do("tally", lambda: self._count(call_id))
             await self._do("promises", lambda: self._keep(call_id))
-            again = await self._do("retry", lambda: self._plan_again(call_id))
+            again = await self._do("retry", lambda: self.plan_again(call_id))
             await self._do("call_ended", lambda: self._tell(call_id, "call_ended"))
+            if again is not None:
+                await self._follow_up(call_id, again)
+            await self._engine.insist(lambda: self._begin_analysis(call_id, again is None))
+
+    async def _begin_analysis(self, call_id: str, last: bool) -> None:
+        await self._engine.enqueue(ANALYSE, call_id, last, id=f"{call_id}:analysis", queue=ANALYSES)
+
+    async def _analysis(self, call_id: str, last: bool) -> None:
+        """`last`: no attempt follows; the call is done with its outcome."""
+        with logger.contextualize(call_id=call_id):
             await self._do("analyse", lambda: self._made_out(call_id))
             await self._do("call_analyzed", lambda: self._tell(call_id, "call_analyzed"))
-            try:
-                await self._engine.insist(lambda: self._go_on(call_id, again))
-            except Exception as e:
-                logger.opt(exception=e).error("what follows call {} could not be begun", call_id)
+            if last:
+                await self._follow_up(call_id, None)
+
+    async def _follow_up(self, call_id: str, again: dict[str, str] | None) -> None:
+        try:
+            await self._engine.insist(lambda: self._go_on(call_id, again))
+        except Exception as e:
+            logger.opt(exception=e).error("what follows call {} could not be begun", call_id)
 
     async def _do(self, name: str, run: Callable[[], Awaitable[_T]]) -> _T | None:
         """A step that the others do not depend on; None where it failed of itself."""
@@ -140,10 +161,11 @@ class AfterCall:
             with tracing.span("analysis", call_id):
                 await self._analyse(record)
 
-    async def _plan_again(self, call_id: str) -> dict[str, str] | None:
-        """The next attempt's id and time, named in this call's record before its end is told.
+    async def plan_again(self, call_id: str) -> dict[str, str] | None:
+        """The next attempt's id and time, named in this call's record before its end is told; None: none follows.
 
-        It is kept before it is named, so that it can be canceled from then on; a campaign keeps its own.
+        It is kept before it is named, so that it can be canceled from then on; a campaign keeps its own. May be
+        done again, and by whoever cannot wait for the workflow.
         """
         record = await self._store.get(call_id)
         if record is None or record.direction is not Direction.OUTBOUND or record.dialling_at is None:

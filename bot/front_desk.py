@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -52,6 +53,8 @@ class FrontDesk:
     news: CarrierNews
     elsewhere: Elsewhere
     webhooks: Webhooks
+    plan_again: Callable[[str], Awaitable[object]]
+    """Names the attempt that follows a call which is over, if one does."""
 
     def register_work(self) -> None:
         self.engine.workflow(EXPIRE, self.expire)
@@ -202,6 +205,10 @@ class FrontDesk:
     async def cancel(self, call_id: str) -> CallRecord:
         """Before it is dialled; the attempt that waits, where this one is over. ConflictError when none does."""
         record = await self.get(call_id)
+        if record.status.final and record.retried_as is None and record.campaign_id is None:
+            # It may have ended just now: what is not planned yet is planned, to be canceled.
+            await self.plan_again(call_id)
+            record = await self.get(call_id)
         while record.status.final and record.retried_as is not None:
             following = await self.store.get(record.retried_as)
             if following is None:

@@ -183,6 +183,7 @@ class PhoneAgent:
             news=self._news,
             elsewhere=self.elsewhere,
             webhooks=self.webhooks,
+            plan_again=self._after.plan_again,
         )
         self.retention = Retention(
             self.engine,

@@ -324,6 +324,42 @@ async def test_a_next_attempt_can_be_canceled_as_soon_as_it_is_named(house: Hous
     await house.is_over(canceled.call_id)
 
 
+async def test_a_call_that_just_ended_can_be_canceled_before_its_next_attempt_is_planned(house: House) -> None:
+    after, house.agent._dialler.after = house.agent._dialler.after, nothing_yet
+    call = await house.agent.place_call(SPEC, AGAIN)
+    await house.tell("CA1", Status.NO_ANSWER)
+    await ended(house, call.call_id)
+    canceled = await house.agent.cancel_call(call.call_id)
+    assert (canceled.attempt, canceled.status) == (2, Status.CANCELED)
+    with pytest.raises(ConflictError):
+        await house.agent.cancel_call(call.call_id)
+    for call_id in (call.call_id, canceled.call_id):
+        await after(call_id)
+        await house.is_over(call_id)
+    assert (await house.record(call.call_id)).retried_as == canceled.call_id
+    assert len(house.carrier.dialled) == 1
+
+
+async def test_a_call_that_is_not_tried_again_has_nothing_to_cancel(house: House) -> None:
+    house.agent._dialler.after = nothing_yet
+    call = await house.agent.place_call(SPEC, AGAIN)
+    await house.tell("CA1", Status.BUSY)
+    await ended(house, call.call_id)
+    with pytest.raises(ConflictError, match="over already"):
+        await house.agent.cancel_call(call.call_id)
+    assert (await house.record(call.call_id)).retried_as is None
+
+
+async def nothing_yet(_call_id: str) -> None:
+    return
+
+
+async def ended(house: House, call_id: str) -> None:
+    async with asyncio.timeout(20):
+        while not (await house.record(call_id)).status.final:  # noqa: ASYNC110  # a store has no event
+            await asyncio.sleep(0.02)
+
+
 async def test_an_attempt_that_was_named_is_dialled_by_the_next_process(tmp_path: Path) -> None:
     first = build(tmp_path)
     async with opened(first):
