@@ -7,14 +7,17 @@ it any more, and every server looks through its own folder each hour and deletes
 An erasure on request takes all that is over at once. A call that waits to be dialled is canceled. A call on the
 line goes on, and is erased at its end: refusing the request (409) was the other way, and would make its sender
 come back until he finds the moment at which nobody is talked to. What is written of a call after its end (its
-outcome, its last event) may come after an erasure, so that is repeated an hour later.
+outcome, its last event) may come after an erasure, and so may its next attempt: calls are looked at until nothing
+new was found of them, once more a minute later and at last an hour later. Each look is a short workflow that
+begins the next one with a delay: one that slept in between would hold a place of its queue.
 """
 
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,7 +27,7 @@ from bot.durable import DurableEngine
 from bot.records import Status
 from bot.settings import Settings
 from bot.store.connections import DATABASE_ERRORS
-from bot.store.retention import AT_ONCE, Erased, Kept, SqlRetentionStore
+from bot.store.retention import AT_ONCE, Erased, Kept, SqlRetentionStore, Standing
 
 QUEUE = "erasures"
 WORKFLOW = "erase_calls"
@@ -32,13 +35,17 @@ DAILY = "0 17 3 * * *"
 HOURLY = "0 41 * * * *"
 FINISHED_HOURS = 24
 """How long the engine keeps what is done. It has ids only, and a carrier's refusal, which may name the number."""
+LOOKS_AT_ONCE = 16
+"""In one process."""
 POLL_SECONDS = 5.0
 """Nobody waits for it: each look at a queue is three statements in every process."""
 SWEEP_SECONDS = 3600.0
 LOOK_AGAIN_SECONDS = 60.0
-"""At calls on the line."""
+"""At calls on the line, and at those that were found to be over."""
 REPEAT_SECONDS = 3600.0
 """After a call's end nothing is written of it any more: its analysis has failed or succeeded long before."""
+QUIET_LOOKS = 2
+"""A minute apart, before the last one."""
 ALL = tuple(Kept)
 Cancel = Callable[[str], Awaitable[bool]]
 """Ends a call that waits to be dialled; False where it is over, or begins just now."""
@@ -53,6 +60,38 @@ class Erasure:
     """They were waiting to be dialled."""
     calls_under_way: int = 0
     """To be erased at their end."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look of a request's at its calls. It has ids only: the engine keeps what a workflow is told."""
+
+    name: str
+    """Of all its looks."""
+    call_ids: tuple[str, ...] = ()
+    contact_ids: tuple[str, ...] = ()
+    """Of campaigns: a round that chose one just before may place its call just after."""
+    number: int = 1
+    quiet: int = 0
+    """Looks in a row that found nothing new."""
+
+    @property
+    def id(self) -> str:
+        return f"{self.name}:{self.number}"
+
+    @property
+    def delay_seconds(self) -> float:
+        """From the look before."""
+        return REPEAT_SECONDS if self.quiet == QUIET_LOOKS else LOOK_AGAIN_SECONDS
+
+    def next(self, found: Sequence[Standing]) -> Look | None:
+        """The one after it, by how the calls stood before it. None: all is erased."""
+        call_ids = tuple(each.call_id for each in found)
+        news = any(not each.status.final for each in found) or not set(call_ids) <= set(self.call_ids)
+        quiet = 0 if news else self.quiet + 1
+        if quiet > QUIET_LOOKS:
+            return None
+        return replace(self, call_ids=call_ids, number=self.number + 1, quiet=quiet)
 
 
 def cutoffs(settings: Settings, now: datetime) -> dict[Kept, datetime]:
@@ -85,7 +124,7 @@ class Retention:
         self._sweeping: asyncio.Task[None] | None = None
 
     def register(self) -> None:
-        self._engine.queue(QUEUE, concurrency=2, poll_seconds=POLL_SECONDS)
+        self._engine.queue(QUEUE, per_process=LOOKS_AT_ONCE, poll_seconds=POLL_SECONDS)
         self._engine.workflow(WORKFLOW, self._follow)
         self._engine.schedule("retention", DAILY, self.run)
         self._engine.schedule("forget_workflows", HOURLY, self.forget_workflows)
@@ -130,17 +169,20 @@ class Retention:
 
     async def erase(self, phone_number: str) -> Erasure:
         """All there is of an E.164 number, but for its place on the do-not-call list."""
+        name = f"erase-{secrets.token_hex(8)}"
+        # Begun before anything is erased: of a call that has lost its number nobody finds out whose it was.
+        await self._begin(
+            Look(f"{name}-contacts", contact_ids=tuple(await self._store.open_contacts(phone_number)))
+        )
         contacts = await self._store.leave(phone_number)
         await self._store.erase_mentions(phone_number)
         standing = await self._store.of_number(phone_number)
+        # Apart: those under way are looked at often, and there may be years of the others.
+        await self._begin(Look(f"{name}-over", tuple(each.call_id for each in standing if each.status.final)))
+        await self._begin(Look(f"{name}-open", tuple(each.call_id for each in standing if not each.status.final)))
         canceled = sum([await self._cancel(each.call_id) for each in standing if each.status is Status.QUEUED])
-        call_ids = [each.call_id for each in standing]
-        erased, open_ones = await self._erase(call_ids)
+        erased, open_ones = await self._erase([each.call_id for each in standing])
         await self._store.overwrite()
-        if call_ids:
-            # The engine keeps what a workflow is told: ids, and no number.
-            moment = self._now().isoformat()
-            await self._engine.enqueue(WORKFLOW, call_ids, id=f"erase-{call_ids[0]}-{moment}", queue=QUEUE)
         logger.info("on request {} call(s) were erased, {} are to follow", erased.calls, len(open_ones))
         return Erasure(erased + Erased(contacts=contacts), canceled, len(open_ones))
 
@@ -155,38 +197,52 @@ class Retention:
             await self._delete(each.call_id for each in standing if each.status.final)
         return erased, open_ones
 
-    async def _follow(self, call_ids: list[str]) -> None:
-        """A workflow: until all are over, the retries of those that were under way too; and once more later."""
-        every: list[str] = list(call_ids)
-        while True:
-            named = list(every)
+    async def _begin(self, look: Look) -> None:
+        """Once, however often it is asked for; nothing where there is nothing to look at."""
+        if not look.call_ids and not look.contact_ids:
+            return
+        await self._engine.enqueue(
+            WORKFLOW,
+            *(look.name, list(look.call_ids), list(look.contact_ids), look.number, look.quiet),
+            id=look.id,
+            queue=QUEUE,
+            delay_seconds=look.delay_seconds,
+        )
 
-            async def look(named: list[str] = named) -> dict[str, list[str]]:
-                return await self._look(named)
+    async def _follow(
+        self, name: str, call_ids: list[str], contact_ids: list[str], number: int, quiet: int
+    ) -> None:
+        """A workflow: one look, and the next is begun. What a crash cut short is done again from its start."""
+        look = Look(name, tuple(call_ids), tuple(contact_ids), number, quiet)
+        await self._engine.insist(lambda: self._look(look))
 
-            found = await self._engine.step("erase", look)
-            every += found["retries"]
-            if not found["open"] and not found["retries"]:
-                break
-            await self._engine.sleep(LOOK_AGAIN_SECONDS)
-        await self._engine.sleep(REPEAT_SECONDS)
+    async def _look(self, look: Look) -> None:
+        found = await self._with_attempts(
+            [*await self._standing(look.call_ids), *await self._store.of_contacts(look.contact_ids)]
+        )
+        for each in found:
+            if each.status is Status.QUEUED:
+                await self._cancel(each.call_id)
+        await self._erase([each.call_id for each in found])
+        await self._store.overwrite()
+        following = look.next(found)
+        if following is not None:
+            await self._begin(following)
 
-        async def repeat() -> None:
-            await self._erase(every)
-            await self._store.overwrite()
+    async def _with_attempts(self, calls: Sequence[Standing]) -> list[Standing]:
+        """These, and the attempts that follow them."""
+        found = {each.call_id: each for each in calls}
+        asked = set(found)
+        while named := {each.retried_as for each in found.values() if each.retried_as is not None} - asked:
+            asked |= named
+            found |= {each.call_id: each for each in await self._standing(sorted(named))}
+        return list(found.values())
 
-        await self._engine.step("erase again", repeat)
-
-    async def _look(self, call_ids: list[str]) -> dict[str, list[str]]:
-        _, open_ones = await self._erase(call_ids)
-        known = set(call_ids)
-        retries: list[str] = []
+    async def _standing(self, call_ids: Sequence[str]) -> list[Standing]:
+        found: list[Standing] = []
         for begin in range(0, len(call_ids), AT_ONCE):
-            for each in await self._store.standing(call_ids[begin : begin + AT_ONCE]):
-                if each.retried_as is not None and each.retried_as not in known:
-                    retries.append(each.retried_as)
-                    await self._cancel(each.retried_as)
-        return {"open": open_ones, "retries": retries}
+            found += await self._store.standing(call_ids[begin : begin + AT_ONCE])
+        return found
 
     # -- the files of this machine --------------------------------------------------------------------
 

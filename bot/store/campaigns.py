@@ -289,14 +289,18 @@ class SqlCampaignStore:
         self, call: CallRecord, next_call_id: str, due_at: datetime, *, attempts: int | None = None
     ) -> bool:
         """Notes how the contact's call ended, and that it is to be called again. `attempts`: how many count; this
-        call's, if left out."""
+        call's, if left out. False for one that was erased meanwhile: it is done."""
         values = _end_of(call) | {
             "attempts": call.attempt if attempts is None else attempts,
             "state": ContactState.RETRY.value,
             "next_call_id": next_call_id,
             "due_at": due_at,
         }
-        return await self._change_contacts(_has_call(call), values)
+        if await self._change_contacts(sa.and_(_has_call(call), contacts.c.phone_number != ""), values):
+            return True
+        gone = sa.and_(_has_call(call), contacts.c.phone_number == "")
+        await self._change_contacts(gone, _end_of(call) | {"state": ContactState.DONE.value})
+        return False
 
     async def endings(
         self, campaign_id: str, since: datetime

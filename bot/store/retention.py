@@ -99,6 +99,15 @@ class SqlRetentionStore:
     async def standing(self, call_ids: Collection[str]) -> Sequence[Standing]:
         return await self._standing(calls.c.call_id.in_(list(call_ids)))
 
+    async def of_contacts(self, contact_ids: Collection[str]) -> Sequence[Standing]:
+        """All calls to these contacts of campaigns."""
+        if not contact_ids:
+            return []
+        theirs = calls.c.contact_id.in_(list(contact_ids))
+        # The campaign leads to them by an index.
+        of = calls.c.campaign_id.in_({contact_place(contact_id)[0] for contact_id in contact_ids})
+        return await self._standing(sa.and_(of, theirs))
+
     async def _standing(self, where: sa.ColumnElement[bool]) -> Sequence[Standing]:
         query = sa.select(calls.c.call_id, calls.c.status, calls.c.retried_as).where(where)
         async with self._database.reader.connect() as connection:
@@ -127,13 +136,20 @@ class SqlRetentionStore:
                 recordings=sum(Kept.RECORDING in kept and row["recording"] is not None for row in rows),
             )
 
-    async def leave(self, phone_number: str) -> int:
-        """Contacts of the number that nobody calls now: who was not called is not called any more.
+    async def open_contacts(self, phone_number: str) -> Sequence[str]:
+        """Contacts of the number that are being called, or to be."""
+        is_open = contacts.c.state.not_in(_CONTACT_OVER)
+        query = sa.select(contacts.c.campaign_id, contacts.c.position)
+        async with self._database.reader.connect() as connection:
+            rows = await connection.execute(query.where(contacts.c.phone_number == phone_number, is_open))
+            return [f"{row.campaign_id}-{row.position}" for row in rows]
 
-        One that is being called has its call, and goes with that.
+    async def leave(self, phone_number: str) -> int:
+        """Contacts of the number lose it, and nobody calls them any more; how many.
+
+        Who was not called yet is left. One that is being called has its call, and is not called again after it:
+        `SqlCampaignStore.put_back` finds no number.
         """
-        mine = contacts.c.phone_number == phone_number
-        idle = contacts.c.state != ContactState.CALLING.value
         values = _NO_CONTACT | {
             "state": sa.case(
                 (contacts.c.state == ContactState.QUEUED.value, ContactState.LEFT.value),
@@ -143,8 +159,9 @@ class SqlRetentionStore:
             "due_at": None,
             "next_call_id": None,
         }
+        mine = contacts.c.phone_number == phone_number
         async with self._database.writer.begin() as connection:
-            return (await connection.execute(contacts.update().where(mine, idle).values(values))).rowcount
+            return (await connection.execute(contacts.update().where(mine).values(values))).rowcount
 
     async def erase_mentions(self, phone_number: str) -> int:
         """The rows of uploads that were refused and hold the number, however it is written; how many.
@@ -215,8 +232,9 @@ class SqlRetentionStore:
             return frozenset((await connection.execute(query)).scalars())
 
 
-_BETWEEN_DIGITS = (" ", "-", ".", "/", "(", ")", "\u00a0", "\u2011", "\t")
+_BETWEEN_DIGITS = (*" -./()\t\u00a0\u2009\u202f", *"\u2010\u2011\u2012\u2013\u2014\u2015")
 _COUNTRY = re.compile(r"\+[0-9]{1,3}", re.ASCII)
+_CONTACT_OVER = (ContactState.DONE.value, ContactState.LEFT.value)
 _NO_CONTACT: Row = {"phone_number": "", "variables": {}}
 _READ = (calls.c.call_id, calls.c.phone_number, calls.c.recording, calls.c.outcome, calls.c.contact_id)
 _COUNTED = ("reached_goal", "callee_sentiment", "source", "analysis_error")
@@ -293,6 +311,6 @@ async def _erase_contact(connection: AsyncConnection, call: Mapping[Any, Any]) -
     """The contact whose last call this is, and who is not called again."""
     campaign_id, position = contact_place(call["contact_id"])
     mine = sa.and_(contacts.c.campaign_id == campaign_id, contacts.c.position == position)
-    over = contacts.c.state.in_((ContactState.DONE.value, ContactState.LEFT.value))
+    over = contacts.c.state.in_(_CONTACT_OVER)
     last = sa.and_(contacts.c.call_id == call["call_id"], contacts.c.phone_number != "")
     return (await connection.execute(contacts.update().where(mine, over, last).values(_NO_CONTACT))).rowcount

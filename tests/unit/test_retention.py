@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -15,12 +15,14 @@ import pytest
 from bot import retention as retention_module
 from bot.durable import DurableEngine
 from bot.errors import SettingsError
-from bot.records import CallRecord, Outcome, Status
-from bot.retention import Erasure, Retention, cutoffs
+from bot.records import CallRecord, CallSpec, Outcome, Status
+from bot.retention import Erasure, Look, Retention, cutoffs
 from bot.settings import Settings, load_settings
 from bot.store import CallChange, Database, SqlCallStore
 from bot.store.address import SqliteAddress
-from bot.store.retention import Erased, Kept, SqlRetentionStore
+from bot.store.campaign_records import Campaign, CampaignStatus, Contact
+from bot.store.campaigns import SqlCampaignStore
+from bot.store.retention import Erased, Kept, SqlRetentionStore, Standing
 from tests.unit.store.examples import NOON, a_call, a_turn
 
 NUMBER = "+12025550123"
@@ -54,6 +56,34 @@ class House:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention_module, "POLL_SECONDS", 0.02)
+
+
+@dataclass
+class Looks:
+    """The looks of erasures: none goes on before it may."""
+
+    begun: int = 0
+    may: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
+
+    def let(self, number: int = 1000) -> None:
+        for _ in range(number):
+            self.may.release()
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
+    """Without their waits in between."""
+    monkeypatch.setattr(retention_module, "LOOK_AGAIN_SECONDS", 0.02)
+    monkeypatch.setattr(retention_module, "REPEAT_SECONDS", 0.02)
+    looks, of_contacts = Looks(), SqlRetentionStore.of_contacts
+
+    async def held(self: SqlRetentionStore, contact_ids: Collection[str]) -> Sequence[Standing]:
+        looks.begun += 1
+        await looks.may.acquire()
+        return await of_contacts(self, contact_ids)
+
+    monkeypatch.setattr(SqlRetentionStore, "of_contacts", held)
+    return looks
 
 
 @asynccontextmanager
@@ -188,10 +218,8 @@ async def until(true: Callable[[], bool], seconds: float = 10.0) -> None:
 
 
 async def test_an_erasure_takes_what_is_over_cancels_what_waits_and_follows_the_rest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, looks: Looks
 ) -> None:
-    monkeypatch.setattr(retention_module, "LOOK_AGAIN_SECONDS", 0.05)
-    monkeypatch.setattr(retention_module, "REPEAT_SECONDS", 0.3)
     async with house(tmp_path, working=True) as here:
         await here.keep("call-over")
         await here.keep("call-waits", Status.QUEUED)
@@ -204,6 +232,7 @@ async def test_an_erasure_takes_what_is_over_cancels_what_waits_and_follows_the_
         assert erasure == Erasure(Erased(calls=2, turns=2, recordings=2), calls_canceled=1, calls_under_way=1)
         assert here.files() == ["call-talks"]
         assert (await here.get("call-talks")).turns[0].text == "Hello?"
+        looks.let()
 
         # It ends, as a call that is tried again: the retry is called off, and its record emptied.
         await here.store.add(a_call("call-retry"))
@@ -228,22 +257,91 @@ async def becomes(here: House, call_id: str, true: Callable[[CallRecord], bool])
             await asyncio.sleep(0.02)
 
 
-async def test_what_is_written_after_an_erasure_goes_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retention_module, "REPEAT_SECONDS", 0.3)
+@pytest.mark.parametrize("look", [1, 2, 3])
+async def test_what_is_written_after_an_erasure_goes_too(tmp_path: Path, looks: Looks, look: int) -> None:
     async with house(tmp_path, working=True) as here:
         await here.keep("call-1")
         await here.retention.erase(NUMBER)
+        looks.let(look - 1)
+        await until(lambda: looks.begun == look)
         late = Outcome(True, "John comes on Thursday.", {"day": "Thursday"})
         await here.store.update("call-1", CallChange(outcome=late, recording="call-1.wav"))
+        looks.let()
         record = await becomes(here, "call-1", lambda record: record.outcome == Outcome(True, ""))
         assert record.recording is None
 
 
-async def test_the_engine_is_told_no_number(tmp_path: Path) -> None:
+async def test_no_erasure_waits_for_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that wait for their last look, an hour later, hold no place."""
+    monkeypatch.setattr(retention_module, "LOOK_AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(retention_module, "LOOKS_AT_ONCE", 2)
+    async with house(tmp_path, working=True) as here:
+        for number in range(6):
+            spec = replace(a_call().spec, phone_number=f"+1202555010{number}")
+            await here.store.add(a_call(f"call-{number}", spec=spec, status=Status.IN_PROGRESS))
+            await here.retention.erase(spec.phone_number)
+        for number in range(6):
+            await here.store.advance(f"call-{number}", Status.COMPLETED, at=NOON)
+            await becomes(here, f"call-{number}", lambda record: record.spec.phone_number == "+1")
+
+
+async def test_an_attempt_that_is_named_before_it_is_there_is_waited_for(tmp_path: Path, looks: Looks) -> None:
     async with house(tmp_path, working=True) as here:
         await here.keep("call-1")
+        await here.store.update("call-1", CallChange(retried_as="call-2"))
         await here.retention.erase(NUMBER)
-        assert await here.engine.arguments(f"erase-call-1-{NOON.isoformat()}") == (["call-1"],)
+        looks.let(2)
+        await until(lambda: looks.begun == 3)
+        await here.store.add(a_call("call-2"))
+        looks.let()
+        await becomes(here, "call-2", lambda record: record.spec.phone_number == "+1")
+        assert here.canceled == ["call-2"]
+
+
+async def test_a_call_that_a_round_places_just_after_is_erased(tmp_path: Path, looks: Looks) -> None:
+    async with house(tmp_path, working=True) as here:
+        campaigns = SqlCampaignStore(here.store.database)
+        await campaigns.add(Campaign("camp", CallSpec("", "survey"), CampaignStatus.LOADING, NOON))
+        await campaigns.add_rows("camp", [Contact("camp", 0, 2, NUMBER)], [], NOON)
+        await campaigns.loaded("camp", accepted=1, rejected=0, columns=(), zones=())
+        (chosen,) = await campaigns.queued("camp", 1)
+        assert await here.retention.erase(NUMBER) == Erasure(Erased(contacts=1))
+        await here.store.add(a_call("call-1", campaign_id="camp", contact_id=chosen.contact_id))
+        assert not await campaigns.begin(chosen, "call-1", 1)
+        looks.let()
+        await becomes(here, "call-1", lambda record: record.spec.phone_number == "+1")
+        assert here.canceled == ["call-1"]
+
+
+def test_looks_go_on_until_three_found_nothing_new() -> None:
+    talks, over = Standing("call-1", Status.IN_PROGRESS), Standing("call-1", Status.COMPLETED, "call-2")
+    again = Standing("call-2", Status.CANCELED)
+    look: Look | None = Look("erase", ("call-1",))
+    looks = []
+    for found in ([talks], [over], [over, again], [over, again], [over, again], [over, again]):
+        assert look is not None
+        looks.append((look.id, look.delay_seconds))
+        look = look.next(found)
+    assert look is None
+    assert looks == [(f"erase:{number}", 3600 if number == 6 else 60) for number in range(1, 7)]
+
+
+async def test_the_engine_is_told_no_number(tmp_path: Path) -> None:
+    async with house(tmp_path, working=True) as here:
+        told: list[tuple[Any, ...]] = []
+        enqueue = here.engine.enqueue
+
+        async def noted(workflow: str, *args: Any, **options: Any) -> bool:
+            told.append((*args, options["id"]))
+            return await enqueue(workflow, *args, **options)
+
+        here.engine.enqueue = noted  # type: ignore[method-assign]
+        await here.keep("call-1")
+        await here.retention.erase(NUMBER)
+        ((name, *rest, look),) = told
+        assert rest == [["call-1"], [], 1, 0]
+        assert (await here.engine.arguments(look) or ()) == (name, *rest)
+        assert NUMBER[1:] not in str(told)
 
 
 async def test_the_engine_forgets_what_is_done(tmp_path: Path) -> None:

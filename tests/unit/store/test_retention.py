@@ -181,14 +181,47 @@ async def test_contacts_of_a_number_are_not_called_any_more(
 ) -> None:
     states = {0: ContactState.QUEUED, 1: ContactState.RETRY, 2: ContactState.CALLING}
     kept = await a_campaign(store, states)
-    assert await retention.leave(NUMBER) == 2
+    assert await retention.open_contacts(NUMBER) == ["camp-0", "camp-1", "camp-2"]
+    assert await retention.leave(NUMBER) == 3
     found = [result.contact for result in await kept.results("camp")]
     assert [(each.state, each.phone_number, dict(each.variables)) for each in found] == [
         (ContactState.LEFT, "", {}),
         (ContactState.DONE, "", {}),
-        (ContactState.CALLING, NUMBER, {"name": "Zoë"}),
+        (ContactState.CALLING, "", {}),
     ]
     assert await retention.leave(NUMBER) == 0
+    assert await retention.open_contacts(NUMBER) == []
+
+
+async def test_a_contact_erased_during_its_call_is_not_called_again(
+    store: SqlCallStore, retention: SqlRetentionStore
+) -> None:
+    """Whether the erasure or the end of the call comes first."""
+    kept = await a_campaign(store, dict.fromkeys(range(3), ContactState.CALLING))
+    ended = {"ended_reason": EndedReason.DIAL_NO_ANSWER, "status": Status.NO_ANSWER, "ended_at": NOON}
+    first, second = (
+        a_call(f"call-{position}", campaign_id="camp", contact_id=f"camp-{position}", attempt=1, **ended)
+        for position in range(2)
+    )
+    async with store.database.writer.begin() as connection:
+        await connection.execute(contacts.update().values(attempts=1))
+    assert await kept.put_back(first, "call-0-again", LATER)
+    assert await retention.leave(NUMBER) == 3
+    assert not await kept.put_back(second, "call-1-again", LATER)
+    found = [result.contact for result in await kept.results("camp")][:2]
+    for each in found:
+        assert (each.state, each.status, each.phone_number) == (ContactState.DONE, Status.NO_ANSWER, "")
+        assert (each.next_call_id, each.due_at) == (None, None)
+    assert not await kept.due("camp", LATER + timedelta(days=9), 9)
+
+
+async def test_the_calls_of_contacts(store: SqlCallStore, retention: SqlRetentionStore) -> None:
+    for call_id, position in (("call-1", 1), ("call-2", 2), ("call-3", 1)):
+        await keep(store, call_id, campaign_id="camp", contact_id=f"camp-{position}")
+    await keep(store, "call-4", campaign_id="other", contact_id="other-1")
+    found = {each.call_id for each in await retention.of_contacts(["camp-1", "camp-9"])}
+    assert found == {"call-1", "call-3"}
+    assert await retention.of_contacts([]) == []
 
 
 async def test_a_contact_goes_with_its_last_call(store: SqlCallStore, retention: SqlRetentionStore) -> None:
@@ -231,7 +264,7 @@ def test_what_stays_of_a_number(number: str, left: str) -> None:
 async def test_a_refused_row_and_a_reason_do_not_keep_the_callee(
     store: SqlCallStore, retention: SqlRetentionStore
 ) -> None:
-    texts = ["+12025550123,John", "(202) 555-0123,John", "1 202.555.0123,John", "+12025550124,Zoë", "no number"]
+    texts = ["+12025550123,John", "(202) 555-0123,John", "1 202.555‐0123,John", "+12025550124,Zoë", "no number"]
     rows = [
         {
             "campaign_id": "campaign-1",
