@@ -43,7 +43,7 @@ class ErasureAnswer(BaseModel):
     turns: int
     recordings: int = Field(description="Gone at once; their files on other servers within the hour.")
     deliveries: int = Field(description="Webhook deliveries, also those that were still to be sent.")
-    contacts: int = Field(description="Of campaigns; those that were still to be called are not.")
+    contacts: int = Field(description="Of campaigns; none of them is called any more, nor again.")
     calls_canceled: int = Field(description="They were waiting to be dialled.")
     calls_under_way: int = Field(description="They go on, and are erased at their end.")
 

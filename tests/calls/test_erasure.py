@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from tests.calls.house import TO, House, hear, house, say, steps, wait
+from tests.calls.test_campaign import until
 from tests.simulators.webhook_receiver import Reply, WebhookReceiver
 
 SECRET = "whsec_" + base64.b64encode(bytes([7] * 32)).decode()
@@ -82,3 +84,21 @@ async def test_no_byte_of_the_callee_is_left(tmp_path: Path) -> None:
     assert [table for table, _ in rows_with(tmp_path, TO[1:])] == ["do_not_call"]
     assert SAID not in rows_with(tmp_path, TO[1:])[0][1]
     assert files_with(tmp_path, NAME) + files_with(tmp_path, SAID) == []
+
+
+async def test_who_is_erased_while_it_rings_is_not_called_again(tmp_path: Path) -> None:
+    """By a campaign, whose next attempt would be a second later."""
+    rings_ms = itertools.chain([8000], itertools.repeat(200))
+    table = f"phone_number,callee_name\n{TO},{NAME}\n+12025550199,Zed\n".encode()
+    retry = '{"attempts": 2, "delay_seconds": 1, "on": ["busy"]}'
+    fields = {"action": "Confirm", "concurrency": "1", "retry": retry}
+    async with house(tmp_path, callees=lambda _: steps(answer="busy", ring_ms=next(rings_ms))) as home:
+        created = await home.http.post(
+            "/api/phone/campaigns", data=fields, files={"file": ("a.csv", table, "text/csv")}
+        )
+        await home.until(await home.only_call(30), lambda call: call["status"] == "ringing", 30)
+        answer = await home.http.post("/api/phone/erasures", json={"phone_number": TO})
+        assert (answer.json()["calls_under_way"], answer.json()["contacts"]) == (1, 1)
+        await until(home, created.json()["campaign_id"], lambda found: found["status"] == "completed", 90)
+        calls = (await home.http.get("/api/phone/calls")).json()["calls"]
+        assert sorted(call["phone_number"] for call in calls) == [TO, "+12025550199", "+12025550199"]

@@ -198,7 +198,11 @@ async def test_a_contact_erased_during_its_call_is_not_called_again(
 ) -> None:
     """Whether the erasure or the end of the call comes first."""
     kept = await a_campaign(store, dict.fromkeys(range(3), ContactState.CALLING))
-    ended = {"ended_reason": EndedReason.DIAL_NO_ANSWER, "status": Status.NO_ANSWER, "ended_at": NOON}
+    ended: dict[str, Any] = {
+        "ended_reason": EndedReason.DIAL_NO_ANSWER,
+        "status": Status.NO_ANSWER,
+        "ended_at": NOON,
+    }
     first, second = (
         a_call(f"call-{position}", campaign_id="camp", contact_id=f"camp-{position}", attempt=1, **ended)
         for position in range(2)
