@@ -31,6 +31,8 @@ AFTERS_AT_ONCE = 64
 ANALYSE, ANALYSES = "analyse_call", "analyse_calls"
 ANALYSES_AT_ONCE = 16
 """In one process: what they wait for is a model."""
+SHORTEST_NUMBER = 8
+"""A plus and seven digits: the shortest that a request may name."""
 _T = TypeVar("_T")
 
 
@@ -133,7 +135,7 @@ class AfterCall:
         record = await self._store.get(call_id)
         if record is None:
             return  # erased meanwhile
-        if again is None:
+        if again is None or _was_erased(record):
             await self.on_done(record)
             return
         following = _again(record, again["call_id"], datetime.fromisoformat(again["at"]))
@@ -170,6 +172,8 @@ class AfterCall:
         record = await self._store.get(call_id)
         if record is None or record.direction is not Direction.OUTBOUND or record.dialling_at is None:
             return None
+        if _was_erased(record):
+            return None
         ending = ending_of(record.status, record.ended_reason, record.answered_by)
         at = next_attempt(ending, record.attempt, self._retry_of(record), datetime.now(UTC))
         if at is None or (record.campaign_id is not None and not await self.may_go_on(record)):
@@ -190,6 +194,11 @@ class AfterCall:
             kept = await self._store.get(following.call_id)
             return at if kept is None or kept.scheduled_at is None else kept.scheduled_at
         return at
+
+
+def _was_erased(record: CallRecord) -> bool:
+    """What an erasure leaves of a number is its country code: nobody to call again."""
+    return len(record.spec.phone_number) < SHORTEST_NUMBER
 
 
 def _again(record: CallRecord, call_id: str, at: datetime) -> CallRecord:

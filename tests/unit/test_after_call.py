@@ -54,8 +54,8 @@ class Desk:
     def of(self, call_id: str) -> list[str]:
         return [what for which, what in self.told if which == call_id]
 
-    async def over(self, call_id: str, status: Status = Status.BUSY) -> None:
-        record = CallRecord(call_id, CallSpec("+12025550123", "s"), Direction.OUTBOUND, status, NOW)
+    async def over(self, call_id: str, status: Status = Status.BUSY, number: str = "+12025550123") -> None:
+        record = CallRecord(call_id, CallSpec(number, "s"), Direction.OUTBOUND, status, NOW)
         reason = EndedReason.DIAL_BUSY if status is Status.BUSY else EndedReason.DIAL_FAILED
         await self.store.add(replace(record, dialling_at=NOW, ended_at=NOW, ended_reason=reason))
         await self.after.begin(call_id)
@@ -105,6 +105,16 @@ async def test_the_next_attempt_does_not_wait_for_the_outcome(desk: Desk) -> Non
     await desk.until(("a", "call_analyzed"))
     assert desk.of("a") == ["call_ended", "analysed", "call_analyzed"]
     assert desk.of("a_2") == ["placed"]
+
+
+async def test_who_was_erased_is_not_called_again(desk: Desk) -> None:
+    desk.thinks.set()
+    await desk.over("a", number="+1")
+    await desk.until(("a", "done"))
+    record = await desk.store.get("a")
+    assert record is not None
+    assert record.retried_as is None
+    assert desk.of("a_2") == []
 
 
 async def test_a_model_that_does_not_answer_delays_the_end_of_no_call(desk: Desk) -> None:
