@@ -8,7 +8,7 @@ follow from the call.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
@@ -78,7 +78,20 @@ class AfterCall:
 
     async def begin(self, call_id: str) -> None:
         """What is due after the call, once."""
-        await self._engine.enqueue(AFTER, call_id, id=f"{call_id}:after", queue=AFTERS)
+        await self._engine.enqueue(AFTER, call_id, id=_after_of(call_id), queue=AFTERS)
+
+    async def still_due(self, call_ids: Collection[str]) -> Collection[str]:
+        """Of calls that are over, those after which something is still to be done; begun where nobody did."""
+        ids = [id_of(call_id) for call_id in call_ids for id_of in (_after_of, _analysis_of)]
+        known = await self._engine.unfinished(ids)
+        due = []
+        for call_id in call_ids:
+            after, analysis = known.get(_after_of(call_id)), known.get(_analysis_of(call_id), False)
+            if after is None:
+                await self.begin(call_id)
+            if after is None or after or analysis:
+                due.append(call_id)
+        return due
 
     async def started(self, call_id: str) -> None:
         """The call was dialled, or has come in."""
@@ -100,7 +113,7 @@ class AfterCall:
             await self._engine.insist(lambda: self._begin_analysis(call_id, again is None))
 
     async def _begin_analysis(self, call_id: str, last: bool) -> None:
-        await self._engine.enqueue(ANALYSE, call_id, last, id=f"{call_id}:analysis", queue=ANALYSES)
+        await self._engine.enqueue(ANALYSE, call_id, last, id=_analysis_of(call_id), queue=ANALYSES)
 
     async def _analysis(self, call_id: str, last: bool) -> None:
         """`last`: no attempt follows; the call is done with its outcome."""
@@ -194,6 +207,14 @@ class AfterCall:
             kept = await self._store.get(following.call_id)
             return at if kept is None or kept.scheduled_at is None else kept.scheduled_at
         return at
+
+
+def _after_of(call_id: str) -> str:
+    return f"{call_id}:after"
+
+
+def _analysis_of(call_id: str) -> str:
+    return f"{call_id}:analysis"
 
 
 def _was_erased(record: CallRecord) -> bool:

@@ -19,7 +19,7 @@ import math
 import secrets
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,9 +27,10 @@ from typing import Any, TypeVar
 
 from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions, SetWorkflowID
 from dbos._error import DBOSNonExistentWorkflowError, DBOSWorkflowIDInUseError
+from dbos._sys_db import workflow_is_active
 from loguru import logger
 
-from bot.durable_tables import count_workflows, forget_workflows, system_url
+from bot.durable_tables import count_workflows, forget_workflows, system_url, workflow_statuses
 from bot.errors import SettingsError
 from bot.presence import presence_at
 from bot.store.address import PostgresAddress, SqliteAddress
@@ -310,6 +311,12 @@ class DurableEngine:
         """What the workflow was enqueued with; None: there is none."""
         status = await _apart(DBOS.get_workflow_status_async(id))
         return None if status is None or status.input is None else tuple(status.input["args"])
+
+    async def unfinished(self, ids: Collection[str]) -> Mapping[str, bool]:
+        """Of those workflows that there are, whether each still has something to do."""
+        assert self._dbos is not None
+        found = await asyncio.to_thread(workflow_statuses, self._dbos._sys_db, ids)
+        return {workflow: workflow_is_active(status) for workflow, status in found.items()}
 
     async def send(self, id: str, message: Any, topic: str) -> bool:  # noqa: A002
         """A message for a workflow, kept until it is received. False: there is no such workflow."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
@@ -36,6 +37,14 @@ def count_workflows(tables: Any, by: str, statuses: tuple[str, ...]) -> dict[str
         .where(rows.c.status.in_(statuses), tables._name_filter(rows.c.application_name, tables.app_name))
         .group_by(rows.c[by])
     )
+    with tables.engine.begin() as connection:
+        return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def workflow_statuses(tables: Any, ids: Collection[str]) -> dict[str, str]:
+    """Of those workflows that there are, how they stand."""
+    rows = tables.tables.workflow_status
+    query = sa.select(rows.c.workflow_uuid, rows.c.status).where(rows.c.workflow_uuid.in_(list(ids)))
     with tables.engine.begin() as connection:
         return {row[0]: row[1] for row in connection.execute(query)}
 

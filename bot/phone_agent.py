@@ -152,6 +152,7 @@ class PhoneAgent:
             scenarios=lambda: self.scenarios,
             place=self._dialler.place,
             call_off=lambda record: self._dialler.cancel(record.call_id),
+            still_due=self._after.still_due,
             check=self._check_campaign,
         )
         self._gate.campaign = self.campaigns.gate

@@ -44,7 +44,7 @@ MOST_PUT_OFF = 1000
 ABANDONED_SECONDS = 120.0
 """An upload that was not heard of for so long died with its process."""
 FORGOTTEN_SECONDS = 600.0
-"""A call that ended so long ago and told nobody is settled by the round."""
+"""A call that ended so long ago and told nobody is looked after by the round."""
 FOR_ITS_START = "waits for its start"
 PAUSED_SECONDS = 30.0
 """How often a call that waits for its line asks whether its campaign is still paused."""
@@ -78,14 +78,16 @@ class Campaigns:
         scenarios: Callable[[], Scenarios],
         place: Callable[[CallRecord], Awaitable[object]],
         call_off: Callable[[CallRecord], Awaitable[object]],
+        still_due: Callable[[Collection[str]], Awaitable[Collection[str]]],
         check: Callable[[Campaign], object] = lambda _campaign: None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`place` dials a call once for its id; `call_off` ends one that was not dialled yet; `check` raises
-        RequestError for a campaign whose calls cannot be made here."""
+        """`place` dials a call once for its id; `call_off` ends one that was not dialled yet; `still_due`
+        gives those calls, of such that are over, whose end is still to be told to `contact_done` or `retry`, and
+        sees to it; `check` raises RequestError for a campaign whose calls cannot be made here."""
         self._engine, self._store, self._scenarios = engine, store, scenarios
         self._place, self._call_off = place, call_off
-        self._check = check
+        self._still_due, self._check = still_due, check
         self._now = now
 
     def register(self) -> None:
@@ -236,10 +238,13 @@ class Campaigns:
     async def retry(self, record: CallRecord, following: CallRecord) -> None:
         """A campaign's call is over, and `following` is to be its next attempt: it is placed by a round, when its
         `scheduled_at` has come and there is room. None follows if the campaign came to its end meanwhile."""
+        await self._call_again(record, following.call_id, following.scheduled_at or self._now())
+
+    async def _call_again(self, record: CallRecord, call_id: str, at: datetime) -> None:
         if await self.goes_on(record):
-            await self._store.put_back(record, following.call_id, following.scheduled_at or self._now())
+            await self._store.put_back(record, call_id, at)
         else:
-            await self._store.note_end(replace(record, retried_as=None))
+            await self._store.note_end(record)
         await self._wake_of(record)
 
     async def _wake_of(self, record: CallRecord) -> None:
@@ -292,8 +297,7 @@ class Campaigns:
 
     async def _run(self, campaign: Campaign) -> None:
         now = self._now()
-        for record in await self._store.over(campaign.campaign_id, now - timedelta(seconds=FORGOTTEN_SECONDS)):
-            await self._store.note_end(record)
+        await self._settle(campaign, now)
         if not await self._store.open_contacts(campaign.campaign_id):
             await self._finish(campaign, now)
         elif _is_past(campaign.end_at, now):
@@ -312,6 +316,19 @@ class Campaigns:
             except PhoneAgentError as e:
                 # What one call of the campaign lacks, all lack: its scenario, or a setting.
                 await self._pause(campaign, e.message)
+
+    async def _settle(self, campaign: Campaign, now: datetime) -> None:
+        """Calls that ended long ago and told nobody. What is due after a call decides whether another attempt
+        follows: only where that broke, what it has left in the record counts."""
+        found = await self._store.over(campaign.campaign_id, now - timedelta(seconds=FORGOTTEN_SECONDS))
+        due = await self._still_due([record.call_id for record in found]) if found else ()
+        for record in found:
+            if record.call_id in due:
+                continue
+            if record.retried_as is None:
+                await self.contact_done(record)
+            else:
+                await self._call_again(record, record.retried_as, now)
 
     async def _pause(self, campaign: Campaign, why: str) -> None:
         logger.warning("campaign {} is paused: {}", campaign.campaign_id, why)

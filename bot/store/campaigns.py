@@ -276,13 +276,8 @@ class SqlCampaignStore:
         return await self._change_contacts(where, values)
 
     async def note_end(self, call: CallRecord) -> bool:
-        """Notes how the contact's call ended; with `call.retried_as` its next call follows by itself."""
-        values = _end_of(call)
-        if call.retried_as is None:
-            values["state"] = ContactState.DONE.value
-        else:
-            state = ContactState.CALLING.value
-            values |= {"state": state, "call_id": call.retried_as, "attempts": call.attempt + 1}
+        """Notes how the contact's call ended, and that no other follows."""
+        values = _end_of(call) | {"state": ContactState.DONE.value}
         return await self._change_contacts(_has_call(call), values)
 
     async def put_back(

@@ -22,7 +22,7 @@ import resource
 import socket
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -87,6 +87,9 @@ class Ending:
         assert kept is not None
         await self.campaigns.contact_done(kept)
 
+    async def still_due(self, _call_ids: Collection[str]) -> Collection[str]:
+        return ()
+
 
 async def serve(url: str | None, folder: Path, listener: socket.socket, parent: Connection) -> None:
     address = parse_database_url(url, folder / "calls.db")
@@ -99,6 +102,7 @@ async def serve(url: str | None, folder: Path, listener: socket.socket, parent: 
         scenarios=functools.cache(functools.partial(Scenarios.load, ROOT / "pipelines")),
         place=telephones.place,
         call_off=telephones.place,
+        still_due=telephones.still_due,
     )
     telephones.campaigns = campaigns
     campaigns.register()

@@ -47,6 +47,32 @@ async def test_a_workflow_is_begun_once_for_an_id(tmp_path: Path) -> None:
     assert begun == ["a"]
 
 
+async def test_it_is_known_which_workflows_are_over(tmp_path: Path) -> None:
+    engine, go_on = make(tmp_path), asyncio.Event()
+
+    async def run(how: str) -> None:
+        if how == "waits":
+            await go_on.wait()
+        if how == "fails":
+            raise ValueError("of itself")
+
+    engine.workflow("note", run)
+    engine.queue("notes")
+    async with opened(engine):
+        for how in ("waits", "fails", "ends"):
+            await engine.enqueue("note", how, id=how, queue="notes")
+        await engine.enqueue("note", "ends", id="later", queue="notes", delay_seconds=600)
+        ids = ("waits", "fails", "ends", "later", "stranger")
+        for waits in (True, False):
+            stands = {"waits": waits, "fails": False, "ends": False, "later": True}
+            for _ in range(1000):
+                if await engine.unfinished(ids) == stands:
+                    break
+                await asyncio.sleep(0.05)
+            assert await engine.unfinished(ids) == stands
+            go_on.set()
+
+
 def test_workflows_run_on_the_loop_that_opened_the_engine(tmp_path: Path) -> None:
     """Even what DBOS takes from a queue while that loop does not run."""
     engine, ran_on, looked = make(tmp_path), [], threading.Event()

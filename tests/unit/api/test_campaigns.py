@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -85,7 +85,11 @@ class Agent(FakeAgent):
             scenarios=lambda: Scenarios([SCENARIO]),
             place=self.calls.add,
             call_off=nothing,
+            still_due=self.calls_due,
         )
+
+    async def calls_due(self, _call_ids: Collection[str]) -> Collection[str]:
+        return ()
 
 
 @pytest.fixture

@@ -9,9 +9,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from bot.after_call import AfterCall
 from bot.campaigns import Campaigns, CsvContacts, Loaded
+from bot.dialling.dialler import Dialler
 from bot.durable import DurableEngine
 from bot.errors import ConflictError
 from bot.records import CallRecord, CallSpec, EndedReason, Outcome, Status
@@ -20,6 +22,7 @@ from bot.store import CallChange, Database, SqlCallStore
 from bot.store.address import SqliteAddress
 from bot.store.campaign_records import Campaign, CampaignStatus
 from bot.store.campaigns import SqlCampaignStore
+from bot.store.claims import Claim, SqlClaims
 
 SCENARIO = Scenario.model_validate(
     {
@@ -66,16 +69,34 @@ class House:
     """Calls under way at once, at most."""
     during: Callable[[CallRecord], Awaitable[None]] | None = None
     """What happens at a call's placing, once it is kept."""
+    telling: asyncio.Event = field(default_factory=asyncio.Event)
+    """Whoever is told of a call's end answers."""
+    told: list[str] = field(default_factory=list)
     campaigns: Campaigns = field(init=False)
+    after: AfterCall = field(init=False)
+    """What is due after a call: begun by rounds alone, for the end of a call is told by `end` here."""
 
     def __post_init__(self) -> None:
+        self.after = AfterCall(
+            engine=self.engine,
+            store=self.store,
+            dialler=cast("Dialler", None),
+            webhooks=self,
+            present=lambda record: record,
+            settle=_nothing,
+            analyse=_nothing,
+            retry_of=lambda record: record.terms.retry,
+        )
         self.campaigns = Campaigns(
             engine=self.engine,
             store=self.kept,
             scenarios=lambda: Scenarios([SCENARIO]),
             place=self.place,
             call_off=self.call_off,
+            still_due=self.after.still_due,
         )
+        self.after.on_done = self.campaigns.contact_done
+        self.after.on_retry, self.after.may_go_on = self.campaigns.retry, self.campaigns.goes_on
 
     async def place(self, record: CallRecord) -> None:
         self.placings += 1
@@ -110,6 +131,19 @@ class House:
         await self.store.update(record.call_id, CallChange(retried_as=following.call_id))
         await self.campaigns.retry(replace(record, retried_as=following.call_id), following)
 
+    async def end_unheard(self, call: CallRecord, how: How, at: datetime) -> None:
+        """The carrier's end of a call that was dialled, and nothing after it."""
+        claimed = await SqlClaims(self.store.database).begin_dialling(
+            call.call_id, at=at, since=at, max_per_day=None
+        )
+        assert claimed is Claim.GO
+        await self.store.advance(call.call_id, how[0], at=at, change=CallChange(ended_reason=how[1]))
+        self.ended.add(call.call_id)
+
+    async def announce(self, call_id: str, event: str, data: Any, url: str | None) -> None:
+        self.told.append(f"{call_id} {event}")
+        await self.telling.wait()
+
     async def create(self, data: bytes, **changes: Any) -> Loaded:
         rows = CsvContacts(io.BytesIO(data))
         return await self.campaigns.create(a_campaign(**changes), rows, columns=rows.columns)
@@ -137,6 +171,10 @@ class House:
         return [record.spec.phone_number for record in self.placed]
 
 
+async def _nothing(_record: CallRecord) -> None:
+    return
+
+
 @asynccontextmanager
 async def house(folder: Path) -> AsyncIterator[House]:
     address = SqliteAddress(folder / "calls.db")
@@ -144,7 +182,9 @@ async def house(folder: Path) -> AsyncIterator[House]:
     engine = DurableEngine(address, poll_seconds=0.02, look_seconds=0.05)
     store, kept = SqlCallStore(database), SqlCampaignStore(database)
     home = House(store, kept, engine)
+    home.telling.set()
     home.campaigns.register()
+    home.after.register()
     await database.open()
     await engine.open()
     try:

@@ -217,15 +217,17 @@ async def test_retries_wait_for_their_time_the_longest_waiting_first(
     assert (progress.waiting, progress.done, progress.queued) == (2, 1, 0)
 
 
-async def test_a_retry_that_follows_by_itself(store: SqlCallStore, campaigns: SqlCampaignStore) -> None:
+async def test_a_contact_is_done_whatever_attempt_was_planned(
+    store: SqlCallStore, campaigns: SqlCampaignStore
+) -> None:
     await load(campaigns, 1)
     record = await ended(store, await call(store, campaigns, 0), EndedReason.DIAL_BUSY)
     assert await campaigns.note_end(replace(record, retried_as="call_0_2"))
     (result,) = await campaigns.results(ID)
     assert (result.contact.state, result.contact.call_id, result.contact.attempts) == (
-        ContactState.CALLING,
-        "call_0_2",
-        2,
+        ContactState.DONE,
+        "call_0_1",
+        1,
     )
 
 
