@@ -364,7 +364,7 @@ class Campaigns:
             keys, next_open = known.open, known.next_open
         chosen: list[Contact] = []
         if room > 0:
-            chosen += await self._store.due(campaign_id, now, room)
+            chosen += await self._store.due(campaign_id, now, room, keys)
             chosen += await self._store.queued(campaign_id, room - len(chosen), keys)
         for contact in chosen:
             record = next_call(campaign, contact, now)
@@ -375,9 +375,10 @@ class Campaigns:
         await self._store.note_why(campaign_id, why)
         if len(chosen) == AT_ONCE:
             await self._wake(campaign_id)
-        for at in (campaign.end_at, next_open, await self._store.next_due(campaign_id)):
+        # Who is due already waits for room or for hours: a call's end begins a round, and so does `next_open`.
+        for at in (campaign.end_at, next_open, await self._store.next_due(campaign_id, now)):
             if at is not None:
-                await self._wake(campaign_id, max(at, now))
+                await self._wake(campaign_id, at)
 
 
 def next_call(campaign: Campaign, contact: Contact, now: datetime) -> CallRecord:

@@ -225,26 +225,25 @@ class SqlCampaignStore:
 
     # -- dialling -------------------------------------------------------------------------------------
 
-    async def due(self, campaign_id: str, now: datetime, limit: int) -> Sequence[Contact]:
-        """Contacts to be called again by `now`, the one that waits longest first."""
-        return await self._contacts(
-            sa.and_(_in(campaign_id, ContactState.RETRY), contacts.c.due_at <= now),
-            (contacts.c.due_at, contacts.c.position),
-            limit,
-        )
+    async def due(
+        self, campaign_id: str, now: datetime, limit: int, zones: Collection[str] | None = None
+    ) -> Sequence[Contact]:
+        """Contacts to be called again by `now`, the one that waits longest first; `zones` as for `queued`."""
+        where = sa.and_(_in(campaign_id, ContactState.RETRY), contacts.c.due_at <= now, _of(zones))
+        return await self._contacts(where, (contacts.c.due_at, contacts.c.position), limit)
 
     async def queued(
         self, campaign_id: str, limit: int, zones: Collection[str] | None = None
     ) -> Sequence[Contact]:
         """Contacts that were not called yet, in the order of the upload; `zones`: only those of these zones."""
-        where = _in(campaign_id, ContactState.QUEUED)
-        if zones is not None:
-            where = sa.and_(where, contacts.c.zone.in_(list(zones)))
+        where = sa.and_(_in(campaign_id, ContactState.QUEUED), _of(zones))
         return await self._contacts(where, (contacts.c.position,), limit)
 
-    async def next_due(self, campaign_id: str) -> datetime | None:
-        """When the next contact is to be called again."""
-        query = sa.select(sa.func.min(contacts.c.due_at)).where(_in(campaign_id, ContactState.RETRY))
+    async def next_due(self, campaign_id: str, after: datetime) -> datetime | None:
+        """When the first contact comes due after that time."""
+        query = sa.select(sa.func.min(contacts.c.due_at)).where(
+            _in(campaign_id, ContactState.RETRY), contacts.c.due_at > after
+        )
         async with self._database.reader.connect() as connection:
             due: datetime | None = (await connection.execute(query)).scalar_one()
         return due
@@ -392,6 +391,10 @@ def _is(campaign_id: str, *statuses: CampaignStatus) -> sa.ColumnElement[bool]:
 
 def _in(campaign_id: str, state: ContactState) -> sa.ColumnElement[bool]:
     return sa.and_(contacts.c.campaign_id == campaign_id, contacts.c.state == state.value)
+
+
+def _of(zones: Collection[str] | None) -> sa.ColumnElement[bool]:
+    return sa.true() if zones is None else contacts.c.zone.in_(list(zones))
 
 
 def _contact(contact_id: str) -> sa.ColumnElement[bool]:

@@ -195,6 +195,57 @@ async def test_contacts_outside_of_their_hours_are_passed_over_and_wait(tmp_path
         assert campaign.why == "outside of its contacts' calling hours"
 
 
+async def test_a_retry_waits_for_its_contact_s_hours(tmp_path: Path) -> None:
+    """It comes due when its contact's hours are over, and is not placed to wait for them as a call."""
+    washington, london = "America/New_York", "Europe/London"
+    hour = datetime.now(UTC).astimezone(ZoneInfo(washington)).hour
+    hours = HoursTerms(f"{max(hour - 1, 0):02}:00", f"{min(hour + 2, 24):02}:00")
+    rows = f"phone_number,date,time_zone\n{number(0)},a,{london}\n{number(1)},b,{washington}\n"
+    async with house(tmp_path) as home:
+        await home.create(rows.encode(), terms=Terms(hours=hours))
+        await home.until(lambda: len(home.placed) == 1)
+        await to_be_called_again(home, 0)
+        await home.campaigns._run(await home.campaigns.get("campaign_1"))
+        assert home.numbers() == [number(1)]
+        progress = await home.campaigns.progress("campaign_1")
+        assert (progress.waiting, progress.dialling) == (1, 1)
+
+
+async def test_who_is_due_and_finds_no_room_begins_no_rounds(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        await home.create(table(3), concurrency=1)
+        await home.until(lambda: len(home.placed) == 1)
+        await quiet(home)
+        await to_be_called_again(home, 1)
+        later = datetime.now(UTC) + timedelta(hours=2)
+        await to_be_called_again(home, 2, later)
+        begun: list[float] = []
+
+        async def enqueue(*_args: Any, delay_seconds: float = 0.0, **_more: Any) -> bool:
+            begun.append(delay_seconds)
+            return True
+
+        async def nobody(_canceled_since: datetime) -> list[str]:
+            return []
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(home.engine, "enqueue", enqueue)
+            patch.setattr(home.kept, "active", nobody)  # the minute's own round may come just now
+            await home.campaigns._run(await home.campaigns.get("campaign_1"))
+            assert [delay > 3600 for delay in begun] == [True], "one, when the other comes due"
+            begun.clear()
+            await home.end(home.placed[0])
+            assert [delay < 10 for delay in begun] == [True], "one, for the place that is free now"
+
+
+async def to_be_called_again(home: House, position: int, at: datetime | None = None) -> None:
+    """A contact whose first call was busy, with the next due at that time."""
+    (result,) = await home.campaigns.results("campaign_1", after=position - 1, limit=1)
+    campaign = await home.campaigns.get("campaign_1")
+    first = replace(next_call(campaign, result.contact, datetime.now(UTC)), status=Status.BUSY)
+    assert await home.kept.put_back(first, f"{first.call_id}_2", at or datetime.now(UTC))
+
+
 async def test_half_of_twenty_calls_failing_pauses_it_and_says_why(tmp_path: Path) -> None:
     async with house(tmp_path) as home:
         await home.create(table(40), concurrency=4)

@@ -139,6 +139,17 @@ async def test_contacts_of_zones(campaigns: SqlCampaignStore) -> None:
     assert await campaigns.queued(ID, 9, []) == []
 
 
+async def test_those_to_be_called_again_of_zones(store: SqlCallStore, campaigns: SqlCampaignStore) -> None:
+    assert await campaigns.add(CAMPAIGN)
+    await campaigns.add_rows(ID, [contact(0, "a"), contact(1, "b"), contact(2, "a")], [], NOON)
+    for position in range(3):
+        record = await ended(store, await call(store, campaigns, position), EndedReason.DIAL_BUSY)
+        assert await campaigns.put_back(record, f"call_{position}_2", NOON)
+    assert [found.position for found in await campaigns.due(ID, NOON, 9, ["a"])] == [0, 2]
+    assert [found.position for found in await campaigns.due(ID, NOON, 9)] == [0, 1, 2]
+    assert await campaigns.due(ID, NOON, 9, []) == []
+
+
 async def test_an_attempt_is_begun_once(store: SqlCallStore, campaigns: SqlCampaignStore) -> None:
     await load(campaigns, 2)
     await call(store, campaigns, 0)
@@ -208,7 +219,9 @@ async def test_retries_wait_for_their_time_the_longest_waiting_first(
         record = await ended(store, await call(store, campaigns, position), EndedReason.DIAL_BUSY)
         assert await campaigns.put_back(record, f"call_{position}_2", NOON + timedelta(minutes=minutes))
         assert not await campaigns.put_back(record, "call_other", NOON)
-    assert await campaigns.next_due(ID) == NOON + timedelta(minutes=10)
+    assert await campaigns.next_due(ID, NOON) == NOON + timedelta(minutes=10)
+    assert await campaigns.next_due(ID, NOON + timedelta(minutes=10)) == NOON + timedelta(minutes=20)
+    assert await campaigns.next_due(ID, NOON + timedelta(minutes=30)) is None
     due = await campaigns.due(ID, NOON + timedelta(minutes=20), 9)
     assert [(found.position, found.next_call_id) for found in due] == [(1, "call_1_2"), (0, "call_0_2")]
     again = await call(store, campaigns, 1, attempt=2)
