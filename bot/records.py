@@ -269,7 +269,8 @@ class CallRecord:
     retried_as: str | None = None
     """The next attempt's call."""
     scheduled_at: datetime | None = None
-    """Not dialled before: asked for, or put off by hours, limits or a retry's delay."""
+    """Not dialled before: asked for, or put off by hours, limits or a retry's delay. Of a campaign's call: None
+    while it has its place among those under way."""
     key_id: str | None = None
     """A short hash of the API key that asked."""
     campaign_id: str | None = None

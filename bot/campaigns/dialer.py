@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import random
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import replace
@@ -40,7 +41,8 @@ BUCKET_SECONDS = 0.25
 AT_ONCE = 50
 """Calls placed in one round; the next follows at once."""
 MOST_PUT_OFF = 1000
-"""Calls that wait for their hours or caps hold no place, up to here."""
+"""Calls that wait for their hours or caps hold no place, up to here. Once they are due the gate gives them
+theirs, one by one, and no other is begun."""
 ABANDONED_SECONDS = 120.0
 """An upload that was not heard of for so long died with its process."""
 FORGOTTEN_SECONDS = 600.0
@@ -205,7 +207,8 @@ class Campaigns:
     # -- what dialling asks and tells -----------------------------------------------------------------
 
     async def gate(self, record: CallRecord) -> WaitUntil | Refuse | None:
-        """Whether a campaign's call that waits for its line may still be dialled; None: it may."""
+        """Whether a campaign's call that waits for its line may still be dialled; None: it may, and has its place
+        among the campaign's calls under way until it is put off or over."""
         campaign = None if record.campaign_id is None else await self._store.get(record.campaign_id)
         if campaign is None:
             return None
@@ -215,7 +218,13 @@ class Campaigns:
         if campaign.status is CampaignStatus.CANCELED or _is_past(campaign.end_at, now):
             why = "was canceled" if campaign.status is CampaignStatus.CANCELED else "has come to its end"
             return Refuse("campaign_over", f"The campaign of this call {why}.", "campaign_id")
-        return None
+        if record.scheduled_at is None:
+            return None  # it has its place
+        waiting = await self._store.take_place(record, campaign.concurrency, now)
+        if waiting == 0:
+            return None
+        seconds = rules.turn_seconds(waiting, campaign.concurrency, random.random())
+        return WaitUntil(now + timedelta(seconds=seconds), Wait.CONCURRENCY)
 
     async def goes_on(self, record: CallRecord) -> bool:
         """Whether another attempt may follow a campaign's call."""
@@ -370,8 +379,11 @@ class Campaigns:
             record = next_call(campaign, contact, now)
             await self._place(record)
             await self._store.begin(contact, record.call_id, record.attempt)
-        idle = not chosen and not calling
-        why = "outside of its contacts' calling hours" if idle and next_open is not None else None
+        why = None
+        if put_off >= MOST_PUT_OFF:
+            why = f"{put_off} calls are put off, to their hours or another day: no other is begun before them"
+        elif not chosen and not calling and next_open is not None:
+            why = "outside of its contacts' calling hours"
         await self._store.note_why(campaign_id, why)
         if len(chosen) == AT_ONCE:
             await self._wake(campaign_id)
@@ -394,6 +406,7 @@ def next_call(campaign: Campaign, contact: Contact, now: datetime) -> CallRecord
         status=Status.QUEUED,
         created_at=now,
         terms=replace(campaign.terms, time_zone=time_zone),
+        scheduled_at=now,
         attempt=attempt,
         first_call_id=None if attempt == 1 else first,
         key_id=campaign.key_id,

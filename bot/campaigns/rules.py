@@ -31,6 +31,9 @@ from bot.terms import HoursTerms
 OWN_WORDS = ("action", "context", "callee_name", "agent_name", "organization")
 """Variables that are fields of the call: a contact's own goes before the campaign's."""
 TIME_ZONE = "time_zone"
+TURN_SECONDS = 5.0
+"""A place that is free is asked for about once in so long, for each place of its campaign."""
+LEAST_TURN_SECONDS, LONGEST_TURN_SECONDS = 2.0, 600.0
 BREAKER_SECONDS = 120.0
 BREAKER_CALLS = 20
 MAX_VARIABLES_BYTES = 16 * 1024
@@ -293,6 +296,13 @@ def open_zones(now: datetime, hours: HoursTerms, keys: Iterable[str]) -> Hours:
     opens = {key: next_allowed(now, hours, zones_of_key(key)) for key in keys}
     later = [at for at in opens.values() if at is not None and at > now]
     return Hours(tuple(key for key, at in opens.items() if at == now), min(later, default=None))
+
+
+def turn_seconds(waiting: int, concurrency: int, spread: float) -> float:
+    """Until a call that found its campaign's places taken asks again. The more wait, the longer: how often
+    all of them ask depends on the places alone. `spread`, from 0 to 1, parts those that come due together."""
+    mean = min(max(TURN_SECONDS * waiting / concurrency, LEAST_TURN_SECONDS), LONGEST_TURN_SECONDS)
+    return mean * (0.5 + spread)
 
 
 Endings = Sequence[tuple[Status, EndedReason | None, int]]

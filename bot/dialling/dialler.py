@@ -26,7 +26,7 @@ from loguru import logger
 
 from bot.dialling.dial_once import Begin, DialOnce, NotClaimedError
 from bot.dialling.following import NEWS, Following, broken
-from bot.dialling.policy import Go, Refuse, WaitUntil
+from bot.dialling.policy import Go, Refuse, Wait, WaitUntil
 from bot.doors import Doors
 from bot.durable import DurableEngine
 from bot.errors import BusyError, CarrierError, ConflictError, DialUnconfirmedError, PhoneAgentError
@@ -367,7 +367,8 @@ class Dialler:
     async def _put_off(self, record: CallRecord, why: Claim | WaitUntil | Refuse, hop: int) -> dict[str, Any]:
         """To a later hop, or for ever."""
         if isinstance(why, WaitUntil):
-            await self._store.update(record.call_id, CallChange(scheduled_at=why.at))
+            if why.why is not Wait.CONCURRENCY:  # it stays due since when it was
+                await self._store.update(record.call_id, CallChange(scheduled_at=why.at))
             seconds = max(1.0, (why.at - datetime.now(UTC)).total_seconds())
             return {"waits": True, "again_seconds": seconds}
         if isinstance(why, Refuse):

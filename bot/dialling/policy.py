@@ -39,6 +39,8 @@ class Wait(StrEnum):
     SCHEDULED = "scheduled"
     CALLING_HOURS = "calling_hours"
     DAILY_CAP = "daily_cap"
+    CONCURRENCY = "concurrency"
+    """Due, and all places of its campaign are taken."""
 
 
 @dataclass(frozen=True)

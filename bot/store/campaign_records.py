@@ -136,7 +136,7 @@ class Progress:
 
     queued: int = 0
     waiting: int = 0
-    """To be called again, or put off by hours or caps."""
+    """To be called again, or put off by hours or caps, until there is room."""
     dialling: int = 0
     on_the_line: int = 0
     done: int = 0

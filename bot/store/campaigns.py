@@ -48,6 +48,7 @@ MAX_PAGE = 200
 _AT_ONCE = 1000
 """Contacts changed in one transaction."""
 _OPEN = (ContactState.QUEUED.value, ContactState.RETRY.value, ContactState.CALLING.value)
+_UNDER_WAY = [status.value for status in Status if not status.final]
 
 
 class SqlCampaignStore:
@@ -195,7 +196,7 @@ class SqlCampaignStore:
         ]
         return Progress(
             queued=counts[ContactState.QUEUED],
-            waiting=counts[ContactState.RETRY] + calling["waiting"],
+            waiting=counts[ContactState.RETRY] + calling["put_off"] + calling["due"],
             dialling=calling["dialling"],
             on_the_line=calling["on_the_line"],
             done=counts[ContactState.DONE],
@@ -204,15 +205,19 @@ class SqlCampaignStore:
         )
 
     async def calling(self, campaign_id: str, now: datetime) -> tuple[int, int]:
-        """Contacts with a call that is not over: (under way, put off to a later time)."""
+        """Contacts with a call that is not over: (under way, or to be by now; put off to a later time)."""
         async with self._database.reader.connect() as connection:
             counts = await self._calling(connection, campaign_id, now)
-        return counts["dialling"] + counts["on_the_line"], counts["waiting"]
+        return counts["due"] + counts["dialling"] + counts["on_the_line"], counts["put_off"]
 
     async def _calling(self, connection: AsyncConnection, campaign_id: str, now: datetime) -> dict[str, int]:
-        later = sa.and_(calls.c.status == Status.QUEUED.value, calls.c.scheduled_at > now)
+        queued = calls.c.status == Status.QUEUED.value
         where = sa.case(
-            (later, "waiting"), (calls.c.status == Status.IN_PROGRESS.value, "on_the_line"), else_="dialling"
+            (sa.and_(queued, calls.c.scheduled_at > now), "put_off"),
+            # A call is scheduled for its own beginning, until something puts it off.
+            (sa.and_(queued, calls.c.scheduled_at > calls.c.created_at), "due"),
+            (calls.c.status == Status.IN_PROGRESS.value, "on_the_line"),
+            else_="dialling",
         )
         query = (
             sa.select(where, sa.func.count())
@@ -221,7 +226,7 @@ class SqlCampaignStore:
             .group_by(where)
         )
         found = (await connection.execute(query)).all()
-        return {"waiting": 0, "dialling": 0, "on_the_line": 0} | {row[0]: row[1] for row in found}
+        return dict.fromkeys(("put_off", "due", "dialling", "on_the_line"), 0) | {row[0]: row[1] for row in found}
 
     # -- dialling -------------------------------------------------------------------------------------
 
@@ -273,6 +278,28 @@ class SqlCampaignStore:
             "due_at": None,
         }
         return await self._change_contacts(where, values)
+
+    async def take_place(self, call: CallRecord, concurrency: int, now: datetime) -> int:
+        """A place for a call that waits, among its campaign's calls under way: 0 once it has one; else how many
+        are due without one.
+
+        Who has a place has no `scheduled_at`: whatever puts the call off takes it away, and its end frees it.
+        """
+        state, at = calls.c.status, calls.c.scheduled_at
+        mine, queued = calls.c.campaign_id == call.campaign_id, state == Status.QUEUED.value
+        placeless = sa.and_(calls.c.call_id == call.call_id, queued, at.is_not(None))
+        taken = sa.select(sa.func.count()).where(mine, state.in_(_UNDER_WAY), at.is_(None))
+        async with self._database.writer.begin() as connection:
+            # One at a time, in all processes: each transaction would count the other's call out.
+            campaign = sa.select(campaigns.c.campaign_id).where(campaigns.c.campaign_id == call.campaign_id)
+            await connection.execute(campaign.with_for_update())
+            if (await connection.execute(sa.select(calls.c.call_id).where(placeless))).first() is None:
+                return 0
+            if (await connection.execute(taken)).scalar_one() < concurrency:
+                await connection.execute(calls.update().where(placeless).values(scheduled_at=None))
+                return 0
+            due = sa.select(sa.func.count()).where(mine, queued, at <= now)
+            return max(1, (await connection.execute(due)).scalar_one())
 
     async def note_end(self, call: CallRecord) -> bool:
         """Notes how the contact's call ended, and that no other follows."""

@@ -91,7 +91,7 @@ calls = sa.Table(
     sa.Index("calls_by_status_and_age", "status", "created_at", "call_id"),
     sa.Index("calls_by_sid", "call_sid", unique=True),
     sa.Index("calls_by_number_and_age", "phone_number", "created_at"),
-    sa.Index("calls_by_campaign", "campaign_id", "status"),
+    sa.Index("calls_by_campaign", "campaign_id", "status", "scheduled_at"),
 )
 
 for _kept in ("recording", "transcript", "number"):

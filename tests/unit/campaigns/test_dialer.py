@@ -8,14 +8,16 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from bot.campaigns import dialer
 from bot.campaigns.contacts import RawRow
 from bot.campaigns.dialer import call_id_of, next_call
 from bot.campaigns.rules import BREAKER_CALLS
-from bot.dialling.policy import Refuse, WaitUntil
+from bot.dialling.policy import Refuse, Wait, WaitUntil
 from bot.errors import ConflictError, NotFoundError, RequestError
 from bot.records import CallRecord, EndedReason, Status
 from bot.store import CallChange
@@ -389,6 +391,43 @@ async def test_calls_put_off_to_later_hold_no_place(tmp_path: Path) -> None:
         await quiet(home)
         progress = await home.campaigns.progress("campaign_1")
         assert (progress.waiting, progress.dialling, progress.queued) == (1, 1, 1)
+
+
+async def test_a_call_without_a_place_waits_and_is_not_counted_as_put_off(tmp_path: Path) -> None:
+    """Two come due at once where one may be under way; no third is begun meanwhile."""
+    async with house(tmp_path) as home:
+        await home.create(table(3), concurrency=2)
+        await home.until(lambda: len(home.placed) == 2)
+        await quiet(home)
+        campaign = replace(await home.campaigns.get("campaign_1"), concurrency=1)
+        home.kept.get = AsyncMock(return_value=campaign)  # type: ignore[method-assign]
+        one, two = home.placed
+        assert await home.campaigns.gate(one) is None
+        held = await home.campaigns.gate(two)
+        assert isinstance(held, WaitUntil)
+        assert (held.why, held.at > datetime.now(UTC)) == (Wait.CONCURRENCY, True)
+        assert await home.campaigns.gate(one) is None, "it does not stand in its own way"
+        await home.campaigns._tick()
+        await quiet(home)
+        assert len(home.placed) == 2
+        await home.end(one)
+        assert await home.campaigns.gate(two) is None
+
+
+async def test_it_is_told_why_a_campaign_with_too_many_put_off_begins_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dialer, "MOST_PUT_OFF", 2)
+    async with house(tmp_path) as home:
+        await home.create(table(4), concurrency=2)
+        await home.until(lambda: len(home.placed) == 2)
+        await quiet(home)
+        for call in home.placed:
+            later = CallChange(scheduled_at=datetime.now(UTC) + timedelta(hours=5))
+            await home.store.update(call.call_id, later)
+        await home.campaigns._run(await home.campaigns.get("campaign_1"))
+        assert len(home.placed) == 2
+        assert "2 calls are put off" in ((await home.campaigns.get("campaign_1")).why or "")
 
 
 def test_a_contact_s_call_has_one_id_for_each_attempt() -> None:

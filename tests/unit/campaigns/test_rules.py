@@ -13,6 +13,8 @@ from bot.campaigns.contacts import RawRow
 from bot.campaigns.results import safe
 from bot.campaigns.rules import (
     BREAKER_CALLS,
+    LEAST_TURN_SECONDS,
+    LONGEST_TURN_SECONDS,
     Judge,
     breaker,
     breaker_since,
@@ -22,6 +24,7 @@ from bot.campaigns.rules import (
     open_zones,
     parsed_number,
     spec_for,
+    turn_seconds,
     zone_of,
     zones_of_key,
 )
@@ -342,3 +345,10 @@ def test_calls_from_before_the_resuming_do_not_count() -> None:
 )
 def test_cells_no_spreadsheet_computes(value: Any, cell: str) -> None:
     assert safe(value) == cell
+
+
+def test_a_call_that_finds_no_place_asks_the_more_seldom_the_more_wait() -> None:
+    assert turn_seconds(1, 5, 0.5) == LEAST_TURN_SECONDS
+    assert turn_seconds(50, 5, 0.5) == 50.0
+    assert (turn_seconds(50, 5, 0.0), turn_seconds(50, 5, 1.0)) == (25.0, 75.0)
+    assert turn_seconds(1000, 1, 0.5) == LONGEST_TURN_SECONDS

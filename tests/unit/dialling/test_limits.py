@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,16 @@ import pytest
 import sqlalchemy as sa
 
 from bot import front_desk as module
+from bot.campaigns import rules
+from bot.campaigns.contacts import RawRow
+from bot.campaigns.dialer import next_call
 from bot.dialling.dialler import LINES
 from bot.durable import _rate
 from bot.idempotency import Asked
 from bot.loop_lag import KEPT_LOOKS
 from bot.records import CallRecord, Direction, Status
+from bot.store.campaign_records import Campaign, CampaignStatus
+from bot.store.campaigns import SqlCampaignStore
 from bot.telephony.carrier import DialOrder
 from tests.unit.dialling.house import INBOUND, OVERRUN_SECONDS, SPEC, House, build, opened, ringing
 
@@ -82,6 +88,34 @@ async def test_lines_of_a_key(tmp_path: Path) -> None:
     async with opened(build(tmp_path, max_lines_per_key=1)) as house:
         await dial_all(house, 6, 2)  # a key's calls are those of a number
         assert house.carrier.most_of == {OURS[0]: 1, OURS[1]: 1}
+
+
+async def test_calls_of_a_campaign_that_come_due_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight were put off to the same moment: two at once are dialled, as the campaign allows."""
+    monkeypatch.setattr(rules, "TURN_SECONDS", 0.1)
+    monkeypatch.setattr(rules, "LEAST_TURN_SECONDS", 0.1)
+    async with opened(build(tmp_path)) as house:
+        now = datetime.now(UTC)
+        spec = replace(SPEC, phone_number="", action="Confirm.")
+        never = now + timedelta(days=1)  # no round places any: each call is placed here
+        running = Campaign("c", spec, CampaignStatus.LOADING, now, concurrency=2, start_at=never)
+        rows = [RawRow(n, "", f"+1202555{n:04}", {}) for n in range(8)]
+        await house.agent.campaigns.create(running, rows)
+        opens = datetime.now(UTC) + timedelta(seconds=2)
+        for result in await house.agent.campaigns.results("c", after=-1, limit=10):
+            call = replace(next_call(running, result.contact, now), scheduled_at=opens)
+            await house.agent._dialler.place(call)
+            await SqlCampaignStore(house.store.database).begin(result.contact, call.call_id, 1)
+        async with ringing(house, 8, 2):
+            for count in range(1, 9):
+                await house.until(functools.partial(is_over, house, count))
+        assert len(house.carrier.dialled) == 8
+        assert house.carrier.most == 2
+        assert {(await house.record(call.call_id)).status for call in house.over} == {Status.NO_ANSWER}
+
+
+def is_over(house: House, count: int) -> bool:
+    return len(house.over) >= count
 
 
 async def test_nothing_is_dialled_while_the_loop_is_later_than_it_may_be(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import timedelta
 
@@ -280,6 +282,37 @@ async def test_calls_whose_end_nobody_told_are_found(store: SqlCallStore, campai
     assert found.call_id == "call_1_1"
     assert await campaigns.note_end(found)
     assert await campaigns.over(ID, NOON + timedelta(minutes=1)) == []
+
+
+async def test_a_campaign_s_places_are_taken_once_and_given_back(
+    store: SqlCallStore, campaigns: SqlCampaignStore
+) -> None:
+    """Calls that are due at once ask at once."""
+    await load(campaigns, 6)
+    due, later = NOON + timedelta(minutes=1), NOON + timedelta(hours=1)
+    records = {record.call_id: record for record in [await call(store, campaigns, n) for n in range(6)]}
+    for call_id in records:
+        await store.update(call_id, CallChange(scheduled_at=due))
+
+    async def ask(ids: Collection[str]) -> dict[str, int]:
+        asked = [campaigns.take_place(records[call_id], 2, due) for call_id in ids]
+        return dict(zip(ids, await asyncio.gather(*asked), strict=True))
+
+    answers = await ask(records)
+    assert sorted(answers.values()) == [0, 0, 4, 4, 4, 4]
+    assert await ask(records) == answers, "who has a place keeps it"
+    (one, two), rest = [c for c, waiting in answers.items() if not waiting], {c for c in answers if answers[c]}
+    found = await store.get(one)
+    assert found is not None
+    assert found.scheduled_at is None
+    await store.update(one, CallChange(scheduled_at=later))
+    (three,) = {c for c, waiting in (await ask(rest)).items() if not waiting}
+    await store.advance(two, Status.IN_PROGRESS, at=NOON)
+    assert sorted((await ask(rest)).values()) == [0, 3, 3, 3], "a call on the line has its place"
+    progress = await campaigns.progress(ID, due)
+    assert (progress.waiting, progress.dialling, progress.on_the_line) == (4, 1, 1)
+    await store.advance(two, Status.COMPLETED, at=NOON)
+    assert sorted((await ask(rest - {three})).values()) == [0, 2, 2]
 
 
 async def test_who_is_left_when_it_is_over(store: SqlCallStore, campaigns: SqlCampaignStore) -> None:

@@ -29,4 +29,4 @@ def upgrade() -> None:
     # Calls that an older version kept for somebody else's dialling are not ours to dial.
     op.execute("UPDATE calls SET followed_by = 'registered' WHERE status = 'queued'")
     op.create_index("calls_by_number_and_age", "calls", ["phone_number", "created_at"])
-    op.create_index("calls_by_campaign", "calls", ["campaign_id", "status"])
+    op.create_index("calls_by_campaign", "calls", ["campaign_id", "status", "scheduled_at"])
