@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
-from bot.records import CostPart
+from bot.records import CostPart, Direction, Status
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -98,6 +98,34 @@ for _kept in ("recording", "transcript", "number"):
     # Only calls that are over and still have it: what was erased leaves the index that retention reads.
     _still = sa.and_(calls.c.ended_at.is_not(None), calls.c[f"{_kept}_erased_at"].is_(None))
     sa.Index(f"calls_with_{_kept}", calls.c.ended_at, sqlite_where=_still, postgresql_where=_still)
+
+
+def _said(word: Status | Direction) -> sa.ColumnElement[str]:
+    """Part of the statement, not a parameter: a partial index serves a query that says what the index says."""
+    return sa.literal_column(f"'{word.value}'")
+
+
+# Not a list of the open ones: that would be looked up in the index by status, among all that wait.
+is_open = calls.c.status.not_in([_said(status) for status in Status if status.final])
+on_a_line = sa.and_(
+    is_open,
+    sa.or_(
+        calls.c.status != _said(Status.QUEUED),
+        calls.c.dialling_at.is_not(None),
+        calls.c.direction == _said(Direction.INBOUND),
+    ),
+)
+"""Between its dialling, or coming in, and its end."""
+unfollowed = sa.and_(is_open, calls.c.followed_by.is_(None))
+held = sa.and_(is_open, calls.c.held_by.is_not(None))
+
+# Read at every dialling and every few seconds, while a hundred thousand calls may wait: each has only its own.
+for _name, _columns, _which in (
+    ("calls_on_a_line", [calls.c.status], on_a_line),
+    ("calls_unfollowed", [calls.c.followed_by, calls.c.created_at], unfollowed),
+    ("calls_held", [calls.c.held_by], held),
+):
+    sa.Index(_name, *_columns, sqlite_where=_which, postgresql_where=_which)
 
 turns = sa.Table(
     "turns",

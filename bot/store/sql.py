@@ -15,16 +15,15 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.errors import ConflictError, NotFoundError
-from bot.records import CallRecord, Direction, Status, Turn, may_follow
+from bot.records import CallRecord, Status, Turn, may_follow
 from bot.settings import Settings
 from bot.store.call_store import NO_CHANGE, CallChange, CallStore, Page
 from bot.store.cursor import make_cursor, read_cursor
 from bot.store.database import Database, open_database, upsert
 from bot.store.rows import Row, call_record, call_row, change_row, turn_record, turn_row
-from bot.store.schema import calls, tokens, turns
+from bot.store.schema import calls, held, on_a_line, tokens, turns, unfollowed
 
 MAX_PAGE = 200
-_OPEN = calls.c.status.in_([status.value for status in Status if not status.final])
 _FIRST_STANDS = ("ended_reason", "error", "ended_at")
 
 
@@ -142,15 +141,15 @@ class SqlCallStore:
         return await self._ids(where)
 
     async def orphans(self, before: datetime) -> tuple[str, ...]:
-        return await self._ids(sa.and_(_OPEN, calls.c.created_at < before, calls.c.followed_by.is_(None)))
+        return await self._ids(sa.and_(unfollowed, calls.c.created_at < before))
 
     async def holders(self) -> tuple[str, ...]:
-        query = sa.select(calls.c.held_by).where(_OPEN, calls.c.held_by.is_not(None)).distinct()
+        query = sa.select(calls.c.held_by).where(held).distinct()
         async with self.database.reader.connect() as connection:
             return tuple((await connection.execute(query)).scalars())
 
     async def held_by(self, process: str) -> tuple[str, ...]:
-        return await self._ids(sa.and_(_OPEN, calls.c.held_by == process))
+        return await self._ids(sa.and_(held, calls.c.held_by == process))
 
     async def follow_first(self, call_id: str, follower: str) -> bool:
         return await self._update(
@@ -181,10 +180,7 @@ class SqlCallStore:
 
 async def count_lines(connection: AsyncConnection) -> int:
     """Calls between their dialling, or coming in, and their end."""
-    taken = [Status.INITIATED.value, Status.RINGING.value, Status.IN_PROGRESS.value]
-    about_to = sa.or_(calls.c.dialling_at.is_not(None), calls.c.direction == Direction.INBOUND.value)
-    where = sa.or_(calls.c.status.in_(taken), sa.and_(calls.c.status == Status.QUEUED.value, about_to))
-    return int((await connection.execute(sa.select(sa.func.count()).where(where))).scalar_one())
+    return int((await connection.execute(sa.select(sa.func.count()).where(on_a_line))).scalar_one())
 
 
 def _written(row: Row) -> dict[str, Any]:

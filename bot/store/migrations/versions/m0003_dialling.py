@@ -16,6 +16,8 @@ TEXTS = (
     "followed_by",
     "held_by",
 )
+OPEN = "status NOT IN ('completed', 'busy', 'no-answer', 'failed', 'canceled')"
+ON_A_LINE = f"{OPEN} AND (status != 'queued' OR dialling_at IS NOT NULL OR direction = 'inbound')"
 TIMES = ("scheduled_at", "dialling_at", "carrier_ended_at")
 
 
@@ -30,3 +32,9 @@ def upgrade() -> None:
     op.execute("UPDATE calls SET followed_by = 'registered' WHERE status = 'queued'")
     op.create_index("calls_by_number_and_age", "calls", ["phone_number", "created_at"])
     op.create_index("calls_by_campaign", "calls", ["campaign_id", "status", "scheduled_at"])
+    for name, columns, which in (
+        ("calls_on_a_line", ["status"], ON_A_LINE),
+        ("calls_unfollowed", ["followed_by", "created_at"], f"{OPEN} AND followed_by IS NULL"),
+        ("calls_held", ["held_by"], f"{OPEN} AND held_by IS NOT NULL"),
+    ):
+        op.create_index(name, "calls", columns, sqlite_where=sa.text(which), postgresql_where=sa.text(which))
