@@ -40,7 +40,7 @@ from bot.telephony.carrier import Carrier, try_hang_up
 
 LINES = "lines"
 AFTER_SINGLE_CALLS = 10
-"""A campaign's calls take the lines that calls asked for one by one leave."""
+"""A campaign's calls take the lines, and the places of a key, that calls asked for one by one leave."""
 DIAL, FOLLOW = "dial", "follow"
 KEYS, KEY = "keys", "hold_key"
 FREED = "freed"
@@ -208,6 +208,7 @@ class Dialler:
             queue=KEYS,
             partition=record.key_id or "none",
             delay_seconds=delay_seconds,
+            priority=_priority(record),
         )
 
     async def _hold_key(self, call_id: str, hop: int) -> None:
@@ -234,7 +235,7 @@ class Dialler:
             # Without a limit, too: a call without one would wait for ever once there is a limit.
             partition=self._partition(record),
             delay_seconds=delay_seconds,
-            priority=None if record.campaign_id is None else AFTER_SINGLE_CALLS,
+            priority=_priority(record),
         )
 
     def _partition(self, record: CallRecord) -> str:
@@ -440,6 +441,10 @@ class Dialler:
 
 async def _nothing(_call_id: str) -> None:
     return
+
+
+def _priority(record: CallRecord) -> int | None:
+    return None if record.campaign_id is None else AFTER_SINGLE_CALLS
 
 
 def _least(first: int, second: int | None) -> int:

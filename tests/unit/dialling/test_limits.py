@@ -118,6 +118,21 @@ def is_over(house: House, count: int) -> bool:
     return len(house.over) >= count
 
 
+@pytest.mark.parametrize("limit", ["max_lines", "max_lines_per_number", "max_lines_per_key"])
+async def test_a_call_asked_for_by_itself_waits_behind_no_campaign(tmp_path: Path, limit: str) -> None:
+    limits: dict[str, Any] = {limit: 1}
+    async with opened(build(tmp_path, **limits)) as house:
+        for number in range(3):
+            spec = replace(SPEC, phone_number=f"+1202555{number:04}", from_number=OURS[0])
+            record = house.agent._planner.record(spec, Direction.OUTBOUND)
+            await house.agent._dialler.place(replace(record, campaign_id="c", key_id="k"))
+            await house.until(lambda: len(house.carrier.dialled) == 1)
+        alone = await place(house, 8, key_id="k")
+        await house.tell("CA1", Status.NO_ANSWER)
+        await house.until(lambda: len(house.carrier.dialled) == 2)
+        assert house.carrier.dialled[1].to == alone.spec.phone_number
+
+
 async def test_nothing_is_dialled_while_the_loop_is_later_than_it_may_be(tmp_path: Path) -> None:
     async with opened(build(tmp_path, max_loop_lag_ms=1e9)) as house:
         await place(house, 1)
