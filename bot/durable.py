@@ -30,7 +30,7 @@ from dbos._error import DBOSNonExistentWorkflowError, DBOSWorkflowIDInUseError
 from dbos._sys_db import workflow_is_active
 from loguru import logger
 
-from bot.durable_tables import count_workflows, forget_workflows, system_url, workflow_statuses
+from bot.durable_tables import count_workflows, forget_workflows, put_first, system_url, workflow_statuses
 from bot.errors import SettingsError
 from bot.presence import presence_at
 from bot.store.address import PostgresAddress, SqliteAddress
@@ -431,7 +431,9 @@ class DurableEngine:
             await self._hand_back(gone)
 
     async def _hand_back(self, names: frozenset[str]) -> None:
+        assert self._dbos is not None
         try:
+            await asyncio.to_thread(put_first, self._dbos._sys_db, names)
             await asyncio.to_thread(DBOS._recover_pending_workflows, sorted(names))
         except Exception as e:
             # Whoever looks next does it.

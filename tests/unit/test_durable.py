@@ -145,6 +145,42 @@ async def test_a_killed_process_s_workflow_goes_on_from_its_last_kept_step(tmp_p
     assert counted == {"first": 1, "second": 2}
 
 
+async def test_what_a_killed_process_had_begun_goes_before_all_that_waits(tmp_path: Path) -> None:
+    begun: list[str] = []
+    running, over = asyncio.Event(), asyncio.Event()
+
+    def build(*, hangs: bool) -> DurableEngine:
+        engine = make(tmp_path)
+
+        async def run(word: str) -> None:
+            begun.append(word)
+            running.set()
+            if hangs:
+                await asyncio.Event().wait()
+            if len(begun) == 5:
+                over.set()
+
+        engine.workflow("dial", run)
+        engine.queue("lines", concurrency=1)
+        return engine
+
+    async with opened(build(hangs=True)) as engine:
+        await engine.enqueue("dial", "of a campaign", id="1", queue="lines", priority=10)
+        await asyncio.wait_for(running.wait(), 10)
+        for number in range(3):
+            await engine.enqueue("dial", f"waits {number}", id=f"waits {number}", queue="lines")
+        assert engine._dbos is not None
+        tables = engine._dbos._sys_db
+        rows = tables.tables.workflow_status
+        with tables.engine.begin() as connection:  # they waited longer
+            waiting = rows.c.workflow_uuid.startswith("waits")
+            connection.execute(rows.update().where(waiting).values(created_at=rows.c.created_at - 60_000))
+    async with opened(build(hangs=False)):
+        await asyncio.wait_for(over.wait(), 10)
+    assert begun[:2] == ["of a campaign", "of a campaign"]
+    assert sorted(begun[2:]) == ["waits 0", "waits 1", "waits 2"]
+
+
 async def test_messages_and_events_cross(tmp_path: Path) -> None:
     engine = make(tmp_path)
 
