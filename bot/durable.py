@@ -32,6 +32,7 @@ from loguru import logger
 
 from bot.durable_tables import count_workflows, forget_workflows, put_first, system_url, workflow_statuses
 from bot.errors import SettingsError
+from bot.metrics import Depth
 from bot.presence import presence_at
 from bot.store.address import PostgresAddress, SqliteAddress
 from bot.store.connections import DATABASE_ERRORS
@@ -330,12 +331,13 @@ class DurableEngine:
         """What the workflow published under `key`; None when it does not in time."""
         return await _apart(DBOS.get_event_async(id, key, timeout_seconds))
 
-    async def waiting(self) -> Mapping[str, int]:
-        """Queue → workflows that wait in it, delayed ones too."""
+    async def waiting(self) -> Mapping[str, Depth]:
+        """Queue → how many workflows wait in it."""
         found = await self._counted("queue_name", "ENQUEUED", "DELAYED")
-        return dict.fromkeys(self._queues, 0) | {name: count for name, count in found.items() if name}
+        names = {name for name, _ in found if name} | set(self._queues)
+        return {name: Depth(found.get((name, "ENQUEUED"), 0), found.get((name, "DELAYED"), 0)) for name in names}
 
-    async def _counted(self, by: str, *statuses: str) -> dict[str | None, int]:
+    async def _counted(self, by: str, *statuses: str) -> dict[tuple[str | None, str], int]:
         """Workflows of these statuses by a column; counted there, for a hundred thousand may wait."""
         assert self._dbos is not None
         return await asyncio.to_thread(count_workflows, self._dbos._sys_db, by, statuses)
@@ -424,7 +426,7 @@ class DurableEngine:
     async def look(self) -> None:
         """Begin again what absent processes left behind."""
         pending = await self._counted("executor_id", "PENDING")
-        absences = await self._absences(frozenset(name for name in pending if name) - {self.name})
+        absences = await self._absences(frozenset(name for name, _ in pending if name) - {self.name})
         gone = frozenset(name for name, seconds in absences.items() if seconds >= self._look_seconds * _NEARLY)
         if gone:
             logger.warning("{} process(es) are gone: their work is taken up", len(gone))

@@ -32,16 +32,16 @@ def system_url(address: SqliteAddress | PostgresAddress) -> tuple[str, str]:
     return url, f"{unquote(schema)}_dbos" if schema else "dbos"
 
 
-def count_workflows(tables: Any, by: str, statuses: tuple[str, ...]) -> dict[str | None, int]:
-    """Workflows of these statuses by a column of theirs. `tables`: DBOS's system database."""
+def count_workflows(tables: Any, by: str, statuses: tuple[str, ...]) -> dict[tuple[str | None, str], int]:
+    """Workflows of these statuses by a column of theirs and status. `tables`: DBOS's system database."""
     rows = tables.tables.workflow_status
     query = (
-        sa.select(rows.c[by], sa.func.count())
+        sa.select(rows.c[by], rows.c.status, sa.func.count())
         .where(rows.c.status.in_(statuses), tables._name_filter(rows.c.application_name, tables.app_name))
-        .group_by(rows.c[by])
+        .group_by(rows.c[by], rows.c.status)
     )
     with tables.engine.begin() as connection:
-        return {row[0]: row[1] for row in connection.execute(query)}
+        return {(row[0], row[1]): row[2] for row in connection.execute(query)}
 
 
 def workflow_statuses(tables: Any, ids: Collection[str]) -> dict[str, str]:

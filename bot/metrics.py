@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -40,6 +41,15 @@ FailureKind = Literal[
     "gave_up",  # beyond all retries: the next rung takes over, or the call ends
 ]
 DialResult = Literal["accepted", "refused", "unconfirmed"]
+
+
+@dataclass(frozen=True)
+class Depth:
+    """Of a queue: what more processes could begin now, and what waits for its time whatever there is."""
+
+    ready: int = 0
+    delayed: int = 0
+
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series beside each counter, for nobody
 _registry = CollectorRegistry()
@@ -94,8 +104,8 @@ _deliveries = Counter(
 )
 _queues = Gauge(
     "phone_agent_queue_depth",
-    "Workflows waiting in a queue, over all processes.",
-    ("queue",),
+    "Workflows waiting in a queue, over all processes: ready for their turn, or delayed to a time.",
+    ("queue", "state"),
     registry=_registry,
     multiprocess_mode="mostrecent",
 )
@@ -160,10 +170,11 @@ def webhook_attempted(event_type: str, result: str) -> None:
     _deliveries.labels(event_type, result).inc()
 
 
-def queues_seen(depths: Mapping[str, int]) -> None:
+def queues_seen(depths: Mapping[str, Depth]) -> None:
     """How many wait in each queue now."""
     for queue, depth in depths.items():
-        _queues.labels(queue).set(depth)
+        _queues.labels(queue, "ready").set(depth.ready)
+        _queues.labels(queue, "delayed").set(depth.delayed)
 
 
 def database_failed(kind: str) -> None:

@@ -447,7 +447,7 @@ class PhoneAgent:
             why_not_ready=why_not,
         )
 
-    async def queue_depths(self) -> Mapping[str, int]:
+    async def queue_depths(self) -> Mapping[str, metrics.Depth]:
         return await self.engine.waiting()
 
     def _carrier_slot(self) -> Slot:

@@ -9,6 +9,7 @@ from typing import Protocol
 from bot.campaigns import Campaigns
 from bot.dialling.do_not_call import DoNotCall
 from bot.idempotency import UNASKED, Asked
+from bot.metrics import Depth
 from bot.records import CallRecord, CallSpec, Health, Registration, Status
 from bot.retention import Erasure
 from bot.settings import Settings
@@ -100,6 +101,6 @@ class PhoneAgent(Protocol):
 
     def health(self) -> Health: ...
 
-    async def queue_depths(self) -> Mapping[str, int]:
+    async def queue_depths(self) -> Mapping[str, Depth]:
         """How many workflows wait in each queue of the durable engine, over all processes."""
         ...

@@ -248,5 +248,7 @@ def test_it_scales_by_metrics_that_exist() -> None:
     assert named == {"phone_agent_calls_on_line", "phone_agent_queue_depth"}
     for name in named:
         assert f"# TYPE {name} gauge" in page.decode()
+    (waiting,) = [query for query in queries if "queue_depth" in query]
+    assert 'state="ready"' in waiting, "no pod waits all night for the calls of tomorrow"
     threshold = float(manifest("ScaledObject")["spec"]["triggers"][0]["metadata"]["threshold"])
     assert threshold < float(manifest("ConfigMap")["data"]["MAX_CALLS"])

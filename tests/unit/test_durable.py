@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from bot.durable import DurableEngine
+from bot.metrics import Depth
 from bot.presence import FilePresence
 from bot.store.address import SqliteAddress
 
@@ -208,7 +209,7 @@ async def test_a_delayed_workflow_waits(tmp_path: Path) -> None:
     engine.queue("laters")
     async with opened(engine):
         await engine.enqueue("later", id="1", queue="laters", delay_seconds=0.3)
-        assert (await engine.waiting())["laters"] == 1
+        assert (await engine.waiting())["laters"] == Depth(delayed=1)
         assert not begun.is_set()
         await asyncio.wait_for(begun.wait(), 10)
 

@@ -11,6 +11,7 @@ from bot.campaigns import Campaigns
 from bot.dialling.do_not_call import DoNotCall
 from bot.errors import NotFoundError
 from bot.idempotency import UNASKED, Asked
+from bot.metrics import Depth
 from bot.records import (
     CallRecord,
     CallSpec,
@@ -95,7 +96,7 @@ class FakeAgent:
     terms: list[Terms] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     placed_status: Status = Status.INITIATED
-    queues: dict[str, int] = field(default_factory=dict)
+    queues: dict[str, Depth] = field(default_factory=dict)
     canceled: list[str] = field(default_factory=list)
     campaigns: Campaigns = field(init=False)
     """Set by the tests that ask for it."""
@@ -196,7 +197,7 @@ class FakeAgent:
         self.canceled.append(call_id)
         return replace(A_CALL, call_id=f"{call_id}_2", status=Status.CANCELED, ended_reason=EndedReason.CANCELED)
 
-    async def queue_depths(self) -> Mapping[str, int]:
+    async def queue_depths(self) -> Mapping[str, Depth]:
         self.counted += 1
         self._fail()
         return self.queues

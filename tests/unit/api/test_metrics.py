@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
+from bot.metrics import Depth
 from bot.settings import Settings
 from tests.unit.api.fake_agent import FakeAgent
 
@@ -18,13 +19,14 @@ def client_at(app: FastAPI, host: str) -> TestClient:
 
 
 def test_it_is_prometheus_text_at_the_root(app: FastAPI, agent: FakeAgent) -> None:
-    agent.queues = {"lines": 3}
+    agent.queues = {"lines": Depth(3, 1000)}
     with client_at(app, "127.0.0.1") as client:
         answer = client.get("/metrics")
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert "# TYPE phone_agent_turn_latency_seconds histogram" in answer.text
-    assert 'phone_agent_queue_depth{queue="lines"} 3.0' in answer.text
+    assert 'phone_agent_queue_depth{queue="lines",state="ready"} 3.0' in answer.text
+    assert 'phone_agent_queue_depth{queue="lines",state="delayed"} 1000.0' in answer.text
 
 
 def test_the_queues_are_not_asked_at_every_scrape(app: FastAPI, agent: FakeAgent) -> None:

@@ -16,6 +16,7 @@ from bot import front_desk as module
 from bot.dialling import dialler as dialler_module
 from bot.errors import BusyError, ConflictError
 from bot.idempotency import Asked
+from bot.metrics import Depth
 from bot.records import AnsweredBy, CallRecord, Direction, EndedReason, Speaker, Status, ToolUse, Turn
 from bot.scenario_parts import Limits
 from bot.store import CallChange
@@ -402,7 +403,7 @@ async def test_a_scheduled_call_is_one_for_its_key(house: House) -> None:
     terms = Terms(schedule_at=soon())
     calls = [await house.agent.place_call(SPEC, terms, Asked(None, "a", "1")) for _ in range(2)]
     assert calls[0].call_id == calls[1].call_id
-    assert (await house.agent.engine.waiting())["lines"] == 1
+    assert (await house.agent.engine.waiting())["lines"] == Depth(delayed=1)
 
 
 async def test_a_time_far_away_is_no_error(house: House) -> None:

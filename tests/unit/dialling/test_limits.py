@@ -20,6 +20,7 @@ from bot.dialling.dialler import LINES
 from bot.durable import _rate
 from bot.idempotency import Asked
 from bot.loop_lag import KEPT_LOOKS
+from bot.metrics import Depth
 from bot.records import CallRecord, Direction, Status
 from bot.store.campaign_records import Campaign, CampaignStatus
 from bot.store.campaigns import SqlCampaignStore
@@ -202,7 +203,7 @@ async def test_a_full_process_lets_no_turn_come(tmp_path: Path) -> None:
         queue = replace(house.agent.engine._queues["lines"], load=counted)
         house.agent.engine._queues["lines"] = queue
         await house.until(lambda: looks[0] >= 5)
-        assert (await house.agent.engine.waiting())["lines"] == 1
+        assert (await house.agent.engine.waiting())["lines"] == Depth(ready=1)
         assert await house.agent.engine.arguments(f"{waits.call_id}:2") is None
         await house.tell("CA90", Status.COMPLETED)
         await house.until(lambda: len(house.carrier.dialled) == 1)
