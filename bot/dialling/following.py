@@ -145,7 +145,8 @@ class Following:
             return None
         longest = self.planner.limits(record).max_duration_seconds + LOST_CALLBACK_SECONDS
         if news == "answered":
-            await self.let_go(call_id)
+            if call_id in self.known_here:  # else its seat, if there is one, is that of who answered
+                await self.let_go(call_id)
             return longest
         if record.held_by is None or self._let_go_of(record):
             return await self._settle(record)
