@@ -6,10 +6,10 @@ In any order, more than once, late, or of nobody we know; and to any process, wh
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from urllib.parse import parse_qs, parse_qsl, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit, urlunsplit
 
 from loguru import logger
 
@@ -22,9 +22,18 @@ from bot.errors import BusyError, ConflictError
 from bot.planner import Planner
 from bot.records import CallRecord, CallSpec, Direction, EndedReason, Status
 from bot.store import CallChange, CallStore
+from bot.store.connections import DATABASE_ERRORS
 from bot.switchboard import Seat, Switchboard
 from bot.telephony import twiml
 from bot.transfers import Transfers
+
+MOST_TRIES = 3
+"""Processes asked to take a call, before it is turned away; maybe the same one again."""
+TRIES = "tries"
+
+
+async def _alone() -> bool:
+    return False
 
 
 @dataclass
@@ -32,6 +41,7 @@ class CarrierNews:
     """One process's ear for its carrier. Every method raises ForbiddenError when the signature does not hold.
 
     `max_lines`: calls on the line over all processes beyond which none is taken that comes in.
+    `others`: whether there are other processes behind our public address.
     """
 
     doors: Doors
@@ -42,11 +52,12 @@ class CarrierNews:
     transfers: Transfers
     elsewhere: Elsewhere
     max_lines: int | None = None
+    others: Callable[[], Awaitable[bool]] = _alone
     on_ended: Callable[[str], None] = lambda _call_id: None
     """Told of a call that has a final status by the carrier's word."""
 
     async def voice(self, url_path_and_query: str, form: Mapping[str, str], signature: str | None) -> str:
-        """TwiML that connects the media stream, or that turns the call away."""
+        """TwiML that connects the media stream, sends the call to another process, or turns it away."""
         await self.doors.check(url_path_and_query, form, signature)
         call_sid = form.get("CallSid", "")
         try:
@@ -60,18 +71,24 @@ class CarrierNews:
         if record.followed_by in (None, REGISTERED):
             # First of all: also a call that is turned away is told of.
             await self.dialler.follow(record.call_id)
-        elif not dialled_here:
-            await self.dialler.news(record, "answered")
+        all_taken = inbound and await self._all_lines_taken()
         try:
-            if inbound:
-                await self._check_lines(record)
+            if all_taken:
+                raise BusyError(f"All {self.max_lines} lines are in use; ask again.", retry_after_seconds=10)
             seat = self.switchboard.take_line(plan, Asking.NEW if inbound else Asking.ANSWERED)
         except BusyError as e:
+            again = None if all_taken else await self._again(url_path_and_query)
+            if again is not None:
+                logger.info("call {} asks for another process: {}", plan.call_id, e.message)
+                return twiml.ask_again(again)
             logger.warning("call {} is turned away: {}", plan.call_id, e.message)
             change = CallChange(ended_reason=EndedReason.DIAL_BUSY)
             await self._end(record, Status.BUSY, change)
             turned_away = twiml.turn_away(plan.scenario.inbound.busy_message, plan.scenario.language)
             return turned_away if inbound else twiml.hang_up()
+        if record.dialling_at is not None and not dialled_here:
+            # Not before: who dialled it gives up the seat that it has for it.
+            await self.dialler.news(record, "answered")
         seat.call_sid = call_sid
         # Whatever fails from here on, the line is freed in time.
         seconds = plan.scenario.limits.ring_seconds
@@ -85,10 +102,23 @@ class CarrierNews:
         door = await self.doors.stream(plan.call_id, seconds, held_here=False)
         return twiml.connect_stream(door.url, door.parameters)
 
-    async def _check_lines(self, record: CallRecord) -> None:
-        """BusyError when all the lines of all processes are taken."""
-        if self.max_lines is not None and await self.store.lines_taken() - 1 >= self.max_lines:
-            raise BusyError(f"All {self.max_lines} lines are in use; ask again.", retry_after_seconds=10)
+    async def _all_lines_taken(self) -> bool:
+        """Of all processes, by others than the call that asks."""
+        return self.max_lines is not None and await self.store.lines_taken() - 1 >= self.max_lines
+
+    async def _again(self, url_path_and_query: str) -> str | None:
+        """Where the carrier may find a process that takes the call; None: nowhere, or it has looked enough.
+
+        Not where this is the only one: a call that is sent on is answered, and hears no busy tone any more.
+        """
+        again = next_try(url_path_and_query)
+        try:
+            if again is None or not await self.others():
+                return None
+        except DATABASE_ERRORS as e:
+            logger.warning("nobody can tell whether there are other processes: {}", e)
+            return None
+        return f"{await self.doors.origin()}{again}"
 
     async def status(self, url_path_and_query: str, form: Mapping[str, str], signature: str | None) -> None:
         """The carrier's news of a call. In any order, more than once, or of nobody we know: no error."""
@@ -226,6 +256,17 @@ class CarrierNews:
 
 REGISTERED = "registered"
 """What follows a call that somebody else is to dial, until he has."""
+
+
+def next_try(path_and_query: str) -> str | None:
+    """The same webhook once more; None when there were MOST_TRIES."""
+    parts = urlsplit(path_and_query)
+    fields = parse_qsl(parts.query, keep_blank_values=True)
+    tried = next((value for name, value in fields if name == TRIES), "1")
+    if not tried.isdecimal() or int(tried) >= MOST_TRIES:
+        return None
+    kept = [(name, value) for name, value in fields if name != TRIES]
+    return urlunsplit(("", "", parts.path, urlencode([*kept, (TRIES, int(tried) + 1)]), ""))
 
 
 def query(path_and_query: str, name: str) -> str | None:

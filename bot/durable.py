@@ -350,6 +350,10 @@ class DurableEngine:
         """
         return 0.0 if name == self.name else (await self._absences(frozenset({name}))).get(name, 0.0)
 
+    async def others(self) -> bool:
+        """Whether another process lives that may take this one's calls. DATABASE_ERRORS when nobody can tell."""
+        return await self._presence.others()
+
     async def _absences(self, names: frozenset[str]) -> dict[str, float]:
         absent, now = await self._presence.absent(names), time.monotonic()
         for name in names - absent:

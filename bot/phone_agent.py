@@ -168,6 +168,7 @@ class PhoneAgent:
             dialler=self._dialler,
             transfers=self._transfers,
             elsewhere=self.elsewhere,
+            others=self.engine.others,
             max_lines=settings.max_lines,
             on_ended=self._note_ended,
         )

@@ -39,6 +39,9 @@ class Presence(Protocol):
     async def absent(self, names: frozenset[str]) -> frozenset[str]:
         """Those of `names` that do not live. DATABASE_ERRORS."""
 
+    async def others(self) -> bool:
+        """Whether another process lives that may take this one's calls. DATABASE_ERRORS."""
+
 
 def presence_at(address: SqliteAddress | PostgresAddress) -> Presence:
     if isinstance(address, PostgresAddress):
@@ -70,6 +73,9 @@ class FilePresence:
 
     async def absent(self, names: frozenset[str]) -> frozenset[str]:
         return frozenset(name for name in names if not self._lives(name))
+
+    async def others(self) -> bool:
+        return False  # calls of an SQLite file are one process's
 
     def _lives(self, name: str) -> bool:
         path = self._folder / name
@@ -112,6 +118,13 @@ class PostgresPresence:
     async def absent(self, names: frozenset[str]) -> frozenset[str]:
         if not names:
             return frozenset()
+        held = await self._held()
+        return frozenset(name for name in names if _key(name) not in held)
+
+    async def others(self) -> bool:
+        return bool(await self._held() - {_key(self._name or "")})
+
+    async def _held(self) -> set[int]:
         async with self._asking:
             if self._connection is None or self._connection.is_closed():
                 raise ConnectionError("the connection that says who lives is lost")
@@ -121,8 +134,7 @@ class PostgresPresence:
                 _CLASS,
                 timeout=_SECONDS,
             )
-        held = {int(row["objid"]) for row in rows}
-        return frozenset(name for name in names if _key(name) not in held)
+        return {int(row["objid"]) for row in rows}
 
     async def _lock(self) -> None:
         connection = await asyncpg.connect(self._dsn, timeout=_SECONDS, command_timeout=_SECONDS)

@@ -351,6 +351,8 @@ class Exchange:
                         await call.stirred.wait()
             case verbs.Stream(url, parameters):
                 return _Carried(left=await self._stream(call, call.callee, url, parameters))
+            case verbs.Redirect(url):
+                return _Carried(then=await self._asked(call, url, {}))
             case verbs.Gather():
                 return await self._gather(call, call.callee, verb)
             case verbs.DialNumber():

@@ -31,6 +31,16 @@ def turn_away(message: str, language: str) -> str:
     return say_and_hang_up(message, language) if message else reject_busy()
 
 
+def ask_again(url: str) -> str:
+    """Ask `url` what to do. Twilio answers a call that comes in first, as before all but <Reject>.
+
+    https://www.twilio.com/docs/voice/twiml/redirect and /reject
+    """
+    response = VoiceResponse()
+    response.redirect(url, method="POST")
+    return str(response)
+
+
 def hang_up() -> str:
     response = VoiceResponse()
     response.hangup()

@@ -45,6 +45,13 @@ class Reject:
 
 
 @dataclass(frozen=True)
+class Redirect:
+    """<Redirect>: what `url` answers takes the place of what would follow."""
+
+    url: str
+
+
+@dataclass(frozen=True)
 class Hangup:
     pass
 
@@ -84,7 +91,7 @@ class DialConference:
     action: str | None
 
 
-Verb = Stream | Wait | Reject | Hangup | Gather | DialNumber | DialConference
+Verb = Stream | Wait | Reject | Redirect | Hangup | Gather | DialNumber | DialConference
 
 
 def read(document: str) -> tuple[Verb, ...]:
@@ -117,6 +124,8 @@ def _verb(element: ET.Element) -> Verb:
             return _dial(element)
         case "Reject":
             return Reject(reason=element.get("reason", "rejected"))
+        case "Redirect":
+            return Redirect(_absolute((element.text or "").strip(), "<Redirect>"))
         case "Hangup":
             return Hangup()
     raise TwimlError(f"12200: <{element.tag}> is not carried out here")
@@ -161,9 +170,12 @@ def _dial(element: ET.Element) -> DialNumber | DialConference:
 
 
 def _url(element: ET.Element, name: str) -> str:
-    url = element.get(name, "")
+    return _absolute(element.get(name, ""), f"the {name} of <{element.tag}>")
+
+
+def _absolute(url: str, what: str) -> str:
     if not url.startswith(("http://", "https://")):
-        raise TwimlError(f"11100: the {name} of <{element.tag}> is not a URL")
+        raise TwimlError(f"11100: {what} is not a URL")
     return url
 
 

@@ -42,3 +42,21 @@ async def test_a_connection_that_is_lost_is_taken_again(postgres: PostgresServer
     finally:
         await mine.leave()
         await other.leave()
+
+
+async def test_a_process_knows_whether_it_is_the_only_one(postgres: PostgresServer) -> None:
+    dsn = dsn_of(postgres)
+    mine, other = PostgresPresence(dsn), PostgresPresence(dsn)
+    await mine.enter("a")
+    try:
+        assert not await mine.others()
+        await other.enter("b")
+        assert await mine.others()
+        assert await other.others()
+        await other.leave()
+        async with asyncio.timeout(10):
+            while await mine.others():  # noqa: ASYNC110  # the server notices that its session ended
+                await asyncio.sleep(0.02)
+    finally:
+        await mine.leave()
+        await other.leave()

@@ -438,6 +438,27 @@ async def test_an_inbound_call_is_rejected_or_answered() -> None:
         await server.media[0].until("media", 2)
 
 
+async def test_an_inbound_call_that_is_sent_on_was_answered() -> None:
+    def answer(_media_url: str) -> str:
+        if len(server.voices) > 1:
+            return twiml.reject_busy()
+        return twiml.ask_again(f"{server.voice_url}&tries=2")
+
+    async with MediaServer(answer=answer) as server, line(server, WAITS) as carrier:
+        await carrier.call_in(
+            voice_url=server.voice_url,
+            status_url=server.status_url,
+            to="+15005550006",
+            from_number=TO,
+            scenario="any",
+        )
+        last = await server.until_over()
+    assert server.unsigned == []
+    assert [form["CallStatus"] for form in server.voices] == ["ringing", "in-progress"]
+    assert len({form["CallSid"] for form in server.voices}) == 1
+    assert last["CallStatus"] == "completed", "no busy tone any more"
+
+
 async def test_a_public_url_is_signed_for_and_reached_at_the_local_door() -> None:
     async def agent(media: Media) -> None:
         await media.until("media", 2)

@@ -24,6 +24,7 @@ def test_connect_stream_is_the_last_word() -> None:
 def test_the_short_documents() -> None:
     assert verbs.read(twiml.reject_busy()) == (verbs.Reject("busy"),)
     assert verbs.read(twiml.hang_up()) == (verbs.Hangup(),)
+    assert verbs.read(twiml.ask_again("https://a/b?c=1&d=2")) == (verbs.Redirect("https://a/b?c=1&d=2"),)
     said = verbs.read(twiml.say_and_hang_up("We will call back."))
     assert isinstance(said[0], verbs.Wait)
     assert said[0].ms > 0

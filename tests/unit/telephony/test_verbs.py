@@ -50,6 +50,7 @@ def test_a_conference() -> None:
         ("<Dial><Sip>sip:a</Sip></Dial>", "12200"),
         ("<Dial><Conference/></Dial>", "12200"),
         ('<Dial action="/next"><Number>+1</Number></Dial>', "11100"),
+        ("<Redirect>/voice</Redirect>", "11100"),
         ("<Gather/>", "11100"),
         ('<Gather action="https://a"><Hangup/></Gather>', "12200"),
         ('<Gather action="https://a" input="thought"/>', "13325"),
