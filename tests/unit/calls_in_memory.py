@@ -11,12 +11,21 @@ from typing import Any
 from bot.call import CallEnd
 from bot.errors import CarrierError
 from bot.records import EndedReason
+from bot.stages.resources import Resources
 from bot.store import SqlCallStore
 from bot.telephony.carrier import CarrierCall, DialOrder
 from tests.unit.stages.memory_socket import MemorySocket
 
 SIGNED = "signed"
 """The only signature that holds."""
+
+
+class QuietResources(Resources):
+    """Loads nothing."""
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
 
 
 class NotingCarrier:

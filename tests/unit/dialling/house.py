@@ -18,12 +18,11 @@ from bot.records import CallRecord, CallSpec, Status
 from bot.scenario import Scenario, Scenarios
 from bot.scenario_parts import Limits, Opening
 from bot.settings import Settings
-from bot.stages.resources import Resources
 from bot.store.address import parse_database_url
 from bot.store.database import Database
 from bot.telephony.carrier import CarrierCall, DialOrder
 from tests.busy import ANY_LAG_MS
-from tests.unit.calls_in_memory import SIGNED, NotingCarrier, ShakyStore
+from tests.unit.calls_in_memory import SIGNED, NotingCarrier, QuietResources, ShakyStore
 
 TO = "+12025550123"
 OUTBOUND, INBOUND = "appointment_confirmation", "inbound_reception"
@@ -51,12 +50,6 @@ class RingingCarrier(NotingCarrier):
         alike = sum(self.by(each) == key for each in self.open_calls.values())
         self.most_of[key] = max(self.most_of.get(key, 0), alike)
         return sid
-
-
-class _Quiet(Resources):
-    async def open(self) -> None: ...
-
-    async def close(self) -> None: ...
 
 
 @dataclass
@@ -121,7 +114,7 @@ def build(tmp_path: Path, url: str | None = None, carrier: RingingCarrier | None
     )
     store = ShakyStore(Database(parse_database_url(settings.database_url, tmp_path / "calls.db")))
     carrier = carrier or RingingCarrier()
-    agent = PhoneAgent(settings, scenarios, _Quiet(settings), store, carrier, present=as_event)
+    agent = PhoneAgent(settings, scenarios, QuietResources(settings), store, carrier, present=as_event)
     agent.switchboard.prepare = _say_nothing  # type: ignore[method-assign]  # no voice here
     agent.switchboard.build_ahead = _say_nothing  # type: ignore[method-assign]
     house = House(agent, carrier, store)

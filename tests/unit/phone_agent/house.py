@@ -18,11 +18,10 @@ from bot.records import CallRecord, CallSpec, Direction, Status
 from bot.scenario import Scenario, Scenarios
 from bot.scenario_parts import Limits, Opening
 from bot.settings import Settings
-from bot.stages.resources import Resources
 from bot.store import Database
 from bot.store.address import SqliteAddress
 from tests.busy import ANY_LAG_MS
-from tests.unit.calls_in_memory import SIGNED, NotingCarrier, ShakyStore, media_socket
+from tests.unit.calls_in_memory import SIGNED, NotingCarrier, QuietResources, ShakyStore, media_socket
 from tests.unit.stages.memory_socket import MemorySocket
 
 TO = "+12025550123"
@@ -34,14 +33,6 @@ SCENARIOS = tuple(
     )
     for name in ("appointment_confirmation", "inbound_reception")
 )
-
-
-class QuietResources(Resources):
-    """Loads nothing."""
-
-    async def open(self) -> None: ...
-
-    async def close(self) -> None: ...
 
 
 @dataclass

@@ -413,27 +413,25 @@ async def test_numbers_are_checked(to: str, from_number: str | None, code: int) 
     assert TO not in repr(order(server))
 
 
+async def calls_in(carrier: OfflineCarrier, server: MediaServer) -> None:
+    await carrier.call_in(
+        voice_url=server.voice_url,
+        status_url=server.status_url,
+        to="+15005550006",
+        from_number=TO,
+        scenario="any",
+    )
+
+
 async def test_an_inbound_call_is_rejected_or_answered() -> None:
     async with MediaServer(answer=lambda _: twiml.reject_busy()) as server, line(server, WAITS) as carrier:
-        await carrier.call_in(
-            voice_url=server.voice_url,
-            status_url=server.status_url,
-            to="+15005550006",
-            from_number=TO,
-            scenario="any",
-        )
+        await calls_in(carrier, server)
         last = await server.until_over()
         assert (last["CallStatus"], last["Direction"]) == ("busy", "inbound")
         assert server.voices[0]["CallStatus"] == "ringing"
         server.answer = None
         server.statuses.clear()
-        await carrier.call_in(
-            voice_url=server.voice_url,
-            status_url=server.status_url,
-            to="+15005550006",
-            from_number=TO,
-            scenario="any",
-        )
+        await calls_in(carrier, server)
         await until(lambda: bool(server.media))
         await server.media[0].until("media", 2)
 
@@ -445,13 +443,7 @@ async def test_an_inbound_call_that_is_sent_on_was_answered() -> None:
         return twiml.ask_again(f"{server.voice_url}&tries=2")
 
     async with MediaServer(answer=answer) as server, line(server, WAITS) as carrier:
-        await carrier.call_in(
-            voice_url=server.voice_url,
-            status_url=server.status_url,
-            to="+15005550006",
-            from_number=TO,
-            scenario="any",
-        )
+        await calls_in(carrier, server)
         last = await server.until_over()
     assert server.unsigned == []
     assert [form["CallStatus"] for form in server.voices] == ["ringing", "in-progress"]
