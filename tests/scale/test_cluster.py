@@ -96,7 +96,12 @@ async def test_the_opening_goes_with_the_call(town: Town) -> None:
     await town.dials(BRIEF)
     for begin in range(0, 4 * CHANCES, 4):
         numbers = range(begin, begin + 4)
-        ids = [await town.house.call(phone_number=f"+120255501{n:02}", callee_name=f"John{n}.") for n in numbers]
+        ids = [
+            await town.house.call(
+                phone_number=f"+120255501{n:02}", callee_name=f"John{n}.", first_speaker="callee"
+            )
+            for n in numbers
+        ]
         calls = [await town.house.ended(call_id, within=30.0) for call_id in ids]
         assert [call["ended_reason"] for call in calls] == ["callee_hangup"] * 4
         for number, call in zip(numbers, calls, strict=True):
