@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import gc
 import os
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+
+from tests.busy import in_real_time
 
 _MEMORY = Path("/dev/shm")
 _ENOUGH = 4 << 30
@@ -28,3 +31,16 @@ gc.disable()
 def pytest_collection_finish(session: pytest.Session) -> None:
     gc.freeze()
     gc.enable()
+
+
+_HERE = Path(__file__).parent
+_IN_REAL_TIME = [_HERE / name for name in ("benchmarks", "calls", "crash", "scale")]
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Outermost: the time that a test may take begins when it has its place."""
+    if not any(folder in item.path.parents for folder in _IN_REAL_TIME):
+        return (yield)
+    with in_real_time():
+        return (yield)
