@@ -33,7 +33,7 @@ MIND = RuleBrain(
     ],
     otherwise="I see.",
 )
-BRIEF = steps(say("Hello?"), hear(), HANG_UP, ring_ms=3000)
+BRIEF = steps(say("Hello?"), hear(), silence(2500), HANG_UP, ring_ms=3000)
 PATIENT = steps(say("Hello?"), wait(60_000))
 QUIET = steps(wait(60_000))
 KEYPAD = steps(
