@@ -56,7 +56,7 @@ class Conductor:
         """The callee waits for somebody to take the call."""
         self._changed = changed
         """Something happened that the next deadline depends on."""
-        self._opening_lost = self._opening_said_again = self._opening_unheard = False
+        self._opening_lost = self._opening_said_again = False
         self._warned = plan.scenario.limits.max_duration_seconds <= WARNING_SECONDS
         scenario = plan.scenario
         self._pickup = Pickup(
@@ -155,11 +155,6 @@ class Conductor:
         elif self._opening_lost and not self._opening_said_again:
             self._opening_said_again = True
             await self._say_opening()
-        elif self._opening_unheard and not self._user.turn_open and not self._callee_speaks:
-            # Cut by the hello that it answers, of which an ear told late; who asked something is answered.
-            self._opening_unheard = False
-            if not self._user.owes_reply:
-                await self._say_opening()
 
     async def _say_opening(self) -> None:
         opening = self.plan.opening
@@ -169,7 +164,6 @@ class Conductor:
                 opening.text or "",
                 opening=True,
                 protected=not self.plan.scenario.opening.interruptible,
-                unheard=self._note_opening_unheard,
             )
             opening.play_to(RecitalListener(performance, opening, lost=self._lose_opening))
         elif self.plan.opening_text:
@@ -177,10 +171,6 @@ class Conductor:
         else:
             self._user.answer_now()
             await self._pipeline.queue(LLMRunFrame())
-
-    def _note_opening_unheard(self) -> None:
-        self._opening_unheard = True
-        self._changed.set()
 
     def _lose_opening(self) -> None:
         self._opening_lost = True

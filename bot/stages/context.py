@@ -110,7 +110,6 @@ class UserContext(LLMUserAggregator):
         )
         self.answering = False
         self.muted = False
-        self.turn_open = False
         self._opened_before_answering = True
         self._kept_guess = False
         """The turn that was over last is answered by a reply that was begun before."""
@@ -201,11 +200,9 @@ class UserContext(LLMUserAggregator):
         await super()._on_user_turn_stopped(controller, strategy, params)
 
     async def _note_turn_started(self, _aggregator: Any, _strategy: Any) -> None:
-        self.turn_open = True
         self._opened_before_answering = not self.answering
 
     async def _note_turn_stopped(self, _aggregator: Any, _strategy: Any, message: UserTurnStoppedMessage) -> None:
-        self.turn_open = False
         self.owes_reply = self.will_answer
         if self.answering:
             self._opened_before_answering = False

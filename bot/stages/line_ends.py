@@ -118,17 +118,8 @@ class Performance:
     """Speech from outside the pipeline on its way to the line: audio, words, an end, in the order they come."""
 
     def __init__(
-        self,
-        line: Line,
-        context_id: str,
-        text: str,
-        saying: Saying,
-        *,
-        begins_reply: bool = False,
-        unheard: Callable[[], None] | None = None,
+        self, line: Line, context_id: str, text: str, saying: Saying, *, begins_reply: bool = False
     ) -> None:
-        self.began_at = time.monotonic()
-        self.unheard = unheard
         self._line = line
         self._saying = saying
         self._context_id = context_id
@@ -203,18 +194,14 @@ class LineOutput(FrameProcessor):
         begins_reply: bool = False,
         opening: bool = False,
         protected: bool = False,
-        unheard: Callable[[], None] | None = None,
     ) -> Performance:
         """Play speech that comes from elsewhere, as a turn of its own. Works before the pipeline runs.
 
         `text` is taken as heard where no words are placed. An interruption ends the performance. With
-        `begins_reply` it is no turn of its own: what was heard of it begins the reply that follows. `unheard` is
-        told where it was interrupted before a word of it was heard.
+        `begins_reply` it is no turn of its own: what was heard of it begins the reply that follows.
         """
         self.saying = Saying(opening, protected)
-        self._performance = Performance(
-            self._line, context_id, text, self.saying, begins_reply=begins_reply, unheard=unheard
-        )
+        self._performance = Performance(self._line, context_id, text, self.saying, begins_reply=begins_reply)
         return self._performance
 
     def speak(self, speech: Speech, *, context_id: str = "prepared", begins_reply: bool = False) -> None:
@@ -277,16 +264,10 @@ class LineOutput(FrameProcessor):
         self._line.when_heard(HeardTextFrame(frame.text), position=position)
 
     async def _interrupt(self, frame: InterruptionFrame) -> None:
-        performance, self._performance = self._performance, None
-        if performance is not None:
-            performance.stop()
+        if self._performance is not None:
+            self._performance.stop()
+            self._performance = None
         await self._line.interrupt()
-        if (
-            performance is not None
-            and performance.unheard is not None
-            and self.last_word_at < performance.began_at
-        ):
-            performance.unheard()
         self._starts.clear()
         await self._note_silent()
         if isinstance(frame, HushFrame):

@@ -135,36 +135,6 @@ async def test_an_opening_that_stays_silent_is_spoken_by_the_pipeline(on_line: A
     assert [turn.text for turn in room.recorder.turns] == [TEXT], "once"
 
 
-@pytest.mark.parametrize("answered", [False, True])
-async def test_an_opening_that_was_cut_before_a_word_was_heard_is_said_again(
-    on_line: Any, answered: bool
-) -> None:
-    """By the hello that it answers, told late by the ear; the model answers what was said to the opening."""
-    recital = Recital(TEXT)
-    recital.add_audio(mulaw_to_pcm(b"\x21" * 1600))
-    room = on_line(recital)
-    await until(lambda: room.socket.audio == b"\x21" * 1600)
-    conductor = room.call._conductor
-    conductor._user.turn_open, conductor._user.owes_reply = True, answered
-    await conductor._user.broadcast_interruption()
-    await until(lambda: conductor._opening_unheard)
-    conductor._changed.set()
-    await asyncio.sleep(0.05)
-    assert room.socket.audio == b"\x21" * 1600, "they still speak"
-    conductor._user.turn_open = False
-    conductor._changed.set()
-    await until(lambda: not conductor._opening_unheard)
-    recital.add_audio(mulaw_to_pcm(b"\x22" * 1600))
-    recital.finish()
-    if answered:
-        await asyncio.sleep(0.05)
-        assert room.recorder.turns == []
-    else:
-        await room.until_said(TEXT)
-        assert room.socket.audio == b"\x21" * 3200 + b"\x22" * 1600
-        assert [turn.text for turn in room.recorder.turns] == [TEXT], "once"
-
-
 async def test_a_hang_up_at_the_last_moment_of_the_longest_call_ends_the_conductor(resources: Resources) -> None:
     """No goodbye can begin then: a conductor that goes on asking for it never lets the loop run again."""
     room = Room(resources, None)
