@@ -45,14 +45,12 @@ from pipecat.turns.types import UserTurnSpeculation
 from pipecat.turns.user_mute.base_user_mute_strategy import BaseUserMuteStrategy
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
-from bot.stages.line_ends import FILLER, HeardTextFrame, ReplyWithdrawnFrame
+from bot.stages.line_ends import FILLER, MADE_AT, NOTED, HeardTextFrame, ReplyWithdrawnFrame
 
 CUT_SIGN = "—"
 """Ends a reply that was interrupted, in the context and in the transcript."""
 NOTED_SECONDS = 0.25
 """How long the callee's half waits for the agent's to note where an interruption cut it off; a few ms do."""
-_NOTED = "noted"
-"""In the metadata of an interruption that passes the callee's half: set once the agent's half knows of it."""
 
 
 class Watcher(Protocol):
@@ -159,7 +157,8 @@ class UserContext(LLMUserAggregator):
         if isinstance(frame, InputAudioRawFrame | UserSpeakingFrame) and direction is FrameDirection.DOWNSTREAM:
             return
         if isinstance(frame, InterruptionFrame) and direction is FrameDirection.DOWNSTREAM:
-            frame.metadata[_NOTED] = self._cut_noted = asyncio.Event()
+            frame.metadata[NOTED] = self._cut_noted = asyncio.Event()
+            frame.metadata[MADE_AT] = time.monotonic()
         await super().push_frame(frame, direction)
 
     @property
@@ -251,8 +250,8 @@ class AssistantContext(LLMAssistantAggregator):
         if isinstance(frame, InterruptionFrame) and self._aggregation:
             await self._handle_text(TextFrame(CUT_SIGN))
         await super().process_frame(frame, direction)
-        if _NOTED in frame.metadata:
-            frame.metadata[_NOTED].set()
+        if NOTED in frame.metadata:
+            frame.metadata[NOTED].set()
 
     async def _add_aggregation_to_context(self) -> str:
         # Words are noted as they are heard, behind the tools that their own reply called. There they would

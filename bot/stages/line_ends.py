@@ -70,6 +70,12 @@ class FarewellFrame(ControlFrame):
     interruptible: bool = field(default=False, init=False)
 
 
+NOTED = "noted"
+"""In the metadata of an interruption that passes the callee's half: set once the agent's half knows of it."""
+MADE_AT = "made_at"
+"""The same: when it passed the callee's half, time.monotonic()."""
+
+
 @dataclass
 class HushFrame(InterruptionFrame):
     """Drops what is being said and what the pipeline is about to say; `passed` once that is so."""
@@ -120,6 +126,8 @@ class Performance:
     def __init__(
         self, line: Line, context_id: str, text: str, saying: Saying, *, begins_reply: bool = False
     ) -> None:
+        self.began_at = time.monotonic()
+        self.opening = saying.opening
         self._line = line
         self._saying = saying
         self._context_id = context_id
@@ -264,6 +272,10 @@ class LineOutput(FrameProcessor):
         self._line.when_heard(HeardTextFrame(frame.text), position=position)
 
     async def _interrupt(self, frame: InterruptionFrame) -> None:
+        if self._is_from_before_the_opening(frame):
+            if NOTED in frame.metadata:
+                frame.metadata[NOTED].set()
+            return
         if self._performance is not None:
             self._performance.stop()
             self._performance = None
@@ -273,6 +285,18 @@ class LineOutput(FrameProcessor):
         if isinstance(frame, HushFrame):
             frame.passed.set()
         await self.push_frame(frame)
+
+    def _is_from_before_the_opening(self, frame: InterruptionFrame) -> bool:
+        """The callee's hello, which the opening answers: it took so long to get here. Nothing was said before."""
+        made_at = frame.metadata.get(MADE_AT)
+        performance = self._performance
+        return (
+            made_at is not None
+            and not isinstance(frame, HushFrame)
+            and performance is not None
+            and performance.opening
+            and made_at < performance.began_at
+        )
 
     async def _heard(self, payload: Payload) -> None:
         if not isinstance(payload, Frame):

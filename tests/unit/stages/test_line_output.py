@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ from bot.opening import Recital
 from bot.pipeline import RunningPipeline
 from bot.stages.context import AssistantContext
 from bot.stages.line import Line, LineEnd
-from bot.stages.line_ends import FarewellFrame, LineInput, LineOutput
+from bot.stages.line_ends import MADE_AT, NOTED, FarewellFrame, LineInput, LineOutput
 from tests.unit.stages.conversation import Collector, Diary, running, until
 from tests.unit.stages.memory_socket import STARTED, MemorySocket, media
 
@@ -268,6 +269,31 @@ async def test_a_recital_is_heard_while_it_is_being_made() -> None:
         await call.diary.until("agent")
         assert call.assistant == ["one two three"]
         await until(lambda: call.speaking == [True, False])
+
+
+async def test_an_interruption_from_before_the_opening_does_not_cut_it() -> None:
+    """The hello that the opening answers: it was on its way through the pipeline when that began."""
+    async with a_call() as call:
+        late, noted = InterruptionFrame(), asyncio.Event()
+        late.metadata |= {MADE_AT: time.monotonic(), NOTED: noted}
+        performance = call.output.begin("opening", opening=True)
+        for number, word in enumerate(("one", "two")):
+            performance.play(pcm_of(b"\x21"))
+            performance.place(TimedWord(word, number * 200, number * 200 + 200))
+        performance.end()
+        await call.pipeline.queue(late)
+        await asyncio.wait_for(noted.wait(), 20)
+        await until(lambda: len(call.socket.audio) == 3200)
+        await call.echo_all()
+        await call.diary.until("agent")
+        assert call.assistant == ["one two"]
+        assert call.behind.of(InterruptionFrame) == []
+        performance = call.output.begin("opening", opening=True)
+        performance.play(pcm_of(b"\x21"))
+        meant = InterruptionFrame()
+        meant.metadata[MADE_AT] = time.monotonic()
+        await call.pipeline.queue(meant)
+        await until(lambda: call.behind.of(InterruptionFrame) == [meant])
 
 
 async def test_what_comes_of_a_recital_after_an_interruption_is_not_played() -> None:
