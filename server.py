@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.logs import set_up
+from bot.telemetry.logs import set_up
 
 # Before pipecat is imported: it greets in the log.
 set_up("INFO")

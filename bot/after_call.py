@@ -15,7 +15,6 @@ from typing import Any, Protocol, TypeVar
 
 from loguru import logger
 
-from bot import tally, tracing
 from bot.dialling.dialler import Dialler
 from bot.dialling.policy import ending_of, next_attempt
 from bot.durable import DurableEngine
@@ -23,6 +22,8 @@ from bot.errors import ConflictError
 from bot.records import CallRecord, Direction, Status
 from bot.store import CallChange, CallStore
 from bot.store.connections import DATABASE_ERRORS
+from bot.store.retention import is_erased
+from bot.telemetry import tally, tracing
 from bot.terms import RetryTerms
 
 AFTER, AFTERS = "after_call", "after_calls"
@@ -31,8 +32,6 @@ AFTERS_AT_ONCE = 64
 ANALYSE, ANALYSES = "analyse_call", "analyse_calls"
 ANALYSES_AT_ONCE = 16
 """In one process: what they wait for is a model."""
-SHORTEST_NUMBER = 8
-"""A plus and seven digits: the shortest that a request may name."""
 _T = TypeVar("_T")
 
 
@@ -148,7 +147,7 @@ class AfterCall:
         record = await self._store.get(call_id)
         if record is None:
             return  # erased meanwhile
-        if again is None or _was_erased(record):
+        if again is None or is_erased(record.spec.phone_number):
             await self.on_done(record)
             return
         following = _again(record, again["call_id"], datetime.fromisoformat(again["at"]))
@@ -185,8 +184,8 @@ class AfterCall:
         record = await self._store.get(call_id)
         if record is None or record.direction is not Direction.OUTBOUND or record.dialling_at is None:
             return None
-        if _was_erased(record):
-            return None
+        if is_erased(record.spec.phone_number):
+            return None  # there is nobody to call again
         ending = ending_of(record.status, record.ended_reason, record.answered_by)
         at = next_attempt(ending, record.attempt, self._retry_of(record), datetime.now(UTC))
         if at is None or (record.campaign_id is not None and not await self.may_go_on(record)):
@@ -215,11 +214,6 @@ def _after_of(call_id: str) -> str:
 
 def _analysis_of(call_id: str) -> str:
     return f"{call_id}:analysis"
-
-
-def _was_erased(record: CallRecord) -> bool:
-    """What an erasure leaves of a number is its country code: nobody to call again."""
-    return len(record.spec.phone_number) < SHORTEST_NUMBER
 
 
 def _again(record: CallRecord, call_id: str, at: datetime) -> CallRecord:

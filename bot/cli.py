@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from bot.errors import PhoneAgentError
-from bot.logs import set_up
+from bot.telemetry.logs import set_up
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

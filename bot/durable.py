@@ -32,10 +32,10 @@ from loguru import logger
 
 from bot.durable_tables import count_workflows, forget_workflows, put_first, system_url, workflow_statuses
 from bot.errors import SettingsError
-from bot.metrics import Depth
 from bot.presence import presence_at
 from bot.store.address import PostgresAddress, SqliteAddress
 from bot.store.connections import DATABASE_ERRORS
+from bot.telemetry.metrics import Depth
 
 NAME = "phone-agent"
 VERSION = "1"

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from loguru import logger
 
-from bot import metrics, tracing
 from bot.call import Call, CallEnd, NeverAgain
 from bot.recorder import Recorder
 from bot.recording import Recording
@@ -21,6 +20,7 @@ from bot.stages.resources import Resources
 from bot.stages.socket import Socket
 from bot.store import CallChange, CallStore
 from bot.switchboard import Seat, Switchboard
+from bot.telemetry import metrics, tracing
 from bot.telephony.carrier import HangUp, try_hang_up
 from bot.transfers import Transfers
 from bot.wrap_up import wrap_up

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from bot.errors import PhoneAgentError
-from bot.logs import set_up
 from bot.settings import Settings, environment, load_settings
+from bot.telemetry.logs import set_up
 from bot.workers import OPTION, Post, Workers, check, command
 
 
@@ -52,8 +52,8 @@ def _serve(settings: Settings, post: Post | None) -> None:
     gc.disable()  # what an import makes stays: to look for garbage in it is a seventh of its time
     import uvloop
 
-    from bot import tracing
     from bot.api.app import serve
+    from bot.telemetry import tracing
 
     gc.enable()
 

@@ -16,7 +16,6 @@ from typing import Any
 
 from loguru import logger
 
-from bot import metrics
 from bot.admission import Asking
 from bot.after_call import AfterCall
 from bot.analysis import Analyst
@@ -60,6 +59,7 @@ from bot.store.deliveries import SqlDeliveryStore
 from bot.store.openings import SqlOpeningStore
 from bot.store.retention import SqlRetentionStore
 from bot.switchboard import Seat, Switchboard
+from bot.telemetry import metrics
 from bot.telephony.carrier import Carrier
 from bot.telephony.offline import OfflineCarrier
 from bot.terms import DEFAULT_TERMS, Terms

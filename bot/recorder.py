@@ -17,9 +17,9 @@ from loguru import logger
 from pipecat.frames.frames import MetricsFrame
 from pipecat.metrics.metrics import TextAggregationMetricsData, TTFBMetricsData
 
-from bot import metrics
 from bot.records import Counts, Speaker, ToolUse, Turn, TurnLatency
-from bot.tracing import CallTrace, NoTrace
+from bot.telemetry import metrics
+from bot.telemetry.tracing import CallTrace, NoTrace
 
 KEEP_SECONDS = 1.0
 BACKCHANNEL_MS = 300

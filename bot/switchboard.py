@@ -18,7 +18,7 @@ from typing import Any
 
 from loguru import logger
 
-from bot import opening, tracing
+from bot import opening
 from bot.admission import Asking, Load, Refusal, refusal
 from bot.audio import Speech
 from bot.call import Call
@@ -30,6 +30,7 @@ from bot.plan import Plan, Services, build_services
 from bot.prompt import opening_text, spare_opening
 from bot.records import Direction, EndedReason
 from bot.stages.resources import Resources
+from bot.telemetry import tracing
 from bot.usage import Usage
 
 RETRY_AFTER_SECONDS = 10

@@ -27,10 +27,10 @@ from pathlib import Path
 
 from loguru import logger
 
-from bot import metrics
 from bot.errors import PhoneAgentError, SettingsError
 from bot.settings import Settings
 from bot.store.address import SqliteAddress, parse_database_url
+from bot.telemetry import metrics
 
 OPTION = "--worker"
 """How the parent tells a worker what it is; not for people."""

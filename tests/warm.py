@@ -87,7 +87,7 @@ def _serve(folder: Path, environment: Mapping[str, str], log: Path) -> None:
     for stream in (sys.stdout, sys.stderr):
         os.dup2(output, stream.fileno())
     sys.argv = ["server.py"]
-    from bot.logs import set_up
+    from bot.telemetry.logs import set_up
 
     set_up("INFO")
     from bot.launch import main

@@ -63,7 +63,7 @@ def create_app(settings: Settings) -> FastAPI:
         description="Places and answers phone calls: one request, one conversation, one record.",
         version="0.1.0",
         lifespan=lifespan,
-        # FastAPI has spans and exporters of its own by the same variables: a call's trace is bot/tracing.py's.
+        # FastAPI has spans and exporters of its own by the same variables: a call's trace is bot/telemetry/tracing.py's.
         telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False},
     )
     app.state.phone_agent = None

@@ -17,12 +17,12 @@ from fastapi import APIRouter, Depends, Request, Response, Security
 from fastapi.security import HTTPAuthorizationCredentials
 from loguru import logger
 
-from bot import metrics
 from bot.api.auth import bearer_scheme, header_scheme, is_one_of
 from bot.api.lifespan import agent_of
 from bot.api.problems import ProblemRoute
 from bot.errors import UnauthorizedError
 from bot.public_url import is_loopback
+from bot.telemetry import metrics
 
 QUEUES_SECONDS = 5.0
 """How old the queues' depths may be: however many scrape, the database is asked no more often."""

@@ -9,12 +9,12 @@ from typing import Protocol
 from bot.campaigns import Campaigns
 from bot.dialling.do_not_call import DoNotCall
 from bot.idempotency import UNASKED, Asked
-from bot.metrics import Depth
 from bot.records import CallRecord, CallSpec, Health, Registration, Status
 from bot.retention import Erasure
 from bot.settings import Settings
 from bot.stages.socket import Socket
 from bot.store import Page
+from bot.telemetry.metrics import Depth
 from bot.terms import DEFAULT_TERMS, Terms
 from bot.webhooks import Webhooks
 

@@ -21,12 +21,12 @@ from typing import Protocol
 
 from loguru import logger
 
-from bot import tally
 from bot.dialling.policy import Refuse, WaitUntil
 from bot.errors import CarrierError, ConflictError, DialUnconfirmedError
 from bot.records import CallRecord
 from bot.store import CallChange, CallStore
 from bot.store.claims import Claim
+from bot.telemetry import tally
 from bot.telephony.carrier import Carrier, CarrierCall, DialOrder
 
 CLOCKS_APART = timedelta(seconds=5)

@@ -39,10 +39,10 @@ from pipecat.services.anthropic.llm import _THINKING_DEFAULTS, AnthropicLLMServi
 from pipecat.utils.errors import ErrorCategory
 from pipecat.utils.tracing.service_decorators import traced_llm
 
-from bot import metrics
 from bot.stages import claude_stream as stream
 from bot.stages.claude_usage import RequestMeter
 from bot.stages.llm_ladder import LAST_PAUSE_SECONDS, AttemptError, Circuit, Ladder, Rung
+from bot.telemetry import metrics
 from bot.usage import Metered
 
 _BETAS = ["interleaved-thinking-2025-05-14"]

@@ -24,9 +24,9 @@ from pipecat.frames.frames import Frame, VADUserStartedSpeakingFrame, VADUserSto
 from pipecat.processors.frame_processor import FrameDirection
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
-from bot import metrics
 from bot.stages.ear_ladder import EarRung
 from bot.stages.kept_audio import BYTES_PER_SECOND, KeptAudio
+from bot.telemetry import metrics
 from bot.usage import Metered
 
 RECONNECT_WAITS = (0.0, 0.25, 0.5, 1.0, 2.0, 3.0)

@@ -27,11 +27,11 @@ from pipecat.utils.tracing.service_decorators import traced_tts
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
-from bot import metrics
 from bot.stages.resources import SharedTls
 from bot.stages.timed_words import TimedWords
 from bot.stages.utterance import Step, Take, Utterance
 from bot.stages.voice_ladder import VoiceRung
+from bot.telemetry import metrics
 from bot.usage import Metered
 
 RECONNECT_WAITS = (0.0, 0.2, 0.4, 0.8, 1.0, 2.0)

@@ -98,7 +98,7 @@ class Contact:
 
     @property
     def contact_id(self) -> str:
-        return f"{self.campaign_id}-{self.position}"
+        return contact_id_at(self.campaign_id, self.position)
 
 
 @dataclass(frozen=True)
@@ -143,6 +143,11 @@ class Progress:
     left: int = 0
     endings: tuple[Ending, ...] = ()
     """Of those that are done."""
+
+
+def contact_id_at(campaign_id: str, position: int) -> str:
+    """The id of a campaign's contact, by its place in the upload."""
+    return f"{campaign_id}-{position}"
 
 
 def contact_place(contact_id: str) -> tuple[str, int]:

@@ -319,8 +319,7 @@ class SqlCampaignStore:
         }
         if await self._change_contacts(sa.and_(_has_call(call), contacts.c.phone_number != ""), values):
             return True
-        gone = sa.and_(_has_call(call), contacts.c.phone_number == "")
-        await self._change_contacts(gone, _end_of(call) | {"state": ContactState.DONE.value})
+        await self.note_end(call)
         return False
 
     async def endings(

@@ -24,9 +24,9 @@ from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from bot import metrics
 from bot.store.address import PostgresAddress, SqliteAddress
 from bot.store.rows import to_json
+from bot.telemetry import metrics
 
 BUSY_SECONDS = 10.0
 """How long one process waits for another's write or migration."""

@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.records import Status
-from bot.store.campaign_records import CampaignStatus, ContactState, contact_place
+from bot.store.campaign_records import CampaignStatus, ContactState, contact_id_at, contact_place
 from bot.store.campaign_rows import bad_rows, campaigns, contacts
 from bot.store.database import Database, upsert
 from bot.store.deliveries import deliveries
@@ -142,7 +142,7 @@ class SqlRetentionStore:
         query = sa.select(contacts.c.campaign_id, contacts.c.position)
         async with self._database.reader.connect() as connection:
             rows = await connection.execute(query.where(contacts.c.phone_number == phone_number, is_open))
-            return [f"{row.campaign_id}-{row.position}" for row in rows]
+            return [contact_id_at(row.campaign_id, row.position) for row in rows]
 
     async def leave(self, phone_number: str) -> int:
         """Contacts of the number lose it, and nobody calls them any more; how many.
@@ -241,12 +241,17 @@ _COUNTED = ("reached_goal", "callee_sentiment", "source", "analysis_error")
 """Of an outcome: what says nothing of the callee beyond how the call went."""
 
 
+def is_erased(phone_number: str) -> bool:
+    """Whether this is what an erasure leaves of a number: its country code, or nothing."""
+    return not phone_number or _COUNTRY.fullmatch(phone_number) is not None
+
+
 def country_of(phone_number: str) -> str:
     """What stays of a number: "+1"; nothing where it is none."""
     try:
         return f"+{phonenumbers.parse(phone_number).country_code}"
     except phonenumbers.NumberParseException:
-        return phone_number if _COUNTRY.fullmatch(phone_number) else ""
+        return phone_number if is_erased(phone_number) else ""
 
 
 def _national(phone_number: str) -> str:

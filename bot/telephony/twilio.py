@@ -21,10 +21,10 @@ from twilio.base.exceptions import (  # type: ignore[import-untyped]  # ships no
 )
 from twilio.rest import Client  # type: ignore[import-untyped]
 
-from bot import metrics
 from bot.errors import CarrierError, DialUnconfirmedError, SettingsError
 from bot.records import Status
 from bot.settings import Settings, with_scheme
+from bot.telemetry import metrics
 from bot.telephony import signatures
 from bot.telephony.carrier import CarrierCall, DialOrder, masked
 from bot.telephony.twilio_http import TOTAL_SECONDS, Failure, NoAnswerError, RetryRules, TwilioHttp

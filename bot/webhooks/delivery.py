@@ -21,7 +21,6 @@ from typing import TypeVar
 from loguru import logger
 from pydantic import SecretStr
 
-from bot import tracing
 from bot.addresses import Outgoing
 from bot.durable import DurableEngine
 from bot.errors import NotFoundError, RequestError, SettingsError
@@ -33,6 +32,7 @@ from bot.store.deliveries import (
     DeliveryStatus,
     SqlDeliveryStore,
 )
+from bot.telemetry import tracing
 from bot.webhooks.rules import (
     MAX_ATTEMPTS,
     EventType,

@@ -29,10 +29,10 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, event
 
 from bot.api.app import serving
-from bot.logs import set_up
 from bot.phone_agent import PhoneAgent
 from bot.records import CallRecord, CallSpec
 from bot.settings import Settings
+from bot.telemetry.logs import set_up
 from tests.benchmarks.figures import table
 from tests.unit.store.postgres import PostgresServer
 

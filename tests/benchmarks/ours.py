@@ -17,8 +17,8 @@ from collections import Counter
 from typing import Any
 
 from bot.api.app import PhoneServer, create_app
-from bot.logs import set_up
 from bot.settings import load_settings
+from bot.telemetry.logs import set_up
 from tests.benchmarks.probe import LoopProbe, probe_from_environment
 
 _TYPES = 25

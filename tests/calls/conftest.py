@@ -10,8 +10,8 @@ import pytest
 with warnings.catch_warnings():
     # pipecat 1.14 defines classes upon its own deprecated ones; the import is what warns.
     warnings.simplefilter("ignore", DeprecationWarning)
-    from bot.logs import set_up
     from bot.settings import Settings
+    from bot.telemetry.logs import set_up
     from tests.calls.house import shared_voice
 
 _PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy", "no_proxy"})

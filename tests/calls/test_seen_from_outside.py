@@ -9,11 +9,11 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from bot import tracing
+from bot.telemetry import tracing
 from tests.calls.house import README_BODY
 from tests.calls.process import ServerProcess, server_process
 from tests.simulators.collector import Collector, SpanSeen
-from tests.unit.test_metrics import value
+from tests.unit.telemetry.test_metrics import value
 
 CALLEE = str(README_BODY["callee_name"])
 

@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from bot import tracing
+from bot.telemetry import tracing
 from tests.calls.house import house, vendors
 from tests.calls.test_happy_vendors import CALLEE, brain
 

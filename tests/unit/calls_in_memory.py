@@ -8,6 +8,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import pytest
+
+from bot import hold, opening, switchboard
+from bot.audio import Speech
 from bot.call import CallEnd
 from bot.errors import CarrierError
 from bot.records import EndedReason
@@ -163,3 +167,17 @@ def media_socket(token: str, call_sid: str) -> MemorySocket:
 
 def refusal(message: str = "no") -> CarrierError:
     return CarrierError(message, provider="twilio", status=500)
+
+
+def hold_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Openings are there at once, calls without services, and each that is held is a QuietCall."""
+
+    async def speak(*_: Any, recital: opening.Recital | None = None, **__: Any) -> Speech:
+        recital = recital or opening.Recital()
+        recital.add(Speech("Hi.", bytes(160)))
+        return recital.speech()
+
+    monkeypatch.setattr(opening, "speak", speak)
+    monkeypatch.setattr(switchboard, "build_services", lambda *_: object())
+    monkeypatch.setattr(QuietCall, "made", [], raising=False)
+    monkeypatch.setattr(hold, "Call", QuietCall)

@@ -13,10 +13,10 @@ import pytest
 import yaml  # type: ignore[import-untyped]  # ships no types
 from fastapi import FastAPI
 
-from bot import metrics
 from bot.api import metrics_router, router
 from bot.departure import APOLOGY_SECONDS, STOP_SECONDS
 from bot.settings import Settings
+from bot.telemetry import metrics
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from bot.durable import DurableEngine
-from bot.metrics import Depth
 from bot.presence import FilePresence
 from bot.store.address import SqliteAddress
+from bot.telemetry.metrics import Depth
 
 
 def make(tmp_path: Path) -> DurableEngine:

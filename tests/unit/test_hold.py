@@ -12,9 +12,7 @@ from typing import Any, cast
 import pytest
 
 from bot import hold as module
-from bot import opening
 from bot import switchboard as switchboard_module
-from bot.audio import Speech
 from bot.hold import Holder
 from bot.plan import Plan
 from bot.recording import Recording
@@ -28,7 +26,7 @@ from bot.stages.resources import Resources
 from bot.store import Database
 from bot.store.address import SqliteAddress
 from bot.switchboard import Seat, Switchboard
-from tests.unit.calls_in_memory import NotingCarrier, QuietCall, ShakyStore, refusal
+from tests.unit.calls_in_memory import NotingCarrier, QuietCall, ShakyStore, hold_quietly, refusal
 from tests.unit.stages.conversation import until
 from tests.unit.stages.memory_socket import MemorySocket
 
@@ -60,14 +58,7 @@ class Stage:
 
 @pytest.fixture
 async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
-    async def speak(*_: Any, recital: opening.Recital, **__: Any) -> Speech:
-        recital.add(Speech("Hi.", bytes(160)))
-        return recital.speech()
-
-    monkeypatch.setattr(opening, "speak", speak)
-    monkeypatch.setattr(switchboard_module, "build_services", lambda *_: object())
-    monkeypatch.setattr(QuietCall, "made", [], raising=False)
-    monkeypatch.setattr(module, "Call", QuietCall)
+    hold_quietly(monkeypatch)
     store = ShakyStore(Database(SqliteAddress(tmp_path / "calls.db")))
     await store.open()
     spec = CallSpec("+12025550123", "s")

@@ -11,7 +11,6 @@ from bot.campaigns import Campaigns
 from bot.dialling.do_not_call import DoNotCall
 from bot.errors import NotFoundError
 from bot.idempotency import UNASKED, Asked
-from bot.metrics import Depth
 from bot.records import (
     CallRecord,
     CallSpec,
@@ -33,6 +32,7 @@ from bot.settings import Settings
 from bot.stages.socket import Socket
 from bot.store import Page
 from bot.store.retention import Erased
+from bot.telemetry.metrics import Depth
 from bot.terms import DEFAULT_TERMS, Terms
 from bot.webhooks import Webhooks
 

@@ -7,8 +7,8 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
-from bot.metrics import Depth
 from bot.settings import Settings
+from bot.telemetry.metrics import Depth
 from tests.unit.api.fake_agent import FakeAgent
 
 OUTSIDE = {"X-Forwarded-For": "8.8.4.4"}

@@ -16,10 +16,10 @@ from bot import front_desk as module
 from bot.dialling import dialler as dialler_module
 from bot.errors import BusyError, ConflictError
 from bot.idempotency import Asked
-from bot.metrics import Depth
 from bot.records import AnsweredBy, CallRecord, Direction, EndedReason, Speaker, Status, ToolUse, Turn
 from bot.scenario_parts import Limits
 from bot.store import CallChange
+from bot.telemetry.metrics import Depth
 from bot.telephony.carrier import CarrierCall
 from bot.terms import RetryOn, RetryTerms, Terms
 from tests.unit.calls_in_memory import refusal

@@ -20,10 +20,10 @@ from bot.dialling.dialler import LINES
 from bot.durable import _rate
 from bot.idempotency import Asked
 from bot.loop_lag import KEPT_LOOKS
-from bot.metrics import Depth
 from bot.records import CallRecord, Direction, Status
 from bot.store.campaign_records import Campaign, CampaignStatus
 from bot.store.campaigns import SqlCampaignStore
+from bot.telemetry.metrics import Depth
 from bot.telephony.carrier import DialOrder
 from tests.unit.dialling.house import INBOUND, OVERRUN_SECONDS, SPEC, House, build, opened, ringing
 

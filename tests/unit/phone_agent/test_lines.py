@@ -13,7 +13,7 @@ from bot import front_desk as module
 from bot.dialling import following as following_module
 from bot.doors import HANDSHAKE_SECONDS, MEDIA_PATH, UNAUTHORIZED_CLOSE
 from bot.errors import CarrierError, ConflictError, ForbiddenError
-from bot.records import EndedReason, Status
+from bot.records import CallRecord, EndedReason, Status
 from bot.telephony import twiml
 from bot.telephony.carrier import CarrierCall
 from tests.unit.calls_in_memory import SIGNED, QuietCall, refusal
@@ -229,11 +229,17 @@ async def test_a_second_media_socket_does_not_take_over_a_call(house: House) -> 
     await streaming
 
 
-async def test_a_call_that_expects_a_stream_goes_on_on_it(house: House) -> None:
+async def on_the_line(house: House) -> tuple[CallRecord, QuietCall, asyncio.Task[None]]:
+    """A call that was answered and is held, and its media stream."""
     call = await house.agent.place_call(SPEC)
     _, streaming = house.connect(await house.answer(call.call_id, "CA1"), "CA1")
     await until(lambda: bool(QuietCall.made))
     (held,) = QuietCall.made
+    return call, held, streaming
+
+
+async def test_a_call_that_expects_a_stream_goes_on_on_it(house: House) -> None:
+    call, held, streaming = await on_the_line(house)
     held.expects_stream = True
     door = await house.agent._doors.stream(call.call_id, 10)
     assert door.url == f"{ORIGIN.replace('http', 'ws', 1)}{MEDIA_PATH}"
@@ -247,10 +253,7 @@ async def test_a_call_that_expects_a_stream_goes_on_on_it(house: House) -> None:
 
 
 async def test_a_final_word_of_the_carrier_reaches_a_call_between_two_streams(house: House) -> None:
-    call = await house.agent.place_call(SPEC)
-    _, streaming = house.connect(await house.answer(call.call_id, "CA1"), "CA1")
-    await until(lambda: bool(QuietCall.made))
-    (held,) = QuietCall.made
+    call, held, streaming = await on_the_line(house)
     await house.tell("CA1", Status.IN_PROGRESS)
     assert not held.told_over
     await house.tell("CA1", Status.COMPLETED)
@@ -260,10 +263,7 @@ async def test_a_final_word_of_the_carrier_reaches_a_call_between_two_streams(ho
 
 
 async def test_a_callee_who_hung_up_while_they_were_dialled_on_is_known_without_a_status(house: House) -> None:
-    call = await house.agent.place_call(SPEC)
-    _, streaming = house.connect(await house.answer(call.call_id, "CA1"), "CA1")
-    await until(lambda: bool(QuietCall.made))
-    (held,) = QuietCall.made
+    call, held, streaming = await on_the_line(house)
     path = urlsplit(await house.agent._doors.transfer_url("t", "dialled")).path
     for form in ({"CallSid": "CA1", "CallStatus": "in-progress"}, {"CallSid": "CA2", "CallStatus": "completed"}):
         await house.agent.transfer_webhook(path, form, SIGNED, token="t", step="dialled")

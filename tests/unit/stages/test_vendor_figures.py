@@ -11,7 +11,7 @@ from tests.unit.stages.conversation import until
 from tests.unit.stages.test_claude import stage
 from tests.unit.stages.test_ears_fail import WORDS, listening
 from tests.unit.stages.test_elevenlabs import speaking
-from tests.unit.test_metrics import value
+from tests.unit.telemetry.test_metrics import value
 
 
 class Count:

@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from bot.store import SqlCallStore
 from bot.store.address import SqliteAddress
-from tests.unit.test_metrics import value
+from tests.unit.telemetry.test_metrics import value
 
 
 async def test_a_statement_that_fails(store: SqlCallStore) -> None:

@@ -7,8 +7,8 @@ import pytest
 from bot.errors import CarrierError
 from tests.simulators.faults import Plan
 from tests.simulators.twilio import ServerError
+from tests.unit.telemetry.test_metrics import value
 from tests.unit.telephony.test_twilio import account, order
-from tests.unit.test_metrics import value
 
 
 def errors(kind: str) -> float:

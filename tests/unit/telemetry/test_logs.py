@@ -14,7 +14,7 @@ from urllib.parse import quote
 import pytest
 from loguru import logger
 
-from bot import logs
+from bot.telemetry import logs
 
 if TYPE_CHECKING:
     from loguru import Record

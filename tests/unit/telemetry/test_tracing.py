@@ -21,12 +21,12 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, TraceIdRat
 from opentelemetry.trace import StatusCode
 from opentelemetry.util.types import AttributeValue
 
-from bot import tally, tracing
 from bot.errors import CarrierError
 from bot.records import CallRecord, CallSpec, Direction, EndedReason, Status
+from bot.telemetry import tally, tracing
 from tests.simulators.collector import Collector
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 RECORD = CallRecord(
     call_id="call_1",

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 from opentelemetry.util.types import AttributeValue
 
-from bot import metrics, tracing
 from bot.errors import CarrierError, DialUnconfirmedError
 from bot.records import CallRecord, EndedReason, Status
+from bot.telemetry import metrics, tracing
 
 _FAILURES = frozenset(
     {
