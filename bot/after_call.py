@@ -17,11 +17,11 @@ from loguru import logger
 
 from bot.dialling.dialler import Dialler
 from bot.dialling.policy import ending_of, next_attempt
-from bot.durable import DurableEngine
 from bot.errors import ConflictError
 from bot.records import CallRecord, Direction, Status
 from bot.store import CallChange, CallStore
 from bot.store.connections import DATABASE_ERRORS
+from bot.store.durable.engine import DurableEngine
 from bot.store.retention import is_erased
 from bot.telemetry import tally, tracing
 from bot.terms import RetryTerms

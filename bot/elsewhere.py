@@ -13,10 +13,10 @@ from typing import Any
 from loguru import logger
 
 from bot.doors import Admitted, Doors
-from bot.peers.news import News
 from bot.peers.relay import Relay, with_token
 from bot.records import EndedReason, Status
 from bot.stages.socket import Socket
+from bot.store.notify import News
 from bot.switchboard import Switchboard
 from bot.transfers import Transfers
 

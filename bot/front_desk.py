@@ -17,7 +17,6 @@ from bot.dialling.dialler import Dialler
 from bot.dialling.gate import DialGate
 from bot.dialling.policy import Refuse, Wait, WaitUntil
 from bot.doors import Doors
-from bot.durable import DurableEngine
 from bot.elsewhere import Elsewhere
 from bot.errors import BusyError, ConflictError, NotFoundError
 from bot.idempotency import UNASKED, Asked, check_same
@@ -25,6 +24,7 @@ from bot.planner import Planner
 from bot.records import CallRecord, CallSpec, Direction, EndedReason, Registration, Status
 from bot.settings import Settings
 from bot.store import CallChange, SqlCallStore
+from bot.store.durable.engine import DurableEngine
 from bot.switchboard import Switchboard
 from bot.telephony.carrier import Carrier
 from bot.terms import DEFAULT_TERMS, Terms

@@ -26,7 +26,6 @@ from bot.departure import Departure
 from bot.dialling.dialler import LINES, Dialler, LineLimits
 from bot.dialling.gate import DialGate
 from bot.doors import UNAUTHORIZED_CLOSE, Doors
-from bot.durable import DurableEngine
 from bot.elsewhere import Elsewhere
 from bot.errors import BusyError, NotFoundError
 from bot.front_desk import FrontDesk
@@ -34,7 +33,6 @@ from bot.hold import Holder
 from bot.idempotency import UNASKED, Asked
 from bot.loop_lag import LagWatch, LoopProbe
 from bot.peers import private_address
-from bot.peers.news import open_news
 from bot.planner import Planner
 from bot.records import (
     CallRecord,
@@ -56,6 +54,8 @@ from bot.store import Page, SqlCallStore, open_database
 from bot.store.campaign_records import Campaign
 from bot.store.campaigns import SqlCampaignStore
 from bot.store.deliveries import SqlDeliveryStore
+from bot.store.durable.engine import DurableEngine
+from bot.store.notify import open_news
 from bot.store.openings import SqlOpeningStore
 from bot.store.retention import SqlRetentionStore
 from bot.switchboard import Seat, Switchboard

@@ -23,10 +23,10 @@ from pathlib import Path
 
 from loguru import logger
 
-from bot.durable import DurableEngine
 from bot.records import Status
 from bot.settings import Settings
 from bot.store.connections import DATABASE_ERRORS
+from bot.store.durable.engine import DurableEngine
 from bot.store.retention import AT_ONCE, Erased, Kept, SqlRetentionStore, Standing
 
 QUEUE = "erasures"

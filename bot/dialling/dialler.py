@@ -28,13 +28,13 @@ from bot.dialling.dial_once import Begin, DialOnce, NotClaimedError
 from bot.dialling.following import NEWS, Following, broken
 from bot.dialling.policy import Go, Refuse, Wait, WaitUntil
 from bot.doors import Doors
-from bot.durable import DurableEngine
 from bot.errors import BusyError, CarrierError, ConflictError, DialUnconfirmedError, PhoneAgentError
 from bot.planner import Planner
 from bot.records import CallRecord, Direction, EndedReason, Status
 from bot.store import CallChange, CallStore
 from bot.store.claims import Claim
 from bot.store.connections import DATABASE_ERRORS
+from bot.store.durable.engine import DurableEngine
 from bot.switchboard import Switchboard
 from bot.telephony.carrier import Carrier, try_hang_up
 

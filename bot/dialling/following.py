@@ -23,12 +23,12 @@ from loguru import logger
 
 from bot.dialling.ending import ended_by
 from bot.doors import HANDSHAKE_SECONDS
-from bot.durable import DurableEngine
 from bot.errors import CarrierError
 from bot.planner import Planner
 from bot.records import CallRecord, EndedReason, Status
 from bot.store import CallChange, CallStore
 from bot.store.connections import DATABASE_ERRORS
+from bot.store.durable.engine import DurableEngine
 from bot.switchboard import Seat, Switchboard
 from bot.telephony.carrier import Carrier
 

@@ -22,7 +22,6 @@ from loguru import logger
 from pydantic import SecretStr
 
 from bot.addresses import Outgoing
-from bot.durable import DurableEngine
 from bot.errors import NotFoundError, RequestError, SettingsError
 from bot.store.connections import DATABASE_ERRORS
 from bot.store.deliveries import (
@@ -32,6 +31,7 @@ from bot.store.deliveries import (
     DeliveryStatus,
     SqlDeliveryStore,
 )
+from bot.store.durable.engine import DurableEngine
 from bot.telemetry import tracing
 from bot.webhooks.rules import (
     MAX_ATTEMPTS,

@@ -39,13 +39,13 @@ from fastapi import FastAPI
 
 from bot.api import router
 from bot.campaigns import Campaigns
-from bot.durable import DurableEngine
 from bot.records import CallRecord, EndedReason, Outcome, Status
 from bot.scenario import Scenarios
 from bot.settings import Settings
 from bot.store import CallChange, Database, SqlCallStore
 from bot.store.address import parse_database_url
 from bot.store.campaigns import SqlCampaignStore
+from bot.store.durable.engine import DurableEngine
 
 ROOT = Path(__file__).parents[2]
 MOST_SECONDS, MOST_MB = 60.0, 500.0

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from bot import retention as retention_module
-from bot.durable import DurableEngine
 from bot.errors import SettingsError
 from bot.records import CallRecord, CallSpec, Outcome, Status
 from bot.retention import Erasure, Look, Retention, cutoffs
@@ -22,6 +21,7 @@ from bot.store import CallChange, Database, SqlCallStore
 from bot.store.address import SqliteAddress
 from bot.store.campaign_records import Campaign, CampaignStatus, Contact
 from bot.store.campaigns import SqlCampaignStore
+from bot.store.durable.engine import DurableEngine
 from bot.store.retention import Erased, Kept, SqlRetentionStore, Standing
 from tests.unit.store.examples import NOON, a_call, a_turn
 

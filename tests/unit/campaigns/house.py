@@ -14,7 +14,6 @@ from typing import Any, cast
 from bot.after_call import AfterCall
 from bot.campaigns import Campaigns, CsvContacts, Loaded
 from bot.dialling.dialler import Dialler
-from bot.durable import DurableEngine
 from bot.errors import ConflictError
 from bot.records import CallRecord, CallSpec, EndedReason, Outcome, Status
 from bot.scenario import Scenario, Scenarios
@@ -23,6 +22,7 @@ from bot.store.address import SqliteAddress
 from bot.store.campaign_records import Campaign, CampaignStatus
 from bot.store.campaigns import SqlCampaignStore
 from bot.store.claims import Claim, SqlClaims
+from bot.store.durable.engine import DurableEngine
 
 SCENARIO = Scenario.model_validate(
     {

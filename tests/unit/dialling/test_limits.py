@@ -17,12 +17,12 @@ from bot.campaigns import rules
 from bot.campaigns.contacts import RawRow
 from bot.campaigns.dialer import next_call
 from bot.dialling.dialler import LINES
-from bot.durable import _rate
 from bot.idempotency import Asked
 from bot.loop_lag import KEPT_LOOKS
 from bot.records import CallRecord, Direction, Status
 from bot.store.campaign_records import Campaign, CampaignStatus
 from bot.store.campaigns import SqlCampaignStore
+from bot.store.durable.engine import _rate
 from bot.telemetry.metrics import Depth
 from bot.telephony.carrier import DialOrder
 from tests.unit.dialling.house import INBOUND, OVERRUN_SECONDS, SPEC, House, build, opened, ringing

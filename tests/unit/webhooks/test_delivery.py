@@ -16,12 +16,12 @@ from loguru import logger
 from pydantic import SecretStr
 
 from bot.addresses import Outgoing
-from bot.durable import DurableEngine
 from bot.errors import ConflictError, NotFoundError, RequestError, SettingsError
 from bot.records import EndedReason, Status
 from bot.store import CallChange, Database, SqlCallStore
 from bot.store.address import SqliteAddress
 from bot.store.deliveries import Delivery, DeliveryAttempt, DeliveryStatus, SqlDeliveryStore
+from bot.store.durable.engine import DurableEngine
 from bot.store.retention import Kept, SqlRetentionStore
 from bot.webhooks import EventType, Webhooks
 from bot.webhooks.rules import MAX_ATTEMPTS, Schedule

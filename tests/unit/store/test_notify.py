@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from bot.peers.news import PIECES_SECONDS, Message, News, NoNews, Pieces, PostgresNews, open_news
 from bot.store import Database
 from bot.store.address import SqliteAddress, parse_database_url
+from bot.store.notify import PIECES_SECONDS, Message, News, NoNews, Pieces, PostgresNews, open_news
 from tests.unit.stages.conversation import until
 from tests.unit.store.postgres import PostgresServer
 

@@ -4,7 +4,7 @@ DBOS keeps workflows, their steps and their queues in tables of the same databas
 beside it on SQLite). It is one a process, a global of its library; an engine that is closed gives it back.
 
 Self-hosted, DBOS begins a dead process's workflows again only when told whose they are. Every process has a
-name of its own and holds a lock for as long as it lives (bot/presence.py); each looks every few seconds for
+name of its own and holds a lock for as long as it lives (bot/store/durable/presence.py); each looks every few seconds for
 workflows of names that are absent, twice in a row, and hands them back to their queues. That is idempotent:
 of several processes which do it at once, one changes the row.
 """
@@ -30,11 +30,11 @@ from dbos._error import DBOSNonExistentWorkflowError, DBOSWorkflowIDInUseError
 from dbos._sys_db import workflow_is_active
 from loguru import logger
 
-from bot.durable_tables import count_workflows, forget_workflows, put_first, system_url, workflow_statuses
 from bot.errors import SettingsError
-from bot.presence import presence_at
 from bot.store.address import PostgresAddress, SqliteAddress
 from bot.store.connections import DATABASE_ERRORS
+from bot.store.durable.presence import presence_at
+from bot.store.durable.tables import count_workflows, forget_workflows, put_first, system_url, workflow_statuses
 from bot.telemetry.metrics import Depth
 
 NAME = "phone-agent"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from bot.presence import PostgresPresence
 from bot.store.address import PostgresAddress, parse_database_url
+from bot.store.durable.presence import PostgresPresence
 from tests.unit.store.postgres import PostgresServer
 
 

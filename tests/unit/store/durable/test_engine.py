@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.durable import DurableEngine
-from bot.presence import FilePresence
 from bot.store.address import SqliteAddress
+from bot.store.durable.engine import DurableEngine
+from bot.store.durable.presence import FilePresence
 from bot.telemetry.metrics import Depth
 
 
@@ -267,7 +267,7 @@ async def test_who_lives_is_the_lock_s_word(tmp_path: Path) -> None:
 async def test_a_workflow_s_work_outside_of_steps_outlasts_the_database(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.durable.AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr("bot.store.durable.engine.AGAIN_SECONDS", 0.01)
     tries = []
 
     async def run() -> str:
