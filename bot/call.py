@@ -35,12 +35,12 @@ from bot.stages.barge_in import AgentOnLine, BargeIn, Interjection
 from bot.stages.context import AssistantContext, UserContext
 from bot.stages.line import Line, LineEnd
 from bot.stages.line_ends import FarewellFrame, HushFrame, LineInput, LineOutput
-from bot.stages.media_protocol import Started
 from bot.stages.resources import Resources
-from bot.stages.socket import Socket
 from bot.stages.speculation import Speculating
 from bot.stages.vad import VoiceActivity
 from bot.telephony.carrier import HangUp, try_hang_up
+from bot.telephony.socket import Socket
+from bot.telephony.twilio.media_streams import Started
 from bot.toolbox import Toolbox, declared_tools
 from bot.transfers import Transfers
 

@@ -24,7 +24,7 @@ from bot.records import CallRecord, CallSpec, Direction, EndedReason, Status
 from bot.store import CallChange, CallStore
 from bot.store.connections import DATABASE_ERRORS
 from bot.switchboard import Seat, Switchboard
-from bot.telephony import twiml
+from bot.telephony.twilio import twiml
 from bot.transfers import Transfers
 
 MOST_TRIES = 3

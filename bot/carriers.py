@@ -10,8 +10,8 @@ from bot.errors import RequestError, SettingsError
 from bot.settings import Settings
 from bot.stages.resources import Resources
 from bot.telephony.carrier import Carrier
-from bot.telephony.offline import OfflineCarrier
-from bot.telephony.twilio import TwilioCarrier
+from bot.telephony.simulated.carrier import OfflineCarrier
+from bot.telephony.twilio.carrier import TwilioCarrier
 
 TWILIO_KEYS = ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN")
 

@@ -9,7 +9,7 @@ from bot.doctor import Finding, call_would_work, examine
 from bot.public_url import find
 from bot.scenario import Scenarios
 from bot.settings import Settings, load_settings
-from bot.telephony.twilio import TwilioCarrier
+from bot.telephony.twilio.carrier import TwilioCarrier
 
 _MARKS = {True: "ok  ", False: "FAIL"}
 

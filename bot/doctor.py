@@ -21,7 +21,7 @@ from loguru import logger
 from bot.doors import STATUS_PATH
 from bot.errors import CarrierError
 from bot.settings import Settings, with_scheme
-from bot.telephony import signatures
+from bot.telephony.twilio import signatures
 
 ECHO_PATH = "/api/phone/echo"
 SECONDS = 10.0

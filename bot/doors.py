@@ -11,14 +11,14 @@ from loguru import logger
 
 from bot import public_url as public
 from bot.errors import ForbiddenError, SettingsError
-from bot.peers.media_token import Home, hashed, home_of, new_token
 from bot.records import CallRecord
 from bot.settings import Settings, with_scheme
-from bot.stages import media_protocol as protocol
-from bot.stages.socket import Socket, SocketClosedError
 from bot.store import CallStore
-from bot.telephony import twiml
 from bot.telephony.carrier import Carrier
+from bot.telephony.socket import Socket, SocketClosedError
+from bot.telephony.stream_token import Home, hashed, home_of, new_token
+from bot.telephony.twilio import media_streams as protocol
+from bot.telephony.twilio import twiml
 
 MEDIA_PATH = "/api/phone/media-stream"
 VOICE_PATH = "/api/phone/twilio/voice"

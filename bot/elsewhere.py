@@ -15,9 +15,9 @@ from loguru import logger
 from bot.doors import Admitted, Doors
 from bot.peers.relay import Relay, with_token
 from bot.records import EndedReason, Status
-from bot.stages.socket import Socket
 from bot.store.notify import News
 from bot.switchboard import Switchboard
+from bot.telephony.socket import Socket
 from bot.transfers import Transfers
 
 ASK_SECONDS = 1.0

@@ -15,13 +15,13 @@ from bot.recorder import Recorder
 from bot.recording import Recording
 from bot.records import EndedReason, Turn
 from bot.stages.line import Line
-from bot.stages.media_protocol import Started
 from bot.stages.resources import Resources
-from bot.stages.socket import Socket
 from bot.store import CallChange, CallStore
 from bot.switchboard import Seat, Switchboard
 from bot.telemetry import metrics, tracing
 from bot.telephony.carrier import HangUp, try_hang_up
+from bot.telephony.socket import Socket
+from bot.telephony.twilio.media_streams import Started
 from bot.transfers import Transfers
 from bot.wrap_up import wrap_up
 

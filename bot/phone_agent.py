@@ -47,9 +47,7 @@ from bot.records import (
 from bot.retention import Retention
 from bot.scenario import DEFAULT_OUTBOUND, Scenarios
 from bot.settings import Settings
-from bot.stages.media_protocol import Started
 from bot.stages.resources import Resources
-from bot.stages.socket import Socket
 from bot.store import Page, SqlCallStore, open_database
 from bot.store.campaign_records import Campaign
 from bot.store.campaigns import SqlCampaignStore
@@ -61,7 +59,9 @@ from bot.store.retention import SqlRetentionStore
 from bot.switchboard import Seat, Switchboard
 from bot.telemetry import metrics
 from bot.telephony.carrier import Carrier
-from bot.telephony.offline import OfflineCarrier
+from bot.telephony.simulated.carrier import OfflineCarrier
+from bot.telephony.socket import Socket
+from bot.telephony.twilio.media_streams import Started
 from bot.terms import DEFAULT_TERMS, Terms
 from bot.transfers import Transfers
 from bot.webhooks import Webhooks

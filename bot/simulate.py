@@ -21,7 +21,7 @@ from bot.records import CallRecord, CallSpec, Speaker, ToolUse, Turn, TurnLatenc
 from bot.scenario import DEFAULT_OUTBOUND, Scenario, Scenarios
 from bot.settings import Settings, load_settings
 from bot.slots import choose
-from bot.telephony.offline import OfflineCarrier
+from bot.telephony.simulated.carrier import OfflineCarrier
 
 SIMULATED_NUMBER = "+12025550123"
 OUR_NUMBER = "+12025550100"

@@ -25,9 +25,9 @@ from loguru import logger
 from bot.errors import DialUnconfirmedError, NotFoundError
 from bot.languages.colleague import Asking, asking
 from bot.records import Status
-from bot.telephony import twiml
 from bot.telephony.carrier import DialOrder, try_hang_up
-from bot.telephony.conversation import TRANSFER_TARGET
+from bot.telephony.simulated.script import TRANSFER_TARGET
+from bot.telephony.twilio import twiml
 from bot.tools.transfer_call import TransferTarget
 
 LOST_CALLBACK_SECONDS = 10.0

@@ -25,7 +25,7 @@ from bot.api.routes import router
 from bot.errors import PhoneAgentError
 from bot.phone_agent import PhoneAgent, open_phone_agent
 from bot.settings import Settings
-from bot.stages.media_protocol import MAX_FRAME_BYTES
+from bot.telephony.twilio.media_streams import MAX_FRAME_BYTES
 from bot.workers import Post, bind, under_parent
 
 SAME_WISH_SECONDS = 0.5

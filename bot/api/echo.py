@@ -10,7 +10,7 @@ import asyncio
 from fastapi import APIRouter, WebSocket
 
 from bot.api.websocket import StarletteSocket
-from bot.stages.socket import SocketClosedError
+from bot.telephony.socket import SocketClosedError
 
 MAX_CHARACTERS = 100
 _SECONDS = 5.0

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from bot.api.lifespan import agent_of
 from bot.api.twilio import path_and_query
 from bot.api.websocket import StarletteSocket
-from bot.telephony.signatures import HEADER
+from bot.telephony.twilio.signatures import HEADER
 
 _INTERNAL_ERROR = 1011
 _TRY_AGAIN_LATER = 1013

@@ -12,9 +12,9 @@ from bot.idempotency import UNASKED, Asked
 from bot.records import CallRecord, CallSpec, Health, Registration, Status
 from bot.retention import Erasure
 from bot.settings import Settings
-from bot.stages.socket import Socket
 from bot.store import Page
 from bot.telemetry.metrics import Depth
+from bot.telephony.socket import Socket
 from bot.terms import DEFAULT_TERMS, Terms
 from bot.webhooks import Webhooks
 

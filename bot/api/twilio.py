@@ -16,7 +16,7 @@ from starlette.requests import HTTPConnection
 from bot.api.lifespan import agent_of
 from bot.api.problems import ProblemRoute, responses
 from bot.errors import RequestError
-from bot.telephony.signatures import HEADER
+from bot.telephony.twilio.signatures import HEADER
 
 MAX_FIELDS = 200
 TransferStep = Literal["answered", "reply", "dialled", "status"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from bot.stages.socket import ServerLeavesError, SocketClosedError
+from bot.telephony.socket import ServerLeavesError, SocketClosedError
 
 _SERVICE_RESTART = 1012
 """With which uvicorn closes the sockets that are open when it stops: in an app that is not ours, the only word of

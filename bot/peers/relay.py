@@ -14,9 +14,9 @@ from loguru import logger
 from websockets.asyncio.client import ClientConnection, connect
 
 from bot.settings import with_scheme
-from bot.stages.media_protocol import MAX_FRAME_BYTES
-from bot.stages.socket import Socket, SocketClosedError
-from bot.telephony.signatures import HEADER
+from bot.telephony.socket import Socket, SocketClosedError
+from bot.telephony.twilio.media_streams import MAX_FRAME_BYTES
+from bot.telephony.twilio.signatures import HEADER
 
 CONNECT_SECONDS = 3.0
 CLOSE_SECONDS = 2.0

@@ -11,7 +11,7 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 
-from bot.stages.socket import Socket
+from bot.telephony.socket import Socket
 
 
 @dataclass(eq=False)

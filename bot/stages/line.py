@@ -28,10 +28,10 @@ from bot.audio import (
     mulaw_to_pcm,
 )
 from bot.recording import Recording
-from bot.stages import media_protocol as protocol
 from bot.stages.crossing import Crossing, Stream
 from bot.stages.playout import LEAD_MS, Audio, Heard, Playout
-from bot.stages.socket import ServerLeavesError, Socket, SocketClosedError
+from bot.telephony.socket import ServerLeavesError, Socket, SocketClosedError
+from bot.telephony.twilio import media_streams as protocol
 
 INPUT_FRAME_SAMPLES = 256
 """One Silero window at 8 kHz: each frame is one decision of the VAD, and 31 frames a second instead of 50."""

@@ -18,10 +18,10 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from bot.telephony.callee import Line
-from bot.telephony.conversation import Conversation, Pickup
-from bot.telephony.exchange import SimulatedCall, new_sid
-from bot.telephony.media_stream import MediaStream, StreamIds
+from bot.telephony.simulated.callee import Line
+from bot.telephony.simulated.exchange import SimulatedCall, new_sid
+from bot.telephony.simulated.media_stream import MediaStream, StreamIds
+from bot.telephony.simulated.script import Conversation, Pickup
 from tests.benchmarks import voiceprint
 from tests.benchmarks.acts import BreakClaude, BreakDeepgram, BreakElevenLabs, Fault, Garbage, SpoilVoice
 from tests.benchmarks.evidence import Evidence

@@ -13,10 +13,10 @@ from typing import Any
 
 import aiohttp
 
-from bot.telephony.callee import Line
-from bot.telephony.conversation import Conversation, Pickup
-from bot.telephony.exchange import SimulatedCall, new_sid
-from bot.telephony.media_stream import MediaStream, StreamIds
+from bot.telephony.simulated.callee import Line
+from bot.telephony.simulated.exchange import SimulatedCall, new_sid
+from bot.telephony.simulated.media_stream import MediaStream, StreamIds
+from bot.telephony.simulated.script import Conversation, Pickup
 from tests.benchmarks.callee import Callee
 from tests.benchmarks.servers import Server
 from tests.simulators.twilio import OWN_NUMBER, TwilioSimulator

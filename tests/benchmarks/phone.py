@@ -1,6 +1,6 @@
 """The callee's telephone: plays the acts of a situation on the media clock and keeps all that it heard.
 
-A FarEnd of bot/telephony/media_stream.py: one tick is 20 ms of the line. What it sends is mixed from the
+A FarEnd of bot/telephony/simulated/media_stream.py: one tick is 20 ms of the line. What it sends is mixed from the
 line's noise and the sounds under way, so people, coughs and music overlap as they do on a line.
 """
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bot.audio import MULAW_SILENCE, SAMPLE_RATE, SAMPLES_PER_MS, TimedWord, mulaw_to_pcm, pcm_to_mulaw
-from bot.telephony.media_stream import FRAME_MS, FRAME_SAMPLES, Tick
+from bot.telephony.simulated.media_stream import FRAME_MS, FRAME_SAMPLES, Tick
 from tests.benchmarks import sounds
 from tests.benchmarks.acts import (
     Act,

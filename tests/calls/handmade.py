@@ -13,7 +13,7 @@ import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from bot.telephony import signatures
+from bot.telephony.twilio import signatures
 from tests.calls.house import House
 from tests.simulators.twilio import TwilioSimulator
 

@@ -33,8 +33,8 @@ from bot.stages.resources import Resources
 from bot.store import SqlCallStore, open_database
 from bot.store.durable.engine import DurableEngine
 from bot.telephony.carrier import Carrier
-from bot.telephony.conversation import Conversation
-from bot.telephony.offline import OfflineCarrier
+from bot.telephony.simulated.carrier import OfflineCarrier
+from bot.telephony.simulated.script import Conversation
 from tests.busy import ANY_LAG_MS
 from tests.simulators.anthropic import AnthropicLatency, AnthropicSimulator
 from tests.simulators.brain import Brain

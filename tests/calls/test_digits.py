@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from bot.telephony.offline import OfflineCarrier
+from bot.telephony.simulated.carrier import OfflineCarrier
 from tests.calls.house import hear, house, say, silence, steps, texts_of, vendors, wait
 from tests.simulators.anthropic import AnthropicSimulator
 from tests.simulators.brain import Reply, RuleBrain, ToolUse

@@ -11,7 +11,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from bot.telephony import signatures
+from bot.telephony.twilio import signatures
 from tests.calls.handmade import close_code, media_socket, post, start, token_for
 from tests.calls.house import House, Vendors, house, steps, vendors, wait
 from tests.simulators.brain import RuleBrain

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.telephony.conversation import Conversation
+from bot.telephony.simulated.script import Conversation
 from tests.calls.house import HANG_UP, House, hear, house, say, silence, steps, texts_of, vendors, wait
 from tests.simulators.brain import RuleBrain
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bot.telephony.conversation import Conversation
+from bot.telephony.simulated.script import Conversation
 from tests.calls.house import HANG_UP, hear, house, say, silence, steps, vendors, wait
 from tests.simulators.brain import Reply, RuleBrain, ToolUse
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bot.telephony.conversation import conversation_for
+from bot.telephony.simulated.script import conversation_for
 from tests.calls.house import hear, house, say, steps, texts_of, vendors, wait
 from tests.simulators.brain import Reply, RuleBrain, ToolUse
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from bot.telephony.conversation import TRANSFER_TARGET, Conversation, shipped_conversations
-from bot.telephony.exchange import SimulatedCall
-from bot.telephony.offline import OfflineCarrier
+from bot.telephony.simulated.carrier import OfflineCarrier
+from bot.telephony.simulated.exchange import SimulatedCall
+from bot.telephony.simulated.script import TRANSFER_TARGET, Conversation, shipped_conversations
 from tests.calls.house import (
     HANG_UP,
     TO,

@@ -31,7 +31,7 @@ from bot.settings import Settings
 from bot.stages.resources import Resources
 from bot.store import Database, SqlCallStore, open_database
 from bot.store.address import parse_database_url
-from bot.telephony.conversation import Conversation
+from bot.telephony.simulated.script import Conversation
 from tests.busy import ANY_LAG_MS
 from tests.simulators.faults import Plan
 from tests.simulators.twilio import OWN_NUMBER, TwilioSimulator, Unanswered

@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 
 from bot.doors import AMD_PATH
-from bot.telephony.conversation import Conversation
-from bot.telephony.courier import Courier
+from bot.telephony.simulated.courier import Courier
+from bot.telephony.simulated.script import Conversation
 from tests.calls.house import HANG_UP, Vendors, hear, say, silence, steps, texts_of, vendors, wait
 from tests.scale.cluster import Cluster, Server, cluster
 from tests.simulators.brain import Reply, RuleBrain, ToolUse

@@ -15,8 +15,8 @@ from twilio.http.http_client import TwilioHttpClient  # type: ignore[import-unty
 from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
 from twilio.rest import Client  # type: ignore[import-untyped]
 
-from bot.telephony import twiml
-from bot.telephony.conversation import Conversation, parse_conversation
+from bot.telephony.simulated.script import Conversation, parse_conversation
+from bot.telephony.twilio import twiml
 from tests.simulators.faults import Plan
 from tests.simulators.twilio import (
     OWN_NUMBER,
@@ -28,7 +28,7 @@ from tests.simulators.twilio import (
     TooMany,
     TwilioSimulator,
 )
-from tests.unit.telephony.media_server import Media, MediaServer, until
+from tests.unit.telephony.simulated.media_server import Media, MediaServer, until
 
 TO = "+12025550123"
 RINGS = 'name = "r"\ndescription = "d"\n[pickup]\nanswer = "no-answer"\n'

@@ -11,9 +11,9 @@ import pytest
 from aiohttp import web
 
 from bot.records import Status
-from bot.telephony import twiml
-from bot.telephony.conversation import Conversation
-from bot.telephony.exchange import SimulatedCall
+from bot.telephony.simulated.exchange import SimulatedCall
+from bot.telephony.simulated.script import Conversation
+from bot.telephony.twilio import twiml
 from tests.simulators.twilio import OWN_NUMBER, TwilioSimulator
 
 Act = Mapping[str, Any]

@@ -22,11 +22,11 @@ from aiohttp import web
 
 from bot.audio import SAMPLE_RATE, Speech, TimedWord
 from bot.records import Status
-from bot.telephony.callee import DeafListener, Listener, Voice
-from bot.telephony.conversation import Conversation, conversation_for
-from bot.telephony.courier import Answer, Courier
-from bot.telephony.exchange import Exchange, Leg, LinesBusyError, SimulatedCall, new_sid
-from bot.telephony.offline import number_refusal
+from bot.telephony.simulated.callee import DeafListener, Listener, Voice
+from bot.telephony.simulated.carrier import number_refusal
+from bot.telephony.simulated.courier import Answer, Courier
+from bot.telephony.simulated.exchange import Exchange, Leg, LinesBusyError, SimulatedCall, new_sid
+from bot.telephony.simulated.script import Conversation, conversation_for
 from tests.simulators.faults import Plan
 from tests.simulators.stream_log import LoggedSocket, StreamLog
 from tests.simulators.voice import CHARACTER_MS, speak

@@ -8,7 +8,7 @@ from bot.carriers import build_carrier
 from bot.errors import SettingsError
 from bot.settings import Settings
 from bot.stages.resources import Resources
-from bot.telephony.offline import OfflineCarrier
+from bot.telephony.simulated.carrier import OfflineCarrier
 
 
 def built(callee: str | None) -> OfflineCarrier:

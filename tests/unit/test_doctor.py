@@ -20,8 +20,8 @@ from bot.api import router
 from bot.doctor import Finding, webhook_finding
 from bot.errors import CarrierError, ForbiddenError
 from bot.settings import Settings
-from bot.telephony import signatures
-from bot.telephony.twilio import Account, OwnedNumber
+from bot.telephony.twilio import signatures
+from bot.telephony.twilio.carrier import Account, OwnedNumber
 from tests.unit.api.fake_agent import FakeAgent
 
 TWILIO = {"twilio_account_sid": "AC1", "twilio_auth_token": "token", "twilio_phone_number": "+12025550100"}

@@ -19,8 +19,8 @@ from bot.records import CallSpec, EndedReason
 from bot.scenario import Scenario
 from bot.stages.line import Line, LineEnd
 from bot.stages.line_ends import FarewellFrame
-from bot.stages.media_protocol import Started
-from bot.telephony import twiml
+from bot.telephony.twilio import twiml
+from bot.telephony.twilio.media_streams import Started
 from bot.tools.transfer_call import TransferTarget
 from bot.transfers import Transfers
 from tests.unit.calls_in_memory import NotingCarrier

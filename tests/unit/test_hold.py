@@ -21,11 +21,11 @@ from bot.scenario import Scenario
 from bot.scenario_parts import Opening
 from bot.settings import Settings
 from bot.slots import choose
-from bot.stages.media_protocol import Started
 from bot.stages.resources import Resources
 from bot.store import Database
 from bot.store.address import SqliteAddress
 from bot.switchboard import Seat, Switchboard
+from bot.telephony.twilio.media_streams import Started
 from tests.unit.calls_in_memory import NotingCarrier, QuietCall, ShakyStore, hold_quietly, refusal
 from tests.unit.stages.conversation import until
 from tests.unit.stages.memory_socket import MemorySocket

@@ -10,7 +10,8 @@ import pytest
 from bot import transfers as module
 from bot.errors import CarrierError
 from bot.languages.colleague import asking
-from bot.telephony import twiml, verbs
+from bot.telephony.simulated import verbs
+from bot.telephony.twilio import twiml
 from bot.tools.transfer_call import TransferTarget
 from bot.transfers import ASK_SECONDS, SUMMARY_CHARACTERS, TALK_SECONDS, Caller, Transfer, Transfers, Verdict
 from tests.unit.calls_in_memory import NotingCarrier, refusal

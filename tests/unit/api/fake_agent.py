@@ -29,10 +29,10 @@ from bot.records import (
 )
 from bot.retention import Erasure
 from bot.settings import Settings
-from bot.stages.socket import Socket
 from bot.store import Page
 from bot.store.retention import Erased
 from bot.telemetry.metrics import Depth
+from bot.telephony.socket import Socket
 from bot.terms import DEFAULT_TERMS, Terms
 from bot.webhooks import Webhooks
 

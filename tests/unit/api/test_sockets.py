@@ -15,8 +15,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from bot.api import echo as echo_module
 from bot.api.websocket import StarletteSocket
-from bot.stages.media_protocol import MAX_FRAME_BYTES
-from bot.stages.socket import ServerLeavesError, SocketClosedError
+from bot.telephony.socket import ServerLeavesError, SocketClosedError
+from bot.telephony.twilio.media_streams import MAX_FRAME_BYTES
 from tests.unit.api.fake_agent import FakeAgent
 
 

@@ -12,7 +12,7 @@ import pytest
 from bot.carrier_news import next_try
 from bot.doors import VOICE_PATH
 from bot.records import CallRecord, Direction, EndedReason, Status
-from bot.telephony import verbs
+from bot.telephony.simulated import verbs
 from tests.unit.calls_in_memory import SIGNED
 from tests.unit.dialling.house import SPEC, House, build, opened
 

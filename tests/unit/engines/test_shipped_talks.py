@@ -15,7 +15,7 @@ from bot import prompt
 from bot.engines.brain import Brain, BrainField
 from bot.records import CallSpec
 from bot.scenario import Scenario, load_file
-from bot.telephony.conversation import conversation_for
+from bot.telephony.simulated.script import conversation_for
 
 PIPELINES = Path(__file__).parents[3] / "pipelines"
 README = "Dr. Smith, Suite 200. Rescheduling available Mon-Fri."

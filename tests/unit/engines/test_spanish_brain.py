@@ -17,7 +17,7 @@ from bot.engines.brains import brain_for, rule_outcome
 from bot.engines.brief_brain import BriefBrain
 from bot.records import CallSpec, Outcome, Speaker, Turn
 from bot.scenario import load_file
-from bot.telephony.conversation import conversation_for
+from bot.telephony.simulated.script import conversation_for
 
 SCENARIO = load_file(Path(__file__).parents[3] / "pipelines" / "confirmacion_de_cita.toml")
 FIELDS = tuple(BrainField(f.name, f.type, f.description, f.question, f.options) for f in SCENARIO.outcome)

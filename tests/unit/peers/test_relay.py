@@ -11,8 +11,8 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from bot.peers.relay import NOT_REACHED_CLOSE, Relay, with_token
-from bot.stages.media_protocol import Started, parse
-from bot.telephony.signatures import HEADER
+from bot.telephony.twilio.media_streams import Started, parse
+from bot.telephony.twilio.signatures import HEADER
 from tests.unit.stages.conversation import until
 from tests.unit.stages.memory_socket import MemorySocket
 

@@ -14,8 +14,8 @@ from bot.dialling import following as following_module
 from bot.doors import HANDSHAKE_SECONDS, MEDIA_PATH, UNAUTHORIZED_CLOSE
 from bot.errors import CarrierError, ConflictError, ForbiddenError
 from bot.records import CallRecord, EndedReason, Status
-from bot.telephony import twiml
 from bot.telephony.carrier import CarrierCall
+from bot.telephony.twilio import twiml
 from tests.unit.calls_in_memory import SIGNED, QuietCall, refusal
 from tests.unit.phone_agent.house import ORIGIN, SPEC, House, ended
 from tests.unit.stages.conversation import until

@@ -7,8 +7,8 @@ import json
 from base64 import b64decode, b64encode
 from typing import Any
 
-from bot.stages.media_protocol import Started
-from bot.stages.socket import SocketClosedError
+from bot.telephony.socket import SocketClosedError
+from bot.telephony.twilio.media_streams import Started
 
 STARTED = Started("MZ1", "CA1", "AC1")
 

@@ -15,7 +15,7 @@ from bot.recording import Recording
 from bot.stages.crossing import Crossing, Stream
 from bot.stages.line import Line, LineEnd, Payload
 from bot.stages.line_ends import HeardTextFrame
-from bot.stages.media_protocol import Started
+from bot.telephony.twilio.media_streams import Started
 from tests.unit.stages.conversation import until
 from tests.unit.stages.memory_socket import STARTED, MemorySocket, media
 

@@ -20,8 +20,8 @@ from bot.recording import Recording
 from bot.stages import line as line_module
 from bot.stages.line import INPUT_FRAME_SAMPLES, MAX_GAP_MS, MAX_WAITING_SECONDS, Line, LineEnd, Payload
 from bot.stages.line_ends import HeardTextFrame
-from bot.stages.media_protocol import Started
-from bot.telephony.media_stream import FRAME_SAMPLES, Playout
+from bot.telephony.simulated.media_stream import FRAME_SAMPLES, Playout
+from bot.telephony.twilio.media_streams import Started
 from tests.unit.stages.conversation import until
 from tests.unit.stages.memory_socket import STARTED, MemorySocket, media
 from tests.unit.stages.virtual_time import VirtualLoop, run

@@ -20,7 +20,8 @@ from typing import Protocol
 import numpy as np
 
 from bot.audio import MULAW_SILENCE, SAMPLE_RATE, Speech, TimedWord, mulaw_to_pcm, pcm_to_mulaw
-from bot.telephony.conversation import (
+from bot.telephony.simulated.media_stream import FRAME_MS, FRAME_SAMPLES, Tick
+from bot.telephony.simulated.script import (
     Beep,
     Conversation,
     HangUp,
@@ -33,7 +34,6 @@ from bot.telephony.conversation import (
     Step,
     WaitForHangUp,
 )
-from bot.telephony.media_stream import FRAME_MS, FRAME_SAMPLES, Tick
 
 NOISE_DBFS = -62.0
 """A line is never digitally silent; at this level it is heard as quiet (and a VAD wakes up faster)."""

@@ -6,7 +6,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from bot.telephony import twiml, verbs
+from bot.telephony.simulated import verbs
+from bot.telephony.twilio import twiml
 
 
 def test_connect_stream_is_the_last_word() -> None:

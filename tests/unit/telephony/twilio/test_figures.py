@@ -8,7 +8,7 @@ from bot.errors import CarrierError
 from tests.simulators.faults import Plan
 from tests.simulators.twilio import ServerError
 from tests.unit.telemetry.test_metrics import value
-from tests.unit.telephony.test_twilio import account, order
+from tests.unit.telephony.twilio.test_carrier import account, order
 
 
 def errors(kind: str) -> float:

@@ -15,8 +15,8 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
-from bot.telephony import twiml
-from bot.telephony.signatures import HEADER
+from bot.telephony.twilio import twiml
+from bot.telephony.twilio.signatures import HEADER
 
 SignatureHolds = Callable[[str, dict[str, str], str], bool]
 

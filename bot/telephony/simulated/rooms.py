@@ -11,9 +11,9 @@ import base64
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from bot.telephony.callee import Callee, beep_payloads
-from bot.telephony.media_stream import FRAME_MS, FRAME_SECONDS
-from bot.telephony.verbs import Gather
+from bot.telephony.simulated.callee import Callee, beep_payloads
+from bot.telephony.simulated.media_stream import FRAME_MS, FRAME_SECONDS
+from bot.telephony.simulated.verbs import Gather
 
 _SPEECH_END_MS = 500
 """Silence after words that ends a <Gather> of speech."""

@@ -15,17 +15,12 @@ import phonenumbers
 from loguru import logger
 
 from bot.errors import CarrierError, RequestError
-from bot.telephony import signatures
-from bot.telephony.callee import DeafListener, Listener, Voice
 from bot.telephony.carrier import CarrierCall, DialOrder, masked
-from bot.telephony.conversation import (
-    TRANSFER_TARGET,
-    Conversation,
-    conversation_for,
-    shipped_conversations,
-)
-from bot.telephony.courier import Courier
-from bot.telephony.exchange import Exchange, Leg, LinesBusyError, SimulatedCall, new_sid
+from bot.telephony.simulated.callee import DeafListener, Listener, Voice
+from bot.telephony.simulated.courier import Courier
+from bot.telephony.simulated.exchange import Exchange, Leg, LinesBusyError, SimulatedCall, new_sid
+from bot.telephony.simulated.script import TRANSFER_TARGET, Conversation, conversation_for, shipped_conversations
+from bot.telephony.twilio import signatures
 
 DEFAULT_FROM = "+15005550006"
 """Twilio's own magic number for a From that is always valid."""

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 
-from bot.telephony import signatures
+from bot.telephony.twilio import signatures
 
 _WEBHOOK_SECONDS = 15.0
 """Twilio waits so long for an answer."""

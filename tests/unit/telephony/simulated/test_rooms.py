@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from bot.telephony.callee import Callee, DeafListener, line_of
-from bot.telephony.conversation import Conversation
-from bot.telephony.rooms import Gathered, Room, gather
-from bot.telephony.verbs import Gather
+from bot.telephony.simulated.callee import Callee, DeafListener, line_of
+from bot.telephony.simulated.rooms import Gathered, Room, gather
+from bot.telephony.simulated.script import Conversation
+from bot.telephony.simulated.verbs import Gather
 from tests.simulators.twilio import FormantVoice
 
 VOICE = FormantVoice(character_ms=20)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.telephony import signatures
+from bot.telephony.twilio import signatures
 
 TOKEN = "12345"
 EXAMPLE_URL = "https://mycompany.com/myapp.php?foo=1&bar=2"

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from bot.audio import SAMPLE_RATE, Speech, TimedWord, mulaw_to_pcm, pcm_to_mulaw
-from bot.telephony.callee import Callee, Line, Lines, is_loud, line_of, noise_payloads
-from bot.telephony.conversation import Conversation, conversation_for, parse_conversation
-from bot.telephony.media_stream import FRAME_SAMPLES, Tick
+from bot.telephony.simulated.callee import Callee, Line, Lines, is_loud, line_of, noise_payloads
+from bot.telephony.simulated.media_stream import FRAME_SAMPLES, Tick
+from bot.telephony.simulated.script import Conversation, conversation_for, parse_conversation
 
 
 def tone(ms: int, amplitude: int = 6000) -> bytes:

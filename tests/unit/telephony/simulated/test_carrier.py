@@ -16,14 +16,14 @@ import pytest
 from bot.audio import MULAW_SILENCE, Speech, TimedWord
 from bot.errors import CarrierError
 from bot.records import Status
-from bot.telephony import twiml
-from bot.telephony.callee import Voice
 from bot.telephony.carrier import Carrier, DialOrder
-from bot.telephony.conversation import Conversation, parse_conversation, shipped_conversations
-from bot.telephony.media_stream import FRAME_MS
-from bot.telephony.offline import OfflineCarrier
+from bot.telephony.simulated.callee import Voice
+from bot.telephony.simulated.carrier import OfflineCarrier
+from bot.telephony.simulated.media_stream import FRAME_MS
+from bot.telephony.simulated.script import Conversation, parse_conversation, shipped_conversations
+from bot.telephony.twilio import twiml
 from tests.simulators.twilio import FormantVoice
-from tests.unit.telephony.media_server import Media, MediaServer, until
+from tests.unit.telephony.simulated.media_server import Media, MediaServer, until
 
 TO = "+12025550123"
 QUICK = 'name = "quick"\ndescription = "d"\n[pickup]\nring_ms = 60\n'

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.audio import MULAW_SILENCE
-from bot.telephony.media_stream import LONGEST_PLAYOUT_SAMPLES, Playout
+from bot.telephony.simulated.media_stream import LONGEST_PLAYOUT_SAMPLES, Playout
 
 SILENCE = MULAW_SILENCE
 

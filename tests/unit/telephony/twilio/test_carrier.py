@@ -14,11 +14,11 @@ from loguru import logger
 from bot.errors import CarrierError, DialUnconfirmedError, SettingsError
 from bot.records import Status
 from bot.settings import Settings
-from bot.telephony import twiml
 from bot.telephony.carrier import Carrier, DialOrder, masked
-from bot.telephony.conversation import Conversation, parse_conversation
-from bot.telephony.twilio import OwnedNumber, TwilioCarrier
-from bot.telephony.twilio_http import RetryRules
+from bot.telephony.simulated.script import Conversation, parse_conversation
+from bot.telephony.twilio import twiml
+from bot.telephony.twilio.carrier import OwnedNumber, TwilioCarrier
+from bot.telephony.twilio.http import RetryRules
 from tests.simulators.faults import Plan
 from tests.simulators.twilio import (
     OWN_NUMBER,
@@ -29,7 +29,7 @@ from tests.simulators.twilio import (
     TwilioSimulator,
     Unanswered,
 )
-from tests.unit.telephony.media_server import Media, MediaServer, until
+from tests.unit.telephony.simulated.media_server import Media, MediaServer, until
 
 TO = "+12025550123"
 RINGS = 'name = "r"\ndescription = "d"\n[pickup]\nanswer = "no-answer"\n'

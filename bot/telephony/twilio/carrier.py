@@ -25,9 +25,9 @@ from bot.errors import CarrierError, DialUnconfirmedError, SettingsError
 from bot.records import Status
 from bot.settings import Settings, with_scheme
 from bot.telemetry import metrics
-from bot.telephony import signatures
 from bot.telephony.carrier import CarrierCall, DialOrder, masked
-from bot.telephony.twilio_http import TOTAL_SECONDS, Failure, NoAnswerError, RetryRules, TwilioHttp
+from bot.telephony.twilio import signatures
+from bot.telephony.twilio.http import TOTAL_SECONDS, Failure, NoAnswerError, RetryRules, TwilioHttp
 
 DEFAULT_BASE_URL = "https://api.twilio.com"
 STATUS_EVENTS = ("initiated", "ringing", "answered", "completed")

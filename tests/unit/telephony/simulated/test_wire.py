@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from bot.telephony.media_stream import (
+from bot.telephony.simulated.media_stream import (
     ClearReceived,
     MarkReceived,
     MediaReceived,

@@ -19,12 +19,12 @@ import aiohttp
 from loguru import logger
 
 from bot.records import Status
-from bot.telephony import verbs
-from bot.telephony.callee import Callee, Line, Lines, Listener, Voice
-from bot.telephony.conversation import Conversation
-from bot.telephony.courier import Courier
-from bot.telephony.media_stream import MediaStream, StreamEnd, StreamIds
-from bot.telephony.rooms import Gathered, Room, gather
+from bot.telephony.simulated import verbs
+from bot.telephony.simulated.callee import Callee, Line, Lines, Listener, Voice
+from bot.telephony.simulated.courier import Courier
+from bot.telephony.simulated.media_stream import MediaStream, StreamEnd, StreamIds
+from bot.telephony.simulated.rooms import Gathered, Room, gather
+from bot.telephony.simulated.script import Conversation
 
 API_VERSION = "2010-04-01"
 ALL_EVENTS = frozenset({"initiated", "ringing", "answered", "completed"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.telephony.twilio_http import Failure, RetryRules, retry_delay
+from bot.telephony.twilio.http import Failure, RetryRules, retry_delay
 
 RULES = RetryRules(attempts=3, base_seconds=1.0, longest_seconds=5.0)
 

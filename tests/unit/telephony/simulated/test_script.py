@@ -6,7 +6,7 @@ import pytest
 
 from bot.engines.understanding import name_said, phone_said
 from bot.errors import ScenarioError
-from bot.telephony.conversation import (
+from bot.telephony.simulated.script import (
     DEFAULT,
     Interrupt,
     WaitForHangUp,
