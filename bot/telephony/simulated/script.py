@@ -1,4 +1,4 @@
-"""The typed model of conversations/*.toml: what a simulated callee does, step by step.
+"""The typed model of callees/*.toml: what a simulated callee does, step by step.
 
 A step that waits has a deadline, so a conversation ends whatever the agent does; `longest_ms` bounds the
 whole.
@@ -138,7 +138,7 @@ def parse_conversation(text: str, *, file: str) -> Conversation:
 def shipped_conversations() -> Mapping[str, Conversation]:
     """Every conversation of the package by name; a name is its file's. Parsed once."""
     found: dict[str, Conversation] = {}
-    for entry in sorted((files("bot.telephony") / "conversations").iterdir(), key=lambda entry: entry.name):
+    for entry in sorted((files("bot.telephony.simulated") / "callees").iterdir(), key=lambda entry: entry.name):
         if not entry.name.endswith(".toml"):
             continue
         conversation = parse_conversation(entry.read_text(encoding="utf-8"), file=entry.name)
