@@ -28,13 +28,13 @@ from bot.machines import (
 )
 from bot.opening import Recital
 from bot.pickup import Pickup, Who
-from bot.pipeline import RunningPipeline
+from bot.pipeline.line.line import Line
+from bot.pipeline.line.line_ends import FarewellFrame, HushFrame, LineOutput, Performance
+from bot.pipeline.resources import Resources
+from bot.pipeline.runner import RunningPipeline
+from bot.pipeline.turns.context import UserContext
 from bot.plan import Plan
 from bot.records import EndedReason
-from bot.stages.context import UserContext
-from bot.stages.line import Line
-from bot.stages.line_ends import FarewellFrame, HushFrame, LineOutput, Performance
-from bot.stages.resources import Resources
 
 TREAT_EVERY_SECONDS = 0.1
 """How often a machine's silence is looked at."""

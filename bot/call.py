@@ -25,19 +25,19 @@ from bot.conductor import Conductor
 from bot.farewell import Farewell
 from bot.fillers import Fillers
 from bot.handover import Handover
-from bot.pipeline import RunningPipeline
+from bot.pipeline.line.line import Line, LineEnd
+from bot.pipeline.line.line_ends import FarewellFrame, HushFrame, LineInput, LineOutput
+from bot.pipeline.resources import Resources
+from bot.pipeline.runner import RunningPipeline
+from bot.pipeline.turns import turn, vad
+from bot.pipeline.turns.barge_in import AgentOnLine, BargeIn, Interjection
+from bot.pipeline.turns.context import AssistantContext, UserContext
+from bot.pipeline.turns.speculation import Speculating
+from bot.pipeline.turns.vad import VoiceActivity
 from bot.plan import Plan, Services
 from bot.recorder import Recorder
 from bot.records import AnsweredBy, EndedReason, Outcome
 from bot.replies import Replies
-from bot.stages import turn, vad
-from bot.stages.barge_in import AgentOnLine, BargeIn, Interjection
-from bot.stages.context import AssistantContext, UserContext
-from bot.stages.line import Line, LineEnd
-from bot.stages.line_ends import FarewellFrame, HushFrame, LineInput, LineOutput
-from bot.stages.resources import Resources
-from bot.stages.speculation import Speculating
-from bot.stages.vad import VoiceActivity
 from bot.telephony.carrier import HangUp, try_hang_up
 from bot.telephony.socket import Socket
 from bot.telephony.twilio.media_streams import Started

@@ -5,10 +5,10 @@ from __future__ import annotations
 from loguru import logger
 
 from bot.audio import Speech
-from bot.engines.voice import CALLEE_PITCH, LocalVoice
 from bot.errors import RequestError, SettingsError
+from bot.pipeline.offline.voice import CALLEE_PITCH, LocalVoice
+from bot.pipeline.resources import Resources
 from bot.settings import Settings
-from bot.stages.resources import Resources
 from bot.telephony.carrier import Carrier
 from bot.telephony.simulated.carrier import OfflineCarrier
 from bot.telephony.twilio.carrier import TwilioCarrier

@@ -15,16 +15,16 @@ from bot import languages
 from bot.answering import TREAT_EVERY_SECONDS, Answering, RecitalListener
 from bot.farewell import Farewell
 from bot.pickup import Pickup, Who
-from bot.pipeline import RunningPipeline
+from bot.pipeline.line.line import Line
+from bot.pipeline.line.line_ends import LineOutput
+from bot.pipeline.resources import Resources
+from bot.pipeline.runner import RunningPipeline
+from bot.pipeline.turns.beep import BeepDetector
+from bot.pipeline.turns.context import UserContext
 from bot.plan import Plan
 from bot.records import AnsweredBy, Direction, EndedReason
 from bot.replies import Replies
 from bot.silence import Silence, SilenceWatch
-from bot.stages.beep import BeepDetector
-from bot.stages.context import UserContext
-from bot.stages.line import Line
-from bot.stages.line_ends import LineOutput
-from bot.stages.resources import Resources
 
 WARNING_SECONDS = 30.0
 """How long before the longest duration the model is told."""

@@ -19,8 +19,8 @@ from typing import Any
 
 import phonenumbers
 
+from bot.pipeline.usage import Used
 from bot.records import CallSpec, CostItem, CostPart, Direction, PricedItems
-from bot.usage import Used
 
 PRICES_FILE = Path(__file__).with_name("prices.toml")
 ENGINES = frozenset({"rules", "hibari", "pocketsphinx", "moonshine", "told_hearing", "offline"})

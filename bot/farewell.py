@@ -11,12 +11,12 @@ from collections.abc import Callable
 
 from pipecat.frames.frames import TTSSpeakFrame
 
-from bot.pipeline import RunningPipeline
+from bot.pipeline.line.line import Line
+from bot.pipeline.line.line_ends import FarewellFrame, LineOutput
+from bot.pipeline.runner import RunningPipeline
+from bot.pipeline.turns.context import UserContext
 from bot.records import EndedReason
 from bot.scenario_parts import Phrases
-from bot.stages.context import UserContext
-from bot.stages.line import Line
-from bot.stages.line_ends import FarewellFrame, LineOutput
 
 GOODBYE_CAP_SECONDS = 2.0
 """How long past its own length a goodbye's mark is waited for."""

@@ -19,11 +19,11 @@ from loguru import logger
 from bot import opening
 from bot.audio import Speech
 from bot.errors import PhoneAgentError
-from bot.stages.line import Line
-from bot.stages.line_ends import FILLER, LineOutput
-from bot.stages.resources import Resources
-from bot.stages.tts import TtsMember
-from bot.usage import NO_USAGE, Usage
+from bot.pipeline.line.line import Line
+from bot.pipeline.line.line_ends import FILLER, LineOutput
+from bot.pipeline.resources import Resources
+from bot.pipeline.tts.vendors import TtsMember
+from bot.pipeline.usage import NO_USAGE, Usage
 
 KEPT_PHRASES = 256
 """Per process; a phrase of two seconds is 32 kB."""

@@ -18,11 +18,11 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 
 from bot.errors import CarrierError, DialUnconfirmedError
 from bot.farewell import SYNTHESIS_CAP_SECONDS, Farewell
-from bot.pipeline import RunningPipeline
+from bot.pipeline.line.line import Line
+from bot.pipeline.line.line_ends import FarewellFrame, LineOutput
+from bot.pipeline.runner import RunningPipeline
 from bot.plan import Plan
 from bot.records import EndedReason
-from bot.stages.line import Line
-from bot.stages.line_ends import FarewellFrame, LineOutput
 from bot.tools.transfer_call import TransferTarget
 from bot.transfers import LOST_CALLBACK_SECONDS, Caller, Transfer, Transfers, Verdict
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from loguru import logger
 
 from bot.call import Call, CallEnd, NeverAgain
+from bot.pipeline.line.line import Line
+from bot.pipeline.line.recording import Recording
+from bot.pipeline.resources import Resources
 from bot.recorder import Recorder
-from bot.recording import Recording
 from bot.records import EndedReason, Turn
-from bot.stages.line import Line
-from bot.stages.resources import Resources
 from bot.store import CallChange, CallStore
 from bot.switchboard import Seat, Switchboard
 from bot.telemetry import metrics, tracing

@@ -24,12 +24,12 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from bot.audio import Speech, TimedWord
 from bot.errors import VendorError
-from bot.pipeline import RunningPipeline
-from bot.stages import llm
-from bot.stages.llm import LlmMember, Mind
-from bot.stages.resources import Resources
-from bot.stages.tts import LocalVoiceMember, TtsMember
-from bot.usage import NO_USAGE, Usage, count_for
+from bot.pipeline.llm import vendors as llm
+from bot.pipeline.llm.vendors import LlmMember, Mind
+from bot.pipeline.resources import Resources
+from bot.pipeline.runner import RunningPipeline
+from bot.pipeline.tts.vendors import LocalVoiceMember, TtsMember
+from bot.pipeline.usage import NO_USAGE, Usage, count_for
 
 PREPARE_SECONDS = 6.0
 """A vendor that has not answered by then is left alone; the opening is then spoken by the pipeline."""

@@ -33,6 +33,7 @@ from bot.hold import Holder
 from bot.idempotency import UNASKED, Asked
 from bot.loop_lag import LagWatch, LoopProbe
 from bot.peers import private_address
+from bot.pipeline.resources import Resources
 from bot.planner import Planner
 from bot.records import (
     CallRecord,
@@ -47,7 +48,6 @@ from bot.records import (
 from bot.retention import Retention
 from bot.scenario import DEFAULT_OUTBOUND, Scenarios
 from bot.settings import Settings
-from bot.stages.resources import Resources
 from bot.store import Page, SqlCallStore, open_database
 from bot.store.campaign_records import Campaign
 from bot.store.campaigns import SqlCampaignStore

@@ -11,17 +11,17 @@ from pipecat.services.tts_service import TTSService
 
 from bot import prompt
 from bot.audio import Speech
-from bot.engines.brain import BrainField
 from bot.fillers import PhraseBook
 from bot.opening import Recital
 from bot.outcome_schema import Schema
+from bot.pipeline.llm import vendors as llm
+from bot.pipeline.llm.vendors import Mind
+from bot.pipeline.offline.brain import BrainField
+from bot.pipeline.resources import Resources
+from bot.pipeline.usage import Usage, count_for
 from bot.records import CallSpec, Direction, Speaker
 from bot.scenario import Scenario
 from bot.slots import Slots
-from bot.stages import llm
-from bot.stages.llm import Mind
-from bot.stages.resources import Resources
-from bot.usage import Usage, count_for
 
 
 @dataclass(frozen=True)

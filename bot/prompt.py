@@ -12,8 +12,8 @@ import re
 from dataclasses import replace
 
 from bot import languages
-from bot.engines import menu_choice
-from bot.engines.brains import question, reason
+from bot.pipeline.offline import menu_choice
+from bot.pipeline.offline.brains import question, reason
 from bot.records import CallSpec, Direction
 from bot.scenario import Scenario
 from bot.templates import render

@@ -16,11 +16,11 @@ from pipecat.services.llm_service import LLMService
 
 from bot.fillers import Fillers
 from bot.patience import ReplyWatch, Step
-from bot.pipeline import RunningPipeline
+from bot.pipeline.line.line import Line
+from bot.pipeline.line.line_ends import LineOutput, ReplyWithdrawnFrame
+from bot.pipeline.runner import RunningPipeline
 from bot.records import EndedReason
 from bot.scenario_parts import Patience
-from bot.stages.line import Line
-from bot.stages.line_ends import LineOutput, ReplyWithdrawnFrame
 
 
 class Replies:

@@ -17,6 +17,12 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from bot import languages, mistakes
 from bot.errors import ScenarioError, UnknownScenarioError
+from bot.pipeline.llm.vendors import Llm
+from bot.pipeline.stt.vendors import DeepgramFlux, Stt
+from bot.pipeline.tts.vendors import Tts
+from bot.pipeline.turns.barge_in import InterruptionSettings
+from bot.pipeline.turns.turn import TurnSettings
+from bot.pipeline.turns.vad import VadSettings
 from bot.records import Direction, Speaker
 from bot.scenario_parts import (
     Agent,
@@ -35,12 +41,6 @@ from bot.scenario_parts import (
     Screening,
     Voicemail,
 )
-from bot.stages.barge_in import InterruptionSettings
-from bot.stages.llm import Llm
-from bot.stages.stt import DeepgramFlux, Stt
-from bot.stages.tts import Tts
-from bot.stages.turn import TurnSettings
-from bot.stages.vad import VadSettings
 from bot.tools import TOOLS
 from bot.tools.declared.http_tool import HttpTool
 from bot.tools.declared.mcp_server import McpServer

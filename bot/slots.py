@@ -11,10 +11,12 @@ from typing import Protocol, TypeVar
 
 from loguru import logger
 
+from bot.pipeline.llm import vendors as llm
+from bot.pipeline.stt import vendors as stt
+from bot.pipeline.tts import vendors as tts
 from bot.records import Slot
 from bot.scenario import Scenario
 from bot.settings import Settings
-from bot.stages import llm, stt, tts
 
 
 class Member(Protocol):

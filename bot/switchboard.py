@@ -26,12 +26,12 @@ from bot.errors import BusyError, PhoneAgentError, VendorError
 from bot.fillers import PhraseBook
 from bot.loop_lag import LagWatch
 from bot.opening import NotKept, Openings, Recital
+from bot.pipeline.resources import Resources
+from bot.pipeline.usage import Usage
 from bot.plan import Plan, Services, build_services
 from bot.prompt import opening_text, spare_opening
 from bot.records import Direction, EndedReason
-from bot.stages.resources import Resources
 from bot.telemetry import tracing
-from bot.usage import Usage
 
 RETRY_AFTER_SECONDS = 10
 """What a caller refused for lack of lines is told to wait."""

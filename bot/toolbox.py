@@ -22,8 +22,8 @@ from pipecat.services.llm_service import FunctionCallParams, LLMService
 from bot.bridge import Bridge
 from bot.errors import SettingsError
 from bot.notes import Notes
+from bot.pipeline.resources import Resources
 from bot.scenario import Scenario
-from bot.stages.resources import Resources
 from bot.tools import TOOLS, CallControl, Tool
 from bot.tools.declared.mcp_server import McpServer
 from bot.tools.transfer_call import target_schema

@@ -14,12 +14,12 @@ from bot.analysis.asking import WAITS, AnalysisError, Asker, Question
 from bot.costs import prices
 from bot.errors import UnknownScenarioError
 from bot.notes import recorded_in
+from bot.pipeline.llm.vendors import Claude
+from bot.pipeline.resources import Resources
+from bot.pipeline.usage import NO_USAGE, Usage
 from bot.plan import Plan
 from bot.records import CallRecord, CostPart, EndedReason, Outcome, PricedItems
-from bot.stages.llm import Claude
-from bot.stages.resources import Resources
 from bot.store import CallChange
-from bot.usage import NO_USAGE, Usage
 from bot.wrap_up import call_costs, field_schema, outcome_by_rules, was_reached, with_recorded
 
 

@@ -22,10 +22,10 @@ from pipecat.services.anthropic.llm import _THINKING_DEFAULTS, _model_name
 
 from bot.analysis.reading import as_object
 from bot.outcome_schema import Schema
-from bot.stages import claude_stream as stream
-from bot.stages.claude_usage import RequestMeter
-from bot.stages.llm_ladder import AttemptError
-from bot.usage import Usage
+from bot.pipeline.llm import claude_stream as stream
+from bot.pipeline.llm.claude_usage import RequestMeter
+from bot.pipeline.llm.fallback import AttemptError
+from bot.pipeline.usage import Usage
 
 WAITS = (0.0, 1.0, 4.0, 15.0)
 """Seconds before each request; a vendor that names a longer wait gets it, up to LONGEST_WAIT."""

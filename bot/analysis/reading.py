@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from bot.engines.outcome_rules import fitted
 from bot.languages import plain
 from bot.outcome_schema import Schema
+from bot.pipeline.offline.outcome_rules import fitted
 from bot.records import Outcome, Sentiment, Speaker, Turn
 
 MAX_QUOTES = 3

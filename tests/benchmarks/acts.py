@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.engines.voice import CALLEE_PITCH
+from bot.pipeline.offline.voice import CALLEE_PITCH
 from tests.simulators.anthropic import AnthropicFault
 from tests.simulators.contexts import ContextFault
 

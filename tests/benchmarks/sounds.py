@@ -1,6 +1,6 @@
 """What is heard on a benchmark's line: speech of the offline voice, noises made of numbers, a telephone's band.
 
-Where each sound comes from: speech is hibari through bot/engines/voice.py, at several speeds and pitches;
+Where each sound comes from: speech is hibari through bot/pipeline/offline/voice.py, at several speeds and pitches;
 coughs, clicks, slams, music and line noise are synthesised here from seeded random numbers; background talk
 is several hibari voices mixed. Nothing is recorded, nothing is downloaded, the same text is the same bytes.
 Every sound goes through a band of 300 to 3400 Hz, as a telephone's does, before it is written in μ-law.
@@ -16,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from bot.audio import SAMPLE_RATE, SAMPLES_PER_MS, TimedWord
-from bot.engines.voice import CALLEE_PITCH, LocalVoice
+from bot.pipeline.offline.voice import CALLEE_PITCH, LocalVoice
 from tests.benchmarks.acts import Noise, Say
 
 Wave = npt.NDArray[np.float64]
 """Samples at 8 kHz on the scale of 16-bit PCM."""
 SPEECH_DBFS = -21.0
-"""RMS of the offline voice where it is voiced: bot/engines/voice.py levels it so."""
+"""RMS of the offline voice where it is voiced: bot/pipeline/offline/voice.py levels it so."""
 FLOOR_DBFS = -62.0
 """A line is never digitally silent."""
 FLOOR_SECONDS = 90

@@ -24,11 +24,11 @@ from bot.api.answers import as_event
 from bot.carriers import build_carrier
 from bot.idempotency import Asked
 from bot.phone_agent import PhoneAgent
+from bot.pipeline.resources import Resources
 from bot.records import CallRecord, CallSpec, Status
 from bot.scenario import Scenario, Scenarios
 from bot.scenario_parts import Opening
 from bot.settings import Settings
-from bot.stages.resources import Resources
 from bot.store import Database, SqlCallStore, open_database
 from bot.store.address import parse_database_url
 from bot.telephony.simulated.script import Conversation

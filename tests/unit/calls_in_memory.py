@@ -14,11 +14,11 @@ from bot import hold, opening, switchboard
 from bot.audio import Speech
 from bot.call import CallEnd
 from bot.errors import CarrierError
+from bot.pipeline.resources import Resources
 from bot.records import EndedReason
-from bot.stages.resources import Resources
 from bot.store import SqlCallStore
 from bot.telephony.carrier import CarrierCall, DialOrder
-from tests.unit.stages.memory_socket import MemorySocket
+from tests.unit.pipeline.memory_socket import MemorySocket
 
 SIGNED = "signed"
 """The only signature that holds."""

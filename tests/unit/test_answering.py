@@ -16,10 +16,10 @@ from bot.errors import VendorError
 from bot.machines import UNHEARD_SECONDS
 from bot.opening import Recital
 from bot.pickup import Pickup
+from bot.pipeline.line.line_ends import FarewellFrame, HushFrame
 from bot.records import CallSpec, EndedReason, Speaker
 from bot.scenario import Scenario
 from bot.scenario_parts import Menu, Voicemail
-from bot.stages.line_ends import FarewellFrame, HushFrame
 
 SECOND = bytes(16000)
 

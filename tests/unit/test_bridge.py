@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from bot.bridge import AFTER_WORDS_SECONDS, Bridge
-from tests.unit.stages.virtual_time import VirtualLoop, run
+from tests.unit.pipeline.virtual_time import VirtualLoop, run
 
 
 class Said:

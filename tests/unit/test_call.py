@@ -11,8 +11,10 @@ import pytest
 
 from bot.audio import mulaw_to_pcm
 from bot.call import Call
-from bot.engines.voice import LocalVoice
 from bot.opening import Recital
+from bot.pipeline.line.line import Line
+from bot.pipeline.offline.voice import LocalVoice
+from bot.pipeline.resources import Resources
 from bot.plan import Plan, build_services
 from bot.recorder import Recorder
 from bot.records import CallSpec, Direction, EndedReason, Turn
@@ -20,11 +22,9 @@ from bot.scenario import Scenario
 from bot.scenario_parts import Limits, OutcomeField
 from bot.settings import Settings
 from bot.slots import choose
-from bot.stages.line import Line
-from bot.stages.resources import Resources
 from tests.unit.calls_in_memory import NotingCarrier
-from tests.unit.stages.conversation import until
-from tests.unit.stages.memory_socket import STARTED, MemorySocket
+from tests.unit.pipeline.conversation import until
+from tests.unit.pipeline.memory_socket import STARTED, MemorySocket
 
 SETTINGS = Settings(_env_file=None)
 SCENARIO = Scenario(

@@ -6,8 +6,8 @@ import pytest
 
 from bot.carriers import build_carrier
 from bot.errors import SettingsError
+from bot.pipeline.resources import Resources
 from bot.settings import Settings
-from bot.stages.resources import Resources
 from bot.telephony.simulated.carrier import OfflineCarrier
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from bot.costs import PRICES_FILE, Prices, carrier_usage, engine_usage, prices, route, total_usd
+from bot.pipeline.stt.vendors import DeepgramFlux, DeepgramNova
+from bot.pipeline.tts.vendors import ElevenLabs
+from bot.pipeline.usage import NO_USAGE, Metered, Usage, Used, count_for
 from bot.records import CallSpec, CostPart, Direction
 from bot.settings import Settings
-from bot.stages.stt import DeepgramFlux, DeepgramNova
-from bot.stages.tts import ElevenLabs
-from bot.usage import NO_USAGE, Metered, Usage, Used, count_for
 
 TABLE = Prices(
     date(2026, 1, 2),

@@ -9,9 +9,9 @@ import pytest
 
 from bot.departure import Departure
 from bot.errors import CarrierError
+from bot.pipeline.resources import Resources
 from bot.records import EndedReason, Status
 from bot.settings import Settings
-from bot.stages.resources import Resources
 from bot.store import CallChange
 from bot.switchboard import Seat, Switchboard
 from tests.unit.test_switchboard import answered, plan

@@ -12,9 +12,9 @@ import pytest
 from bot.call import Call
 from bot.doors import Doors
 from bot.elsewhere import Elsewhere
+from bot.pipeline.resources import Resources
 from bot.records import EndedReason
 from bot.settings import Settings
-from bot.stages.resources import Resources
 from bot.store.notify import Handler
 from bot.switchboard import Seat, Switchboard
 from bot.transfers import Transfers

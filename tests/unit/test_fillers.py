@@ -23,17 +23,17 @@ from bot import opening
 from bot.audio import SAMPLES_PER_MS, Speech, TimedWord
 from bot.errors import VendorError
 from bot.fillers import Fillers, PhraseBook
-from bot.pipeline import RunningPipeline
+from bot.pipeline.line.line import Line
+from bot.pipeline.line.line_ends import LineInput, LineOutput, ReplyWithdrawnFrame
+from bot.pipeline.resources import Resources
+from bot.pipeline.runner import RunningPipeline
+from bot.pipeline.tts.vendors import LocalVoiceMember
+from bot.pipeline.turns.context import AssistantContext
+from bot.pipeline.usage import Usage
 from bot.settings import Settings
-from bot.stages.context import AssistantContext
-from bot.stages.line import Line
-from bot.stages.line_ends import LineInput, LineOutput, ReplyWithdrawnFrame
-from bot.stages.resources import Resources
-from bot.stages.tts import LocalVoiceMember
-from bot.usage import Usage
-from tests.unit.stages.conversation import Collector, Diary, running
-from tests.unit.stages.memory_socket import STARTED, MemorySocket
-from tests.unit.stages.test_line_output import spoken
+from tests.unit.pipeline.conversation import Collector, Diary, running
+from tests.unit.pipeline.line.test_line_output import spoken
+from tests.unit.pipeline.memory_socket import STARTED, MemorySocket
 
 VOICE = LocalVoiceMember()
 

@@ -15,17 +15,17 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from bot import handover as module
 from bot.errors import CarrierError, DialUnconfirmedError
 from bot.handover import Handover
+from bot.pipeline.line.line import Line, LineEnd
+from bot.pipeline.line.line_ends import FarewellFrame
 from bot.records import CallSpec, EndedReason
 from bot.scenario import Scenario
-from bot.stages.line import Line, LineEnd
-from bot.stages.line_ends import FarewellFrame
 from bot.telephony.twilio import twiml
 from bot.telephony.twilio.media_streams import Started
 from bot.tools.transfer_call import TransferTarget
 from bot.transfers import Transfers
 from tests.unit.calls_in_memory import NotingCarrier
-from tests.unit.stages.conversation import until
-from tests.unit.stages.memory_socket import STARTED, MemorySocket
+from tests.unit.pipeline.conversation import until
+from tests.unit.pipeline.memory_socket import STARTED, MemorySocket
 
 SCENARIO = Scenario(
     name="s",

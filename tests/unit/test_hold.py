@@ -14,21 +14,21 @@ import pytest
 from bot import hold as module
 from bot import switchboard as switchboard_module
 from bot.hold import Holder
+from bot.pipeline.line.recording import Recording
+from bot.pipeline.resources import Resources
 from bot.plan import Plan
-from bot.recording import Recording
 from bot.records import CallRecord, CallSpec, Direction, EndedReason, Status
 from bot.scenario import Scenario
 from bot.scenario_parts import Opening
 from bot.settings import Settings
 from bot.slots import choose
-from bot.stages.resources import Resources
 from bot.store import Database
 from bot.store.address import SqliteAddress
 from bot.switchboard import Seat, Switchboard
 from bot.telephony.twilio.media_streams import Started
 from tests.unit.calls_in_memory import NotingCarrier, QuietCall, ShakyStore, hold_quietly, refusal
-from tests.unit.stages.conversation import until
-from tests.unit.stages.memory_socket import MemorySocket
+from tests.unit.pipeline.conversation import until
+from tests.unit.pipeline.memory_socket import MemorySocket
 
 SETTINGS = Settings(_env_file=None)
 SCENARIO = Scenario(name="s", description="d", instructions="i", opening=Opening(text="Hi."))

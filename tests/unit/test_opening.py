@@ -14,14 +14,14 @@ from pydantic import SecretStr
 
 from bot import opening
 from bot.audio import Speech, TimedWord
-from bot.engines.voice import LocalVoice
 from bot.errors import VendorError
 from bot.opening import Recital
+from bot.pipeline.llm.vendors import Claude, Mind, Rules
+from bot.pipeline.offline.voice import LocalVoice
+from bot.pipeline.resources import Resources
+from bot.pipeline.tts.vendors import ElevenLabs, LocalVoiceMember
 from bot.records import CallSpec
 from bot.settings import Settings
-from bot.stages.llm import Claude, Mind, Rules
-from bot.stages.resources import Resources
-from bot.stages.tts import ElevenLabs, LocalVoiceMember
 from tests.simulators import anthropic as claude
 from tests.simulators import elevenlabs as eleven
 from tests.simulators.anthropic import AnthropicLatency, AnthropicSimulator

@@ -16,11 +16,11 @@ from annotated_types import Ge, Le
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from bot.pipeline.llm.vendors import LlmMember
+from bot.pipeline.stt.vendors import SttMember
+from bot.pipeline.tts.vendors import TtsMember
 from bot.scenario import Scenario, load_file
 from bot.scenario_parts import OutcomeField
-from bot.stages.llm import LlmMember
-from bot.stages.stt import SttMember
-from bot.stages.tts import TtsMember
 from bot.templates import VARIABLES
 from bot.tools import TOOLS
 from bot.tools.declared.http_tool import HttpTool

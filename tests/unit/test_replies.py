@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from pipecat.frames.frames import Frame, LLMRunFrame
 
+from bot.pipeline.line.line_ends import ReplyWithdrawnFrame
 from bot.records import EndedReason
 from bot.replies import Replies
 from bot.scenario_parts import Patience
-from bot.stages.line_ends import ReplyWithdrawnFrame
 
 
 @dataclass

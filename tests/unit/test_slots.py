@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from bot.pipeline.llm.vendors import Claude, Rules
+from bot.pipeline.stt.vendors import DeepgramFlux, DeepgramNova, PocketSphinx
+from bot.pipeline.tts.vendors import ElevenLabs, LocalVoiceMember
 from bot.scenario import Scenario
 from bot.settings import Settings
 from bot.slots import choose
-from bot.stages.llm import Claude, Rules
-from bot.stages.stt import DeepgramFlux, DeepgramNova, PocketSphinx
-from bot.stages.tts import ElevenLabs, LocalVoiceMember
 
 KEYS = {
     "deepgram_api_key": SecretStr("d"),

@@ -16,15 +16,15 @@ from bot.audio import Speech, TimedWord
 from bot.call import Call
 from bot.errors import BusyError, VendorError
 from bot.opening import Recital
+from bot.pipeline.resources import Resources
+from bot.pipeline.usage import NO_USAGE, Usage, Used
 from bot.plan import Plan, Services
 from bot.records import CallSpec, Direction, EndedReason
 from bot.scenario import Scenario
 from bot.scenario_parts import Opening
 from bot.settings import Settings
 from bot.slots import choose
-from bot.stages.resources import Resources
 from bot.switchboard import Seat, Switchboard
-from bot.usage import NO_USAGE, Usage, Used
 
 SCENARIO = Scenario(
     name="s", description="d", instructions="i", opening=Opening(text="Hi {{callee_name|there}}.")

@@ -17,6 +17,9 @@ from bot.analysis import Analyst
 from bot.errors import UnknownScenarioError
 from bot.notes import Notes
 from bot.outcome_schema import checked
+from bot.pipeline.llm.vendors import Rules
+from bot.pipeline.resources import Resources
+from bot.pipeline.usage import Usage
 from bot.plan import Plan
 from bot.records import (
     AnsweredBy,
@@ -36,11 +39,8 @@ from bot.scenario import Scenario
 from bot.scenario_parts import OutcomeField
 from bot.settings import Settings
 from bot.slots import choose
-from bot.stages.llm import Rules
-from bot.stages.resources import Resources
 from bot.store import CallChange
 from bot.terms import Terms
-from bot.usage import Usage
 from bot.wrap_up import outcome_by_rules
 from tests.simulators.anthropic import AnthropicLatency, AnthropicSimulator, Hang, Refuse
 from tests.simulators.brain import MessagesRequest, Reply, ScriptedBrain

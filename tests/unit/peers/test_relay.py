@@ -13,8 +13,8 @@ from websockets.asyncio.server import ServerConnection, serve
 from bot.peers.relay import NOT_REACHED_CLOSE, Relay, with_token
 from bot.telephony.twilio.media_streams import Started, parse
 from bot.telephony.twilio.signatures import HEADER
-from tests.unit.stages.conversation import until
-from tests.unit.stages.memory_socket import MemorySocket
+from tests.unit.pipeline.conversation import until
+from tests.unit.pipeline.memory_socket import MemorySocket
 
 PATH = "/api/phone/media-stream?a=%2Fb"
 START = '{"event":"start","start":{"streamSid":"MZ1","callSid":"CA1","customParameters":{"token":"new"}}}'

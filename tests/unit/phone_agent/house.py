@@ -22,7 +22,7 @@ from bot.store import Database
 from bot.store.address import SqliteAddress
 from tests.busy import ANY_LAG_MS
 from tests.unit.calls_in_memory import SIGNED, NotingCarrier, QuietResources, ShakyStore, media_socket
-from tests.unit.stages.memory_socket import MemorySocket
+from tests.unit.pipeline.memory_socket import MemorySocket
 
 TO = "+12025550123"
 SPEC = CallSpec(TO, "appointment_confirmation")

@@ -18,7 +18,7 @@ from bot.scenario_parts import Pickup
 from bot.telephony.carrier import CarrierCall
 from tests.unit.calls_in_memory import SIGNED, NotingCarrier, QuietCall, refusal
 from tests.unit.phone_agent.house import ORIGIN, SCENARIOS, SPEC, House, build, ended, record_of
-from tests.unit.stages.conversation import until
+from tests.unit.pipeline.conversation import until
 
 # -- what a former process left open ----------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from bot.telephony.carrier import CarrierCall
 from bot.telephony.twilio import twiml
 from tests.unit.calls_in_memory import SIGNED, QuietCall, refusal
 from tests.unit.phone_agent.house import ORIGIN, SPEC, House, ended
-from tests.unit.stages.conversation import until
+from tests.unit.pipeline.conversation import until
 
 # -- a line that nobody comes to --------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from bot.telephony.carrier import CarrierCall
 from bot.terms import HoursTerms, Terms, Weekday
 from tests.unit.calls_in_memory import refusal
 from tests.unit.phone_agent.house import SPEC, House, build, record_of
-from tests.unit.stages.conversation import until
+from tests.unit.pipeline.conversation import until
 
 # -- dialling ---------------------------------------------------------------------------------------------
 

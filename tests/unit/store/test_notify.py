@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from bot.store import Database
 from bot.store.address import SqliteAddress, parse_database_url
 from bot.store.notify import PIECES_SECONDS, Message, News, NoNews, Pieces, PostgresNews, open_news
-from tests.unit.stages.conversation import until
+from tests.unit.pipeline.conversation import until
 from tests.unit.store.postgres import PostgresServer
 
 LONG = "☃" * 5000

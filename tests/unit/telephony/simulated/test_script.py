@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bot.engines.understanding import name_said, phone_said
 from bot.errors import ScenarioError
+from bot.pipeline.offline.understanding import name_said, phone_said
 from bot.telephony.simulated.script import (
     DEFAULT,
     Interrupt,

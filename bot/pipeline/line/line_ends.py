@@ -1,0 +1,325 @@
+"""The line's two processors in the pipeline, and the frames by which they tell of the ear.
+
+`LineInput` pushes the callee's audio in; `LineOutput` takes the agent's audio out and gives back, in order, what
+was heard of it. A `Performance` is speech from outside the pipeline: an opening made while it rang, a filler.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from pipecat.frames.frames import (
+    BotStartedSpeakingFrame,
+    BotStoppedSpeakingFrame,
+    CancelFrame,
+    ControlFrame,
+    EndFrame,
+    Frame,
+    InputAudioRawFrame,
+    InterruptionFrame,
+    LLMAssistantPushAggregationFrame,
+    LLMFullResponseEndFrame,
+    MetricsFrame,
+    OutputAudioRawFrame,
+    StartFrame,
+    SystemFrame,
+    TextFrame,
+    TTSStartedFrame,
+    TTSStoppedFrame,
+    TTSTextFrame,
+)
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+
+from bot.audio import (
+    SAMPLE_RATE,
+    SAMPLES_PER_MS,
+    Speech,
+    TimedWord,
+    pcm_to_mulaw,
+)
+from bot.pipeline.line.line import Line, Payload
+
+FILLER = "filler"
+"""The context of speech that only fills a wait."""
+WORD_HEARD_MS = 100
+"""A word counts as heard this long after its start: engines time starts, not ends."""
+
+
+@dataclass
+class HeardTextFrame(SystemFrame):
+    """Words of the agent the callee has heard. A system frame: it must not be overtaken by the
+    InterruptionFrame that it precedes."""
+
+    text: str
+
+
+@dataclass
+class ReplyWithdrawnFrame(InterruptionFrame):
+    """Drops what is being prepared of a reply that nobody has heard: no interruption by the callee, so what was
+    heard meanwhile, a filler, stays the beginning of the reply to come."""
+
+
+@dataclass
+class FarewellFrame(ControlFrame):
+    """Queued behind the goodbye; `heard` is called when all of it was heard."""
+
+    heard: Callable[[], Awaitable[None]] = field(repr=False)
+    interruptible: bool = field(default=False, init=False)
+
+
+NOTED = "noted"
+"""In the metadata of an interruption that passes the callee's half: set once the agent's half knows of it."""
+MADE_AT = "made_at"
+"""The same: when it passed the callee's half, time.monotonic()."""
+
+
+@dataclass
+class HushFrame(InterruptionFrame):
+    """Drops what is being said and what the pipeline is about to say; `passed` once that is so."""
+
+    passed: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+
+
+class LineInput(FrameProcessor):
+    """First of the pipeline: the callee's audio, 8 kHz 16-bit mono, 32 ms a frame."""
+
+    def __init__(self, line: Line) -> None:
+        super().__init__(name="LineInput")
+        self._line = line
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        await self.push_frame(frame, direction)
+        if isinstance(frame, StartFrame):
+            self._line.on_audio = self._push_audio
+            if self._line.on_listening is not None:
+                self._line.on_listening()
+        elif isinstance(frame, EndFrame | CancelFrame):
+            self._line.on_audio = None
+
+    async def _push_audio(self, pcm: bytes) -> None:
+        await self.push_frame(InputAudioRawFrame(audio=pcm, sample_rate=SAMPLE_RATE, num_channels=1))
+
+
+@dataclass
+class Saying:
+    """What is known of the speech that is on its way to the ear."""
+
+    opening: bool = False
+    protected: bool = False
+    """It is to be heard whole: a goodbye, what the law wants said."""
+    complete: bool = False
+    """All of it is there."""
+    asks: bool = False
+    """It ends with a question, as far as it is there."""
+
+    def word(self, text: str) -> None:
+        self.asks = text.rstrip().endswith("?")
+
+
+class Performance:
+    """Speech from outside the pipeline on its way to the line: audio, words, an end, in the order they come."""
+
+    def __init__(
+        self, line: Line, context_id: str, text: str, saying: Saying, *, begins_reply: bool = False
+    ) -> None:
+        self.began_at = time.monotonic()
+        self.opening = saying.opening
+        self._line = line
+        self._saying = saying
+        self._context_id = context_id
+        self._text = text
+        self._begins_reply = begins_reply
+        self._start = line.position
+        self._played = self._worded = self._over = False
+        line.when_heard(TTSStartedFrame(context_id=context_id), position=self._start)
+
+    def play(self, pcm: bytes) -> None:
+        if not self._over:
+            self._played = True
+            self._line.play(pcm_to_mulaw(pcm))
+
+    def place(self, word: TimedWord) -> None:
+        if not self._over:
+            self._worded = True
+            at = self._start + round((word.start_ms + WORD_HEARD_MS) * SAMPLES_PER_MS)
+            self._line.when_heard(HeardTextFrame(word.text), position=at)
+
+    def end(self) -> None:
+        if not self._over:
+            self._over = True
+            self._saying.complete = not self._begins_reply
+            self._saying.word(self._text)
+            if self._played and not self._worded and self._text:
+                self._line.when_heard(HeardTextFrame(self._text))
+            if not self._begins_reply:
+                self._line.when_heard(LLMAssistantPushAggregationFrame(), mark=True)
+            self._line.when_heard(TTSStoppedFrame(context_id=self._context_id), mark=self._begins_reply)
+
+    def stop(self) -> None:
+        """What still comes is not played."""
+        self._over = True
+
+
+class LineOutput(FrameProcessor):
+    """Last before the assistant's context: plays the agent's audio, gives back what was heard.
+
+    Text and the ends of replies travel on only when the callee has heard what they belong to, so what
+    stands behind this processor never knows more than the callee does.
+    """
+
+    def __init__(
+        self,
+        line: Line,
+        *,
+        on_metrics: Callable[[MetricsFrame], None] | None = None,
+        on_speaking: Callable[[bool], None] | None = None,
+    ) -> None:
+        super().__init__(name="LineOutput")
+        self.last_word_at = 0.0
+        """When the last word was heard, time.monotonic()."""
+        self.last_audio_at = 0.0
+        """When the pipeline last gave audio, time.monotonic(); what is played past it does not count."""
+        self._line = line
+        self._on_metrics = on_metrics
+        self._on_speaking = on_speaking
+        self._starts: dict[str | None, int] = {}
+        """Context of speech → position of its first sample."""
+        self._last_word_at: dict[str | None, int] = {}
+        self._speaking = False
+        self._performance: Performance | None = None
+        self.saying = Saying()
+        line.on_heard = self._heard
+
+    def begin(
+        self,
+        context_id: str,
+        text: str = "",
+        *,
+        begins_reply: bool = False,
+        opening: bool = False,
+        protected: bool = False,
+    ) -> Performance:
+        """Play speech that comes from elsewhere, as a turn of its own. Works before the pipeline runs.
+
+        `text` is taken as heard where no words are placed. An interruption ends the performance. With
+        `begins_reply` it is no turn of its own: what was heard of it begins the reply that follows.
+        """
+        self.saying = Saying(opening, protected)
+        self._performance = Performance(self._line, context_id, text, self.saying, begins_reply=begins_reply)
+        return self._performance
+
+    def speak(self, speech: Speech, *, context_id: str = "prepared", begins_reply: bool = False) -> None:
+        """Play speech that is there as a whole."""
+        performance = self.begin(context_id, speech.text, begins_reply=begins_reply)
+        performance.play(speech.pcm)
+        for word in speech.words:
+            performance.place(word)
+        performance.end()
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        if direction is FrameDirection.UPSTREAM:
+            await self.push_frame(frame, direction)
+            return
+        match frame:
+            case OutputAudioRawFrame():
+                await self._play(frame)
+            case TTSTextFrame():
+                self._place_word(frame)
+            case InterruptionFrame():
+                await self._interrupt(frame)
+            case TTSStoppedFrame():
+                self.saying.complete = True
+                self._line.when_heard(frame, mark=True)
+            case LLMFullResponseEndFrame() | LLMAssistantPushAggregationFrame():
+                self._line.when_heard(frame)
+            case FarewellFrame():
+                self._line.when_heard(frame.heard, mark=True)
+            case EndFrame():
+                self._line.when_heard(frame)
+            case TextFrame():
+                pass  # announcements of text to be spoken; the heard words follow
+            case MetricsFrame():
+                if self._on_metrics is not None:
+                    self._on_metrics(frame)
+            case _:
+                await self.push_frame(frame, direction)
+
+    async def _play(self, frame: OutputAudioRawFrame) -> None:
+        context_id = getattr(frame, "context_id", None)
+        if context_id not in self._starts:
+            self._starts = {context_id: self._line.position}
+            self._last_word_at = {}
+            self.saying = Saying()
+        self.last_audio_at = time.monotonic()
+        self._line.play(pcm_to_mulaw(frame.audio))
+        await self._note_speaking()
+
+    def _place_word(self, frame: TTSTextFrame) -> None:
+        """A word belongs where its audio is, and never before its predecessor."""
+        self.saying.word(frame.text)
+        offset_ms = frame.metadata.get("offset_ms")
+        start = self._starts.get(frame.context_id)
+        position = None
+        if offset_ms is not None and start is not None:
+            position = start + round((offset_ms + WORD_HEARD_MS) * SAMPLES_PER_MS)
+            position = max(position, self._last_word_at.get(frame.context_id, 0))
+            self._last_word_at[frame.context_id] = position
+        self._line.when_heard(HeardTextFrame(frame.text), position=position)
+
+    async def _interrupt(self, frame: InterruptionFrame) -> None:
+        if self._is_from_before_the_opening(frame):
+            if NOTED in frame.metadata:
+                frame.metadata[NOTED].set()
+            return
+        if self._performance is not None:
+            self._performance.stop()
+            self._performance = None
+        await self._line.interrupt()
+        self._starts.clear()
+        await self._note_silent()
+        if isinstance(frame, HushFrame):
+            frame.passed.set()
+        await self.push_frame(frame)
+
+    def _is_from_before_the_opening(self, frame: InterruptionFrame) -> bool:
+        """The callee's hello, which the opening answers: it took so long to get here. Nothing was said before."""
+        made_at = frame.metadata.get(MADE_AT)
+        performance = self._performance
+        return (
+            made_at is not None
+            and not isinstance(frame, HushFrame)
+            and performance is not None
+            and performance.opening
+            and made_at < performance.began_at
+        )
+
+    async def _heard(self, payload: Payload) -> None:
+        if not isinstance(payload, Frame):
+            await payload()
+            return
+        if isinstance(payload, HeardTextFrame):
+            self.last_word_at = time.monotonic()
+        elif isinstance(payload, TTSStartedFrame):
+            await self._note_speaking()
+        await self.push_frame(payload)
+        if isinstance(payload, TTSStoppedFrame) and self._line.idle:
+            await self._note_silent()
+
+    async def _note_speaking(self) -> None:
+        if not self._speaking:
+            self._speaking = True
+            if self._on_speaking is not None:
+                self._on_speaking(True)
+            await self.broadcast_frame(BotStartedSpeakingFrame)
+
+    async def _note_silent(self) -> None:
+        if self._speaking:
+            self._speaking = False
+            if self._on_speaking is not None:
+                self._on_speaking(False)
+            await self.broadcast_frame(BotStoppedSpeakingFrame)

@@ -1,0 +1,114 @@
+"""What the stages of all calls share: clients, TLS, models, the local voice. One per process."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from anthropic import AsyncAnthropic, Timeout
+
+from bot.addresses import Outgoing
+from bot.pipeline import warm_up
+from bot.pipeline.llm.fallback import Circuit
+from bot.pipeline.offline.hearing import Hearing
+from bot.pipeline.offline.sphinx import Decoders
+from bot.pipeline.offline.voice import LocalVoice
+from bot.pipeline.turns import turn, vad
+from bot.settings import Settings, environment, with_scheme
+from bot.tools.declared.mcp_server import McpServers
+
+LLM_TIMEOUT = Timeout(connect=2.0, read=8.0, write=5.0, pool=2.0)
+"""Seconds. The SDK's default is 600 s, which on a phone is silence for ever."""
+LLM_RETRIES = 0
+"""The ladder asks again itself, and knows whom."""
+
+
+@dataclass
+class Resources:
+    """Opened before the server reports ready; every part is safe to share between calls.
+
+    Building a vendor client reads the certificate store, 20 ms of the event loop each: they are built
+    once, in a thread.
+    """
+
+    settings: Settings
+    voice: LocalVoice = field(default_factory=LocalVoice)
+    hearing: Hearing = field(default_factory=Hearing)
+    anthropic: AsyncAnthropic | None = None
+    circuit: Circuit = field(default_factory=Circuit)
+    """Which models failed a moment ago."""
+    tls: ssl.SSLContext | None = None
+
+    environment: Mapping[str, str] = field(default_factory=environment, repr=False)
+    """What {env:NAME} of a scenario file is replaced by."""
+
+    @cached_property
+    def outgoing(self) -> Outgoing:
+        """The HTTP clients of tools."""
+        return Outgoing(self.tls or ssl.create_default_context())
+
+    @cached_property
+    def mcp(self) -> McpServers:
+        """The sessions with MCP servers."""
+        return McpServers(self.environment)
+
+    @cached_property
+    def decoders(self) -> Decoders:
+        """pocketsphinx decoders, made when a call needs one: 90 MB each."""
+        return Decoders()
+
+    @cached_property
+    def moonshine(self) -> Any:
+        """The moonshine model, loaded when a call needs it."""
+        from bot.pipeline.offline.moonshine_stt import MoonshineModel
+
+        return MoonshineModel()
+
+    async def open(self) -> None:
+        """Load the models and build the clients; takes one to two seconds."""
+        await asyncio.gather(
+            asyncio.to_thread(self.voice.load),
+            asyncio.to_thread(vad.warm_up),
+            asyncio.to_thread(turn.warm_up),
+            asyncio.to_thread(self._build_clients),
+        )
+
+    async def close(self) -> None:
+        self.voice.close()
+        for opened in ("mcp", "outgoing"):
+            if opened in self.__dict__:
+                await self.__dict__[opened].close()
+        for loaded in ("decoders", "moonshine"):
+            if loaded in self.__dict__:
+                await asyncio.to_thread(self.__dict__[loaded].close)
+        if self.anthropic is not None:
+            await self.anthropic.close()
+
+    def _build_clients(self) -> None:
+        self.tls = ssl.create_default_context()
+        key = self.settings.anthropic_api_key
+        if key is not None:
+            self.anthropic = AsyncAnthropic(
+                api_key=key.get_secret_value(),
+                base_url=with_scheme(self.settings.anthropic_base_url, websocket=False),
+                timeout=LLM_TIMEOUT,
+                max_retries=LLM_RETRIES,
+            )
+            warm_up.claude()
+        if self.settings.deepgram_api_key is not None:
+            warm_up.deepgram()
+
+
+class SharedTls:
+    """For pipecat's websocket services: connect with the process's TLS context instead of a new one."""
+
+    tls: ssl.SSLContext | None = None
+
+    async def _websocket_connect(self, uri: str, **kwargs: Any) -> Any:
+        if self.tls is not None and uri.startswith("wss:"):
+            kwargs.setdefault("ssl", self.tls)
+        return await super()._websocket_connect(uri, **kwargs)  # type: ignore[misc]  # a mixin

@@ -1,0 +1,395 @@
+"""ElevenLabs' multi-context socket as a voice that a phone call can live with.
+
+pipecat's service closes a context right behind its text (under load it then ends without a sound), waits 4 s
+before it reconnects, and writes what was never spoken into the conversation. Here the socket is held for the
+life of the call; an Utterance knows what has sounded; the rest is asked for again, on the same socket or the
+next one, in a new context of the vendor's that continues the same context of ours. A context is closed when
+all of its text has come back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import json
+import time
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Any
+
+from loguru import logger
+from pipecat.frames.frames import Frame, TTSAudioRawFrame, TTSStartedFrame, TTSStoppedFrame
+from pipecat.services.elevenlabs.tts import ElevenLabsTTSService
+from pipecat.services.tts_service import WebsocketTTSService
+from pipecat.services.websocket_service import WebsocketService
+from pipecat.utils.tracing.service_decorators import traced_tts
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+
+from bot.pipeline.resources import SharedTls
+from bot.pipeline.tts.fallback import VoiceRung
+from bot.pipeline.tts.timed_words import TimedWords
+from bot.pipeline.tts.utterance import Step, Take, Utterance
+from bot.pipeline.usage import Metered
+from bot.telemetry import metrics
+
+RECONNECT_WAITS = (0.0, 0.2, 0.4, 0.8, 1.0, 2.0)
+"""Seconds before each attempt to connect again; the last one goes on, for an outage between two replies."""
+CONNECT_SECONDS = 2.0
+REFUSALS = 2
+"""A handshake refused so often in a row with a 4xx, or so many sockets closed as a violation: given up."""
+GOODBYE_SECONDS = 1.0
+"""For the vendor to close a socket it was asked to close."""
+LOOK_SECONDS = 0.1
+"""How often open utterances are looked after."""
+MAX_CONTEXTS = 5
+"""A socket; ElevenLabs closes it with 1008 at the next one."""
+MAX_OPEN = 3
+"""Utterances asked for at a time: the rest of the contexts is for second takes."""
+LONGEST_MS = 600_000.0
+"""No time of an alignment is beyond it."""
+MAX_MESSAGE = 16 * 2**20
+_VIOLATION = 1008
+_PASSING = (408, 425, 429)
+"""Refusals that another attempt may not meet."""
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """A message of the socket, checked."""
+
+    context: str
+    audio: bytes
+    chars: tuple[str, ...]
+    starts_ms: tuple[float, ...]
+    durations_ms: tuple[float, ...]
+    is_final: bool
+
+
+def parse(message: str | bytes) -> _Chunk | None:
+    """A message about a context; None for anything else. ValueError where it is not what it should be."""
+    data = json.loads(message)
+    if not isinstance(data, dict):
+        raise ValueError("not an object")
+    context = data.get("contextId") or data.get("context_id")
+    if not isinstance(context, str):
+        if reason := data.get("error") or data.get("message"):
+            logger.debug("ElevenLabs says: {}", str(reason)[:200])
+        return None
+    audio = data.get("audio") or ""
+    if not isinstance(audio, str):
+        raise ValueError("audio is of another kind")
+    chars, starts, durations = _times(data.get("alignment") or data.get("normalizedAlignment"))
+    return _Chunk(
+        context, base64.b64decode(audio, validate=True), chars, starts, durations, data.get("isFinal") is True
+    )
+
+
+def _times(alignment: Any) -> tuple[tuple[str, ...], tuple[float, ...], tuple[float, ...]]:
+    """Characters, starts and durations in ms. An alignment that makes no sense is none: its audio is heard."""
+    nothing: tuple[Any, Any, Any] = (), (), ()
+    if not isinstance(alignment, dict):
+        return nothing
+    try:
+        chars = tuple(str(char) for char in alignment["chars"])
+        starts = tuple(float(ms) for ms in alignment["charStartTimesMs"])
+        durations = tuple(float(ms) for ms in alignment["charDurationsMs"])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return nothing
+    fits = len(chars) == len(starts) == len(durations)
+    return (
+        (chars, starts, durations) if fits and all(0 <= ms < LONGEST_MS for ms in starts + durations) else nothing
+    )
+
+
+class ElevenLabsService(Metered, SharedTls, TimedWords, VoiceRung, ElevenLabsTTSService):
+    """The voice. Text comes in by run_tts, a piece at a time; sound goes out through pipecat's contexts."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        # A context ends when its utterance does, not after a silence; nothing waits for it meanwhile.
+        super().__init__(stop_frame_timeout_s=60.0, **kwargs)
+        self._pause_frame_processing = False
+        self._utterances: dict[str, Utterance] = {}
+        """By our context, in the order they are spoken."""
+        self._takes: dict[str, tuple[str, Take]] = {}
+        """By the vendor's context: our context and its take."""
+        self._link: asyncio.Task[None] | None = None
+        self._caretaker: asyncio.Task[None] | None = None
+        self._busy = asyncio.Event()
+        """There are utterances to look after."""
+        self._refusals = 0
+        self._connections = 0
+        self._garbage = 0
+
+    # -- text ------------------------------------------------------------------------------------------
+
+    @traced_tts
+    async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
+        if self.gave_up:
+            await self.pass_on(context_id, text)
+            return
+        utterance = self._utterances.get(context_id)
+        if utterance is None:
+            await self.create_audio_context(context_id)
+            await self.start_ttfb_metrics()
+            yield TTSStartedFrame(context_id=context_id)
+            utterance = self._utterances[context_id] = Utterance()
+            self._busy.set()
+        sent = utterance.add(text, time.monotonic())
+        await self.start_tts_usage_metrics(text)
+        if utterance.takes:
+            for take in utterance.takes:
+                await self._tell(self._wire_name(context_id, take), text=sent)
+        else:
+            await self._look_after(context_id, utterance)
+        yield None
+
+    async def on_turn_context_completed(self) -> None:
+        """No more text for this context: the vendor is to hold nothing back."""
+        context_id, self._turn_context_id = self._turn_context_id, None
+        utterance = self._utterances.get(context_id or "")
+        if context_id is not None and utterance is not None:
+            utterance.complete = True
+            for take in utterance.takes:
+                await self._tell(self._wire_name(context_id, take), flush=True)
+
+    async def flush_audio(self, context_id: str | None = None) -> None:
+        """Texts are flushed when their context is complete."""
+
+    async def on_audio_context_interrupted(self, context_id: str) -> None:
+        await self._drop(context_id)
+        await super().on_audio_context_interrupted(context_id)
+
+    async def _close_context(self, context_id: str) -> None:
+        """pipecat's contexts are not the vendor's; those are closed by their takes."""
+
+    async def _close_connection_contexts(self) -> None:
+        """Our contexts outlive a connection."""
+
+    async def _record_context_audio_outcome(self, context_id: str, received_audio: bool) -> None:
+        """A context that stays silent is asked for again; see Utterance."""
+
+    # -- care ------------------------------------------------------------------------------------------
+
+    async def _look_after_all(self) -> None:
+        while True:
+            if not self._utterances:
+                self._busy.clear()
+            await self._busy.wait()
+            for context_id, utterance in list(self._utterances.items()):
+                if self._utterances.get(context_id) is utterance:
+                    await self._look_after(context_id, utterance)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _look_after(self, context_id: str, utterance: Utterance) -> None:
+        now = time.monotonic()
+        if self._is_connected and not utterance.takes and self._others_before(context_id) >= MAX_OPEN:
+            utterance.patient(now)
+            return
+        match utterance.next_step(now):
+            case Step.RETAKE if self._is_connected and len(self._takes) < MAX_CONTEXTS:
+                await self._begin_take(context_id, utterance)
+            case Step.CLOSE:
+                for take in utterance.takes:
+                    await self._tell(self._wire_name(context_id, take), close_context=True)
+            case Step.DONE:
+                await self._finish(context_id, utterance)
+            case Step.LOST:
+                await self._give_up("no audio from ElevenLabs")
+            case _:
+                pass
+
+    def _others_before(self, context_id: str) -> int:
+        return list(self._utterances).index(context_id)
+
+    async def _begin_take(self, context_id: str, utterance: Utterance) -> None:
+        take, text = utterance.take(time.monotonic())
+        name = self._wire_name(context_id, take)
+        self._takes[name] = (context_id, take)
+        # Voice settings may stand in a context's first message only, before any other text.
+        opening = {"voice_settings": self._voice_settings} if self._voice_settings else {}
+        await self._tell(name, text=" ", **opening)
+        await self._tell(name, text=text, **({"flush": True} if utterance.complete else {}))
+
+    async def _finish(self, context_id: str, utterance: Utterance) -> None:
+        await self._push_words(context_id, utterance, everything=True)
+        await self._drop(context_id)
+        await self.append_to_audio_context(context_id, TTSStoppedFrame(context_id=context_id))
+        await self.remove_audio_context(context_id)
+
+    async def _drop(self, context_id: str) -> None:
+        """What still comes for it is not heard."""
+        utterance = self._utterances.pop(context_id, None)
+        for take in utterance.takes if utterance else ():
+            await self._release(context_id, take)
+
+    async def _release(self, context_id: str, take: Take) -> None:
+        name = self._wire_name(context_id, take)
+        if self._takes.pop(name, None) is not None:
+            await self._tell(name, close_context=True)
+
+    async def _give_up(self, why: str) -> None:
+        metrics.vendor_failed("elevenlabs", "gave_up")
+        for context_id, utterance in self._utterances.items():
+            utterance.cut_off()
+            await self._push_words(context_id, utterance)
+        owed = {context_id: utterance.rest for context_id, utterance in self._utterances.items()}
+        self._utterances.clear()
+        self._takes.clear()
+        await self.give_up(why, owed)
+
+    @staticmethod
+    def _wire_name(context_id: str, take: Take) -> str:
+        return f"{context_id}-{take.name}"
+
+    # -- the socket ------------------------------------------------------------------------------------
+
+    @property
+    def billed_as(self) -> str:
+        """The model."""
+        settings: Any = self._settings
+        return str(settings.model)
+
+    @property
+    def _is_connected(self) -> bool:
+        return self._websocket is not None
+
+    async def _connect(self) -> None:
+        """Begin to connect: the pipeline's start does not wait for it."""
+        await WebsocketService._connect(self)  # type: ignore[no-untyped-call]
+        if self._link is None and not self.gave_up:
+            self._link = self.create_task(self._hold_link(), f"{self}::link")
+            self._caretaker = self.create_task(self._look_after_all(), f"{self}::caretaker")
+        self._create_keepalive_task(interval=10)
+
+    async def _disconnect(self) -> None:
+        await WebsocketTTSService._disconnect(self)  # type: ignore[no-untyped-call]
+        await self._cancel_keepalive_task()  # type: ignore[no-untyped-call]
+        if self._caretaker is not None:
+            await self.cancel_task(self._caretaker)
+            self._caretaker = None
+        if self._link is not None:
+            link, self._link = self._link, None
+            await self._tell(None, close_socket=True)
+            if self._is_connected:
+                await asyncio.wait({link}, timeout=GOODBYE_SECONDS)
+            await self.cancel_task(link)
+
+    async def _hold_link(self) -> None:
+        """One connection after the other, until the voice is given up or its call is over."""
+        attempts = 0
+        while not self.gave_up and not self._disconnecting:
+            await asyncio.sleep(RECONNECT_WAITS[min(attempts, len(RECONNECT_WAITS) - 1)] if attempts else 0.0)
+            attempts += 1
+            try:
+                socket = await self._websocket_connect(
+                    self._build_websocket_url(),
+                    max_size=MAX_MESSAGE,
+                    additional_headers={"xi-api-key": self._api_key},
+                    open_timeout=CONNECT_SECONDS,
+                )
+            except (OSError, WebSocketException) as error:
+                await self._note_refusal(error)
+                continue
+            if await self._use(socket):
+                attempts = self._refusals = 0
+
+    async def _use(self, socket: ClientConnection) -> bool:
+        """Read the socket until it is gone; whether it made a sound."""
+        sounded = False
+        self._websocket = socket
+        self._connections += 1
+        if self._connections > 1:
+            metrics.vendor_reconnected("elevenlabs")
+        try:
+            for context_id, utterance in list(self._utterances.items()):
+                await self._look_after(context_id, utterance)
+            async for message in socket:
+                sounded = await self._read(message) or sounded
+        except ConnectionClosed:
+            pass  # said below, with the code
+        finally:
+            self._websocket = None
+            self._takes.clear()
+            await socket.close()
+        if self._disconnecting:
+            return sounded
+        logger.warning("ElevenLabs' socket is gone: {} {}", socket.close_code, socket.close_reason)
+        metrics.vendor_failed("elevenlabs", "connection_lost")
+        for context_id, utterance in list(self._utterances.items()):
+            utterance.cut_off()
+            await self._push_words(context_id, utterance)
+        if socket.close_code == _VIOLATION and not sounded:
+            await self._refused(f"closed with 1008: {socket.close_reason}")
+        return sounded
+
+    async def _note_refusal(self, error: Exception) -> None:
+        logger.warning("ElevenLabs cannot be reached: {}", error)
+        status = error.response.status_code if isinstance(error, InvalidStatus) else 0
+        metrics.vendor_failed("elevenlabs", "refused" if status else "unreachable")
+        if 400 <= status < 500 and status not in _PASSING:
+            await self._refused(f"HTTP {status}")
+
+    async def _refused(self, how: str) -> None:
+        self._refusals += 1
+        if self._refusals >= REFUSALS:
+            await self._give_up(f"ElevenLabs refuses: {how}")
+
+    async def _tell(self, name: str | None, **message: Any) -> None:
+        """Send a message; a socket that is gone is noticed where it is read."""
+        if self._websocket is None:
+            return
+        if name is not None:
+            message["context_id"] = name
+        try:
+            await self._websocket.send(json.dumps(message))
+        except ConnectionClosed:
+            logger.debug("ElevenLabs' socket closed under a message")
+        else:
+            # Billed is what is sent, heard or not: a second take, a reply that was interrupted.
+            text = message.get("text", "").strip()
+            self.usage.add("elevenlabs", self.billed_as, "characters", len(text))
+
+    async def _send_keepalive(self) -> None:
+        await self._tell(None, text="")
+
+    # -- sound -----------------------------------------------------------------------------------------
+
+    async def _read(self, message: str | bytes) -> bool:
+        """Whether it carried sound that is wanted."""
+        try:
+            chunk = parse(message)
+        except (ValueError, TypeError, RecursionError, binascii.Error) as error:
+            self._garbage += 1
+            if self._garbage == 1:
+                logger.warning("ElevenLabs sent what cannot be read: {}", error)
+            return False
+        if chunk is None or chunk.context not in self._takes:
+            return False
+        context_id, take = self._takes[chunk.context]
+        utterance = self._utterances.get(context_id)
+        if utterance is None:
+            return False
+        if chunk.audio:
+            await self._sound(context_id, utterance, take, chunk.audio)
+        if chunk.chars:
+            utterance.spell(take, chunk.chars, chunk.starts_ms, chunk.durations_ms)
+        await self._push_words(context_id, utterance, everything=chunk.is_final)
+        if chunk.is_final:
+            del self._takes[chunk.context]
+            utterance.ended(take, time.monotonic())
+            await self._push_words(context_id, utterance)
+        await self._look_after(context_id, utterance)
+        return bool(chunk.audio)
+
+    async def _sound(self, context_id: str, utterance: Utterance, take: Take, audio: bytes) -> None:
+        for other in utterance.sound(take, len(audio) * 500 / self.sample_rate, time.monotonic()):
+            await self._release(context_id, other)
+        frame = TTSAudioRawFrame(audio, self.sample_rate, 1, context_id=context_id)
+        await self.append_to_audio_context(context_id, frame)
+
+    async def _push_words(self, context_id: str, utterance: Utterance, *, everything: bool = False) -> None:
+        words = [(word, offset_ms / 1000) for word, offset_ms in utterance.due(everything=everything)]
+        if words:
+            await self.add_word_timestamps(words, context_id)

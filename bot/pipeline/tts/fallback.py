@@ -1,0 +1,137 @@
+"""Voices in series, each standing in for the one before it, in mid-reply if need be.
+
+    … → first voice → second voice → line
+
+A rung that gives up hands what is still to be said to the next one, in order, as the text it was given; from
+then on it passes everything through, to the end of the call: a voice that changes once is a surprise, one that
+changes back and forth is a puzzle. What a rung before has spoken passes a rung untouched. The last rung has
+nobody to hand on to: it reports the error, and the call apologises.
+
+A mixin of pipecat's TTSService was preferred to a wrapper that switches between services: the service holds
+the order of speech and the frames between, and only it knows which words have sounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from loguru import logger
+from pipecat.frames.frames import (
+    AggregatedTextFrame,
+    EndFrame,
+    Frame,
+    LLMTextFrame,
+    SystemFrame,
+    TTSSpeakFrame,
+    TTSStoppedFrame,
+    TTSTextFrame,
+)
+from pipecat.processors.frame_processor import FrameDirection
+from pipecat.services.ai_service import AIService
+from pipecat.services.tts_service import TTSService
+
+from bot.pipeline.tts.first_clause import FirstClauseAggregator
+
+
+class VoiceRung(TTSService):
+    """A voice of the ladder; its replies begin with their first clause.
+
+    A subclass says what it still owes when it calls `give_up`, and asks `gave_up` before it speaks.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._text_aggregator = FirstClauseAggregator(language=self.text_aggregation_language)
+        self.gave_up = False
+        self._speaks: set[str] = set()
+        """Contexts of TTSSpeakFrames; the others are replies'."""
+        self._unsaid: set[str] = set()
+        """Contexts whose missing words were not spoken here."""
+
+    @property
+    def is_last(self) -> bool:
+        return not isinstance(self.next, VoiceRung)
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        if direction is FrameDirection.DOWNSTREAM and self._is_not_ours(frame):
+            await AIService.process_frame(self, frame, direction)
+            if waiting := self._take_waiting():
+                await self._audio_context_manager.put_frame(LLMTextFrame(waiting))
+            await self._audio_context_manager.put_frame(frame)
+        else:
+            await super().process_frame(frame, direction)
+
+    def _is_not_ours(self, frame: Frame) -> bool:
+        if self.gave_up and not self.is_last:
+            return not isinstance(frame, SystemFrame | EndFrame)
+        spoken = isinstance(frame, AggregatedTextFrame) and frame.will_be_spoken
+        return isinstance(frame, TTSTextFrame) or spoken
+
+    def _take_waiting(self) -> str:
+        aggregator = self._text_aggregator
+        assert isinstance(aggregator, FirstClauseAggregator)
+        return aggregator.take() if self.gave_up and not self.is_last else ""
+
+    async def give_up(self, why: str, owed: Mapping[str, str]) -> None:
+        """Say no more. `owed`: by context, in order, what has not sounded of it.
+
+        The last rung reports a permanent error instead of handing on.
+        """
+        if self.gave_up:
+            return
+        self.gave_up = True
+        if self.is_last:
+            await self.push_error(why, force_treat_as_permanent=True)
+        else:
+            logger.warning("{} gives up, {} goes on: {}", self, self.next, why)
+        for context_id, text in owed.items():
+            await self.hand_on(context_id, text)
+
+    async def hand_on(self, context_id: str, text: str) -> None:
+        """Close a context of speech; what is left of it is said by the next rung, in its place."""
+        self._unsaid.add(context_id)
+        order = self._order(context_id, text) if text.strip() and not self.is_last else None
+        await self.append_to_audio_context(context_id, TTSStoppedFrame(context_id=context_id))
+        if order is not None:
+            await self.append_to_audio_context(context_id, order)
+        await self.remove_audio_context(context_id)
+
+    async def pass_on(self, context_id: str, text: str) -> None:
+        """Text that came as the rung gave up: for the next rung, behind what was handed on."""
+        if not self.is_last:
+            await self._audio_context_manager.put_frame(self._order(context_id, text))
+
+    def _order(self, context_id: str, text: str) -> Frame:
+        context = self._tts_contexts.get(context_id)
+        if context_id not in self._speaks or context is None:
+            return LLMTextFrame(text.strip() + " ")
+        # The utterance is written down once, when all of it was said.
+        context.push_assistant_aggregation = False
+        frame = TTSSpeakFrame(text.strip(), append_to_context=context.append_to_context)
+        frame.interruptible = context.interruptible
+        return frame
+
+    async def on_turn_context_created(self, context_id: str) -> None:
+        await super().on_turn_context_created(context_id)
+        if context_id in self._tts_contexts:
+            self._speaks.add(context_id)
+
+    async def on_audio_context_completed(self, context_id: str) -> None:
+        await super().on_audio_context_completed(context_id)
+        self._forget(context_id)
+
+    async def on_audio_context_interrupted(self, context_id: str) -> None:
+        await super().on_audio_context_interrupted(context_id)
+        self._forget(context_id)
+
+    def _forget(self, context_id: str) -> None:
+        self._speaks.discard(context_id)
+        self._unsaid.discard(context_id)
+
+    async def _apply_force_complete(self, context_id: str) -> None:
+        # pipecat writes what was never timed into the conversation; here it was never heard.
+        if context_id in self._unsaid:
+            self._aggregated_frame_sequencer.force_complete(context_id, 0)
+        else:
+            await super()._apply_force_complete(context_id)

@@ -1,0 +1,116 @@
+"""A voicemail's beep, found in the callee's audio. Pure: 32 ms windows in, True once a beep is over.
+
+A beep is one steady tone with silence behind it. Speech has harmonics that move, a key of a telephone is two
+tones, ringback beats, a note of music is followed by the next; each fails one of the tests below. A Goertzel
+filter a known frequency was rejected: every voicemail has its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bot.audio import SAMPLE_RATE
+from bot.pipeline.line.line import INPUT_FRAME_SAMPLES
+
+LOWEST_HERTZ, HIGHEST_HERTZ = 380.0, 2050.0
+"""Common beeps are 440, 1000 and 1400 Hz; a fax answers with 2100."""
+SHORTEST_WINDOWS = 3
+"""A beep of 0.15 s holds three whole windows wherever it begins."""
+LONGEST_WINDOWS = 50
+"""1.6 s. What sounds longer is a fax, a ringing or a fault."""
+SILENT_WINDOWS = 3
+"""Silence behind the tone, 96 ms, that makes it a beep."""
+_PURE = 0.8
+"""Part of a window's energy within a bin of its peak; a tone 10 dB above white noise has 0.89."""
+_STEADY_HERTZ = 8.0
+_STEADY_POWER = 1.5
+"""Loudest over quietest whole window, as power: 1.8 dB. Two tones 40 Hz apart beat by more."""
+_SILENT_POWER = 0.25
+"""Of the tone's power: noise 10 dB below it counts as silence."""
+_AUDIBLE_POWER = (32768 * 10 ** (-42 / 20)) ** 2 / 2
+"""Mean square of a tone at -42 dBFS."""
+_BIN_HERTZ = SAMPLE_RATE / INPUT_FRAME_SAMPLES
+_LOWEST_BIN, _HIGHEST_BIN = int(LOWEST_HERTZ / _BIN_HERTZ), int(HIGHEST_HERTZ / _BIN_HERTZ) + 1
+_HANN = np.hanning(INPUT_FRAME_SAMPLES + 1)[:-1].astype(np.float32)
+
+
+@dataclass(frozen=True)
+class _Tone:
+    hertz: float
+    power: float
+    """Mean square of the window's samples."""
+
+
+@dataclass
+class BeepDetector:
+    """One line's detector; it keeps the tone that is sounding."""
+
+    _tone: list[_Tone] = field(default_factory=list)
+    _silent: int = 0
+    _spoilt: bool = False
+    """The sound of now was broken by something else: what goes on until it is quiet is no beep."""
+
+    def hear(self, pcm: bytes) -> bool:
+        """`pcm`: 256 samples, 16 bit. True for the third silent window behind a beep."""
+        samples = np.frombuffer(pcm, dtype=np.int16).astype(np.float32)
+        power = float(np.dot(samples, samples)) / len(samples)
+        if self._tone and power < _SILENT_POWER * self._loudness:
+            self._silent += 1
+            if self._silent < SILENT_WINDOWS:
+                return False
+            beep = self._is_beep()
+            self._forget()
+            return beep
+        if self._silent:
+            self._forget()
+        tone = None if power < _AUDIBLE_POWER else _tone(samples, power)
+        if tone is None:
+            # The window a tone ends in is part silence, spread over many bins, and quieter.
+            self._spoilt = self._spoilt or (bool(self._tone) and power >= self._loudness)
+            if not self._tone:
+                self._spoilt = False
+        elif self._tone and abs(tone.hertz - self._tone[-1].hertz) > 2 * _STEADY_HERTZ:
+            self._spoilt = True
+            self._tone = [tone]
+        else:
+            self._tone.append(tone)
+            if len(self._tone) > LONGEST_WINDOWS + 1:
+                del self._tone[0]  # still too long, and no more to remember
+        return False
+
+    @property
+    def _loudness(self) -> float:
+        return max(tone.power for tone in self._tone)
+
+    def _is_beep(self) -> bool:
+        # The first and the last window may hold the tone's edges.
+        whole = self._tone[1:-1] if len(self._tone) >= SHORTEST_WINDOWS + 2 else self._tone
+        if self._spoilt or not SHORTEST_WINDOWS <= len(self._tone) <= LONGEST_WINDOWS:
+            return False
+        hertz = [tone.hertz for tone in whole]
+        power = [tone.power for tone in whole]
+        return max(hertz) - min(hertz) <= _STEADY_HERTZ and max(power) <= _STEADY_POWER * min(power)
+
+    def _forget(self) -> None:
+        self._tone.clear()
+        self._silent = 0
+        self._spoilt = False
+
+
+def _tone(samples: np.ndarray[tuple[int], np.dtype[np.float32]], power: float) -> _Tone | None:
+    """The only tone of a window; None where there is more than one, or none in the range."""
+    spectrum = np.fft.rfft(samples * _HANN)
+    energy = spectrum.real**2 + spectrum.imag**2
+    peak = int(energy.argmax())
+    if not _LOWEST_BIN <= peak <= _HIGHEST_BIN:
+        return None
+    left, middle, right = float(energy[peak - 1]), float(energy[peak]), float(energy[peak + 1])
+    if left + middle + right < _PURE * float(energy[2:].sum()):
+        return None
+    # The peak of a parabola through the three logarithms: exact to a few Hz for this window.
+    left, middle, right = (float(np.log(value + 1.0)) for value in (left, middle, right))
+    offset = 0.5 * (left - right) / (left - 2 * middle + right)
+    hertz = (peak + offset) * _BIN_HERTZ
+    return _Tone(hertz, power) if LOWEST_HERTZ <= hertz <= HIGHEST_HERTZ else None

@@ -1,0 +1,298 @@
+"""The two halves of the conversation's context: what the callee said, and what they heard of the agent.
+
+The user half ends the way of the callee's audio. The assistant half is fed by the line, word by word as
+they are heard, so an interrupted reply stands in the context exactly as far as it was played.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import time
+from collections.abc import Callable, Mapping, Sequence, Set
+from typing import Any, Protocol
+
+from pipecat.frames.frames import (
+    CancelFrame,
+    EagerEndOfTurnCancelFrame,
+    EndFrame,
+    Frame,
+    FunctionCallsStartedFrame,
+    InputAudioRawFrame,
+    InterimTranscriptionFrame,
+    InterruptionFrame,
+    LLMContextFrame,
+    LLMFullResponseStartFrame,
+    TextFrame,
+    TranscriptionFrame,
+    TTSStartedFrame,
+    TTSStoppedFrame,
+    UserSpeakingFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+)
+from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.aggregators.llm_response_universal import (
+    AssistantTurnStoppedMessage,
+    LLMAssistantAggregator,
+    LLMUserAggregator,
+    LLMUserAggregatorParams,
+    UserTurnStoppedMessage,
+)
+from pipecat.processors.frame_processor import FrameDirection
+from pipecat.turns.types import UserTurnSpeculation
+from pipecat.turns.user_mute.base_user_mute_strategy import BaseUserMuteStrategy
+from pipecat.turns.user_turn_strategies import UserTurnStrategies
+
+from bot.pipeline.line.line_ends import FILLER, MADE_AT, NOTED, HeardTextFrame, ReplyWithdrawnFrame
+
+CUT_SIGN = "—"
+"""Ends a reply that was interrupted, in the context and in the transcript."""
+NOTED_SECONDS = 0.25
+"""How long the callee's half waits for the agent's to note where an interruption cut it off; a few ms do."""
+
+
+class Watcher(Protocol):
+    """Who is told of the conversation as it goes: the recorder."""
+
+    def callee_speech_started(self, late_seconds: float = 0.0) -> None:
+        """The VAD said so so long ago: it was withheld until it was clear what the sound was."""
+        ...
+
+    def callee_speech_stopped(self, silence_seconds: float, late_seconds: float = 0.0) -> None:
+        """The VAD said so `late_seconds` ago, after `silence_seconds` of silence."""
+        ...
+
+    def callee_words(self, text: str, *, final: bool) -> None:
+        """A transcript: an interim one replaces its predecessor, a final one stays."""
+        ...
+
+    def callee_turn_over(self, text: str) -> None: ...
+
+    def agent_words(self, text: str) -> None:
+        """Words of the agent that were heard."""
+        ...
+
+    def agent_turn_over(self, text: str, *, interrupted: bool) -> None: ...
+
+
+class _MuteWhile(BaseUserMuteStrategy):
+    """Nothing the callee says counts while `muted` says so."""
+
+    def __init__(self, muted: Callable[[], bool]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._muted = muted
+
+    async def process_frame(self, frame: Frame) -> bool:
+        return self._muted()
+
+
+class UserContext(LLMUserAggregator):
+    """What the callee said; runs the model when their turn is over.
+
+    `answering` is False until the opening has begun: what the callee says before is heard and kept, and
+    the opening answers it. `muted` is True while the agent says its goodbye.
+    """
+
+    def __init__(
+        self, context: LLMContext, strategies: UserTurnStrategies, watcher: Watcher, *, stop_timeout: float
+    ) -> None:
+        super().__init__(
+            context,
+            params=LLMUserAggregatorParams(
+                user_turn_strategies=strategies,
+                user_turn_stop_timeout=stop_timeout,
+                user_mute_strategies=[_MuteWhile(lambda: self.muted)],
+            ),
+        )
+        self.answering = False
+        self.muted = False
+        self._opened_before_answering = True
+        self._kept_guess = False
+        """The turn that was over last is answered by a reply that was begun before."""
+        self._cut_noted = asyncio.Event()
+        self._cut_noted.set()
+        self._watcher = watcher
+        self.add_event_handler("on_user_turn_started", self._note_turn_started)
+        self.add_event_handler("on_user_turn_stopped", self._note_turn_stopped)
+
+        self.owes_reply = False
+        """Whether the model was run for the turn that was over last; the opening answers some."""
+
+    def answer_now(self) -> None:
+        """The opening is the model's next reply: nothing said before holds it back."""
+        self.answering = True
+        self._opened_before_answering = False
+
+    def hear_only(self) -> None:
+        """What the callee says from now on, and has begun to say, is heard and kept, and not answered."""
+        self.answering = False
+        self._opened_before_answering = True
+
+    def answer_once(self) -> None:
+        """The next run of the model is let through; later turns are heard only."""
+        self._opened_before_answering = False
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        match frame:
+            case VADUserStartedSpeakingFrame():
+                self._watcher.callee_speech_started(max(0.0, time.time() - frame.timestamp))
+            case VADUserStoppedSpeakingFrame():
+                self._watcher.callee_speech_stopped(frame.stop_secs, max(0.0, time.time() - frame.timestamp))
+            case TranscriptionFrame():
+                self._watcher.callee_words(frame.text, final=True)
+            case InterimTranscriptionFrame():
+                self._watcher.callee_words(frame.text, final=False)
+            case EagerEndOfTurnCancelFrame() if direction is FrameDirection.UPSTREAM and self._kept_guess:
+                # The model gave the guess up (it wants a tool) while the turn that keeps it ended.
+                self._kept_guess = False
+                await self.push_context_frame()
+            case _:
+                pass
+        await super().process_frame(frame, direction)
+
+    async def push_frame(self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
+        # Nothing behind this stage needs the callee's audio; each further hop would cost every call.
+        if isinstance(frame, InputAudioRawFrame | UserSpeakingFrame) and direction is FrameDirection.DOWNSTREAM:
+            return
+        if isinstance(frame, InterruptionFrame) and direction is FrameDirection.DOWNSTREAM:
+            frame.metadata[NOTED] = self._cut_noted = asyncio.Event()
+            frame.metadata[MADE_AT] = time.monotonic()
+        await super().push_frame(frame, direction)
+
+    @property
+    def will_answer(self) -> bool:
+        """Whether the model is run when the open turn is over."""
+        return self.answering and not self.muted and not self._opened_before_answering
+
+    async def push_context_frame(self, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
+        if self._opened_before_answering:
+            return
+        await super().push_context_frame(direction)
+
+    async def _run_speculative_inference(self, speculation: UserTurnSpeculation) -> None:
+        """As pipecat does; the request carries its guess, so that a withdrawn one is not answered."""
+        await self._after_cut()
+        words: Any = {"role": self.role, "content": speculation.text}
+        provisional = LLMContext([*self._context.messages, words], self._context.tools, self._context.tool_choice)
+        frame = LLMContextFrame(context=provisional, speculation=True)
+        frame.metadata["guess"] = speculation
+        await self.push_frame(frame)
+
+    async def push_aggregation(self) -> str:
+        await self._after_cut()
+        return await super().push_aggregation()
+
+    async def _after_cut(self) -> None:
+        """What the callee heard before they interrupted stands before what they said."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._cut_noted.wait(), NOTED_SECONDS)
+        self._cut_noted.set()
+
+    async def _on_user_turn_started(self, controller: Any, strategy: Any, params: Any) -> None:
+        self._kept_guess = False
+        await super()._on_user_turn_started(controller, strategy, params)
+
+    async def _on_user_turn_stopped(self, controller: Any, strategy: Any, params: Any) -> None:
+        self._kept_guess = params.confirms_speculation
+        await super()._on_user_turn_stopped(controller, strategy, params)
+
+    async def _note_turn_started(self, _aggregator: Any, _strategy: Any) -> None:
+        self._opened_before_answering = not self.answering
+
+    async def _note_turn_stopped(self, _aggregator: Any, _strategy: Any, message: UserTurnStoppedMessage) -> None:
+        self.owes_reply = self.will_answer
+        if self.answering:
+            self._opened_before_answering = False
+        self._watcher.callee_turn_over(message.content or "")
+
+
+class AssistantContext(LLMAssistantAggregator):
+    """What the callee heard of the agent.
+
+    A filler's words wait here for the reply they begin. Where that is the call of a tool, they go before it:
+    behind it they would end the request that carries the tool's result. A result does not wait for a filler.
+    """
+
+    def __init__(self, context: LLMContext, watcher: Watcher) -> None:
+        super().__init__(context)
+        self._watcher = watcher
+        self._over = False
+        self._filling = self._only_filled = False
+        self._called: set[str] = set()
+        """The calls of tools whose results no reply has been made from."""
+        self._before_tools = ""
+        """What was heard of the open turn and stands in the context before its tools."""
+        self.add_event_handler("on_assistant_turn_stopped", self._note_turn_stopped)
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        if isinstance(frame, HeardTextFrame):
+            self._watcher.agent_words(frame.text)
+            self._only_filled = self._filling and (self._only_filled or not self._aggregation)
+            await self._handle_text(TextFrame(frame.text))
+            return
+        if isinstance(frame, ReplyWithdrawnFrame):
+            await self.push_frame(frame, direction)
+            return
+        if isinstance(frame, TTSStartedFrame | TTSStoppedFrame):
+            self._filling = isinstance(frame, TTSStartedFrame) and frame.context_id == FILLER
+        if isinstance(frame, LLMFullResponseStartFrame) and not self._called & set(
+            self._function_calls_in_progress
+        ):
+            self._called = set()
+        if isinstance(frame, FunctionCallsStartedFrame):
+            self._called = {call.tool_call_id for call in frame.function_calls}
+        if isinstance(frame, FunctionCallsStartedFrame) and self._aggregation and self._only_filled:
+            self._before_tools = f"{self._before_tools} {await self._add_aggregation_to_context()}".strip()
+        if isinstance(frame, EndFrame | CancelFrame):
+            self._over = True
+        if isinstance(frame, InterruptionFrame) and self._aggregation:
+            await self._handle_text(TextFrame(CUT_SIGN))
+        await super().process_frame(frame, direction)
+        if NOTED in frame.metadata:
+            frame.metadata[NOTED].set()
+
+    async def _add_aggregation_to_context(self) -> str:
+        # Words are noted as they are heard, behind the tools that their own reply called. There they would
+        # end the request that carries the results, and a model takes that for its next words.
+        added = await super()._add_aggregation_to_context()
+        if added and self._called:
+            self._context.set_messages(words_before_tools(self._context.get_messages(), self._called))
+        return added
+
+    async def _note_turn_stopped(self, _aggregator: Any, message: AssistantTurnStoppedMessage) -> None:
+        # pipecat calls a reply that the end of the call cuts off interrupted; nobody interrupted it.
+        content, self._before_tools = f"{self._before_tools} {message.content}".strip(), ""
+        self._watcher.agent_turn_over(content, interrupted=message.interrupted and not self._over)
+
+    async def _maybe_push_context(self) -> None:
+        speaking, self._bot_speaking = self._bot_speaking, self._bot_speaking and not self._filling
+        try:
+            await super()._maybe_push_context()
+        finally:
+            self._bot_speaking = speaking
+
+
+def words_before_tools(messages: Sequence[Any], called: Set[str]) -> list[Any]:
+    """`messages` with the assistant's words at their end moved before the calls of tools in front of them.
+
+    Only the calls in `called` are passed: those of the reply that the words belong to.
+    """
+    words = _length_at_end(messages, lambda m: m["role"] == "assistant" and not m.get("tool_calls"))
+    rest, said = list(messages[: len(messages) - words]), list(messages[len(messages) - words :])
+    tools = _length_at_end(rest, lambda m: bool(ids := _tool_calls_of(m)) and ids <= called)
+    return [*rest[: len(rest) - tools], *said, *rest[len(rest) - tools :]]
+
+
+def _tool_calls_of(message: Mapping[str, Any]) -> set[str]:
+    """Ids of the calls that a message makes or answers."""
+    if message["role"] == "tool":
+        return {message["tool_call_id"]}
+    return {call["id"] for call in message.get("tool_calls") or ()}
+
+
+def _length_at_end(messages: Sequence[Any], holds: Callable[[Any], bool]) -> int:
+    """How many messages at the end are dicts for which `holds`."""
+    kept = itertools.takewhile(lambda m: isinstance(m, dict) and holds(m), reversed(messages))
+    return sum(1 for _ in kept)

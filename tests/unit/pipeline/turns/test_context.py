@@ -1,0 +1,240 @@
+"""The callee's half of the context: when their words run the model, and what travels on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from pipecat.frames.frames import (
+    EagerTranscriptionFrame,
+    Frame,
+    InputAudioRawFrame,
+    InterimTranscriptionFrame,
+    InterruptionFrame,
+    LLMContextFrame,
+    LLMFullResponseStartFrame,
+    ProposedUserStartedSpeakingFrame,
+    ProposedUserStoppedSpeakingFrame,
+    TranscriptionFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+)
+from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+
+from bot import languages
+from bot.pipeline.line.line_ends import HeardTextFrame
+from bot.pipeline.runner import RunningPipeline
+from bot.pipeline.turns import turn
+from bot.pipeline.turns.barge_in import InterruptionSettings
+from bot.pipeline.turns.context import AssistantContext, UserContext, words_before_tools
+from bot.pipeline.turns.speculation import Speculating
+from bot.pipeline.turns.turn import TurnSettings
+from bot.pipeline.turns.vad import VoiceActivity
+from tests.unit.pipeline.conversation import Collector, Diary, running, until
+
+
+@dataclass
+class Ear:
+    user: UserContext
+    behind: Collector
+    diary: Diary
+    context: LLMContext
+    pipeline: RunningPipeline
+
+    async def hear(self, text: str) -> None:
+        """A whole utterance, from the VAD's start to the final transcript."""
+        await self.pipeline.queue(
+            VADUserStartedSpeakingFrame(start_secs=0.1),
+            VADUserStoppedSpeakingFrame(stop_secs=0.1),
+            said(text),
+        )
+
+    @property
+    def runs(self) -> int:
+        return len(self.behind.of(LLMContextFrame))
+
+    @property
+    def callee(self) -> list[Any]:
+        return [m["content"] for m in self.context.get_messages() if m["role"] == "user"]  # type: ignore[index]
+
+
+def said(text: str) -> Frame:
+    return TranscriptionFrame(text=text, user_id="", timestamp="", finalized=True)
+
+
+def partly(text: str) -> Frame:
+    return InterimTranscriptionFrame(text=text, user_id="", timestamp="")
+
+
+def silence() -> Frame:
+    return InputAudioRawFrame(audio=bytes(512), sample_rate=8000, num_channels=1)
+
+
+@asynccontextmanager
+async def an_ear(interruption: InterruptionSettings | None = None) -> AsyncIterator[Ear]:
+    context, diary, behind = LLMContext(messages=[]), Diary(), Collector()
+    strategies = turn.build(
+        TurnSettings(detector="timeout", pause_seconds=0.1, early_replies=False),
+        interruption or InterruptionSettings(),
+        vendor_turns=False,
+        voice=VoiceActivity(),
+        language=languages.of("en"),
+        speculating=Speculating(VoiceActivity(), diary, allowed=lambda: True),
+    )
+    user = UserContext(context, strategies, diary, stop_timeout=2.0)
+    async with running([user, behind]) as pipeline:
+        yield Ear(user, behind, diary, context, pipeline)
+
+
+async def test_a_turn_of_the_callee_runs_the_model() -> None:
+    async with an_ear() as ear:
+        ear.user.answering = True
+        await ear.hear("Who is this?")
+        await until(lambda: ear.runs == 1)
+        assert ear.callee == ["Who is this?"]
+        await ear.diary.until("callee")
+        kinds = [kind for kind, _ in ear.diary.lines]
+        assert kinds == ["speech", "silence", "final", "callee"]
+        assert ear.diary.of("silence") == [0.1]
+
+
+async def test_words_before_the_opening_are_kept_and_run_nothing() -> None:
+    async with an_ear() as ear:
+        await ear.hear("Hello?")
+        await ear.diary.until("callee")
+        await asyncio.sleep(0.05)
+        assert ear.runs == 0
+        assert ear.callee == ["Hello?"]
+        ear.user.answering = True
+        await ear.hear("Who is this?")
+        await until(lambda: ear.runs == 1)
+        assert ear.callee == ["Hello?", "Who is this?"]
+
+
+async def test_a_turn_the_opening_began_in_is_answered_by_the_opening() -> None:
+    async with an_ear() as ear:
+        await ear.pipeline.queue(VADUserStartedSpeakingFrame(start_secs=0.1), partly("Hello"))
+        await ear.diary.until("interim")
+        ear.user.answering = True
+        await ear.pipeline.queue(VADUserStoppedSpeakingFrame(stop_secs=0.1), said("Hello?"))
+        await ear.diary.until("callee")
+        await asyncio.sleep(0.05)
+        assert ear.runs == 0
+        await ear.hear("Yes?")
+        await until(lambda: ear.runs == 1)
+
+
+async def test_the_callees_audio_ends_here() -> None:
+    async with an_ear() as ear:
+        ear.user.answering = True
+        await ear.pipeline.queue(silence())
+        await ear.hear("Hello?")
+        await until(lambda: ear.runs == 1)
+        assert ear.behind.of(InputAudioRawFrame) == []
+
+
+async def test_a_muted_callee_neither_interrupts_nor_is_answered() -> None:
+    async with an_ear() as ear:
+        ear.user.answering = ear.user.muted = True
+        await ear.pipeline.queue(silence())  # pipecat mutes from the next frame on; a line brings 31 a second
+        await ear.hear("Wait, wait!")
+        await ear.diary.until("final")
+        await asyncio.sleep(0.25)
+        assert ear.runs == 0
+        assert ear.callee == []
+        assert ear.behind.of(InterruptionFrame) == []
+        ear.user.muted = False
+        await ear.pipeline.queue(silence())
+        await ear.hear("Are you there?")
+        await until(lambda: ear.runs == 1)
+        assert ear.callee == ["Are you there?"]
+
+
+async def test_speech_interrupts_unless_the_scenario_forbids_it() -> None:
+    async with an_ear() as ear:
+        ear.user.answering = True
+        await ear.hear("But")
+        await until(lambda: bool(ear.behind.of(InterruptionFrame)))
+    async with an_ear(InterruptionSettings(allowed=False)) as ear:
+        ear.user.answering = True
+        await ear.hear("But")
+        await until(lambda: ear.runs == 1)
+        assert ear.behind.of(InterruptionFrame) == []
+
+
+async def test_interim_words_are_told_and_not_kept() -> None:
+    async with an_ear() as ear:
+        ear.user.answering = True
+        await ear.pipeline.queue(VADUserStartedSpeakingFrame(start_secs=0.1), partly("I a"), partly("I am"))
+        await ear.diary.until("interim", 2)
+        await ear.pipeline.queue(VADUserStoppedSpeakingFrame(stop_secs=0.1), said("I am here."))
+        await until(lambda: ear.runs == 1)
+        assert ear.diary.of("interim") == ["I a", "I am"]
+        assert ear.callee == ["I am here."]
+
+
+def test_words_of_a_reply_stand_before_the_tools_it_called() -> None:
+    """They are heard later than the tools are called; behind the results they would end the request."""
+
+    def call(number: int) -> list[dict[str, Any]]:
+        function = {"name": "look_up", "arguments": "{}"}
+        made = {
+            "role": "assistant",
+            "tool_calls": [{"id": f"t{number}", "type": "function", "function": function}],
+        }
+        return [made, {"role": "tool", "tool_call_id": f"t{number}", "content": "42"}]
+
+    asked: dict[str, Any] = {"role": "user", "content": "How many?"}
+    words: dict[str, Any] = {"role": "assistant", "content": "Let me see."}
+    both = {"t1", "t2"}
+    assert words_before_tools([asked, *call(1), words], {"t1"}) == [asked, words, *call(1)]
+    assert words_before_tools([asked, *call(1), *call(2), words], both) == [asked, words, *call(1), *call(2)]
+    assert words_before_tools([asked, *call(1), *call(2), words], {"t2"}) == [asked, *call(1), words, *call(2)]
+    for settled in ([asked, *call(1)], [asked, words], [asked, *call(1), words, asked], []):
+        assert words_before_tools(settled, both) == settled
+
+
+class _Slow(FrameProcessor):
+    """An interruption takes its time through the stages between the two halves."""
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        if isinstance(frame, InterruptionFrame):
+            await asyncio.sleep(0.03)
+        await self.push_frame(frame, direction)
+
+
+@pytest.mark.parametrize("early", [True, False])
+async def test_the_model_knows_where_it_was_cut_off_when_it_answers_the_interruption(early: bool) -> None:
+    """All of a short interruption comes at once: it was withheld until its words were there."""
+    context, diary, behind = LLMContext(messages=[]), Diary(), Collector()
+    voice = VoiceActivity(hush_seconds=1.0)
+    strategies = turn.build(
+        TurnSettings(detector="timeout", pause_seconds=0.1, early_replies=early),
+        InterruptionSettings(),
+        vendor_turns=True,
+        voice=voice,
+        language=languages.of("en"),
+        speculating=Speculating(voice, diary, allowed=lambda: True),
+    )
+    user = UserContext(context, strategies, diary, stop_timeout=2.0)
+    user.answering = True
+    async with running([user, behind, _Slow(), AssistantContext(context, diary)]) as pipeline:
+        await pipeline.queue(LLMFullResponseStartFrame(), HeardTextFrame("We are in"))
+        await diary.until("heard")
+        eager = [EagerTranscriptionFrame(text="No.", user_id="", timestamp="")] if early else []
+        await pipeline.queue(
+            ProposedUserStartedSpeakingFrame(), *eager, said("No."), ProposedUserStoppedSpeakingFrame()
+        )
+        await diary.until("callee")
+        await until(lambda: bool(behind.of(LLMContextFrame)))
+        (asked,) = behind.of(LLMContextFrame)
+        assert isinstance(asked, LLMContextFrame)
+        said_so_far = [(m["role"], m["content"]) for m in asked.context.get_messages()]  # type: ignore[index]
+        assert said_so_far == [("assistant", "We are in —"), ("user", "No.")]
+        assert context.get_messages() == asked.context.get_messages()
