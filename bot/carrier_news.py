@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit, urlunsplit
 from loguru import logger
 
 from bot.admission import Asking
+from bot.conversation.transfers.transfers import Transfers
 from bot.dialling.dialler import Dialler
 from bot.dialling.ending import BY_STATUS
 from bot.doors import HANDSHAKE_SECONDS, Doors
@@ -25,7 +26,6 @@ from bot.store import CallChange, CallStore
 from bot.store.connections import DATABASE_ERRORS
 from bot.switchboard import Seat, Switchboard
 from bot.telephony.twilio import twiml
-from bot.transfers import Transfers
 
 MOST_TRIES = 3
 """Processes asked to take a call, before it is turned away; maybe the same one again."""

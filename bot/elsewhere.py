@@ -12,13 +12,13 @@ from typing import Any
 
 from loguru import logger
 
+from bot.conversation.transfers.transfers import Transfers
 from bot.doors import Admitted, Doors
 from bot.peers.relay import Relay, with_token
 from bot.records import EndedReason, Status
 from bot.store.notify import News
 from bot.switchboard import Switchboard
 from bot.telephony.socket import Socket
-from bot.transfers import Transfers
 
 ASK_SECONDS = 1.0
 """For a word that another process has at hand."""

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from loguru import logger
 
-from bot.call import Call, CallEnd, NeverAgain
+from bot.conversation.call import Call, CallEnd, NeverAgain
+from bot.conversation.recorder import Recorder
+from bot.conversation.transfers.transfers import Transfers
 from bot.pipeline.line.line import Line
 from bot.pipeline.line.recording import Recording
 from bot.pipeline.resources import Resources
-from bot.recorder import Recorder
 from bot.records import EndedReason, Turn
 from bot.store import CallChange, CallStore
 from bot.switchboard import Seat, Switchboard
@@ -22,7 +23,6 @@ from bot.telemetry import metrics, tracing
 from bot.telephony.carrier import HangUp, try_hang_up
 from bot.telephony.socket import Socket
 from bot.telephony.twilio.media_streams import Started
-from bot.transfers import Transfers
 from bot.wrap_up import wrap_up
 
 

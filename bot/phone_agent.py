@@ -22,6 +22,8 @@ from bot.analysis import Analyst
 from bot.campaigns import Campaigns
 from bot.carrier_news import CarrierNews
 from bot.carriers import TWILIO_KEYS, build_carrier
+from bot.conversation.scenario.scenario import DEFAULT_OUTBOUND, Scenarios
+from bot.conversation.transfers.transfers import Transfers
 from bot.departure import Departure
 from bot.dialling.dialler import LINES, Dialler, LineLimits
 from bot.dialling.gate import DialGate
@@ -46,7 +48,6 @@ from bot.records import (
     Turn,
 )
 from bot.retention import Retention
-from bot.scenario import DEFAULT_OUTBOUND, Scenarios
 from bot.settings import Settings
 from bot.store import Page, SqlCallStore, open_database
 from bot.store.campaign_records import Campaign
@@ -63,7 +64,6 @@ from bot.telephony.simulated.carrier import OfflineCarrier
 from bot.telephony.socket import Socket
 from bot.telephony.twilio.media_streams import Started
 from bot.terms import DEFAULT_TERMS, Terms
-from bot.transfers import Transfers
 from bot.webhooks import Webhooks
 from bot.wrap_up import keep_opening
 

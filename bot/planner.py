@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from urllib.parse import quote
 
+from bot.conversation.call_plan import Plan
+from bot.conversation.scenario.parts import Limits
+from bot.conversation.scenario.scenario import Scenarios
+from bot.conversation.slots import Slots, choose
 from bot.doors import AMD_PATH, STATUS_PATH, VOICE_PATH
 from bot.errors import RequestError
 from bot.idempotency import UNASKED
 from bot.outcome_schema import checked
-from bot.plan import Plan
 from bot.records import CallRecord, CallSpec, Direction, Status
-from bot.scenario import Scenarios
-from bot.scenario_parts import Limits
 from bot.settings import Settings
-from bot.slots import Slots, choose
 from bot.telephony.carrier import DialOrder
 from bot.terms import RetryTerms
 

@@ -18,18 +18,18 @@ from typing import Any
 
 from loguru import logger
 
-from bot import opening
 from bot.admission import Asking, Load, Refusal, refusal
 from bot.audio import Speech
-from bot.call import Call
+from bot.conversation import opening
+from bot.conversation.call import Call
+from bot.conversation.call_plan import Plan, Services, build_services
+from bot.conversation.fillers import PhraseBook
+from bot.conversation.opening import NotKept, Openings, Recital
+from bot.conversation.prompt import opening_text, spare_opening
 from bot.errors import BusyError, PhoneAgentError, VendorError
-from bot.fillers import PhraseBook
 from bot.loop_lag import LagWatch
-from bot.opening import NotKept, Openings, Recital
 from bot.pipeline.resources import Resources
 from bot.pipeline.usage import Usage
-from bot.plan import Plan, Services, build_services
-from bot.prompt import opening_text, spare_opening
 from bot.records import Direction, EndedReason
 from bot.telemetry import tracing
 

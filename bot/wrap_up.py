@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 
 from loguru import logger
 
-from bot.call import CallEnd
+from bot.conversation.call import CallEnd
+from bot.conversation.call_plan import Plan
 from bot.costs import carrier_usage, engine_usage, prices
 from bot.outcome_schema import Schema, fits, of_fields
 from bot.pipeline.offline.brains import rule_outcome
 from bot.pipeline.offline.outcome_rules import heard_out, unreached
 from bot.pipeline.offline.summary import agreeing, two_sentences
-from bot.plan import Plan
 from bot.records import (
     AnsweredBy,
     CostPart,

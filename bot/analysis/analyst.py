@@ -11,13 +11,13 @@ from loguru import logger
 
 from bot.analysis import form, reading
 from bot.analysis.asking import WAITS, AnalysisError, Asker, Question
+from bot.conversation.call_plan import Plan
+from bot.conversation.tools.notes import recorded_in
 from bot.costs import prices
 from bot.errors import UnknownScenarioError
-from bot.notes import recorded_in
 from bot.pipeline.llm.vendors import Claude
 from bot.pipeline.resources import Resources
 from bot.pipeline.usage import NO_USAGE, Usage
-from bot.plan import Plan
 from bot.records import CallRecord, CostPart, EndedReason, Outcome, PricedItems
 from bot.store import CallChange
 from bot.wrap_up import call_costs, field_schema, outcome_by_rules, was_reached, with_recorded

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot import languages
+from bot.conversation.call_plan import Plan
 from bot.outcome_schema import Schema, is_nullable
-from bot.plan import Plan
 from bot.records import CallRecord, Sentiment, Turn
 
 MAX_UNIONS = 16

@@ -33,10 +33,10 @@ from bot.api.requests import (
     check_json,
     plain_schema,
 )
+from bot.conversation.scenario.scenario import DEFAULT_OUTBOUND
 from bot.errors import RequestError
 from bot.idempotency import Asked
 from bot.records import AnsweredBy, CallSpec, EndedReason, Speaker, Status
-from bot.scenario import DEFAULT_OUTBOUND
 from bot.store.campaign_records import BadRow, Campaign, CampaignStatus, ContactState, Progress, Result
 from bot.terms import HoursTerms, RetryTerms, Terms
 

@@ -24,12 +24,12 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from bot.conversation.scenario.parts import Hours, Retry
+from bot.conversation.scenario.scenario import DEFAULT_OUTBOUND
 from bot.dialling.time_zones import zone
 from bot.errors import RequestError
 from bot.outcome_schema import checked
 from bot.records import CallSpec, Speaker, Status
-from bot.scenario import DEFAULT_OUTBOUND
-from bot.scenario_parts import Hours, Retry
 from bot.terms import Terms
 
 MAX_CONTEXT_BYTES = 64 * 1024

@@ -27,11 +27,11 @@ from loguru import logger
 from bot.campaigns import rules
 from bot.campaigns.contacts import RawRow
 from bot.campaigns.loader import TOLD_ROWS, Loaded, load
+from bot.conversation.scenario.scenario import Scenarios
 from bot.dialling.policy import Refuse, Wait, WaitUntil, unlimited
 from bot.errors import ConflictError, NotFoundError, PhoneAgentError
 from bot.idempotency import check_same
 from bot.records import CallRecord, Direction, EndedReason, Status
-from bot.scenario import Scenarios
 from bot.store.campaign_records import BadRow, Campaign, CampaignStatus, Contact, Progress, Result
 from bot.store.campaigns import SqlCampaignStore
 from bot.terms import HoursTerms

@@ -12,6 +12,7 @@ from typing import Any
 from anthropic import AsyncAnthropic, Timeout
 
 from bot.addresses import Outgoing
+from bot.conversation.tools.declared.mcp_server import McpServers
 from bot.pipeline import warm_up
 from bot.pipeline.llm.fallback import Circuit
 from bot.pipeline.offline.hearing import Hearing
@@ -19,7 +20,6 @@ from bot.pipeline.offline.sphinx import Decoders
 from bot.pipeline.offline.voice import LocalVoice
 from bot.pipeline.turns import turn, vad
 from bot.settings import Settings, environment, with_scheme
-from bot.tools.declared.mcp_server import McpServers
 
 LLM_TIMEOUT = Timeout(connect=2.0, read=8.0, write=5.0, pool=2.0)
 """Seconds. The SDK's default is 600 s, which on a phone is silence for ever."""

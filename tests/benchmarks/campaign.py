@@ -39,8 +39,8 @@ from fastapi import FastAPI
 
 from bot.api import router
 from bot.campaigns import Campaigns
+from bot.conversation.scenario.scenario import Scenarios
 from bot.records import CallRecord, EndedReason, Outcome, Status
-from bot.scenario import Scenarios
 from bot.settings import Settings
 from bot.store import CallChange, Database, SqlCallStore
 from bot.store.address import parse_database_url

@@ -25,10 +25,10 @@ from bot.api.answers import as_event
 from bot.api.app import PhoneServer
 from bot.api.problems import install
 from bot.carriers import build_carrier
+from bot.conversation.scenario.scenario import Scenarios, load_file
 from bot.phone_agent import PhoneAgent
 from bot.pipeline.offline.voice import LocalVoice
 from bot.pipeline.resources import Resources
-from bot.scenario import Scenarios, load_file
 from bot.settings import Settings
 from bot.store import SqlCallStore, open_database
 from bot.store.durable.engine import DurableEngine

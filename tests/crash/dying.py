@@ -22,12 +22,12 @@ from pydantic import SecretStr
 
 from bot.api.answers import as_event
 from bot.carriers import build_carrier
+from bot.conversation.scenario.parts import Opening
+from bot.conversation.scenario.scenario import Scenario, Scenarios
 from bot.idempotency import Asked
 from bot.phone_agent import PhoneAgent
 from bot.pipeline.resources import Resources
 from bot.records import CallRecord, CallSpec, Status
-from bot.scenario import Scenario, Scenarios
-from bot.scenario_parts import Opening
 from bot.settings import Settings
 from bot.store import Database, SqlCallStore, open_database
 from bot.store.address import parse_database_url

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from bot import hold, opening, switchboard
+from bot import hold, switchboard
 from bot.audio import Speech
-from bot.call import CallEnd
+from bot.conversation import opening
+from bot.conversation.call import CallEnd
 from bot.errors import CarrierError
 from bot.pipeline.resources import Resources
 from bot.records import EndedReason

@@ -9,7 +9,8 @@ from typing import Any, cast
 
 import pytest
 
-from bot.call import Call
+from bot.conversation.call import Call
+from bot.conversation.transfers.transfers import Transfers
 from bot.doors import Doors
 from bot.elsewhere import Elsewhere
 from bot.pipeline.resources import Resources
@@ -17,7 +18,6 @@ from bot.records import EndedReason
 from bot.settings import Settings
 from bot.store.notify import Handler
 from bot.switchboard import Seat, Switchboard
-from bot.transfers import Transfers
 from tests.unit.test_switchboard import plan
 
 

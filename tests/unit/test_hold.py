@@ -13,15 +13,15 @@ import pytest
 
 from bot import hold as module
 from bot import switchboard as switchboard_module
+from bot.conversation.call_plan import Plan
+from bot.conversation.scenario.parts import Opening
+from bot.conversation.scenario.scenario import Scenario
+from bot.conversation.slots import choose
 from bot.hold import Holder
 from bot.pipeline.line.recording import Recording
 from bot.pipeline.resources import Resources
-from bot.plan import Plan
 from bot.records import CallRecord, CallSpec, Direction, EndedReason, Status
-from bot.scenario import Scenario
-from bot.scenario_parts import Opening
 from bot.settings import Settings
-from bot.slots import choose
 from bot.store import Database
 from bot.store.address import SqliteAddress
 from bot.switchboard import Seat, Switchboard

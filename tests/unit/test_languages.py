@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot import languages
+from bot.conversation.scenario.templates import VARIABLES
 from bot.languages import Language, Wording, plain
-from bot.templates import VARIABLES
 
 ENGLISH, SPANISH = languages.of("en"), languages.of("es")
 BOTH = pytest.mark.parametrize("language", [ENGLISH, SPANISH], ids=lambda language: language.name)

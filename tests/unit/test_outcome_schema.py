@@ -10,9 +10,9 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel, Field
 
+from bot.conversation.scenario.parts import OutcomeField
 from bot.errors import RequestError
 from bot.outcome_schema import MAX_PROPERTIES, checked, fits, of_fields
-from bot.scenario_parts import OutcomeField
 
 
 class Mood(Enum):

@@ -9,21 +9,21 @@ from typing import Any, cast
 
 import pytest
 
-from bot import opening
 from bot import switchboard as module
 from bot.admission import Asking, Refusal
 from bot.audio import Speech, TimedWord
-from bot.call import Call
+from bot.conversation import opening
+from bot.conversation.call import Call
+from bot.conversation.call_plan import Plan, Services
+from bot.conversation.opening import Recital
+from bot.conversation.scenario.parts import Opening
+from bot.conversation.scenario.scenario import Scenario
+from bot.conversation.slots import choose
 from bot.errors import BusyError, VendorError
-from bot.opening import Recital
 from bot.pipeline.resources import Resources
 from bot.pipeline.usage import NO_USAGE, Usage, Used
-from bot.plan import Plan, Services
 from bot.records import CallSpec, Direction, EndedReason
-from bot.scenario import Scenario
-from bot.scenario_parts import Opening
 from bot.settings import Settings
-from bot.slots import choose
 from bot.switchboard import Seat, Switchboard
 
 SCENARIO = Scenario(

@@ -9,8 +9,11 @@ from typing import Any, cast
 import pytest
 from loguru import logger
 
-from bot.call import CallEnd
-from bot.plan import Plan
+from bot.conversation.call import CallEnd
+from bot.conversation.call_plan import Plan
+from bot.conversation.scenario.parts import OutcomeField
+from bot.conversation.scenario.scenario import Scenario
+from bot.conversation.slots import choose
 from bot.records import (
     AnsweredBy,
     CallSpec,
@@ -24,10 +27,7 @@ from bot.records import (
     Turn,
     TurnLatency,
 )
-from bot.scenario import Scenario
-from bot.scenario_parts import OutcomeField
 from bot.settings import Settings
-from bot.slots import choose
 from bot.store import CallChange, CallStore
 from bot.wrap_up import wrap_up
 

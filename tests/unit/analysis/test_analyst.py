@@ -14,13 +14,16 @@ from anthropic import AsyncAnthropic
 from pydantic import SecretStr
 
 from bot.analysis import Analyst
+from bot.conversation.call_plan import Plan
+from bot.conversation.scenario.parts import OutcomeField
+from bot.conversation.scenario.scenario import Scenario
+from bot.conversation.slots import choose
+from bot.conversation.tools.notes import Notes
 from bot.errors import UnknownScenarioError
-from bot.notes import Notes
 from bot.outcome_schema import checked
 from bot.pipeline.llm.vendors import Rules
 from bot.pipeline.resources import Resources
 from bot.pipeline.usage import Usage
-from bot.plan import Plan
 from bot.records import (
     AnsweredBy,
     CallRecord,
@@ -35,10 +38,7 @@ from bot.records import (
     ToolUse,
     Turn,
 )
-from bot.scenario import Scenario
-from bot.scenario_parts import OutcomeField
 from bot.settings import Settings
-from bot.slots import choose
 from bot.store import CallChange
 from bot.terms import Terms
 from bot.wrap_up import outcome_by_rules

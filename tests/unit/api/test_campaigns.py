@@ -18,8 +18,8 @@ from starlette.testclient import TestClient
 from bot.api import router
 from bot.api.upload import MAX_UPLOAD_BYTES
 from bot.campaigns import Campaigns
+from bot.conversation.scenario.scenario import Scenario, Scenarios
 from bot.records import AnsweredBy, CallRecord, EndedReason, Outcome, Status
-from bot.scenario import Scenario, Scenarios
 from bot.settings import Settings
 from bot.store import CallChange, Database, SqlCallStore
 from bot.store.address import SqliteAddress

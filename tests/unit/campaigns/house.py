@@ -13,10 +13,10 @@ from typing import Any, cast
 
 from bot.after_call import AfterCall
 from bot.campaigns import Campaigns, CsvContacts, Loaded
+from bot.conversation.scenario.scenario import Scenario, Scenarios
 from bot.dialling.dialler import Dialler
 from bot.errors import ConflictError
 from bot.records import CallRecord, CallSpec, EndedReason, Outcome, Status
-from bot.scenario import Scenario, Scenarios
 from bot.store import CallChange, Database, SqlCallStore
 from bot.store.address import SqliteAddress
 from bot.store.campaign_records import Campaign, CampaignStatus

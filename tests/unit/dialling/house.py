@@ -12,11 +12,11 @@ from typing import Any
 from pydantic import SecretStr
 
 from bot.api.answers import as_event
+from bot.conversation.scenario.parts import Limits, Opening
+from bot.conversation.scenario.scenario import Scenario, Scenarios
 from bot.doors import STATUS_PATH, VOICE_PATH
 from bot.phone_agent import PhoneAgent
 from bot.records import CallRecord, CallSpec, Status
-from bot.scenario import Scenario, Scenarios
-from bot.scenario_parts import Limits, Opening
 from bot.settings import Settings
 from bot.store.address import parse_database_url
 from bot.store.database import Database

@@ -13,11 +13,11 @@ import pytest
 from loguru import logger
 
 from bot import front_desk as module
+from bot.conversation.scenario.parts import Limits
 from bot.dialling import dialler as dialler_module
 from bot.errors import BusyError, ConflictError
 from bot.idempotency import Asked
 from bot.records import AnsweredBy, CallRecord, Direction, EndedReason, Speaker, Status, ToolUse, Turn
-from bot.scenario_parts import Limits
 from bot.store import CallChange
 from bot.telemetry.metrics import Depth
 from bot.telephony.carrier import CarrierCall

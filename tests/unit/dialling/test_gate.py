@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from bot.conversation.scenario.scenario import Scenarios, load_file
 from bot.dialling.gate import DialGate
 from bot.dialling.policy import LISTED, Go, Refuse, Wait, WaitUntil
 from bot.planner import Planner
 from bot.records import CallRecord, CallSpec, Direction, Status
-from bot.scenario import Scenarios, load_file
 from bot.settings import Settings
 from bot.store import Database, SqlCallStore
 from bot.store.address import SqliteAddress

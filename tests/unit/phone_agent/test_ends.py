@@ -11,10 +11,10 @@ from typing import Any, cast
 import pytest
 
 from bot.carrier_news import REGISTERED
+from bot.conversation.scenario.parts import Pickup
 from bot.doors import AMD_PATH
 from bot.errors import ForbiddenError
 from bot.records import CallRecord, EndedReason, Status
-from bot.scenario_parts import Pickup
 from bot.telephony.carrier import CarrierCall
 from tests.unit.calls_in_memory import SIGNED, NotingCarrier, QuietCall, refusal
 from tests.unit.phone_agent.house import ORIGIN, SCENARIOS, SPEC, House, build, ended, record_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pipecat.frames.frames import InterruptionFrame, LLMTextFrame
 
-from bot import opening
+from bot.conversation import opening
 from bot.pipeline.llm.claude import ClaudeService
 from bot.pipeline.llm.vendors import Claude
 from bot.pipeline.tts.vendors import ElevenLabs
@@ -16,11 +16,11 @@ from tests.simulators.deepgram import Drop as EarDrop
 from tests.simulators.elevenlabs import ElevenLabsLatency, ElevenLabsSimulator
 from tests.simulators.faults import Plan
 from tests.simulators.test_ear import noise, voice
+from tests.unit.conversation.test_opening import MIND, with_claude, with_elevenlabs
 from tests.unit.pipeline.conversation import until
 from tests.unit.pipeline.llm.test_claude import FIRST, SAID, SECOND, Stage, stage
 from tests.unit.pipeline.stt.test_vendors import connected, listening
 from tests.unit.pipeline.tts.test_elevenlabs import TEXT, speaking
-from tests.unit.test_opening import MIND, with_claude, with_elevenlabs
 
 
 def counted(it: Stage) -> Usage:

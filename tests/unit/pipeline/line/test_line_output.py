@@ -29,7 +29,7 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.utils.text.base_text_aggregator import TextType
 
 from bot.audio import SAMPLES_PER_MS, Speech, TimedWord, mulaw_to_pcm, pcm_to_mulaw
-from bot.opening import Recital
+from bot.conversation.opening import Recital
 from bot.pipeline.line.line import Line, LineEnd
 from bot.pipeline.line.line_ends import MADE_AT, NOTED, FarewellFrame, LineInput, LineOutput
 from bot.pipeline.runner import RunningPipeline

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from bot import prompt
+from bot.conversation import prompt
+from bot.conversation.scenario.scenario import Scenario, load_file
 from bot.pipeline.offline.brain import Brain, BrainField
 from bot.records import CallSpec
-from bot.scenario import Scenario, load_file
 from bot.telephony.simulated.script import conversation_for
 
 PIPELINES = Path(__file__).parents[4] / "pipelines"

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot import prompt
+from bot.conversation import prompt
+from bot.conversation.scenario.scenario import load_file
 from bot.pipeline.offline.brain import BrainField
 from bot.pipeline.offline.brains import brain_for, rule_outcome
 from bot.pipeline.offline.brief_brain import BriefBrain
 from bot.records import CallSpec, Outcome, Speaker, Turn
-from bot.scenario import load_file
 from bot.telephony.simulated.script import conversation_for
 
 SCENARIO = load_file(Path(__file__).parents[4] / "pipelines" / "confirmacion_de_cita.toml")

@@ -1,0 +1,299 @@
+"""Leads one call through its time: who picked up, the opening, silence, the longest duration, the goodbye's cap.
+
+The decisions are pure (`pickup`, `silence`); this file hears of events, asks them, and does what they say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from pipecat.frames.frames import LLMRunFrame, TTSSpeakFrame
+
+from bot import languages
+from bot.conversation.answer_detection import Pickup, Who
+from bot.conversation.call_plan import Plan
+from bot.conversation.hang_up import Farewell
+from bot.conversation.machines.answering import TREAT_EVERY_SECONDS, Answering, RecitalListener
+from bot.conversation.replies import Replies
+from bot.conversation.silence import Silence, SilenceWatch
+from bot.pipeline.line.line import Line
+from bot.pipeline.line.line_ends import LineOutput
+from bot.pipeline.resources import Resources
+from bot.pipeline.runner import RunningPipeline
+from bot.pipeline.turns.beep import BeepDetector
+from bot.pipeline.turns.context import UserContext
+from bot.records import AnsweredBy, Direction, EndedReason
+
+WARNING_SECONDS = 30.0
+"""How long before the longest duration the model is told."""
+_END_IS_NEAR = "(The call has to end within half a minute: come to the point, say goodbye and call end_call.)"
+
+
+class Conductor:
+    """`run` is the call's clock; the `note_…` methods are told what happens."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        line: Line,
+        user: UserContext,
+        output: LineOutput,
+        pipeline: RunningPipeline,
+        farewell: Farewell,
+        resources: Resources,
+        replies: Replies,
+        waiting: Callable[[], bool],
+        changed: asyncio.Event,
+    ) -> None:
+        self.plan = plan
+        self._line, self._user, self._output = line, user, output
+        self._pipeline, self._farewell = pipeline, farewell
+        self._replies = replies
+        self._waiting = waiting
+        """The callee waits for somebody to take the call."""
+        self._changed = changed
+        """Something happened that the next deadline depends on."""
+        self._opening_lost = self._opening_said_again = False
+        self._warned = plan.scenario.limits.max_duration_seconds <= WARNING_SECONDS
+        scenario = plan.scenario
+        self._pickup = Pickup(
+            plan.first_speaker,
+            line.opened_at,
+            scenario.opening.wait_seconds,
+            scenario.opening.pause_seconds,
+            language=languages.of(scenario.language),
+            may_be_machine=plan.direction is Direction.OUTBOUND,
+        )
+        self._pickup.deaf()
+        self._callee_speaks = self._tools_work = False
+        self._answering = Answering(
+            plan,
+            pickup=self._pickup,
+            line=line,
+            user=user,
+            output=output,
+            pipeline=pipeline,
+            farewell=farewell,
+            resources=resources,
+            changed=changed,
+        )
+        self._beeps = BeepDetector()
+        line.on_window = self._listen_for_beep
+        self._silence = SilenceWatch(
+            scenario.limits.silence_seconds, scenario.limits.silence_prompts, line.opened_at
+        )
+
+    async def run(self) -> None:
+        """Until the call is over."""
+        try:
+            await self._lead()
+        finally:
+            await self._answering.close()
+
+    async def _lead(self) -> None:
+        limits = self.plan.scenario.limits
+        must_end_at = self._line.opened_at + limits.max_duration_seconds
+        while not self._farewell.over.is_set():
+            self._changed.clear()
+            now = time.monotonic()
+            if self._farewell.begun:
+                if self._farewell.overdue(now):
+                    self._farewell.now(EndedReason.AGENT_HANGUP)
+                    return
+                wait = 0.25
+            elif now >= must_end_at and not self._line.away:
+                await self._farewell.say(self.plan.scenario.phrases.time_is_up, EndedReason.MAX_DURATION)
+                continue
+            else:
+                await self._open_or_answer_machine(now)
+                await self._mind_replies(now)
+                await self._mind_silence(now)
+                self._warn_of_end(must_end_at - now)
+                wait = self._wake_in(time.monotonic(), must_end_at)
+            try:
+                await asyncio.wait_for(self._changed.wait(), max(wait, 0.001))
+            except TimeoutError:
+                continue
+
+    def _wake_in(self, now: float, must_end_at: float) -> float:
+        waits = [must_end_at - now if must_end_at > now else 0.25]
+        if not self._warned:
+            waits.append(must_end_at - WARNING_SECONDS - now)
+        if self._pickup.machine:
+            waits.append(TREAT_EVERY_SECONDS)
+        elif self._pickup.opened:
+            waits += [self._silence.wake_in(now), self._replies.wake_in(now)]
+        pickup = self._pickup.wake_in(now)
+        if pickup is not None:
+            waits.append(pickup)
+        return min(waits)
+
+    def _warn_of_end(self, seconds_left: float) -> None:
+        """The model brings the call to its close by itself, if it is told in time."""
+        if not self._warned and seconds_left <= WARNING_SECONDS:
+            self._warned = True
+            self._user.context.add_message({"role": "user", "content": _END_IS_NEAR})
+
+    # -- the opening ----------------------------------------------------------------------------------
+
+    async def _open_or_answer_machine(self, now: float) -> None:
+        decision = self._pickup.decide(now)
+        if self._pickup.machine:
+            await self._answering.treat(now)
+            return
+        if self._answering.engaged:
+            await self._answering.release()
+            self._silence.begin_again(time.monotonic())
+            if not decision.open:
+                await self._answering.let_model_answer()
+        if decision.open:
+            self._user.answering = True
+            await self._say_opening()
+        elif self._opening_lost and not self._opening_said_again:
+            self._opening_said_again = True
+            await self._say_opening()
+
+    async def _say_opening(self) -> None:
+        opening = self.plan.opening
+        if opening is not None and not opening.silent and not self._opening_lost:
+            performance = self._output.begin(
+                "opening",
+                opening.text or "",
+                opening=True,
+                protected=not self.plan.scenario.opening.interruptible,
+            )
+            opening.play_to(RecitalListener(performance, opening, lost=self._lose_opening))
+        elif self.plan.opening_text:
+            await self._pipeline.queue(TTSSpeakFrame(self.plan.opening_text, append_to_context=True))
+        else:
+            self._user.answer_now()
+            await self._pipeline.queue(LLMRunFrame())
+
+    def _lose_opening(self) -> None:
+        self._opening_lost = True
+        self._changed.set()
+
+    # -- silence --------------------------------------------------------------------------------------
+
+    async def _mind_replies(self, now: float) -> None:
+        if not self._pickup.opened or self._pickup.machine or self._farewell.begun:
+            self._replies.settle()
+        elif not self._line.away:
+            await self._replies.mind(now)
+
+    async def _mind_silence(self, now: float) -> None:
+        if not self._pickup.opened or self._pickup.machine or self._farewell.begun:
+            return
+        phrases = self.plan.scenario.phrases
+        if self._line.away or self._tools_work or self._replies.owed:
+            self._silence.excuse(now)
+            return
+        if self._waiting():
+            if self._silence.decide(now) is not Silence.NOTHING:
+                self._silence.excuse(now)
+                await self._pipeline.queue(TTSSpeakFrame(phrases.fillers[0], append_to_context=True))
+            return
+        match self._silence.decide(now):
+            case Silence.PROMPT:
+                text = phrases.silence[(self._silence.asked - 1) % len(phrases.silence)]
+                await self._pipeline.queue(TTSSpeakFrame(text, append_to_context=True))
+            case Silence.GOODBYE:
+                await self._farewell.say(phrases.silence_goodbye, EndedReason.SILENCE)
+            case Silence.NOTHING:
+                pass
+
+    @property
+    def answered_by(self) -> AnsweredBy:
+        """Who is at the other end, as far as is known by now."""
+        return self._pickup.answered_by
+
+    @property
+    def at_machine(self) -> bool:
+        """What picked up is no person, as far as is known by now."""
+        return self._pickup.machine
+
+    @property
+    def at_menu(self) -> bool:
+        return self._pickup.who is Who.MENU
+
+    @property
+    def reply_owed(self) -> bool:
+        return self._replies.owed
+
+    def no_reply_owed(self) -> None:
+        """What the callee said was answered otherwise: by a key."""
+        self._replies.settle()
+
+    @property
+    def callee_speaks(self) -> bool:
+        return self._callee_speaks
+
+    @property
+    def may_fill(self) -> bool:
+        """Whether a short phrase may be said now: nobody speaks, and the call goes on."""
+        return self._pickup.opened and not (
+            self._pickup.machine
+            or self._line.away
+            or self._user.muted
+            or self._farewell.begun
+            or self._callee_speaks
+        )
+
+    # -- news -----------------------------------------------------------------------------------------
+
+    def note_listening(self) -> None:
+        self._pickup.listening(time.monotonic())
+        self._changed.set()
+
+    def note_agent_speech(self, speaking: bool) -> None:
+        self._silence.agent_speaks(speaking, time.monotonic())
+        self._changed.set()
+
+    def note_callee_speech(self, speaking: bool) -> None:
+        now = time.monotonic()
+        self._callee_speaks = speaking
+        self._silence.callee_speaks(speaking, now)
+        self._replies.note_callee_speech(speaking)
+        if speaking:
+            self._pickup.speech_started(now)
+        else:
+            self._pickup.speech_stopped(now)
+        self._changed.set()
+
+    def note_tools(self, working: bool) -> None:
+        """While tools work, the silence is ours; it counts from their end."""
+        self._tools_work = working
+        self._replies.note_tools(working)
+        self._silence.excuse(time.monotonic())
+        self._changed.set()
+
+    def note_callee_presence(self) -> None:
+        """They are there: they say something, or no more than "mhm"."""
+        self._silence.callee_said_something()
+        self._changed.set()
+
+    def note_callee_piece(self, piece: str, final: bool) -> None:
+        self._answering.note_piece()
+        self._pickup.words(piece, time.monotonic(), final=final)
+
+    def note_callee_turn_over(self, text: str) -> None:
+        self._answering.note_turn_over()
+        if text and self._user.owes_reply:
+            self._silence.owe_reply(time.monotonic())
+            self._replies.owe()
+            self._pickup.turn_over(text)
+        self._changed.set()
+
+    def note_amd(self, answered_by: str) -> None:
+        """Twilio's word for who answered."""
+        self._pickup.amd(answered_by, time.monotonic())
+        self._changed.set()
+
+    def _listen_for_beep(self, pcm: bytes) -> None:
+        now = time.monotonic()
+        if self._pickup.alert(now) and self._beeps.hear(pcm):
+            self._pickup.beep(now)
+            self._changed.set()

@@ -1,0 +1,129 @@
+"""Short phrases that fill a wait ("One moment."): made ahead in the call's own voice, played past the pipeline.
+
+A phrase queued at the top of the pipeline would wait behind the model whose slowness it is to cover, and a
+phrase sent to the voice right away would wait for the voice. So each is synthesised once per process, voice
+and language, while a phone rings, and played straight onto the line. One that is not ready is not said: the
+local voice would be somebody else's.
+
+What was heard of a filler stands in the transcript, and in the context it begins the reply that follows:
+"One moment. Yes, Thursday works." A message of its own would end the next request with the assistant's words.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+
+from loguru import logger
+
+from bot.audio import Speech
+from bot.conversation import opening
+from bot.errors import PhoneAgentError
+from bot.pipeline.line.line import Line
+from bot.pipeline.line.line_ends import FILLER, LineOutput
+from bot.pipeline.resources import Resources
+from bot.pipeline.tts.vendors import TtsMember
+from bot.pipeline.usage import NO_USAGE, Usage
+
+KEPT_PHRASES = 256
+"""Per process; a phrase of two seconds is 32 kB."""
+_Key = tuple[str, str, str]
+
+
+class PhraseBook:
+    """Spoken phrases of this process, by voice, language and text. Its owner awaits `prepare`."""
+
+    def __init__(self, resources: Resources, *, keep: int = KEPT_PHRASES) -> None:
+        self._resources = resources
+        self._keep = keep
+        self._spoken: OrderedDict[_Key, Speech] = OrderedDict()
+        self._making: set[_Key] = set()
+
+    def get(self, voice: TtsMember, language: str, text: str) -> Speech | None:
+        """None while it is not ready."""
+        key = _key(voice, language, text)
+        speech = self._spoken.get(key)
+        if speech is not None:
+            self._spoken.move_to_end(key)
+        return speech
+
+    async def prepare(
+        self, voice: TtsMember, language: str, texts: Iterable[str], *, usage: Usage = NO_USAGE
+    ) -> None:
+        """Synthesise what is not there yet, one after the other; what fails is tried for at the next call.
+
+        `usage`: of the call that needs it first, which pays for all that follow.
+        """
+        for text in texts:
+            key = _key(voice, language, text)
+            if not text or key in self._spoken or key in self._making:
+                continue
+            self._making.add(key)
+            try:
+                speech = await opening.speak(self._resources, voice, text, language=language, usage=usage)
+            except PhoneAgentError as e:
+                logger.warning("the phrase {!r} could not be prepared by {}: {}", text, e.provider, e.message)
+                return  # a voice that fails now fails for the others too
+            except Exception as e:
+                logger.opt(exception=e).error("the phrase {!r} could not be prepared", text)
+                return
+            finally:
+                self._making.discard(key)
+            self._spoken[key] = speech
+            while len(self._spoken) > self._keep:
+                self._spoken.popitem(last=False)
+
+
+class Fillers:
+    """The phrases of one call. `spoken` gives a phrase's audio in the call's voice, None while there is none."""
+
+    def __init__(
+        self,
+        line: Line,
+        output: LineOutput,
+        phrases: Sequence[str],
+        *,
+        spoken: Callable[[str], Speech | None],
+        may_speak: Callable[[], bool],
+    ) -> None:
+        self._line = line
+        self._output = output
+        self._phrases = tuple(phrases)
+        self._spoken = spoken
+        self._may_speak = may_speak
+        self._next_index = 0
+        self._about_to_sound = False
+
+    def say(self, text: str | None = None) -> bool:
+        """Play `text`, or the next of the call's fillers; False where nothing was played.
+
+        That is: it is not ready, the agent is heard or about to be or pauses for a sound, or `may_speak` says no
+        (the callee speaks, the call is ending).
+        """
+        if not self._line.idle or self._line.held or not self._may_speak():
+            return False
+        speech = self._next() if text is None else self._spoken(text)
+        if speech is None:
+            return False
+        self._about_to_sound = True
+        self._output.speak(speech, context_id=FILLER, begins_reply=True)
+        return True
+
+    def begins_to_sound(self) -> bool:
+        """Whether what begins to sound on the silent line now is a filler; to be asked once, right then."""
+        about, self._about_to_sound = self._about_to_sound, False
+        return about
+
+    def _next(self) -> Speech | None:
+        """The fillers in turn, those that are ready."""
+        for step in range(len(self._phrases)):
+            index = (self._next_index + step) % len(self._phrases)
+            speech = self._spoken(self._phrases[index])
+            if speech is not None:
+                self._next_index = index + 1
+                return speech
+        return None
+
+
+def _key(voice: TtsMember, language: str, text: str) -> _Key:
+    return (voice.model_dump_json(), language, text)

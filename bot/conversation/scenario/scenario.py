@@ -1,0 +1,295 @@
+"""A scenario: how a kind of call is held. The typed model of pipelines/*.toml; its tables are `scenario_parts`.
+
+Strict: unknown keys and wrong types are refused with the file and the key. All files are read at start,
+so a mistake stops the server and not a call.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Literal
+
+import phonenumbers
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from bot import languages
+from bot.conversation.scenario import mistakes
+from bot.conversation.scenario.parts import (
+    Agent,
+    Example,
+    Hours,
+    Inbound,
+    Limits,
+    Menu,
+    Opening,
+    OutcomeField,
+    Part,
+    Patience,
+    Phrases,
+    Pickup,
+    Retry,
+    Screening,
+    Voicemail,
+)
+from bot.conversation.tools import TOOLS
+from bot.conversation.tools.declared.http_tool import HttpTool
+from bot.conversation.tools.declared.mcp_server import McpServer
+from bot.conversation.tools.transfer_call import TransferTarget
+from bot.errors import ScenarioError, UnknownScenarioError
+from bot.pipeline.llm.vendors import Llm
+from bot.pipeline.stt.vendors import DeepgramFlux, Stt
+from bot.pipeline.tts.vendors import Tts
+from bot.pipeline.turns.barge_in import InterruptionSettings
+from bot.pipeline.turns.turn import TurnSettings
+from bot.pipeline.turns.vad import VadSettings
+from bot.records import Direction, Speaker
+
+DEFAULT_OUTBOUND = "appointment_confirmation"
+DEFAULT_INBOUND = "inbound_reception"
+
+
+class Scenario(Part):
+    """One file of pipelines/. Its name is the file's."""
+
+    name: str = ""
+    description: str
+    direction: Literal["outbound", "inbound"] = "outbound"
+    language: str = Field(default="en", pattern=r"^[a-z]{2}(-[A-Z]{2})?$")
+    instructions: str
+    goal: str | None = None
+    """The boolean outcome field that says whether the call reached its goal."""
+    first_speaker: Literal["agent", "callee"] = "callee"
+    numbers: tuple[str, ...] = ()
+    """Inbound: our numbers (E.164) this scenario answers."""
+    tools: tuple[str, ...] = ("end_call", "record_outcome")
+    opening: Opening = Opening()
+    agent: Agent = Agent()
+    stt: Stt | None = None
+    stt_fallback: Stt | None = None
+    """Listens in the place of [stt] once that is lost; None: nobody does."""
+    llm: Llm | None = None
+    llm_fallback: Llm | None = None
+    """Stands in for [llm] while that fails; None: another Claude for a Claude."""
+    tts: Tts | None = None
+    tts_fallback: Tts | None = None
+    """Speaks in the place of [tts] once that is lost; None: the local voice for ElevenLabs in English."""
+    vad: VadSettings = VadSettings()
+    turn: TurnSettings = TurnSettings()
+    interruption: InterruptionSettings = InterruptionSettings()
+    limits: Limits = Limits()
+    patience: Patience = Patience()
+    phrases: Phrases = Phrases()
+    retry: Retry = Retry()
+    hours: Hours = Hours()
+    pickup: Pickup = Pickup()
+    inbound: Inbound = Inbound()
+    voicemail: Voicemail = Voicemail()
+    screening: Screening = Screening()
+    menu: Menu = Menu()
+    example: Example = Example()
+    outcome: tuple[OutcomeField, ...] = ()
+    transfer: tuple[TransferTarget, ...] = ()
+    """Whom `transfer_call` may reach; nobody else is ever dialled."""
+    http_tools: tuple[HttpTool, ...] = ()
+    mcp_servers: tuple[McpServer, ...] = ()
+
+    @field_validator("tools")
+    @classmethod
+    def _known_tools(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for tool in value:
+            if tool not in TOOLS:
+                raise ValueError(f"unknown tool {tool!r}; known: {', '.join(sorted(TOOLS))}")
+        return value
+
+    @field_validator("numbers")
+    @classmethod
+    def _e164(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for number in value:
+            try:
+                parsed = phonenumbers.parse(number)
+            except phonenumbers.NumberParseException:
+                raise ValueError(f"{number!r} is not an E.164 number like +12025550123") from None
+            if phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164) != number:
+                raise ValueError(f"{number!r} is not an E.164 number like +12025550123")
+        return value
+
+    @model_validator(mode="after")
+    def _goal_is_a_boolean_field(self) -> Scenario:
+        names = [field.name for field in self.outcome]
+        if len(set(names)) != len(names):
+            raise ValueError("two outcome fields have the same name")
+        if self.goal is not None and not any(f.name == self.goal and f.type == "boolean" for f in self.outcome):
+            raise ValueError(f"goal {self.goal!r} is not a boolean field of [[outcome]]")
+        return self
+
+    @model_validator(mode="after")
+    def _ears_of_one_kind(self) -> Scenario:
+        second = self.stt_fallback
+        if second is not None and second.detects_turns != (self.stt is not None and self.stt.detects_turns):
+            raise ValueError("stt_fallback has to find the end of a turn as [stt] does: both Flux, or none")
+        return self
+
+    @model_validator(mode="after")
+    def _somebody_to_transfer_to(self) -> Scenario:
+        names = [target.name for target in self.transfer]
+        if len(set(names)) != len(names):
+            raise ValueError("two [[transfer]] targets have the same name")
+        if ("transfer_call" in self.tools) != bool(names):
+            raise ValueError('[[transfer]] targets and "transfer_call" in tools belong together')
+        return self
+
+    @model_validator(mode="after")
+    def _tools_of_different_names(self) -> Scenario:
+        names = [tool.name for tool in self.http_tools]
+        for name in names:
+            if name in TOOLS or names.count(name) > 1:
+                raise ValueError(f"http_tools: there is another tool {name!r}")
+        servers = [server.name for server in self.mcp_servers]
+        if len(set(servers)) != len(servers):
+            raise ValueError("two mcp_servers have the same name")
+        return self
+
+    @model_validator(mode="after")
+    def _in_its_language(self) -> Scenario:
+        """Fills in what the language has to say where the file says nothing."""
+        language = languages.of(self.language)
+        given, left_out = self.phrases.model_fields_set, []
+        spoken: dict[str, str | tuple[str, ...]] = {}
+        for name in Phrases.model_fields:
+            if name not in given:
+                left_out.append(f"phrases.{name}")
+                promised = name == "trouble" and "schedule_callback" in self.tools
+                spoken[name] = getattr(language, "trouble_call_back" if promised else name)
+        voicemail = self.voicemail
+        if "message" not in voicemail.model_fields_set:
+            left_out += ["voicemail.message"] * (voicemail.policy == "leave_message")
+            voicemail = voicemail.model_copy(update={"message": language.voicemail_message})
+        screening = self.screening
+        if "text" not in screening.model_fields_set:
+            left_out += ["screening.text"] * (self.direction == "outbound" and screening.policy == "answer")
+            screening = screening.model_copy(update={"text": language.screening_reply})
+        if left_out and not languages.knows(self.language):
+            raise ValueError(
+                f"there are no phrases for language {self.language!r}, only for {', '.join(languages.KNOWN)}; "
+                f"say them here: {', '.join(left_out)}"
+            )
+        object.__setattr__(self, "phrases", self.phrases.model_copy(update=spoken))
+        object.__setattr__(self, "voicemail", voicemail)
+        object.__setattr__(self, "screening", screening)
+        return self
+
+    @model_validator(mode="after")
+    def _keys_for_menus(self) -> Scenario:
+        """Who is to find the way through a menu has to press keys."""
+        if self.direction == "outbound" and self.menu.policy == "navigate" and "send_digits" not in self.tools:
+            object.__setattr__(self, "tools", (*self.tools, "send_digits"))
+        return self
+
+    @model_validator(mode="after")
+    def _never_again(self) -> Scenario:
+        """Whoever is called may ask not to be called again."""
+        if self.direction == "outbound" and "do_not_call" not in self.tools:
+            object.__setattr__(self, "tools", (*self.tools, "do_not_call"))
+        return self
+
+    @model_validator(mode="after")
+    def _what_flux_can(self) -> Scenario:
+        ear = self.stt
+        if isinstance(ear, DeepgramFlux) and ear.model.endswith("-en") and self.language.split("-")[0] != "en":
+            raise ValueError(
+                f"stt.model {ear.model!r} hears English only; language is {self.language!r}: "
+                'use "flux-general-multi"'
+            )
+        return self
+
+    @property
+    def declared(self) -> tuple[HttpTool | McpServer, ...]:
+        """The tools this file declares itself."""
+        return (*self.http_tools, *self.mcp_servers)
+
+    def missing(self, environment: Mapping[str, str]) -> list[str]:
+        """Environment variables that its HTTP tools and MCP servers need and that are not set."""
+        needed = {name for tool in self.declared for name in tool.needs}
+        return sorted(name for name in needed if not environment.get(name))
+
+    def speaks_first(self, wanted: Speaker | None) -> Speaker:
+        """The request's word over the scenario's."""
+        return wanted or Speaker(self.first_speaker)
+
+
+def load_file(path: Path) -> Scenario:
+    """One scenario. ScenarioError names the file and each wrong key."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
+        raise ScenarioError(f"{path}: {e}") from e
+    if "name" in data and data["name"] != path.stem:
+        raise ScenarioError(f"{path}: name: a scenario is named by its file; remove the key or say {path.stem!r}")
+    try:
+        # As JSON, because strict validation takes an array for a tuple there and nowhere else.
+        document = json.dumps(data | {"name": path.stem}, default=str)
+        return Scenario.model_validate_json(document, strict=True)
+    except ValidationError as e:
+        raise ScenarioError(f"{path}: {mistakes.told(e, Scenario)}") from e
+
+
+class Scenarios:
+    """All scenarios of a folder, by name."""
+
+    def __init__(self, scenarios: Iterable[Scenario]) -> None:
+        self._by_name: Mapping[str, Scenario] = {scenario.name: scenario for scenario in scenarios}
+
+    @classmethod
+    def load(cls, folder: Path) -> Scenarios:
+        """Every *.toml of `folder`. ScenarioError lists the mistakes of all files together."""
+        loaded: list[Scenario] = []
+        wrong: list[str] = []
+        for path in sorted(folder.glob("*.toml")):
+            try:
+                loaded.append(load_file(path))
+            except ScenarioError as e:
+                wrong.append(e.message)
+        if not loaded and not wrong:
+            wrong.append(f"{folder}: no scenario here; set PIPELINES_DIR to the folder with the *.toml files")
+        wrong += _shared_numbers(loaded)
+        if wrong:
+            raise ScenarioError("\n".join(wrong))
+        return cls(loaded)
+
+    @property
+    def names(self) -> list[str]:
+        return sorted(self._by_name)
+
+    def get(self, name: str) -> Scenario:
+        """UnknownScenarioError says which there are."""
+        try:
+            return self._by_name[name]
+        except KeyError:
+            raise UnknownScenarioError(
+                f"there is no scenario {name!r}; there are: {', '.join(self.names)}", field="scenario"
+            ) from None
+
+    def default(self, direction: Direction) -> str:
+        """The name used where none is asked for."""
+        return DEFAULT_OUTBOUND if direction is Direction.OUTBOUND else DEFAULT_INBOUND
+
+    def for_number(self, number: str) -> str:
+        """The inbound scenario that answers `number`, one of ours."""
+        for scenario in self._by_name.values():
+            if number in scenario.numbers:
+                return scenario.name
+        return DEFAULT_INBOUND
+
+
+def _shared_numbers(scenarios: Iterable[Scenario]) -> list[str]:
+    owners: dict[str, str] = {}
+    wrong: list[str] = []
+    for scenario in scenarios:
+        for number in scenario.numbers:
+            if number in owners:
+                wrong.append(f"{scenario.name}.toml: numbers: {number} belongs to {owners[number]}.toml already")
+            owners[number] = scenario.name
+    return wrong

@@ -1,0 +1,31 @@
+"""record_outcome: keep what the call has found out, as soon as it is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bot.conversation.tools.tool import CallControl, Tool
+
+
+async def record_outcome(arguments: Mapping[str, Any], control: CallControl) -> dict[str, Any]:
+    """Later values replace earlier ones; what the scenario does not have or take is reported back."""
+    refused = control.note_outcome(arguments)
+    if refused:
+        return {"status": "recorded", "refused_fields": refused, "why": "unknown, or a value of another type"}
+    return {"status": "recorded"}
+
+
+TOOL = Tool(
+    name="record_outcome",
+    description=(
+        "Record what the call has found out. Call it as soon as something is certain, and again when it "
+        "changes; do not announce it."
+    ),
+    parameters={
+        "reached_goal": {"type": "boolean", "description": "Whether the purpose of the call is fulfilled."},
+        "summary": {"type": "string", "description": "One or two sentences on what was agreed."},
+    },
+    required=(),
+    run=record_outcome,
+)

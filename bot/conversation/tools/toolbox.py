@@ -1,0 +1,198 @@
+"""The tools of one call: their schemas for the model, the handlers that run them.
+
+A tool that fails, times out or returns what is no answer is told to the model in a sentence, and the call
+goes on. The callee's voice stops a tool of this call half-way, as it stops the reply that called it; one that
+acts outside is never stopped, not even by the end of the call: its result reaches the model, or the record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from loguru import logger
+from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
+from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
+from pipecat.frames.frames import FunctionCallResultProperties
+from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.services.llm_service import FunctionCallParams, LLMService
+
+from bot.conversation.bridge import Bridge
+from bot.conversation.scenario.scenario import Scenario
+from bot.conversation.tools import TOOLS, CallControl, Tool
+from bot.conversation.tools.declared.mcp_server import McpServer
+from bot.conversation.tools.notes import Notes
+from bot.conversation.tools.transfer_call import target_schema
+from bot.errors import SettingsError
+from bot.pipeline.resources import Resources
+
+BACKSTOP_SECONDS = 5.0
+"""Beyond a tool's own deadline, pipecat's: it would end a call of a tool that lost its way here."""
+FINISH_SECONDS = 5.0
+"""How long a tool that acts outside may go on after the call is over."""
+
+
+def declared_tools(scenario: Scenario, resources: Resources) -> list[Tool]:
+    """Those of the scenario's file that can be had now: HTTP tools, and those of MCP servers that are there."""
+    tools: list[Tool] = []
+    for http_tool in scenario.http_tools:
+        try:
+            tools.append(http_tool.build(resources.outgoing, resources.environment))
+        except SettingsError as e:
+            logger.warning("http tool {} is not offered: {}", http_tool.name, e.message)
+    for server in scenario.mcp_servers:
+        tools += resources.mcp.ready(server) or ()
+    return tools
+
+
+class Toolbox:
+    """`control` is what tools may do to the call; `used` is told of every use; `ending`: no more is said."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        control: CallControl,
+        *,
+        used: Callable[[str, dict[str, Any], Any], None],
+        ending: Callable[[], bool],
+        bridge: Bridge,
+        declared: Iterable[Tool] = (),
+    ) -> None:
+        self._scenario = scenario
+        self._control = control
+        self._used = used
+        self._ending = ending
+        self._bridge = bridge
+        self.notes = Notes(scenario)
+        """What they have recorded."""
+        self._tools = {name: TOOLS[name] for name in scenario.tools}
+        self._running: set[asyncio.Task[dict[str, Any]]] = set()
+        self._add(declared)
+
+    def _add(self, tools: Iterable[Tool]) -> list[Tool]:
+        """Those whose names were free."""
+        added = []
+        for tool in tools:
+            if tool.name in self._tools or tool.name in TOOLS:
+                logger.warning("tool {} is left out: there is another of this name", tool.name)
+                continue
+            self._tools[tool.name] = tool
+            added.append(tool)
+        return added
+
+    def schemas(self) -> ToolsSchema:
+        """For the context."""
+        return ToolsSchema(standard_tools=[self._schema(tool) for tool in self._tools.values()])
+
+    def register(self, llm: LLMService[Any]) -> None:
+        """Let `llm` run the tools; each rung of the ladder needs them."""
+        for tool in self._tools.values():
+            self._register(tool, llm)
+
+    def _register(self, tool: Tool, llm: LLMService[Any]) -> None:
+        llm.register_function(
+            tool.name,
+            self._handler(tool),
+            cancel_on_interruption=tool.waited_for or not tool.outside,
+            timeout_secs=tool.timeout_seconds + BACKSTOP_SECONDS,
+        )
+
+    async def join_late(self, resources: Resources, context: LLMContext, llms: Sequence[LLMService[Any]]) -> None:
+        """Add the tools of MCP servers that were not there when the line opened, as soon as they are."""
+
+        async def join(server: McpServer) -> None:
+            added = self._add(await resources.mcp.joined(server))
+            for tool in added:
+                for llm in llms:
+                    self._register(tool, llm)
+            if added:
+                context.set_tools(self.schemas())
+
+        async with asyncio.TaskGroup() as joining:
+            for server in self._scenario.mcp_servers:
+                if resources.mcp.ready(server) is None:
+                    joining.create_task(join(server), name=f"tools of {server.name}")
+
+    async def finish(self) -> None:
+        """After the call: let tools that act outside come to their end, for a moment."""
+        running = set(self._running)
+        if running:
+            logger.info("waiting for {} tool(s) that act outside the call", len(running))
+            _, late = await asyncio.wait(running, timeout=FINISH_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def _schema(self, tool: Tool) -> FunctionSchema:
+        properties: dict[str, Any] = dict(tool.parameters)
+        if tool.name == "transfer_call":
+            properties["target"] = target_schema(self._scenario.transfer)
+        if tool.name == "record_outcome":
+            for outcome in self._scenario.outcome:
+                kind = {"choice": "string"}.get(outcome.type, outcome.type)
+                properties[outcome.name] = {"type": kind, "description": outcome.description}
+                if outcome.options:
+                    properties[outcome.name]["enum"] = list(outcome.options)
+        return FunctionSchema(tool.name, tool.description, properties, list(tool.required))
+
+    def _handler(self, tool: Tool) -> Any:
+        async def handle(params: FunctionCallParams) -> None:
+            # The reply that called: read now, for the model may be on its next one when the tool is done.
+            called: frozenset[str] = getattr(params.llm, "reply_tools", None) or frozenset({tool.name})
+            announced = bool(getattr(params.llm, "reply_has_text", False))
+            siblings = [self._tools[name] for name in called if name in self._tools]
+            arguments = dict(params.arguments or {})
+            async with self._bridge.over(tool.meanwhile, announced=announced):
+                result = await self._outcome_of(tool, arguments)
+            ends = "end_call" in called or self._ending()
+            news = any(one.outside for one in siblings)
+            # A tool that was to be followed by listening, and was refused, is spoken about.
+            refused = not tool.speaks_after and "error" in result
+            speaks = news or refused or (not announced and all(one.speaks_after for one in siblings))
+            # None: pipecat runs the model once, when the last call of the reply has its result.
+            silent = None if speaks and not ends else FunctionCallResultProperties(run_llm=False)
+            await params.result_callback(result, properties=silent)
+
+        return handle
+
+    async def _outcome_of(self, tool: Tool, arguments: dict[str, Any]) -> dict[str, Any]:
+        if not tool.outside:
+            return await self._run(tool, arguments)
+        # A task of the toolbox: who waits for it may be cancelled, the tool is not.
+        task = asyncio.create_task(self._run(tool, arguments), name=f"tool {tool.name}")
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)
+
+    async def _run(self, tool: Tool, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The result for the model; whatever the tool does, it is one."""
+        try:
+            async with asyncio.timeout(tool.timeout_seconds):
+                result = presentable(tool.name, await tool.run(arguments, self._control))
+        except asyncio.CancelledError:
+            if tool.outside:
+                lost = {"error": "cut off at the end of the call; it may have taken effect"}
+                self._used(tool.name, arguments, lost)
+            raise
+        except TimeoutError:
+            logger.warning("tool {} did not answer within {:g} s", tool.name, tool.timeout_seconds)
+            result = {"error": f"{tool.name} did not answer within {tool.timeout_seconds:g} seconds"}
+        except Exception as e:
+            logger.opt(exception=e).error("tool {} failed", tool.name)
+            result = {"error": f"{tool.name} failed: {type(e).__name__}"}
+        self._used(tool.name, arguments, result)
+        return result
+
+
+def presentable(name: str, result: object) -> dict[str, Any]:
+    """`result` as JSON that every reader takes: of a model's request, of the record."""
+    if not isinstance(result, dict) or not result:
+        return {"error": f"{name} returned nothing that can be read"}
+    try:
+        text = json.dumps(result, ensure_ascii=False).encode("utf-8", errors="replace")
+        read: dict[str, Any] = json.loads(text, parse_constant=str)
+    except (TypeError, ValueError, RecursionError):
+        return {"error": f"{name} returned nothing that can be read"}
+    return read

@@ -1,0 +1,387 @@
+"""Transfers of calls to people: from the wish to the join, and the webhooks of the person's leg in between.
+
+cold: the callee's call dials on (`<Dial>`); whether somebody answered is told by the dialled leg's callback,
+and `<Dial action>` brings a callee whom nobody took back to the agent's stream.
+warm: the person is called on a leg of their own and asked (`<Gather>`); only a yes moves the callee's leg
+(by a call update) and then theirs (by the answer to the yes) into one conference.
+
+A mailbox says no key, so it never gets a call. Moving the callee first was chosen over moving the person
+first: it fails where the callee has just hung up, and then the person can still be told so. What is undecided
+lives in this process, as the call itself does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from loguru import logger
+
+from bot.conversation.tools.transfer_call import TransferTarget
+from bot.errors import DialUnconfirmedError, NotFoundError
+from bot.languages.colleague import Asking, asking
+from bot.records import Status
+from bot.telephony.carrier import DialOrder, try_hang_up
+from bot.telephony.simulated.script import TRANSFER_TARGET
+from bot.telephony.twilio import twiml
+
+LOST_CALLBACK_SECONDS = 10.0
+"""Beyond its ringing, a leg without any word of the carrier is given up."""
+ASK_SECONDS = 75.0
+"""For two rounds of asking: a summary takes half a minute at most."""
+ANSWER_SECONDS = 5
+"""How long the carrier waits for a key or a word after its question."""
+ROUNDS = 2
+JOIN_SECONDS = 10.0
+"""A yes waits for the callee's leg so long; Twilio gives up on a webhook after 15 s."""
+TALK_SECONDS = 14_400
+"""Twilio's longest call: what two people talk about is theirs."""
+SUMMARY_CHARACTERS = 400
+KEPT_SECONDS = 600.0
+"""How long an attempt that came to nothing is remembered."""
+
+
+class Verdict(StrEnum):
+    """How the attempt to reach the person ended."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    NO_REPLY = "no_reply"
+    """They picked up, or a mailbox did, and nobody said yes."""
+    NO_ANSWER = "no_answer"
+    BUSY = "busy"
+    FAILED = "failed"
+    UNTOLD = "untold"
+    """The carrier never said."""
+
+
+_OF_STATUS = {
+    Status.BUSY: Verdict.BUSY,
+    Status.NO_ANSWER: Verdict.NO_ANSWER,
+    Status.FAILED: Verdict.FAILED,
+    Status.CANCELED: Verdict.NO_ANSWER,
+}
+
+
+_OVER = frozenset(status.value for status in Status if status.final)
+
+
+class Doors(Protocol):
+    """Where the carrier finds us."""
+
+    async def stream(self, call_id: str, seconds: float) -> twiml.StreamDoor:
+        """A media stream of the call may open here, once, within `seconds`."""
+        ...
+
+    async def transfer_url(self, token: str, step: str) -> str:
+        """The webhook of a transfer's step."""
+        ...
+
+
+class TransferCarrier(Protocol):
+    """What of a carrier is needed here. Every method may raise CarrierError."""
+
+    @property
+    def default_from(self) -> str | None: ...
+
+    async def dial(self, order: DialOrder) -> str: ...
+
+    async def hang_up(self, call_sid: str) -> None: ...
+
+    async def instruct(self, call_sid: str, twiml: str, *, time_limit_seconds: int | None = None) -> None: ...
+
+
+@dataclass(frozen=True)
+class Caller:
+    """The call that is put through. `from_number` is ours."""
+
+    call_id: str
+    call_sid: str
+    language: str
+    from_number: str | None = field(repr=False)
+
+
+class Transfer:
+    """One attempt. What happens to it comes in by methods; `outcome` is awaited by the call."""
+
+    def __init__(self, caller: Caller, target: TransferTarget, summary: str) -> None:
+        self.caller, self.target = caller, target
+        # What is no character of XML would cost the person the whole question.
+        self.summary = "".join(c if c.isprintable() else " " for c in summary)[:SUMMARY_CHARACTERS]
+        self.token = secrets.token_urlsafe(24)
+        self.leg_sid: str | None = None
+        """The person's leg; None in a cold transfer."""
+        self.leg_over = False
+        self.verdict: Verdict | None = None
+        self.over = False
+        """Nothing can come of it any more."""
+        self._answered = False
+        self.rang_at = time.monotonic()
+        self._deadline = 0.0
+        self.rings()
+        self._changed = asyncio.Event()
+        self._joined = asyncio.Event()
+        self.joined = False
+        """The callee's leg is where the person's is to go."""
+
+    @property
+    def conference(self) -> str:
+        """Its name; only this transfer knows it."""
+        return f"transfer-{self.token}"
+
+    def rings(self) -> None:
+        """The carrier is being asked now: the ringing counts from here."""
+        self.rang_at = time.monotonic()
+        self._deadline = self.rang_at + self.target.ring_seconds + LOST_CALLBACK_SECONDS
+
+    async def outcome(self) -> Verdict:
+        """Waits for the verdict; a carrier that never tells gives one too."""
+        while self.verdict is None:
+            self._changed.clear()
+            wait = self._deadline - time.monotonic()
+            if wait <= 0:
+                self.decide(Verdict.NO_REPLY if self._answered else Verdict.UNTOLD)
+                break
+            try:
+                await asyncio.wait_for(self._changed.wait(), wait)
+            except TimeoutError:
+                continue
+        assert self.verdict is not None
+        return self.verdict
+
+    def decide(self, verdict: Verdict) -> None:
+        """The first verdict stands."""
+        self.verdict = self.verdict or verdict
+        self._changed.set()
+
+    def settle(self, *, joined: bool) -> None:
+        """The callee's leg was moved, or never will be."""
+        self.joined = joined
+        self.over = self.over or not joined
+        self._joined.set()
+
+    async def settled(self) -> bool:
+        """Whether the callee's leg was moved. Waits for the word a moment; what comes later is too late."""
+        try:
+            await asyncio.wait_for(self._joined.wait(), JOIN_SECONDS)
+        except TimeoutError:
+            self.over = True
+            return False
+        return self.joined
+
+    # -- what the person's leg tells ------------------------------------------------------------------
+
+    def leg_answered(self) -> None:
+        if not self._answered:
+            self._answered = True
+            self._deadline = time.monotonic() + ASK_SECONDS
+            self._changed.set()
+
+    def leg_ended(self, status: Status) -> None:
+        """The leg is over; before a yes that is a no."""
+        self.leg_over = True
+        self.decide(_OF_STATUS.get(status, Verdict.REFUSED if self._answered else Verdict.NO_ANSWER))
+
+    def leg_said(self, words: Asking, digits: str, speech: str, *, last_round: bool) -> None:
+        """A key or some words, or neither. Undecided after it means: ask again."""
+        if digits:
+            self.decide(Verdict.ACCEPTED if digits[0] == self.target.accept_key else Verdict.REFUSED)
+            return
+        said_yes = words.said_yes(speech) if speech else None
+        if said_yes is not None:
+            self.decide(Verdict.ACCEPTED if said_yes else Verdict.REFUSED)
+        elif last_round:
+            self.decide(Verdict.NO_REPLY)
+
+
+class Transfers:
+    """All transfers of one process, and the orders they give the carrier."""
+
+    def __init__(self, carrier: TransferCarrier, doors: Doors) -> None:
+        self._carrier = carrier
+        self._doors = doors
+        self._by_token: dict[str, Transfer] = {}
+
+    # -- asked by calls -------------------------------------------------------------------------------
+
+    async def press(self, caller: Caller, digits: str, seconds: float) -> None:
+        """Press keys on the call and bring it back to its stream within `seconds`. CarrierError."""
+        door = await self._doors.stream(caller.call_id, seconds)
+        await self._carrier.instruct(caller.call_sid, twiml.play_digits(digits, door))
+
+    async def ring(self, transfer: Transfer) -> None:
+        """Call the person. CarrierError: nobody was called. DialUnconfirmedError: nobody may have been."""
+        self._keep(transfer)
+        try:
+            transfer.leg_sid = await self._carrier.dial(
+                DialOrder(
+                    to=transfer.target.number,
+                    from_number=transfer.caller.from_number,
+                    voice_url=await self._doors.transfer_url(transfer.token, "answered"),
+                    status_url=await self._doors.transfer_url(transfer.token, "status"),
+                    ring_seconds=transfer.target.ring_seconds,
+                    time_limit_seconds=TALK_SECONDS,
+                    scenario=TRANSFER_TARGET,
+                    call_id=transfer.caller.call_id,
+                )
+            )
+        except DialUnconfirmedError:
+            raise  # it may ring: its webhooks will tell
+        except BaseException:
+            self._forget(transfer)
+            raise
+
+    async def dial_on(self, transfer: Transfer) -> None:
+        """Let the callee's call dial the person. CarrierError: refused, or not answered."""
+        self._keep(transfer)
+        document = twiml.dial_on(
+            transfer.target.number,
+            caller_id=transfer.caller.from_number or self._carrier.default_from,
+            ring_seconds=transfer.target.ring_seconds,
+            action_url=await self._doors.transfer_url(transfer.token, "dialled"),
+            status_url=await self._doors.transfer_url(transfer.token, "status"),
+        )
+        await self._carrier.instruct(transfer.caller.call_sid, document, time_limit_seconds=TALK_SECONDS)
+
+    async def join(self, transfer: Transfer) -> None:
+        """Move the callee's leg to where the person's is to go. CarrierError: it still has its stream."""
+        document = twiml.join_conference(transfer.conference)
+        await self._carrier.instruct(transfer.caller.call_sid, document, time_limit_seconds=TALK_SECONDS)
+        transfer.settle(joined=True)
+
+    async def bring_back(self, transfer: Transfer, seconds: float) -> None:
+        """Back to the agent's stream from where nobody waits. CarrierError."""
+        transfer.settle(joined=False)
+        door = await self._doors.stream(transfer.caller.call_id, seconds)
+        await self._carrier.instruct(transfer.caller.call_sid, twiml.connect_stream(door.url, door.parameters))
+
+    async def give_up(self, transfer: Transfer) -> None:
+        """Nobody takes the call: the person's leg ends, ringing or not. Harmless after a join."""
+        if transfer.joined:
+            return
+        transfer.decide(Verdict.NO_ANSWER)
+        transfer.settle(joined=False)
+        await self._end_leg(transfer)
+
+    # -- told by the carrier --------------------------------------------------------------------------
+
+    def knows(self, token: str) -> bool:
+        """Whether the transfer is one of this process."""
+        return token in self._by_token
+
+    async def webhook(self, token: str, step: str, form: Mapping[str, str], query: Mapping[str, str]) -> str:
+        """The TwiML of a step; none for `status`. A transfer that nobody knows any more is hung up on."""
+        transfer = self._by_token.get(token)
+        if transfer is None:
+            logger.warning("a webhook of a transfer nobody here knows: {}", step)
+            return "" if step == "status" else twiml.hang_up()
+        if transfer.target.mode == "warm":
+            transfer.leg_sid = transfer.leg_sid or form.get("CallSid")
+        match step:
+            case "answered":
+                return await self._answered(transfer)
+            case "reply":
+                return await self._replied(transfer, form, round_=_number(query.get("round")))
+            case "dialled":
+                return await self._dialled(transfer, form)
+            case "status":
+                await self._status(transfer, form)
+                return ""
+        raise NotFoundError(f"A transfer has no step {step!r}.", field="step")
+
+    async def call_over(self, call_sid: str) -> None:
+        """The callee's call is over: so is the leg of the person who talked to them."""
+        for transfer in [t for t in self._by_token.values() if t.caller.call_sid == call_sid and t.joined]:
+            await self._end_leg(transfer)
+            self._forget(transfer)
+
+    async def _answered(self, transfer: Transfer) -> str:
+        transfer.leg_answered()
+        if transfer.over or transfer.verdict is not None:
+            return twiml.hang_up()
+        words = asking(transfer.caller.language)
+        return await self._ask(transfer, words, words.asked(transfer.summary, transfer.target.accept_key), 1)
+
+    async def _ask(self, transfer: Transfer, words: Asking, text: str, round_: int) -> str:
+        url = await self._doors.transfer_url(transfer.token, "reply")
+        return twiml.ask(
+            text,
+            action_url=f"{url}?round={round_}",
+            language=words.tag,
+            hints=words.hints,
+            wait_seconds=ANSWER_SECONDS,
+        )
+
+    async def _replied(self, transfer: Transfer, form: Mapping[str, str], *, round_: int) -> str:
+        words = asking(transfer.caller.language)
+        digits, speech = form.get("Digits", ""), form.get("SpeechResult", "")
+        if not transfer.over:
+            transfer.leg_said(words, digits, speech, last_round=round_ >= ROUNDS)
+        if transfer.verdict is None:
+            return await self._ask(transfer, words, words.asked_again(transfer.target.accept_key), round_ + 1)
+        if transfer.verdict is not Verdict.ACCEPTED and not transfer.over:
+            return twiml.hang_up()
+        if await transfer.settled():
+            return twiml.join_conference(transfer.conference)
+        return twiml.say_and_hang_up(words.caller_gone, words.tag)
+
+    async def _dialled(self, transfer: Transfer, form: Mapping[str, str]) -> str:
+        """The end of a `<Dial>`: the two have talked, or nobody was there."""
+        status = form.get("DialCallStatus", "")
+        talked = status in ("completed", "answered")
+        if not talked and form.get("CallStatus") in _OVER:
+            transfer.decide(Verdict.NO_ANSWER)  # the callee hung up while it rang
+            self._forget(transfer)
+            return twiml.hang_up()
+        if talked or transfer.over or transfer.verdict is Verdict.ACCEPTED:
+            transfer.decide(Verdict.ACCEPTED)
+            self._forget(transfer)
+            return twiml.hang_up()
+        known = {"busy": Verdict.BUSY, "no-answer": Verdict.NO_ANSWER, "canceled": Verdict.NO_ANSWER}
+        door = await self._doors.stream(transfer.caller.call_id, LOST_CALLBACK_SECONDS)
+        transfer.decide(known.get(status, Verdict.FAILED))
+        self._forget(transfer)
+        return twiml.connect_stream(door.url, door.parameters)
+
+    async def _status(self, transfer: Transfer, form: Mapping[str, str]) -> None:
+        try:
+            status = Status(form.get("CallStatus", ""))
+        except ValueError:
+            return
+        if transfer.target.mode == "cold":
+            # How a leg ended that nobody answered is told by the action, which brings the callee back.
+            if status is Status.IN_PROGRESS:
+                transfer.decide(Verdict.ACCEPTED)
+            return
+        if not status.final:
+            return
+        transfer.leg_ended(status)
+        if transfer.joined:
+            # The conference ends with it; a callee who had not got there yet must not wait in it.
+            self._forget(transfer)
+            await try_hang_up(self._carrier, transfer.caller.call_sid)
+
+    async def _end_leg(self, transfer: Transfer) -> None:
+        if transfer.leg_sid is not None and not transfer.leg_over:
+            await try_hang_up(self._carrier, transfer.leg_sid)
+
+    def _keep(self, transfer: Transfer) -> None:
+        """Until nobody can ask for it: webhooks come behind the end of what they are about."""
+        now = time.monotonic()
+        for token, old in list(self._by_token.items()):
+            if old.rang_at + (TALK_SECONDS if old.joined else KEPT_SECONDS) < now:
+                del self._by_token[token]
+        self._by_token[transfer.token] = transfer
+        transfer.rings()
+
+    def _forget(self, transfer: Transfer) -> None:
+        self._by_token.pop(transfer.token, None)
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text is not None and text.isdecimal() and len(text) < 4 else 1

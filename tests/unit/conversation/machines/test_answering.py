@@ -1,0 +1,228 @@
+"""A machine treated over fakes: what whole calls cannot wait for or break on purpose."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any, cast
+
+import pytest
+from pipecat.frames.frames import Frame, LLMMessagesAppendFrame, LLMRunFrame, TTSSpeakFrame
+
+from bot.audio import Speech, TimedWord
+from bot.conversation import opening
+from bot.conversation.answer_detection import Pickup
+from bot.conversation.machines.answering import Answering
+from bot.conversation.machines.policy import UNHEARD_SECONDS
+from bot.conversation.opening import Recital
+from bot.conversation.scenario.parts import Menu, Voicemail
+from bot.conversation.scenario.scenario import Scenario
+from bot.errors import VendorError
+from bot.pipeline.line.line_ends import FarewellFrame, HushFrame
+from bot.records import CallSpec, EndedReason, Speaker
+
+SECOND = bytes(16000)
+
+
+class FakePipeline:
+    def __init__(self) -> None:
+        self.frames: list[Frame] = []
+
+    async def queue(self, *frames: Frame) -> None:
+        for frame in frames:
+            self.frames.append(frame)
+            if isinstance(frame, HushFrame):
+                frame.passed.set()
+
+    def of(self, kind: type[Frame]) -> list[Any]:
+        return [frame for frame in self.frames if isinstance(frame, kind)]
+
+
+class FakeLine:
+    """Plays nothing; tells nobody that it was heard."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Any] = []
+
+    def playing_ms(self) -> float:
+        return 0.0
+
+    def when_heard(self, payload: Any, *, mark: bool = False) -> None:
+        self.waiting.append(payload)
+
+
+class FakeOutput:
+    last_word_at = 0.0
+
+    def __init__(self) -> None:
+        self.played: list[str] = []
+
+    def begin(self, context_id: str, text: str) -> FakeOutput:
+        self.played.append(text)
+        return self
+
+    def play(self, pcm: bytes) -> None: ...
+
+    def place(self, word: TimedWord) -> None: ...
+
+    def end(self) -> None: ...
+
+
+class FakeUser:
+    muted = answering = False
+    runs = 0
+
+    def hear_only(self) -> None:
+        self.answering = False
+
+    def answer_once(self) -> None:
+        self.runs += 1
+
+    answer_now = answer_once
+
+
+class FakeFarewell:
+    reason: EndedReason | None = None
+
+    def now(self, reason: EndedReason) -> None:
+        self.reason = self.reason or reason
+
+
+class FakePlan:
+    call_id = "call_1"
+    spec = CallSpec("+12025550123", "x", action="Confirm Thursday", agent_name="Alex")
+    slots = type("Slots", (), {"tts": None})()
+    scenario = Scenario(
+        description="d", instructions="i", voicemail=Voicemail(policy="leave_message", message="Call us.")
+    )
+
+
+class Bench:
+    """`watch` has picked up at 100 s of its own clock."""
+
+    def __init__(self, plan: type[FakePlan] = FakePlan) -> None:
+        self.pickup = Pickup(Speaker.CALLEE, 100.0, 1.5, 0.25)
+        self.line, self.output, self.pipeline = FakeLine(), FakeOutput(), FakePipeline()
+        self.user, self.farewell = FakeUser(), FakeFarewell()
+        parts: dict[str, Any] = {
+            "pickup": self.pickup,
+            "line": self.line,
+            "user": self.user,
+            "output": self.output,
+            "pipeline": self.pipeline,
+            "farewell": self.farewell,
+            "resources": None,
+            "changed": asyncio.Event(),
+        }
+        self.answering = Answering(cast(Any, plan()), **parts)
+
+    async def hears(self, words: str, now: float) -> None:
+        """A whole sentence that ends now."""
+        self.pickup.speech_started(now - 2.0)
+        self.pickup.words(words, now, final=True)
+        self.pickup.speech_stopped(now)
+        await self.answering.treat(now)
+        await asyncio.sleep(0)
+
+    async def beeps(self, now: float) -> None:
+        self.pickup.beep(now)
+        await self.answering.treat(now)
+
+
+MAILBOX = "Please leave a message after the beep."
+
+
+@pytest.fixture(autouse=True)
+def voice(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def speak(*args: Any, recital: Recital, **_: Any) -> Speech:
+        recital.add(Speech(args[2], SECOND))
+        return recital.speech()
+
+    monkeypatch.setattr(opening, "speak", speak)
+
+
+async def test_a_message_that_could_not_be_made_ahead_is_said_by_the_pipeline(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fail(*_: Any, **__: Any) -> Speech:
+        raise VendorError("no voice", provider="elevenlabs", retryable=True)
+
+    monkeypatch.setattr(opening, "speak", fail)
+    bench = Bench()
+    await bench.hears(MAILBOX, 103.0)
+    await bench.beeps(104.0)
+    await bench.answering.treat(104.1)
+    (speak,) = bench.pipeline.of(TTSSpeakFrame)
+    (end,) = bench.pipeline.of(FarewellFrame)
+    assert speak.text == "Call us."
+    assert bench.farewell.reason is None
+    await end.heard()
+    await bench.answering.treat(106.0)
+    assert bench.farewell.reason is EndedReason.VOICEMAIL_REACHED
+    await bench.answering.close()
+
+
+async def test_a_message_whose_end_is_never_told_ends_the_call_all_the_same() -> None:
+    bench = Bench()
+    await bench.hears(MAILBOX, 103.0)
+    await bench.beeps(104.0)
+    assert bench.output.played == ["Call us."]
+    assert bench.user.muted, "nothing the mailbox says stops it"
+    spoke_at = time.monotonic()
+    await bench.answering.treat(spoke_at + 0.5)
+    assert bench.farewell.reason is None
+    await bench.answering.treat(spoke_at + 1.0 + UNHEARD_SECONDS)
+    assert bench.farewell.reason is EndedReason.VOICEMAIL_REACHED
+    await bench.answering.close()
+
+
+async def test_a_person_stops_the_message_and_is_listened_to() -> None:
+    bench = Bench()
+    await bench.hears(MAILBOX, 103.0)
+    await bench.beeps(104.0)
+    hushed = len(bench.pipeline.of(HushFrame))
+    await bench.answering.release()
+    assert len(bench.pipeline.of(HushFrame)) == hushed + 1
+    assert bench.user.answering
+    assert not bench.user.muted
+    assert not bench.answering.engaged
+    await bench.answering.close()
+
+
+async def test_a_fax_ends_the_call_as_a_number_that_no_retry_reaches() -> None:
+    bench = Bench()
+    bench.pickup.amd("fax", 102.0)
+    await bench.answering.treat(102.0)
+    assert bench.farewell.reason is EndedReason.DIAL_FAILED
+
+
+class Menus(FakePlan):
+    scenario = FakePlan.scenario.model_copy(update={"menu": Menu(goal="the front desk")})
+
+
+async def test_the_model_is_told_once_that_it_talks_to_a_menu_and_asked_behind_each() -> None:
+    bench = Bench(Menus)
+    await bench.hears("For sales, press one. For service, press two.", 105.0)
+    assert bench.pipeline.of(LLMRunFrame) == []
+    await bench.answering.treat(107.0)
+    await bench.hears("For printers, press three.", 112.0)
+    await bench.answering.treat(115.0)
+    (note,) = bench.pipeline.of(LLMMessagesAppendFrame)
+    assert "the front desk" in note.messages[0]["content"]
+    assert len(bench.pipeline.of(LLMRunFrame)) == bench.user.runs == 2
+    assert not bench.user.answering, "a person's turn is answered, a menu's is not"
+    await bench.answering.release()
+    assert "menu is behind you" in bench.pipeline.of(LLMMessagesAppendFrame)[-1].messages[0]["content"]
+
+
+async def test_a_menu_s_turn_that_is_still_open_runs_the_model_by_its_end() -> None:
+    bench = Bench(Menus)
+    await bench.hears("For sales, press one. For service, press two.", 105.0)
+    bench.answering.note_piece()
+    await bench.answering.treat(107.0)
+    assert bench.user.runs == 1, "its end is let through"
+    assert bench.pipeline.of(LLMRunFrame) == [], "a second run would not know its words"
+    bench.answering.note_turn_over()
+    await bench.hears("For printers, press three.", 112.0)
+    await bench.answering.treat(115.0)
+    assert len(bench.pipeline.of(LLMRunFrame)) == 1

@@ -1,0 +1,79 @@
+"""What a scenario's author is told about a mistake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bot.conversation.scenario.scenario import load_file
+from bot.errors import ScenarioError
+
+MINIMAL = 'description = "d"\ninstructions = "i"\n'
+
+
+def told(folder: Path, text: str) -> str:
+    path = folder / "wrong.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ScenarioError) as caught:
+        load_file(path)
+    return caught.value.message.removeprefix(f"{path}: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('langauge = "en"', "langauge: there is no such key; did you mean 'language'?"),
+        ('[opening]\ntxt = "Hi."', "opening.txt: there is no such key; did you mean 'text'?"),
+        (
+            "[opening]\ntools = []",
+            "opening.tools: there is no such key; it belongs to the top of the file, before the first table",
+        ),
+        ('[agent]\nvoice = "x"', "agent.voice: there is no such key; there are: name, organization, context"),
+        (
+            '[stt]\nvendor = "deepgram"\nmodle = "x"',
+            "stt.deepgram.modle: there is no such key; did you mean 'model'?",
+        ),
+        (
+            '[llm_fallback]\nvendor = "anthropic"\nmax_token = 9',
+            "llm_fallback.anthropic.max_token: there is no such key; did you mean 'max_tokens'?",
+        ),
+        (
+            '[[outcome]]\nname = "a"\ndescription = "d"\noption = ["x"]',
+            "outcome.0.option: there is no such key; did you mean 'options'?",
+        ),
+        ('[tts]\nvendor = "elevenlab"', "tts: there is no vendor 'elevenlab'; did you mean 'elevenlabs'?"),
+        ('[tts]\nvendor = "parrot"', "tts: there is no vendor 'parrot'; there are: elevenlabs, hibari"),
+        ('[llm]\nmodel = "x"', "llm: has to name its vendor"),
+        (
+            'direction = "outbond"',
+            "direction: has to be 'outbound' or 'inbound', not 'outbond'; did you mean 'outbound'?",
+        ),
+        ('tools = "end_call"', "tools: has to be a list in brackets, not 'end_call'"),
+        ("[limits]\nring_seconds = 1", "limits.ring_seconds: has to be at least 5, not 1"),
+        ('[limits]\nmax_duration_seconds = "10"', "limits.max_duration_seconds: has to be a number, not '10'"),
+        ('[pickup]\namd = "yes"', "pickup.amd: has to be true or false, not 'yes'"),
+        (
+            '[[outcome]]\nname = "a"\ndescription = 3',
+            "outcome.0.description: has to be a string in quotes, not 3",
+        ),
+        ('[voicemail]\nmessage = "{{foo}}"', "voicemail.message: unknown variable {{foo}}; known: "),
+        ("opening = 1", "opening: has to be a table, not 1"),
+    ],
+)
+def test_a_mistake_in_words(tmp_path: Path, text: str, words: str) -> None:
+    assert told(tmp_path, MINIMAL + text).startswith(words)
+
+
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    assert told(tmp_path, "") == "description: has to be given; instructions: has to be given"
+
+
+@pytest.mark.parametrize("value", ["{CLINIC_TOKEN}", "Bearer ${CLINIC_TOKEN}", "Bearer { CLINIC_TOKEN }"])
+def test_a_secret_named_without_env_is_not_sent_as_it_stands(tmp_path: Path, value: str) -> None:
+    tool = '[[http_tools]]\nname = "x"\ndescription = "d"\nurl = "https://a.example/"\n'
+    said = told(tmp_path, MINIMAL + tool + f'headers = {{ Authorization = "{value}" }}')
+    assert said.startswith("http_tools.0.headers: nothing fills ")
+    assert "write {env:CLINIC_TOKEN}" in said
+    server = f'[[mcp_servers]]\nname = "x"\ncommand = "y"\nenv = {{ TOKEN = "{value}" }}'
+    assert "write {env:CLINIC_TOKEN}" in told(tmp_path, MINIMAL + server)

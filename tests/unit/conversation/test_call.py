@@ -1,0 +1,194 @@
+"""One call with its own engines: the opening's second chance, the clock at the end, what tools note."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bot.audio import mulaw_to_pcm
+from bot.conversation.call import Call
+from bot.conversation.call_plan import Plan, build_services
+from bot.conversation.opening import Recital
+from bot.conversation.recorder import Recorder
+from bot.conversation.scenario.parts import Limits, OutcomeField
+from bot.conversation.scenario.scenario import Scenario
+from bot.conversation.slots import choose
+from bot.pipeline.line.line import Line
+from bot.pipeline.offline.voice import LocalVoice
+from bot.pipeline.resources import Resources
+from bot.records import CallSpec, Direction, EndedReason, Turn
+from bot.settings import Settings
+from tests.unit.calls_in_memory import NotingCarrier
+from tests.unit.pipeline.conversation import until
+from tests.unit.pipeline.memory_socket import STARTED, MemorySocket
+
+SETTINGS = Settings(_env_file=None)
+SCENARIO = Scenario(
+    name="s",
+    description="d",
+    instructions="i",
+    first_speaker="agent",
+    limits=Limits(max_duration_seconds=10),
+    outcome=(
+        OutcomeField(name="confirmed", type="boolean", description="Whether they come."),
+        OutcomeField(name="rating", type="number", description="From 1 to 5."),
+        OutcomeField(name="day", type="choice", description="Which day.", options=("monday", "friday")),
+    ),
+)
+TEXT = "Hi, this is Alex."
+
+
+class KeptTurns:
+    def __init__(self) -> None:
+        self.turns: dict[int, Turn] = {}
+
+    async def put_turn(self, call_id: str, turn: Turn) -> None:
+        self.turns[turn.index] = turn
+
+
+class Room:
+    """A call, its line and who carries it."""
+
+    def __init__(self, resources: Resources, opening: Recital | None) -> None:
+        self.socket, self.carrier = MemorySocket(), NotingCarrier()
+        self.line = Line(self.socket, STARTED)
+        slots = choose(SCENARIO, SETTINGS, simulated_line=True)
+        plan = Plan("call-1", CallSpec("+12025550123", "s"), Direction.OUTBOUND, SCENARIO, slots)
+        plan = replace(plan, opening=opening, opening_text=TEXT)
+        self.recorder = Recorder("call-1", KeptTurns(), lambda: self.line.media_ms, vad_start_ms=200)
+        self.call = Call(
+            plan,
+            line=self.line,
+            services=build_services(plan, resources, "CA1"),
+            recorder=self.recorder,
+            carrier=self.carrier,
+            resources=resources,
+        )
+
+    async def echo(self) -> None:
+        """The far end plays all it is sent, at once."""
+        echoed = 0
+        while True:
+            for name in self.socket.marks[echoed:]:
+                echoed += 1
+                self.socket.echo(name)
+            await asyncio.sleep(0.005)
+
+    async def until_said(self, text: str) -> None:
+        await until(lambda: any(turn.text == text and turn.complete for turn in self.recorder.turns))
+
+
+@pytest.fixture(scope="module")
+def resources() -> Iterator[Resources]:
+    voice = LocalVoice()
+    voice.load()
+    yield Resources(SETTINGS, voice=voice)
+    voice.close()
+
+
+@pytest.fixture
+async def on_line(resources: Resources) -> AsyncIterator[Any]:
+    """Starts calls; hung up at the end."""
+    rooms: list[tuple[Room, asyncio.Task[Any], asyncio.Task[None]]] = []
+
+    def begin(opening: Recital | None) -> Room:
+        room = Room(resources, opening)
+        rooms.append((room, asyncio.create_task(room.call.hold()), asyncio.create_task(room.echo())))
+        return room
+
+    yield begin
+    for room, holding, echoing in rooms:
+        await room.call.hang_up(EndedReason.AGENT_HANGUP)
+        room.socket.hang_up()
+        assert (await holding).reason is EndedReason.AGENT_HANGUP
+        echoing.cancel()
+        await asyncio.gather(echoing, return_exceptions=True)
+
+
+async def test_an_opening_that_was_made_is_played_as_it_is(on_line: Any) -> None:
+    recital = Recital(TEXT)
+    recital.add_audio(mulaw_to_pcm(b"\x21" * 1600))
+    room = on_line(recital)
+    await until(lambda: room.socket.audio == b"\x21" * 1600)
+    recital.add_audio(mulaw_to_pcm(b"\x22" * 1600))
+    recital.finish()
+    await room.until_said(TEXT)
+    assert room.socket.audio == b"\x21" * 1600 + b"\x22" * 1600
+
+
+@pytest.mark.parametrize("when", ["before it is wanted", "while it is awaited"])
+async def test_an_opening_that_stays_silent_is_spoken_by_the_pipeline(on_line: Any, when: str) -> None:
+    recital = Recital(TEXT)
+    if when == "before it is wanted":
+        recital.finish()
+    room = on_line(recital)
+    if not recital.finished:
+        await until(lambda: recital._listener is not None)
+        assert room.socket.audio == b""
+        recital.finish()
+    await room.until_said(TEXT)
+    assert len(room.socket.audio) > 4000
+    assert [turn.text for turn in room.recorder.turns] == [TEXT], "once"
+
+
+async def test_a_hang_up_at_the_last_moment_of_the_longest_call_ends_the_conductor(resources: Resources) -> None:
+    """No goodbye can begin then: a conductor that goes on asking for it never lets the loop run again."""
+    room = Room(resources, None)
+    room.line.opened_at -= SCENARIO.limits.max_duration_seconds
+    conducting = asyncio.create_task(room.call._conductor.run())
+    await room.call.hang_up(EndedReason.CALLEE_HANGUP)
+    await asyncio.wait_for(conducting, 1)
+
+
+@pytest.mark.parametrize(
+    ("told", "kept", "refused"),
+    [
+        ({"confirmed": "false"}, {"confirmed": False}, []),
+        ({"confirmed": "Yes"}, {"confirmed": True}, []),
+        ({"confirmed": "maybe"}, {}, ["confirmed"]),
+        ({"confirmed": 1}, {}, ["confirmed"]),
+        ({"rating": "4"}, {"rating": 4}, []),
+        ({"rating": 4.5}, {"rating": 4.5}, []),
+        ({"rating": True}, {}, ["rating"]),
+        ({"rating": "four"}, {}, ["rating"]),
+        ({"rating": "nan"}, {}, ["rating"]),
+        ({"rating": "inf"}, {}, ["rating"]),
+        ({"day": "friday"}, {"day": "friday"}, []),
+        ({"day": "sunday"}, {}, ["day"]),
+        ({"day": None, "confirmed": True}, {"confirmed": True}, ["day"]),
+        ({"reached_goal": "perhaps", "rate": 1}, {}, ["rate", "reached_goal"]),
+    ],
+)
+async def test_an_outcome_of_another_type_is_refused(
+    resources: Resources, told: dict[str, Any], kept: dict[str, Any], refused: list[str]
+) -> None:
+    call = Room(resources, None).call
+    assert call.note_outcome(told) == refused
+    outcome = call._toolbox.notes.outcome()
+    assert (outcome.fields if outcome is not None else {}) == kept
+
+
+async def test_the_word_false_is_no_goal_reached(resources: Resources) -> None:
+    call = Room(resources, None).call
+    assert call.note_outcome({"reached_goal": "false", "summary": "No."}) == []
+    outcome = call._toolbox.notes.outcome()
+    assert outcome is not None
+    assert outcome.reached_goal is False
+
+
+@pytest.mark.parametrize("confirmed", [True, False])
+async def test_a_hang_up_that_nobody_confirms_is_asked_for_again(
+    resources: Resources, monkeypatch: pytest.MonkeyPatch, confirmed: bool
+) -> None:
+    monkeypatch.setattr("bot.conversation.call.HANG_UP_SECONDS", 0.05)
+    room = Room(resources, None)
+    holding = asyncio.create_task(room.call.hold())
+    await room.call.hang_up(EndedReason.AGENT_HANGUP)
+    if confirmed:
+        room.call.carrier_ended()
+    assert (await holding).reason is EndedReason.AGENT_HANGUP
+    assert len(room.carrier.hung_up) == (1 if confirmed else 2)
