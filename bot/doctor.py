@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import aiohttp
 from loguru import logger
 
-from bot.doors import STATUS_PATH
+from bot.calls.ingress import STATUS_PATH
 from bot.errors import CarrierError
 from bot.settings import Settings, with_scheme
 from bot.telephony.twilio import signatures

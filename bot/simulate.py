@@ -15,10 +15,10 @@ from textwrap import shorten
 from pydantic import SecretStr
 
 from bot.api.app import serving
+from bot.calls.agent import PhoneAgent
+from bot.calls.ingress import STATUS_PATH, VOICE_PATH
 from bot.conversation.scenario.scenario import DEFAULT_OUTBOUND, Scenario, Scenarios
 from bot.conversation.slots import choose
-from bot.doors import STATUS_PATH, VOICE_PATH
-from bot.phone_agent import PhoneAgent
 from bot.records import CallRecord, CallSpec, Speaker, ToolUse, Turn, TurnLatency
 from bot.settings import Settings, load_settings
 from bot.telephony.simulated.carrier import OfflineCarrier

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-from bot.costs import total_usd
+from bot.calls.costs import total_usd
 from bot.records import (
     AnsweredBy,
     CallRecord,

@@ -22,8 +22,8 @@ from bot.api.answers import as_event
 from bot.api.metrics import router as metrics_router
 from bot.api.problems import install
 from bot.api.routes import router
+from bot.calls.agent import PhoneAgent, open_phone_agent
 from bot.errors import PhoneAgentError
-from bot.phone_agent import PhoneAgent, open_phone_agent
 from bot.settings import Settings
 from bot.telephony.twilio.media_streams import MAX_FRAME_BYTES
 from bot.workers import Post, bind, under_parent

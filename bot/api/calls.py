@@ -14,8 +14,8 @@ from bot.api.auth import KEY_REQUIRED, key_id_of
 from bot.api.lifespan import agent_of
 from bot.api.problems import ProblemRoute, responses
 from bot.api.requests import CallRequest, ListQuery, request_hash
+from bot.calls.idempotency import Asked
 from bot.errors import NotFoundError
-from bot.idempotency import Asked
 from bot.records import Status
 
 router = APIRouter(tags=["calls"], route_class=ProblemRoute, dependencies=[KEY_REQUIRED])

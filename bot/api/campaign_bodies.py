@@ -33,9 +33,9 @@ from bot.api.requests import (
     check_json,
     plain_schema,
 )
+from bot.calls.idempotency import Asked
 from bot.conversation.scenario.scenario import DEFAULT_OUTBOUND
 from bot.errors import RequestError
-from bot.idempotency import Asked
 from bot.records import AnsweredBy, CallSpec, EndedReason, Speaker, Status
 from bot.store.campaign_records import BadRow, Campaign, CampaignStatus, ContactState, Progress, Result
 from bot.terms import HoursTerms, RetryTerms, Terms

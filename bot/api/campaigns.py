@@ -28,9 +28,9 @@ from bot.api.campaign_bodies import (
 from bot.api.lifespan import agent_of
 from bot.api.problems import ErrorBody, Problem, ProblemRoute, responses
 from bot.api.upload import UploadRoute, opened
-from bot.campaigns import Campaigns, NoContactError
-from bot.campaigns.results import header, row, written
-from bot.idempotency import Asked
+from bot.calls.campaigns import Campaigns, NoContactError
+from bot.calls.campaigns.results import header, row, written
+from bot.calls.idempotency import Asked
 from bot.store.campaign_records import Campaign
 from bot.store.cursor import make_cursor, read_cursor
 

@@ -9,7 +9,7 @@ from bot.api.auth import KEY_REQUIRED
 from bot.api.lifespan import agent_of
 from bot.api.problems import ProblemRoute, responses
 from bot.api.requests import PhoneNumber
-from bot.retention import Erasure
+from bot.calls.retention import Erasure
 
 router = APIRouter(tags=["erasures"], route_class=ProblemRoute, dependencies=[KEY_REQUIRED])
 

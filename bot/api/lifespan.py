@@ -16,7 +16,7 @@ from starlette.requests import HTTPConnection
 
 from bot.api.answers import as_event
 from bot.api.phone_agent import PhoneAgent
-from bot.phone_agent import open_phone_agent
+from bot.calls.agent import open_phone_agent
 from bot.settings import load_settings
 from bot.telemetry.logs import set_up_if_unset
 

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from bot.campaigns import Campaigns
-from bot.dialling.do_not_call import DoNotCall
-from bot.idempotency import UNASKED, Asked
+from bot.calls.campaigns import Campaigns
+from bot.calls.dialling.do_not_call import DoNotCall
+from bot.calls.idempotency import UNASKED, Asked
+from bot.calls.retention import Erasure
+from bot.calls.webhooks import Webhooks
 from bot.records import CallRecord, CallSpec, Health, Registration, Status
-from bot.retention import Erasure
 from bot.settings import Settings
 from bot.store import Page
 from bot.telemetry.metrics import Depth
 from bot.telephony.socket import Socket
 from bot.terms import DEFAULT_TERMS, Terms
-from bot.webhooks import Webhooks
 
 
 class Erasing(Protocol):

@@ -24,9 +24,9 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from bot.calls.dialling.time_zones import zone
 from bot.conversation.scenario.parts import Hours, Retry
 from bot.conversation.scenario.scenario import DEFAULT_OUTBOUND
-from bot.dialling.time_zones import zone
 from bot.errors import RequestError
 from bot.outcome_schema import checked
 from bot.records import CallSpec, Speaker, Status

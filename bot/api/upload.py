@@ -20,7 +20,7 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
 from bot.api.problems import ProblemRoute
-from bot.campaigns import CsvContacts, JsonContacts, in_slices
+from bot.calls.campaigns import CsvContacts, JsonContacts, in_slices
 from bot.errors import RequestError
 
 MAX_UPLOAD_BYTES = 64 * 1024 * 1024

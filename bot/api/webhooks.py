@@ -12,8 +12,8 @@ from bot.api.answers import Time
 from bot.api.auth import KEY_REQUIRED
 from bot.api.lifespan import agent_of
 from bot.api.problems import ProblemRoute, responses
+from bot.calls.webhooks import EventType
 from bot.store.deliveries import Delivery, DeliveryStatus
-from bot.webhooks import EventType
 
 router = APIRouter(tags=["webhooks"], route_class=ProblemRoute, dependencies=[KEY_REQUIRED])
 

@@ -38,7 +38,7 @@ import uvloop
 from fastapi import FastAPI
 
 from bot.api import router
-from bot.campaigns import Campaigns
+from bot.calls.campaigns import Campaigns
 from bot.conversation.scenario.scenario import Scenarios
 from bot.records import CallRecord, EndedReason, Outcome, Status
 from bot.settings import Settings

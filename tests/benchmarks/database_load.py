@@ -29,7 +29,7 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, event
 
 from bot.api.app import serving
-from bot.phone_agent import PhoneAgent
+from bot.calls.agent import PhoneAgent
 from bot.records import CallRecord, CallSpec
 from bot.settings import Settings
 from bot.telemetry.logs import set_up

@@ -24,9 +24,9 @@ from bot.api import metrics_router, router
 from bot.api.answers import as_event
 from bot.api.app import PhoneServer
 from bot.api.problems import install
-from bot.carriers import build_carrier
+from bot.calls.agent import PhoneAgent
+from bot.calls.carriers import build_carrier
 from bot.conversation.scenario.scenario import Scenarios, load_file
-from bot.phone_agent import PhoneAgent
 from bot.pipeline.offline.voice import LocalVoice
 from bot.pipeline.resources import Resources
 from bot.settings import Settings

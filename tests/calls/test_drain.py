@@ -17,7 +17,7 @@ from fastapi import FastAPI
 
 from bot.api import router
 from bot.api.answers import as_event
-from bot.phone_agent import open_phone_agent
+from bot.calls.agent import open_phone_agent
 from bot.settings import Settings
 from tests.busy import ANY_LAG_MS
 from tests.calls.house import CHARACTER_MS, hear, say, silence, steps, texts_of, vendors, wait

@@ -21,11 +21,11 @@ from typing import Any
 from pydantic import SecretStr
 
 from bot.api.answers import as_event
-from bot.carriers import build_carrier
+from bot.calls.agent import PhoneAgent
+from bot.calls.carriers import build_carrier
+from bot.calls.idempotency import Asked
 from bot.conversation.scenario.parts import Opening
 from bot.conversation.scenario.scenario import Scenario, Scenarios
-from bot.idempotency import Asked
-from bot.phone_agent import PhoneAgent
 from bot.pipeline.resources import Resources
 from bot.records import CallRecord, CallSpec, Status
 from bot.settings import Settings

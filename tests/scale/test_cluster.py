@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from bot.doors import AMD_PATH
+from bot.calls.ingress import AMD_PATH
 from bot.telephony.simulated.courier import Courier
 from bot.telephony.simulated.script import Conversation
 from tests.calls.house import HANG_UP, Vendors, hear, say, silence, steps, texts_of, vendors, wait

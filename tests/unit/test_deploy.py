@@ -14,7 +14,7 @@ import yaml  # type: ignore[import-untyped]  # ships no types
 from fastapi import FastAPI
 
 from bot.api import metrics_router, router
-from bot.departure import APOLOGY_SECONDS, STOP_SECONDS
+from bot.calls.shutdown import APOLOGY_SECONDS, STOP_SECONDS
 from bot.settings import Settings
 from bot.telemetry import metrics
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bot.campaigns import Campaigns
-from bot.dialling.do_not_call import DoNotCall
+from bot.calls.campaigns import Campaigns
+from bot.calls.dialling.do_not_call import DoNotCall
+from bot.calls.idempotency import UNASKED, Asked
+from bot.calls.retention import Erasure
+from bot.calls.webhooks import Webhooks
 from bot.errors import NotFoundError
-from bot.idempotency import UNASKED, Asked
 from bot.records import (
     CallRecord,
     CallSpec,
@@ -27,14 +29,12 @@ from bot.records import (
     Turn,
     TurnLatency,
 )
-from bot.retention import Erasure
 from bot.settings import Settings
 from bot.store import Page
 from bot.store.retention import Erased
 from bot.telemetry.metrics import Depth
 from bot.telephony.socket import Socket
 from bot.terms import DEFAULT_TERMS, Terms
-from bot.webhooks import Webhooks
 
 NOON = datetime(2026, 3, 2, 12, 0, 0, 123456, tzinfo=UTC)
 

@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 
 from bot.api import router
 from bot.api.upload import MAX_UPLOAD_BYTES
-from bot.campaigns import Campaigns
+from bot.calls.campaigns import Campaigns
 from bot.conversation.scenario.scenario import Scenario, Scenarios
 from bot.records import AnsweredBy, CallRecord, EndedReason, Outcome, Status
 from bot.settings import Settings

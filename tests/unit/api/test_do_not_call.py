@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from starlette.testclient import TestClient
 
 from bot.api import router
-from bot.dialling.do_not_call import DoNotCall
+from bot.calls.dialling.do_not_call import DoNotCall
 from bot.settings import Settings
 from bot.store import Database
 from bot.store.address import SqliteAddress

@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
-from bot.retention import Erasure
+from bot.calls.retention import Erasure
 from bot.store.retention import Erased
 from tests.unit.api.fake_agent import FakeAgent
 

@@ -18,12 +18,12 @@ from starlette.testclient import TestClient
 
 from bot.addresses import Outgoing
 from bot.api import router
+from bot.calls.webhooks import Webhooks
 from bot.settings import Settings
 from bot.store import Database, SqlCallStore
 from bot.store.address import SqliteAddress
 from bot.store.deliveries import Delivery, DeliveryAttempt, DeliveryStatus, SqlDeliveryStore
 from bot.store.durable.engine import DurableEngine
-from bot.webhooks import Webhooks
 from tests.simulators.webhook_receiver import WebhookReceiver
 from tests.unit.api.fake_agent import NOON, FakeAgent
 from tests.unit.store.examples import a_call

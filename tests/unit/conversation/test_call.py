@@ -22,7 +22,7 @@ from bot.pipeline.offline.voice import LocalVoice
 from bot.pipeline.resources import Resources
 from bot.records import CallSpec, Direction, EndedReason, Turn
 from bot.settings import Settings
-from tests.unit.calls_in_memory import NotingCarrier
+from tests.unit.calls.calls_in_memory import NotingCarrier
 from tests.unit.pipeline.conversation import until
 from tests.unit.pipeline.memory_socket import STARTED, MemorySocket
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.calls.dialling.policy import unlimited
 from bot.conversation.scenario.scenario import DEFAULT_INBOUND, DEFAULT_OUTBOUND, Scenarios, load_file
 from bot.conversation.scenario.templates import VARIABLES, render
-from bot.dialling.policy import unlimited
 from bot.errors import ScenarioError, UnknownScenarioError
 from bot.records import Direction, Speaker
 from bot.terms import HoursTerms, RetryOn, RetryTerms, Weekday

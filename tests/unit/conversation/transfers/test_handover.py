@@ -23,7 +23,7 @@ from bot.pipeline.line.line_ends import FarewellFrame
 from bot.records import CallSpec, EndedReason
 from bot.telephony.twilio import twiml
 from bot.telephony.twilio.media_streams import Started
-from tests.unit.calls_in_memory import NotingCarrier
+from tests.unit.calls.calls_in_memory import NotingCarrier
 from tests.unit.pipeline.conversation import until
 from tests.unit.pipeline.memory_socket import STARTED, MemorySocket
 

@@ -22,7 +22,7 @@ from bot.errors import CarrierError
 from bot.languages.colleague import asking
 from bot.telephony.simulated import verbs
 from bot.telephony.twilio import twiml
-from tests.unit.calls_in_memory import NotingCarrier, refusal
+from tests.unit.calls.calls_in_memory import NotingCarrier, refusal
 
 CALLER = Caller("call-1", "CA-callee", "en", "+12025550100")
 WARM = TransferTarget(name="desk", number="+12025550177")

@@ -1,0 +1,141 @@
+"""From an open media stream to the kept record: holds one call, and completes its record whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from loguru import logger
+
+from bot.calls.active_calls import Seat, Switchboard
+from bot.calls.finish import wrap_up
+from bot.conversation.call import Call, CallEnd, NeverAgain
+from bot.conversation.recorder import Recorder
+from bot.conversation.transfers.transfers import Transfers
+from bot.pipeline.line.line import Line
+from bot.pipeline.line.recording import Recording
+from bot.pipeline.resources import Resources
+from bot.records import EndedReason, Turn
+from bot.store import CallChange, CallStore
+from bot.telemetry import metrics, tracing
+from bot.telephony.carrier import HangUp, try_hang_up
+from bot.telephony.socket import Socket
+from bot.telephony.twilio.media_streams import Started
+
+
+@dataclass(frozen=True)
+class Holder:
+    """What holding a call takes. `recordings` is a folder."""
+
+    switchboard: Switchboard
+    resources: Resources
+    store: CallStore
+    carrier: HangUp
+    recordings: Path
+    transfers: Transfers | None = None
+    do_not_call: NeverAgain | None = None
+    process: str | None = None
+    """This process's name in the durable engine: who has the line."""
+
+    async def hold(
+        self, seat: Seat, socket: Socket, started: Started, on_turn: Callable[[Turn], None] | None
+    ) -> None:
+        """The whole life of a line. Never raises but for cancellation: an error ends its call, and only that."""
+        call_id = seat.plan.call_id
+        answered_at = datetime.now(UTC)
+        recording = Recording(self.recordings / f"{call_id}.wav")
+        recorded = await self._open(recording)
+        line = Line(socket, started, recording=recording if recorded else None)
+        vad_start_ms = round(seat.plan.scenario.vad.start_seconds * 1000)
+        recorder = Recorder(
+            call_id,
+            self.store,
+            lambda: line.media_ms,
+            vad_start_ms=vad_start_ms,
+            trace=tracing.trace_of(call_id),
+        )
+        recorder.on_turn = on_turn
+        keeping = asyncio.create_task(recorder.run(), name=f"recorder {call_id}")
+        end = CallEnd(EndedReason.SERVER_SHUTDOWN)
+        try:
+            with metrics.call_on_line():
+                end = await self._converse(seat, line, recorder, recorded=recorded)
+        except Exception as e:
+            logger.opt(exception=e).error("the call broke")
+            end = CallEnd(EndedReason.ERROR_LINE, f"{type(e).__name__} in this server")
+            await self._let_go(line)
+        finally:
+            try:
+                await self._put_away(recorder, keeping, recording)
+                metrics.turn_taken({"answer_to_first_audio": end.answer_to_first_audio_ms})
+                self.resources.hearing.forget(started.call_sid)
+                seat.call = None
+                await self._complete(seat, end, recorder, answered_at)
+            finally:
+                await self.switchboard.release(call_id)
+
+    async def _put_away(self, recorder: Recorder, keeping: asyncio.Task[None], recording: Recording) -> None:
+        recorder.trace.close()
+        try:
+            await recorder.close()
+            await keeping
+        except Exception as e:
+            logger.opt(exception=e).error("the last turns could not be kept")
+        finally:
+            keeping.cancel()
+        try:
+            await recording.close()
+        except OSError as e:
+            logger.error("the recording is cut short: {}", e)
+
+    async def _complete(self, seat: Seat, end: CallEnd, recorder: Recorder, answered_at: datetime) -> None:
+        try:
+            await wrap_up(
+                self.store,
+                seat.plan,
+                end,
+                recorder.kept_turns(),
+                answered_at=answered_at,
+                counts=recorder.counts,
+            )
+        except Exception as e:
+            logger.opt(exception=e).error("the record could not be completed")
+
+    async def _converse(self, seat: Seat, line: Line, recorder: Recorder, *, recorded: bool) -> CallEnd:
+        name = f"{seat.plan.call_id}.wav" if recorded else None
+        await self.store.update(seat.plan.call_id, CallChange(recording=name, held_by=self.process))
+        recorder.trace.answered()
+        plan, services = await self.switchboard.prepared(seat, line.call_sid)
+        call = Call(
+            plan,
+            line=line,
+            services=services,
+            recorder=recorder,
+            carrier=self.carrier,
+            resources=self.resources,
+            transfers=self.transfers,
+            do_not_call=self.do_not_call,
+        )
+        seat.call = call
+        if seat.answered_by is not None:
+            call.note_amd(seat.answered_by)
+        if seat.wish is not None:
+            await call.hang_up(seat.wish)
+        logger.info("answered: {}, {}", plan.scenario.name, plan.slots.vendors)
+        return await call.hold()
+
+    async def _open(self, recording: Recording) -> bool:
+        """A call is worth more than its recording."""
+        try:
+            await recording.open()
+        except OSError as e:
+            logger.error("this call is not recorded: {}", e)
+            return False
+        return True
+
+    async def _let_go(self, line: Line) -> None:
+        await try_hang_up(self.carrier, line.call_sid)
+        await line.close()

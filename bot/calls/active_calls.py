@@ -1,0 +1,378 @@
+"""Calls of this process, from the wish to dial to the freed line: capacity, preparation, drain.
+
+One seat a call, and one way to leave it: `release`. Whoever is late (a callback after the end, a hang-up
+during the answer) finds the seat as it is or finds none.
+
+A process leaves in three steps: it drains (no new call; what rings or talks goes on), it takes leave of those
+who are still talking (an apology, heard to its end), it hangs up. Each may be skipped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from loguru import logger
+
+from bot.audio import Speech
+from bot.calls.admission import Asking, Load, Refusal, refusal
+from bot.calls.loop_lag import LagWatch
+from bot.conversation import opening
+from bot.conversation.call import Call
+from bot.conversation.call_plan import Plan, Services, build_services
+from bot.conversation.fillers import PhraseBook
+from bot.conversation.opening import NotKept, Openings, Recital
+from bot.conversation.prompt import opening_text, spare_opening
+from bot.errors import BusyError, PhoneAgentError, VendorError
+from bot.pipeline.resources import Resources
+from bot.pipeline.usage import Usage
+from bot.records import Direction, EndedReason
+from bot.telemetry import tracing
+
+RETRY_AFTER_SECONDS = 10
+"""What a caller refused for lack of lines is told to wait."""
+KEPT_OPENINGS = 64
+KEPT_SECONDS = 1.0
+"""How long an opening is looked up in the store: by then a vendor has half spoken a new one."""
+APOLOGY_READY_SECONDS = 3.0
+"""For a voice to speak the apology once for all its calls; where it is not ready, each call's own says it."""
+
+
+async def _not_kept(_plan: Plan) -> None:
+    """Nobody asks what it cost."""
+
+
+@dataclass
+class Seat:
+    """One call of this process. Its tasks are the switchboard's."""
+
+    plan: Plan
+    has_line: bool = False
+    """Counted against the capacity; a registered call is not until it is answered."""
+    call_sid: str | None = None
+    call: Call | None = None
+    """On the line."""
+    wish: EndedReason | None = None
+    """A hang-up that came before there was a call to hang up."""
+    answered_by: str | None = None
+    """What the carrier's machine detection said before there was a call to tell."""
+    opening: Recital | None = None
+    making: asyncio.Task[None] | None = None
+    """Makes the opening; it goes on while the call is held."""
+    services: asyncio.Task[Services] | None = None
+    holding: asyncio.Task[None] | None = None
+    expiry: asyncio.Task[None] | None = None
+
+    def note_amd(self, answered_by: str) -> None:
+        """The carrier's machine detection, in Twilio's words."""
+        self.answered_by = answered_by
+        if self.call is not None:
+            self.call.note_amd(answered_by)
+
+    async def hang_up(self, reason: EndedReason) -> None:
+        """Now if it is on the line, else as soon as it would be."""
+        self.wish = self.wish or reason
+        if self.call is not None:
+            await self.call.hang_up(reason)
+
+    async def take_leave(self, reason: EndedReason) -> None:
+        """With an apology if it is on the line, else it ends as soon as it would be."""
+        if self.call is None:
+            self.wish = self.wish or reason
+        else:
+            await self.call.take_leave(reason)
+
+
+@dataclass
+class Switchboard:
+    """Admits, prepares and ends calls."""
+
+    capacity: int
+    """Lines for new calls; those that were answered already have a little more room: see `admission`."""
+    resources: Resources
+    lag: LagWatch = field(default_factory=LagWatch)
+    draining: bool = False
+    """No new call is taken."""
+    closed: bool = False
+    """Nothing at all is taken."""
+    openings: Openings = field(default_factory=NotKept)
+    """Of calls that this process dialled, for whichever answers them."""
+    spent: Callable[[Plan], Awaitable[None]] = _not_kept
+    """Told of a call whose opening cost something."""
+    _seats: dict[str, Seat] = field(default_factory=dict)
+    _spoken: OrderedDict[tuple[str, str, str], Speech] = field(default_factory=OrderedDict)
+    """Openings by text, voice and language: those without a name in them come again."""
+    _phrases: PhraseBook = field(init=False)
+    _freed: asyncio.Event = field(default_factory=asyncio.Event)
+    """A seat was left."""
+
+    def __post_init__(self) -> None:
+        self._phrases = PhraseBook(self.resources)
+
+    # -- seats ----------------------------------------------------------------------------------------
+
+    @property
+    def lines_taken(self) -> int:
+        return sum(seat.has_line for seat in self.seats)  # a copy: the engine's threads ask, too
+
+    @property
+    def calls_on_line(self) -> int:
+        return sum(seat.call is not None for seat in self._seats.values())
+
+    @property
+    def seats(self) -> list[Seat]:
+        return list(self._seats.values())
+
+    def seat_of(self, call_id: str) -> Seat | None:
+        return self._seats.get(call_id)
+
+    def refusal(self, asking: Asking = Asking.NEW) -> Refusal | None:
+        """Why no line is given now; None where one is."""
+        load = Load(self.lines_taken, self.lag.late, draining=self.draining, closed=self.closed)
+        return refusal(asking, load, self.capacity)
+
+    def take_line(self, plan: Plan, asking: Asking = Asking.NEW) -> Seat:
+        """A seat with a line; the same one for a call that has it. BusyError when there is none to give."""
+        seat = self._seats.get(plan.call_id)
+        if seat is not None and seat.has_line:
+            return seat
+        refused = self.refusal(asking)
+        if refused is not None:
+            raise BusyError(refused.value, retry_after_seconds=RETRY_AFTER_SECONDS)
+        seat = seat or self._seats.setdefault(plan.call_id, Seat(plan))
+        seat.has_line = True
+        return seat
+
+    def expect(self, plan: Plan) -> Seat | None:
+        """A seat for a call that somebody else dials; None when too many are expected already."""
+        if self.draining or len(self._seats) - self.lines_taken >= self.capacity:
+            return None
+        return self._seats.setdefault(plan.call_id, Seat(plan))
+
+    def release_after(self, seat: Seat, seconds: float, then: Callable[[], Awaitable[None]]) -> None:
+        """Unless the line is held by then, free the seat and do `then`. A new wait replaces the old one."""
+
+        async def expire() -> None:
+            await asyncio.sleep(seconds)
+            if seat.holding is None:
+                seat.expiry = None
+                await self.release(seat.plan.call_id)
+                try:
+                    await then()
+                except Exception as e:
+                    logger.opt(exception=e).error("call {} left no word of its expiry", seat.plan.call_id)
+
+        if seat.expiry is not None:
+            seat.expiry.cancel()
+        seat.expiry = asyncio.create_task(expire(), name=f"expiry {seat.plan.call_id}")
+
+    async def hold(self, seat: Seat, holding: Coroutine[Any, Any, None]) -> None:
+        """Run `holding` as the switchboard's own: a cancelled route does not cut a call's record short."""
+        seat.holding = asyncio.create_task(holding, name=f"hold {seat.plan.call_id}")
+        await asyncio.shield(seat.holding)
+
+    async def release(self, call_id: str) -> None:
+        """Forget a call: its line and whatever was prepared for it."""
+        seat = self._seats.pop(call_id, None)
+        if seat is not None:
+            self._freed.set()
+            await _drop(seat.making, seat.services, seat.expiry)
+
+    # -- leaving --------------------------------------------------------------------------------------
+
+    async def drain(self, *, within_seconds: float, hurry: asyncio.Event | None = None) -> None:
+        """Take no new call from now on; returns when no line is taken, or in time, or with `hurry`.
+
+        A call that rings is waited for as well, and held when it is answered. One that somebody else is to dial
+        (`expect`) is not waited for.
+        """
+        self.draining = True
+        await _at_most(within_seconds, self._all_free(), hurry)
+
+    async def _all_free(self) -> None:
+        while self.lines_taken:
+            self._freed.clear()
+            await self._freed.wait()
+
+    async def leave_waiting(self) -> list[Seat]:
+        """Give up every seat that nobody talks on; gives back those for which a phone may be ringing."""
+        self.draining = True
+        waiting = [seat for seat in self.seats if seat.holding is None]
+        for seat in waiting:
+            await seat.hang_up(EndedReason.SERVER_SHUTDOWN)
+            await self.release(seat.plan.call_id)
+        return [seat for seat in waiting if seat.has_line]
+
+    async def take_leave(
+        self, reason: EndedReason, *, within_seconds: float, hurry: asyncio.Event | None = None
+    ) -> None:
+        """Apologise to everybody on the line; returns when all are gone, or in time, or with `hurry`."""
+        self.draining = True
+        await _at_most(within_seconds, self._all_take_leave(reason), hurry)
+
+    async def _all_take_leave(self, reason: EndedReason) -> None:
+        await self._speak_apologies()
+        while talking := self._holding():
+            for failure in await asyncio.gather(
+                *(seat.take_leave(reason) for seat in self.seats), return_exceptions=True
+            ):
+                if isinstance(failure, BaseException):
+                    logger.opt(exception=failure).error("a callee hears no apology")
+            await asyncio.wait(talking)
+
+    async def end_all(self, reason: EndedReason, *, within_seconds: float) -> None:
+        """Take nothing any more and hang up on everybody; what does not end in time is cut."""
+        self.draining = self.closed = True
+        talking = self._holding()
+        for seat in self.seats:
+            await seat.hang_up(reason)
+        if talking:
+            _, late = await asyncio.wait(talking, timeout=within_seconds)
+            await _drop(*late)
+        for seat in self.seats:
+            await self.release(seat.plan.call_id)
+
+    def _holding(self) -> list[asyncio.Task[None]]:
+        return [seat.holding for seat in self.seats if seat.holding is not None and not seat.holding.done()]
+
+    async def _speak_apologies(self) -> None:
+        """Each voice speaks its apology once, however many calls need it."""
+        plans = [seat.plan for seat in self.seats if seat.call is not None]
+        needed = {
+            (p.slots.tts.model_dump_json(), p.scenario.language, p.scenario.phrases.trouble): p for p in plans
+        }
+        speaking = [
+            self._phrases.prepare(p.slots.tts, p.scenario.language, (p.scenario.phrases.trouble,))
+            for p in needed.values()
+        ]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(APOLOGY_READY_SECONDS):
+                await asyncio.gather(*speaking)
+
+    # -- preparation ----------------------------------------------------------------------------------
+
+    def prepare(self, seat: Seat, *, answered: bool = False) -> None:
+        """Write and speak the opening while the phone rings; once it was `answered`, another process may have."""
+        if seat.opening is None:
+            seat.opening = Recital(opening_text(seat.plan.spec, seat.plan.scenario))
+            making = self._make_and_tell(seat.plan, seat.opening, answered=answered)
+            seat.making = asyncio.create_task(making, name=f"opening {seat.plan.call_id}")
+            if seat.plan.calls_declared_tools:
+                self.resources.mcp.begin(seat.plan.scenario.mcp_servers)
+
+    def build_ahead(self, seat: Seat, call_sid: str) -> None:
+        """Build the services off the loop, now that the line is about to open."""
+        if seat.services is None:
+            build = asyncio.to_thread(build_services, seat.plan, self.resources, call_sid)
+            seat.services = asyncio.create_task(build, name=f"services {seat.plan.call_id}")
+
+    async def prepared(self, seat: Seat, call_sid: str) -> tuple[Plan, Services]:
+        """The plan with its opening, ready or still being made, and the services. Makes what is not there."""
+        self.prepare(seat, answered=True)
+        self.build_ahead(seat, call_sid)
+        assert seat.services is not None
+        text = opening_text(seat.plan.spec, seat.plan.scenario)
+        plan = replace(seat.plan, opening=seat.opening, opening_text=text, phrase_book=self._phrases)
+        return plan, await seat.services
+
+    async def _make_and_tell(self, plan: Plan, recital: Recital, *, answered: bool) -> None:
+        """Also of an opening nobody hears: it was made, and is billed."""
+        try:
+            with logger.contextualize(call_id=plan.call_id):
+                await self._make(plan, recital, answered=answered)
+        finally:
+            if plan.opening_usage.items:
+                try:
+                    await self.spent(plan)
+                except Exception as e:
+                    logger.warning("what the opening cost cannot be kept: {}", e)
+
+    async def _make(self, plan: Plan, recital: Recital, *, answered: bool) -> None:
+        """Write and speak the opening; what a vendor fails to give here, the pipeline tries for again."""
+        # The process that dialled may have spent on an opening, too: each part of the costs has one writer.
+        usage = plan.usage if answered else plan.opening_usage
+        own = False
+        try:
+            kept = await self._kept(plan) if answered else None
+            if kept is not None:
+                recital.text = kept.text
+                recital.add(kept)
+            else:
+                with tracing.span("opening", plan.call_id):
+                    if recital.text is None:
+                        recital.text = await self._written(plan, usage)
+                    await self._speak(plan, recital.text, recital, usage)
+                own = True
+        except PhoneAgentError as e:
+            logger.warning("the opening could not be prepared by {}: {}", e.provider, e.message)
+        except Exception as e:
+            logger.opt(exception=e).error("the opening could not be prepared")
+        finally:
+            recital.finish()
+        if own and not answered:
+            await self._keep(plan, recital.speech())
+        # After the opening: it is the one the callee waits for.
+        await self._phrases.prepare(plan.slots.tts, plan.scenario.language, plan.phrases_ahead, usage=usage)
+
+    async def _kept(self, plan: Plan) -> Speech | None:
+        """What the process that dialled has spoken; None where that is not complete, or cannot be had."""
+        if plan.direction is Direction.INBOUND:
+            return None
+        try:
+            return await asyncio.wait_for(self.openings.get(plan.call_id), KEPT_SECONDS)
+        except Exception as e:
+            logger.warning("the opening cannot be looked up: {}", e)
+            return None
+
+    async def _keep(self, plan: Plan, speech: Speech) -> None:
+        try:
+            await self.openings.put(plan.call_id, speech)
+        except Exception as e:
+            logger.warning("the opening cannot be kept for other processes: {}", e)
+
+    async def _written(self, plan: Plan, usage: Usage) -> str:
+        """The model's opening, or the language's own. VendorError where neither is there."""
+        try:
+            return await opening.write(self.resources, plan.slots.llms, plan.mind, usage=usage)
+        except VendorError as e:
+            ready = spare_opening(plan.spec, plan.scenario)
+            if ready is None:
+                raise
+            logger.warning("{} wrote no opening, the stock one is said: {}", e.provider, e.message)
+            return ready
+
+    async def _speak(self, plan: Plan, text: str, recital: Recital, usage: Usage) -> None:
+        voice, language = plan.slots.tts, plan.scenario.language
+        key = (text, voice.model_dump_json(), language)
+        known = self._spoken.get(key)
+        if known is not None:
+            recital.add(known)
+            return
+        self._spoken[key] = await opening.speak(
+            self.resources, voice, text, language=language, recital=recital, usage=usage
+        )
+        while len(self._spoken) > KEPT_OPENINGS:
+            self._spoken.popitem(last=False)
+
+
+async def _at_most(seconds: float, work: Coroutine[Any, Any, None], hurry: asyncio.Event | None) -> None:
+    """Does `work` until it is done, the time is over, or `hurry` is set."""
+    working = asyncio.create_task(work, name="leaving")
+    hurried = asyncio.create_task((hurry or asyncio.Event()).wait(), name="hurry")
+    try:
+        await asyncio.wait({working, hurried}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await _drop(working, hurried)
+    if not working.cancelled():
+        working.result()
+
+
+async def _drop(*tasks: asyncio.Task[Any] | None) -> None:
+    living = [task for task in tasks if task is not None and task is not asyncio.current_task()]
+    for task in living:
+        task.cancel()
+    await asyncio.gather(*living, return_exceptions=True)

@@ -1,0 +1,12 @@
+"""Many calls under one policy: uploaded at once, dialled in order, paused, resumed, canceled.
+
+contacts.py reads an upload row by row · rules.py decides about rows, hours and the circuit breaker, pure ·
+loader.py keeps the rows · dialer.py dials them, round by round · results.py writes what came of it as CSV.
+What is kept of a campaign is bot/store/campaign_records.py.
+"""
+
+from bot.calls.campaigns.contacts import CsvContacts, JsonContacts
+from bot.calls.campaigns.loader import Loaded, NoContactError, in_slices
+from bot.calls.campaigns.rounds import Campaigns
+
+__all__ = ["Campaigns", "CsvContacts", "JsonContacts", "Loaded", "NoContactError", "in_slices"]

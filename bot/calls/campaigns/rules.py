@@ -1,0 +1,340 @@
+"""What is decided about campaigns, pure: which row can be called and with what words, and when to stop.
+
+A number that comes twice in a campaign is called once, by its first row; the second is a bad row that names the
+first. To call it twice is never what a list means, and to drop it silently would lose a row.
+
+A number without its country code is not guessed: 2025550123 is Washington to an American and a number of
+Egypt (+20) to a parser. It is a bad row, unless the campaign names the `country` its numbers are written in.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import phonenumbers
+from phonenumbers import timezone
+
+from bot.calls.campaigns.contacts import RawRow, variable_name
+from bot.calls.dialling.policy import next_allowed
+from bot.calls.dialling.time_zones import zone
+from bot.errors import RequestError
+from bot.records import CallSpec, EndedReason, Status
+from bot.store.campaign_records import BadRow, Campaign, Contact
+from bot.terms import HoursTerms
+
+OWN_WORDS = ("action", "context", "callee_name", "agent_name", "organization")
+"""Variables that are fields of the call: a contact's own goes before the campaign's."""
+TIME_ZONE = "time_zone"
+TURN_SECONDS = 5.0
+"""A place that is free is asked for about once in so long, for each place of its campaign."""
+LEAST_TURN_SECONDS, LONGEST_TURN_SECONDS = 2.0, 600.0
+BREAKER_SECONDS = 120.0
+BREAKER_CALLS = 20
+MAX_VARIABLES_BYTES = 16 * 1024
+_LONGEST = {"action": 4000, "context": 64 * 1024, "callee_name": 200, "agent_name": 200, "organization": 200}
+"""Characters, as for POST /call."""
+_PLACEHOLDER = re.compile(r"\{\{?\s*([^\W\d][\w -]*?)\s*(?:\|([^{}|]*))?\}\}?")
+_BRACE = re.compile(r"[{}]")
+_BEGUN = re.compile(r"\{\s*[^\W\d]")
+_NOISE = re.compile(r"[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+"""What does not show: marks of direction that phones and spreadsheets put around numbers."""
+_NUMBER = re.compile(r"\+?[0-9()./\-\u2010-\u2015\s]+")
+_CUT_NUMBER = re.compile(r"[0-9](?:[.,][0-9]+)?[eE]\+?[0-9]+")
+_FAILED = frozenset(
+    {
+        EndedReason.DIAL_FAILED,
+        EndedReason.ERROR_STT,
+        EndedReason.ERROR_LLM,
+        EndedReason.ERROR_TTS,
+        EndedReason.ERROR_LINE,
+    }
+)
+_NEVER_DIALLED = frozenset({EndedReason.CANCELED, EndedReason.DO_NOT_CALL})
+
+
+# -- words ------------------------------------------------------------------------------------------------
+
+
+def filled(template: str, variables: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """`template` with {name} and {name|fallback} replaced; with it, the names that have no value and no fallback.
+
+    One pass: a value that looks like a placeholder stays a value. Braces around anything else are text.
+    """
+    missing: list[str] = []
+
+    def one(match: re.Match[str]) -> str:
+        name, fallback = variable_name(match[1]), match[2]
+        value = said(variables.get(name)) or (fallback or "").strip()
+        if not value and fallback is None:
+            missing.append(name)
+        return value
+
+    return _PLACEHOLDER.sub(one, template), missing
+
+
+def said(value: Any) -> str:
+    """A variable in words: text as it is, anything else as JSON writes it; null and blank are nothing."""
+    if value is None or isinstance(value, str):
+        return (value or "").strip()
+    return json.dumps(value, ensure_ascii=False)
+
+
+def named(spec: CallSpec) -> set[str]:
+    """The variables that the campaign's texts cannot do without."""
+    texts = [spec.action, spec.callee_name, spec.agent_name, spec.organization, *_texts(spec.context)]
+    found = (_PLACEHOLDER.finditer(text) for text in texts if text)
+    return {variable_name(match[1]) for matches in found for match in matches if match[2] is None}
+
+
+def check_texts(spec: CallSpec) -> None:
+    """RequestError for a placeholder that lacks one of its braces: it would be spoken."""
+    for name in OWN_WORDS:
+        for text in _texts(getattr(spec, name)):
+            if (stray := _stray(text)) is not None:
+                raise RequestError(
+                    f"{name}: a placeholder is not closed at {stray!r}; write {{name}} or {{name|words}}.",
+                    code="broken_placeholder",
+                    field=name,
+                )
+
+
+def _stray(text: str) -> str | None:
+    """The words around a brace that has no other half; braces beside no word are text."""
+    text = _PLACEHOLDER.sub("", text)
+    begun: list[int] = []
+    for brace in _BRACE.finditer(text):
+        at = brace.start()
+        if brace[0] == "{":
+            begun.append(at)
+        elif begun:
+            begun.pop()
+        elif at and text[at - 1].isalnum():
+            return text[max(at - 20, 0) : at + 1]
+    return next((text[at : at + 20] for at in begun if _BEGUN.match(text, at)), None)
+
+
+def check_columns(spec: CallSpec, columns: Collection[str]) -> None:
+    """RequestError when every contact would miss the same variable."""
+    for name in sorted(named(spec) - set(columns)):
+        raise RequestError(
+            f"The texts name {{{name}}}, and no column has that name; write {{{name}|...}} to do without.",
+            code="missing_column",
+            field=name,
+        )
+    if not spec.action and "action" not in columns:
+        raise RequestError(
+            "action: is required: what the calls are to achieve; or a column action.",
+            code="missing_field",
+            field="action",
+        )
+
+
+def spec_for(campaign: CallSpec, phone_number: str, variables: Mapping[str, Any]) -> tuple[CallSpec, list[str]]:
+    """What the call to a contact is about; with it, the variables that are missing for it.
+
+    The contact's variables reach the agent only where a text of the campaign names them, or as one of
+    OWN_WORDS; all of them are in the call's metadata, which is its owner's.
+    """
+    missing: list[str] = []
+
+    def fill(value: Any) -> Any:
+        if isinstance(value, str):
+            text, without = filled(value, variables)
+            missing.extend(without)
+            return text
+        if isinstance(value, dict):
+            return {key: fill(item) for key, item in value.items()}
+        return [fill(item) for item in value] if isinstance(value, list) else value
+
+    own: dict[str, Any] = {}
+    for name in OWN_WORDS:
+        given = variables.get(name)
+        if name == "context" and isinstance(given, dict) and given:
+            own[name] = given
+        else:
+            own[name] = said(given) or fill(getattr(campaign, name))
+    metadata = dict(campaign.metadata)
+    if variables:
+        metadata["variables"] = dict(variables)
+    for name in ("callee_name", "agent_name", "organization"):
+        own[name] = own[name] or None
+    return replace(campaign, phone_number=phone_number, metadata=metadata, **own), missing
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [text for item in value.values() for text in _texts(item)]
+    if isinstance(value, list):
+        return [text for item in value for text in _texts(item)]
+    return [value] if isinstance(value, str) else []
+
+
+# -- rows -------------------------------------------------------------------------------------------------
+
+
+def parsed_number(given: Any, country: str | None) -> tuple[phonenumbers.PhoneNumber, int]:
+    """A number that exists in its country's plan, and its type. ValueError says what is wrong with it."""
+    if not isinstance(given, str):
+        raise ValueError("is no text: write it in quotes, with + and country code")
+    text = _NOISE.sub("", given).strip().removeprefix("'").strip()
+    if not text:
+        raise ValueError("is empty")
+    if _CUT_NUMBER.fullmatch(text):
+        raise ValueError("was cut by a spreadsheet: make the column text before the numbers go in")
+    if not _NUMBER.fullmatch(text):
+        raise ValueError("is no telephone number")
+    if not text.startswith("+") and country is None:
+        raise ValueError("has no + and country code; or give the campaign's country")
+    try:
+        number = phonenumbers.parse(text, country)
+    except phonenumbers.NumberParseException:
+        raise ValueError("has no country code that exists; as in +12025550123") from None
+    # A number without a type is one that is not valid; the type is half of the way to its time zone.
+    kind = phonenumbers.number_type(number)
+    if kind == phonenumbers.PhoneNumberType.UNKNOWN:
+        raise ValueError("no such number can exist in its country")
+    return number, kind
+
+
+def zone_of(number: phonenumbers.PhoneNumber, kind: int) -> str:
+    """The `Contact.zone` of a number: what `time_zones.zones_of` finds, with its type known already."""
+    if phonenumbers.is_number_type_geographical(kind, number.country_code or 0):
+        names = timezone.time_zones_for_geographical_number(number)
+    else:
+        names = timezone.time_zones_for_number(number)
+    return ",".join(sorted(name for name in names if name != timezone.UNKNOWN_TIMEZONE))
+
+
+class Judge:
+    """Turns the rows of one campaign into contacts or bad rows, in order; knows the numbers it has seen."""
+
+    def __init__(self, campaign: Campaign, *, country: str | None, zone_needed: bool) -> None:
+        self._campaign = campaign
+        self._country = country
+        self._zone_needed = zone_needed
+        self._lines: dict[int, int] = {}
+        """Number without its + → the line it was on: 20 MB for a hundred thousand."""
+        self.accepted = 0
+        self.columns: dict[str, None] = {}
+        """The variables seen, in order."""
+        self.zones: set[str] = set()
+
+    def judge(self, raw: RawRow) -> Contact | BadRow:
+        if raw.problem is not None:
+            return BadRow(raw.line, raw.problem[0], raw.problem[1], None, raw.text)
+        try:
+            number, kind = parsed_number(raw.phone_number, self._country)
+        except ValueError as e:
+            return self._bad(raw, "bad_phone_number", str(e), "phone_number")
+        digits = number.country_code or 0, phonenumbers.national_significant_number(number)
+        e164 = f"{digits[0]}{digits[1]}"
+        if (before := self._lines.get(int(e164))) is not None:
+            return self._bad(raw, "duplicate", f"the number stands on line {before} already", "phone_number")
+        spec, missing = spec_for(self._campaign.spec, f"+{e164}", raw.variables)
+        if not missing and not spec.action:
+            missing = ["action"]
+        if missing:
+            return self._bad(raw, "missing_variable", "is empty or missing", missing[0])
+        if problem := _too_long(spec, raw.variables):
+            return self._bad(raw, "too_long", problem[1], problem[0])
+        try:
+            zones = self._zones(number, kind, raw.variables)
+        except ValueError as e:
+            return self._bad(raw, "bad_time_zone", str(e), TIME_ZONE)
+        if not zones and self._zone_needed:
+            return self._bad(
+                raw, "unknown_time_zone", "there are calling hours: give this number's time_zone", TIME_ZONE
+            )
+        self._lines[int(e164)] = raw.line
+        self.columns.update(dict.fromkeys(raw.variables))
+        self.zones.add(zones)
+        contact = Contact(self._campaign.campaign_id, self.accepted, raw.line, f"+{e164}", raw.variables, zones)
+        self.accepted += 1
+        return contact
+
+    def _zones(self, number: phonenumbers.PhoneNumber, kind: int, variables: Mapping[str, Any]) -> str:
+        name = said(variables.get(TIME_ZONE)) or self._campaign.terms.time_zone
+        return zone(name).key if name else zone_of(number, kind)
+
+    def _bad(self, raw: RawRow, code: str, words: str, field: str) -> BadRow:
+        return BadRow(raw.line, code, f"{field}: {words}", field, raw.text)
+
+
+def _too_long(spec: CallSpec, variables: Mapping[str, Any]) -> tuple[str, str] | None:
+    for name, longest in _LONGEST.items():
+        if len(said(getattr(spec, name))) > longest:
+            return name, f"is longer than {longest} characters"
+    if sum(len(name) + len(said(value)) for name, value in variables.items()) > MAX_VARIABLES_BYTES:
+        return "variables", f"are longer than {MAX_VARIABLES_BYTES // 1024} KiB"
+    return None
+
+
+# -- dialling ---------------------------------------------------------------------------------------------
+
+
+def zones_of_key(key: str) -> tuple[ZoneInfo, ...]:
+    """The zones of a `Contact.zone`."""
+    return tuple(zone(name) for name in key.split(",") if name)
+
+
+@dataclass(frozen=True)
+class Hours:
+    """Which contacts may be called now, by their zones; and when the first of the others may."""
+
+    open: tuple[str, ...]
+    next_open: datetime | None
+
+
+def open_zones(now: datetime, hours: HoursTerms, keys: Iterable[str]) -> Hours:
+    """`keys` are `Contact.zone`s."""
+    opens = {key: next_allowed(now, hours, zones_of_key(key)) for key in keys}
+    later = [at for at in opens.values() if at is not None and at > now]
+    return Hours(tuple(key for key, at in opens.items() if at == now), min(later, default=None))
+
+
+def turn_seconds(waiting: int, concurrency: int, spread: float) -> float:
+    """Until a call that found its campaign's places taken asks again. The more wait, the longer: how often
+    all of them ask depends on the places alone. `spread`, from 0 to 1, parts those that come due together."""
+    mean = min(max(TURN_SECONDS * waiting / concurrency, LEAST_TURN_SECONDS), LONGEST_TURN_SECONDS)
+    return mean * (0.5 + spread)
+
+
+Endings = Sequence[tuple[Status, EndedReason | None, int]]
+
+
+def breaker_since(now: datetime, resumed_at: datetime | None) -> datetime:
+    """From when on calls count: two minutes back, but nothing from before somebody resumed the campaign."""
+    since = now - timedelta(seconds=BREAKER_SECONDS)
+    return since if resumed_at is None else max(since, resumed_at)
+
+
+def breaker(endings: Endings) -> str | None:
+    """Why to pause, from how the calls of the last two minutes ended; None: go on.
+
+    A call fails when its dialling or a vendor did: `dial_failed` and `error_*`. Busy, no answer, a mailbox and
+    a call that this server was stopped under are no failures. Calls that were never dialled do not count.
+    """
+    dialled = [(status, reason, n) for status, reason, n in endings if not _kept_back(status, reason)]
+    ended = sum(n for *_, n in dialled)
+    failed: dict[str, int] = {}
+    for status, reason, n in dialled:
+        if reason in _FAILED or (reason is None and status is Status.FAILED):
+            word = reason.value if reason is not None else EndedReason.DIAL_FAILED.value
+            failed[word] = failed.get(word, 0) + n
+    if ended < BREAKER_CALLS or 2 * sum(failed.values()) < ended:
+        return None
+    most = ", ".join(f"{n} {word}" for word, n in sorted(failed.items(), key=lambda item: -item[1]))
+    return (
+        f"circuit breaker: {sum(failed.values())} of the {ended} calls that ended in the last "
+        f"{BREAKER_SECONDS / 60:.0f} minutes failed ({most}). Resume it when the cause is mended."
+    )
+
+
+def _kept_back(status: Status, reason: EndedReason | None) -> bool:
+    return reason in _NEVER_DIALLED or (reason is None and status is Status.CANCELED)

@@ -1,0 +1,222 @@
+"""From the dialling of a call to its end: news of it are waited for, and where none come the carrier is asked.
+
+Runs within the call's workflow, which holds its place among the lines as long. News may be lost with the process
+that had them to tell. So every wait has an end: the carrier's ring time, or the longest duration of a call, and a
+minute. A workflow that was begun again cannot shorten the wait it was in, which is durable; beside it the call is
+looked at until it is known to be in somebody's hands. And who holds a call may die with the news of its end: all
+that are left look for such calls, and wake their workflows.
+
+Who ends a call that a process holds is that process. Another one does it only when the holder is gone for good: a
+process that lost its database for half a minute still talks to its callee, and while it does the carrier has the
+call in progress.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from loguru import logger
+
+from bot.calls.active_calls import Seat, Switchboard
+from bot.calls.dialling.ending import ended_by
+from bot.calls.ingress import HANDSHAKE_SECONDS
+from bot.calls.planner import Planner
+from bot.errors import CarrierError
+from bot.records import CallRecord, EndedReason, Status
+from bot.store import CallChange, CallStore
+from bot.store.connections import DATABASE_ERRORS
+from bot.store.durable.engine import DurableEngine
+from bot.telephony.carrier import Carrier
+
+NEWS = "news"
+LOST_CALLBACK_SECONDS = 60.0
+"""Beyond its ringing, or its longest duration, a call without any word is asked about."""
+HOLDER_SECONDS = 15.0
+"""What the process that has the line gets to complete the record after the carrier said that it is over."""
+GONE_SECONDS = 30.0
+"""So long a holder must have been absent before its call is hung up. The carrier ends the call of a dead one by
+itself, when its media socket closes."""
+
+
+@dataclass
+class Following:
+    """One process's."""
+
+    engine: DurableEngine
+    store: CallStore
+    carrier: Carrier
+    switchboard: Switchboard
+    planner: Planner
+    known_here: set[str] = field(default_factory=set)
+    """Calls that this process dialled, or heard come in: it has heard all of them that there was to hear."""
+    told_of: set[str] = field(default_factory=set)
+    """Calls whose holder is absent, of which this process has told their workflows."""
+    on_released: Callable[[str], None] = lambda _call_id: None
+    """Told that a call of this process has its final status."""
+
+    async def to_the_end(self, call_id: str) -> None:
+        """Returns when the call has its final status; within its workflow."""
+        record = await self.engine.insist(lambda: self.store.get(call_id))
+        if record is None:
+            return
+        seconds = self.planner.limits(record).ring_seconds + LOST_CALLBACK_SECONDS
+        beside = None
+        if call_id not in self.known_here:
+            beside = asyncio.create_task(self._take_up(call_id), name=f"take up {call_id}")
+        try:
+            while True:
+                news = await self.engine.receive(NEWS, seconds)
+                left = await self.engine.step("look", functools.partial(self.look, call_id, news))
+                if left is None:
+                    return
+                seconds = left
+        finally:
+            if beside is not None:
+                beside.cancel()
+                await asyncio.gather(beside, return_exceptions=True)
+            self.known_here.discard(call_id)
+            await self.let_go(call_id)
+
+    async def by_looking(self, call_id: str) -> None:
+        """The same without a workflow's steps: of a call whose workflow broke."""
+        left = await self.engine.insist(lambda: self.look(call_id, None))
+        while left is not None:
+            await asyncio.sleep(min(left, HOLDER_SECONDS))
+            left = await self.engine.insist(lambda: self.look(call_id, None))
+        await self.let_go(call_id)
+
+    async def _take_up(self, call_id: str) -> None:
+        """A dead process's call: nobody may be left to send news of it."""
+        while (left := await self.engine.insist(lambda: self.look(call_id, None))) is not None:
+            if left > LOST_CALLBACK_SECONDS:
+                return  # somebody has it; the workflow's own wait is no longer
+            await asyncio.sleep(left)
+        record = await self.engine.insist(lambda: self.store.get(call_id))
+        if record is not None and record.followed_by is not None:
+            await self.engine.send(record.followed_by, "over", NEWS)
+
+    async def tell_of_absent(self) -> None:
+        """Wake who follows the calls of processes that are not there: the news of their end may have died too.
+
+        Once for each call: its workflow looks again by itself from then on.
+        """
+        absent: list[str] = []
+        for holder in await self.store.holders():
+            if await self.engine.absent_seconds(holder):
+                absent += await self.store.held_by(holder)
+        self.told_of &= set(absent)
+        for call_id in absent:
+            record = None if call_id in self.told_of else await self.store.get(call_id)
+            if record is not None and record.followed_by is not None:
+                self.told_of.add(call_id)
+                await self.engine.send(record.followed_by, "over", NEWS)
+
+    async def look(self, call_id: str, news: str | None) -> float | None:
+        """How long to wait for more news, in seconds; None: the call is over."""
+        try:
+            return await self._look(call_id, news)
+        except DATABASE_ERRORS:
+            raise
+        except Exception as e:
+            logger.opt(exception=e).error("call {} could not be looked at", call_id)
+            return await self._bear(call_id, e)
+
+    async def _bear(self, call_id: str, error: Exception) -> float | None:
+        """The next look may know more; for a call that nothing is left of, nothing ever will."""
+        record = await self.store.get(call_id)
+        if record is None or record.status.final:
+            return None
+        limits = self.planner.limits(record)
+        most = limits.ring_seconds + limits.max_duration_seconds + 2 * LOST_CALLBACK_SECONDS
+        begun = record.answered_at or record.dialling_at or record.created_at
+        if (datetime.now(UTC) - begun).total_seconds() < most:
+            return LOST_CALLBACK_SECONDS
+        status, change = broken(error)
+        await self.store.advance(call_id, status, at=datetime.now(UTC), change=change)
+        return None
+
+    async def _look(self, call_id: str, news: str | None) -> float | None:
+        record = await self.store.get(call_id)
+        if record is None or record.status.final:
+            return None
+        longest = self.planner.limits(record).max_duration_seconds + LOST_CALLBACK_SECONDS
+        if news == "answered":
+            if call_id in self.known_here:  # else its seat, if there is one, is that of who answered
+                await self.let_go(call_id)
+            return longest
+        if record.held_by is None or self._let_go_of(record):
+            return await self._settle(record)
+        absent = await self.engine.absent_seconds(record.held_by)
+        ended = record.carrier_ended_at
+        if ended is not None:
+            if absent or (datetime.now(UTC) - ended).total_seconds() >= HOLDER_SECONDS:
+                return await self._settle(record)
+            return HOLDER_SECONDS
+        if absent >= GONE_SECONDS:
+            return await self._settle(record)
+        return await self._ask_of_absent(record) if absent else longest
+
+    def _let_go_of(self, record: CallRecord) -> bool:
+        """This process had the line, and could not keep how the call ended."""
+        return record.held_by == self.engine.name and self.switchboard.seat_of(record.call_id) is None
+
+    async def _ask_of_absent(self, record: CallRecord) -> float | None:
+        """The holder may come back: only what the carrier ended is over."""
+        known = None
+        try:
+            known = None if record.call_sid is None else await self.carrier.fetch(record.call_sid)
+        except CarrierError as e:
+            logger.warning("the carrier cannot be asked about call {} now: {}", record.call_id, e.message)
+        return await self._settle(record) if known is not None and known.status.final else HOLDER_SECONDS
+
+    async def _settle(self, record: CallRecord) -> float | None:
+        """Nobody here has the line: what the carrier says is the end, or it is made one."""
+        try:
+            known = None if record.call_sid is None else await self.carrier.fetch(record.call_sid)
+            if known is not None and not known.status.final:
+                left = self._may_still_be_taken(record, datetime.now(UTC))
+                if left is not None:
+                    return left
+                await self.carrier.hang_up(known.call_sid)
+        except CarrierError as e:
+            logger.warning("the carrier cannot be asked about call {} now: {}", record.call_id, e.message)
+            return LOST_CALLBACK_SECONDS
+        status, change = ended_by(record, known)
+        await self.store.advance(record.call_id, status, at=datetime.now(UTC), change=change)
+        # The log's context has the call's id.
+        if record.answered_at is not None and record.held_by not in (None, self.engine.name):
+            logger.warning("was on the line when its server died; recorded as {}", change.ended_reason)
+        else:
+            logger.warning("nobody told of its end; recorded as {}, {}", status, change.ended_reason)
+        self.on_released(record.call_id)
+        return None
+
+    def _may_still_be_taken(self, record: CallRecord, now: datetime) -> float | None:
+        """How long to leave alone a call that no process holds: it rings, or its media stream is to open."""
+        if record.held_by is not None:
+            return None
+        ring = self.planner.limits(record).ring_seconds
+        if record.answered_at is not None:
+            left = ring + HANDSHAKE_SECONDS - (now - record.answered_at).total_seconds()
+        elif record.dialling_at is not None:
+            left = ring + LOST_CALLBACK_SECONDS - (now - record.dialling_at).total_seconds()
+        else:
+            return None
+        return None if left <= 0 else min(max(left, 1.0), LOST_CALLBACK_SECONDS)
+
+    async def let_go(self, call_id: str) -> None:
+        """The seat of a call that this process does not hold."""
+        seat: Seat | None = self.switchboard.seat_of(call_id)
+        if seat is not None and seat.holding is None:
+            await self.switchboard.release(call_id)
+
+
+def broken(error: Exception) -> tuple[Status, CallChange]:
+    """The end of a call that this server could not go through with."""
+    return Status.FAILED, CallChange(
+        ended_reason=EndedReason.DIAL_FAILED, error=f"{type(error).__name__} in this server"
+    )

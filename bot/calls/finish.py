@@ -1,0 +1,199 @@
+"""After a call: complete its record and say in one line how it went."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from loguru import logger
+
+from bot.calls.costs import carrier_usage, engine_usage, prices
+from bot.conversation.call import CallEnd
+from bot.conversation.call_plan import Plan
+from bot.outcome_schema import Schema, fits, of_fields
+from bot.pipeline.offline.brains import rule_outcome
+from bot.pipeline.offline.outcome_rules import heard_out, unreached
+from bot.pipeline.offline.summary import agreeing, two_sentences
+from bot.records import (
+    AnsweredBy,
+    CostPart,
+    Counts,
+    EndedReason,
+    Outcome,
+    PricedItems,
+    Speaker,
+    Status,
+    Turn,
+)
+from bot.store import CallChange, CallStore
+from bot.store.connections import DATABASE_ERRORS
+
+KEPT_WITHIN_SECONDS, KEPT_AGAIN_SECONDS = 30.0, 1.0
+"""How long, and how often, the end of a call is tried to be kept."""
+
+
+async def wrap_up(
+    store: CallStore,
+    plan: Plan,
+    end: CallEnd,
+    turns: tuple[Turn, ...],
+    *,
+    answered_at: datetime,
+    counts: Counts,
+) -> Outcome:
+    """Keep how the call ended, what came of it by rules and by its tools, and what it cost so far.
+
+    A model may fill the outcome better; that is `analysis`, later: nobody who waits for the end waits for it.
+    """
+    now = datetime.now(UTC)
+    seconds = (now - answered_at).total_seconds()
+    outcome = await asyncio.to_thread(
+        outcome_by_rules, plan, turns, ended_reason=end.reason, answered_by=end.answered_by, told=end.outcome
+    )
+    change = CallChange(
+        ended_reason=end.reason,
+        error=end.error,
+        ended_at=now,
+        duration_seconds=round(seconds, 3),
+        answer_to_first_audio_ms=end.answer_to_first_audio_ms,
+        counts=counts,
+        answered_by=end.answered_by,
+        outcome=outcome,
+        costs=call_costs(plan, seconds, transferred=end.reason is EndedReason.TRANSFERRED),
+    )
+    await _keep(store, plan.call_id, change, now)
+    _log(end.reason, change, turns, outcome)
+    return outcome
+
+
+async def _keep(store: CallStore, call_id: str, change: CallChange, ended_at: datetime) -> None:
+    """Also when the database is away for a moment: nobody else knows how the call ended."""
+    until = time.monotonic() + KEPT_WITHIN_SECONDS
+    while True:
+        try:
+            if not await store.advance(call_id, Status.COMPLETED, at=ended_at, change=change):
+                await store.update(call_id, change)
+            return
+        except DATABASE_ERRORS as e:
+            if time.monotonic() > until:
+                raise
+            logger.warning("the end of a call cannot be kept now: {}", type(e).__name__)
+            await asyncio.sleep(KEPT_AGAIN_SECONDS)
+
+
+def call_costs(plan: Plan, seconds: float, *, transferred: bool) -> dict[CostPart, PricedItems]:
+    """Of a call that was held here for so long, without its opening."""
+    table = prices()
+    costs = {
+        CostPart.CALL: table.priced((*plan.usage.items, *engine_usage(plan.slots.vendors, round(seconds, 3))))
+    }
+    if plan.carrier:
+        amd = plan.scenario.pickup.amd
+        billed = carrier_usage(plan.carrier, plan.direction, plan.spec, seconds, amd=amd, transferred=transferred)
+        costs[CostPart.CARRIER] = table.priced(billed)
+    return costs
+
+
+async def keep_opening(store: CallStore, plan: Plan) -> None:
+    """What was spent on a call while it rang, whether anybody answered or not."""
+    priced = prices().priced(plan.opening_usage.items)
+    await store.update(plan.call_id, CallChange(costs={CostPart.OPENING: priced}))
+
+
+def outcome_by_rules(
+    plan: Plan,
+    turns: Sequence[Turn],
+    *,
+    ended_reason: EndedReason | None,
+    answered_by: AnsweredBy | None,
+    told: Outcome | None = None,
+) -> Outcome:
+    """What came of the call without a model. `told`: what tools recorded."""
+    mind = plan.mind
+    if was_reached(turns, answered_by):
+        whole = heard_out(turns, ended_reason, mind.language)
+        inferred = rule_outcome(
+            mind.spec, mind.fields, whole, mind.goal, mind.language, schema=plan.outcome_schema
+        )
+    else:
+        inferred = unreached(
+            ended_reason=ended_reason,
+            answered_by=answered_by,
+            spoken=any(turn.speaker is Speaker.AGENT for turn in turns),
+            language=mind.language,
+            names=list(field_schema(plan)["properties"]),
+        )
+    if told is None:
+        return inferred
+    merged = replace(with_recorded(inferred, told, plan), source="tools")
+    if plan.slots.llm.vendor == "rules" and "summary" in told.recorded:
+        summary = two_sentences(merged.summary, reached=merged.reached_goal, language=mind.language)
+        return replace(merged, summary=summary)
+    return merged
+
+
+def was_reached(turns: Sequence[Turn], answered_by: AnsweredBy | None) -> bool:
+    """Whether there was somebody, or a menu, to talk to."""
+    absent = answered_by in (AnsweredBy.VOICEMAIL, AnsweredBy.UNAVAILABLE, AnsweredBy.NOBODY)
+    return not absent and any(turn.speaker is Speaker.CALLEE and turn.text.strip() for turn in turns)
+
+
+def field_schema(plan: Plan) -> Schema:
+    """What the outcome's fields are to be, in plain form."""
+    return plan.outcome_schema or of_fields(plan.scenario.outcome)
+
+
+def with_recorded(inferred: Outcome, kept: Outcome, plan: Plan) -> Outcome:
+    """`inferred`, where `kept` has nothing that tools recorded: whoever was on the call knows better.
+
+    A request's schema says which fields there are: what tools recorded beside them stays with their calls.
+    """
+    properties = field_schema(plan)["properties"]
+    recorded = {
+        name: kept.fields[name]
+        for name in kept.recorded
+        if name in kept.fields
+        and (plan.outcome_schema is None or (name in properties and fits(properties[name], kept.fields[name])))
+    }
+    fields = inferred.fields | recorded
+    reached, summary, goal = inferred.reached_goal, inferred.summary, plan.scenario.goal
+    if "reached_goal" in kept.recorded:
+        reached = kept.reached_goal
+        if goal in fields and goal not in recorded and fields[goal] is not reached:
+            fields[goal] = None  # what is inferred does not contradict it
+    if "summary" in kept.recorded and kept.summary:
+        summary = kept.summary
+    elif inferred.source == "rules":
+        language = plan.mind.language
+        summary = agreeing(summary, was=inferred.reached_goal, reached=reached, language=language)
+    # A quote speaks for what was inferred; beside another value it would speak against it.
+    evidence = {
+        name: quotes
+        for name, quotes in inferred.evidence.items()
+        if fields.get(name) is not None and fields[name] == inferred.fields.get(name)
+    }
+    return replace(
+        inferred,
+        reached_goal=reached,
+        summary=summary,
+        fields=fields,
+        evidence=evidence,
+        recorded=[name for name in kept.recorded if name in recorded or name in ("reached_goal", "summary")],
+    )
+
+
+def _log(reason: EndedReason, change: CallChange, turns: tuple[Turn, ...], outcome: Outcome) -> None:
+    voices = [t.latency.voice_to_voice_ms for t in turns if t.latency and t.latency.voice_to_voice_ms is not None]
+    median = f"{sorted(voices)[len(voices) // 2]:.0f} ms" if voices else "none"
+    logger.info(
+        "hung up: {}, {:.1f} s, {} turns, {} interruptions, voice to voice {}, goal {}",
+        reason,
+        change.duration_seconds or 0.0,
+        len(turns),
+        change.counts.interruptions if change.counts else 0,
+        median,
+        "reached" if outcome.reached_goal else "not reached",
+    )

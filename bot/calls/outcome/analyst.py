@@ -1,0 +1,144 @@
+"""Fills the outcomes of ended calls, and completes what they cost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from loguru import logger
+
+from bot.calls.costs import prices
+from bot.calls.finish import call_costs, field_schema, outcome_by_rules, was_reached, with_recorded
+from bot.calls.outcome import form, reading
+from bot.calls.outcome.asking import WAITS, AnalysisError, Asker, Question
+from bot.conversation.call_plan import Plan
+from bot.conversation.tools.notes import recorded_in
+from bot.errors import UnknownScenarioError
+from bot.pipeline.llm.vendors import Claude
+from bot.pipeline.resources import Resources
+from bot.pipeline.usage import NO_USAGE, Usage
+from bot.records import CallRecord, CostPart, EndedReason, Outcome, PricedItems
+from bot.store import CallChange
+
+
+class Calls(Protocol):
+    """The call store, as far as it is needed here."""
+
+    async def get(self, call_id: str) -> CallRecord | None: ...
+
+    async def update(self, call_id: str, change: CallChange) -> bool: ...
+
+
+class Plans(Protocol):
+    """The planner."""
+
+    def plan(self, record: CallRecord) -> Plan:
+        """UnknownScenarioError when its scenario is gone."""
+        ...
+
+
+class Analyst:
+    """One process's. `waits`: seconds before each request to the model."""
+
+    def __init__(
+        self, *, resources: Resources, planner: Plans, store: Calls, waits: Sequence[float] = WAITS
+    ) -> None:
+        self._resources = resources
+        self._planner = planner
+        self._store = store
+        self._waits = waits
+
+    async def keep(self, call: CallRecord) -> None:
+        """Analyse an ended call and keep what comes of it. May be done again: nothing is asked for twice.
+
+        Raises only what the store raises.
+        """
+        record = await self._store.get(call.call_id)
+        if record is None:
+            return
+        try:
+            plan = self._planner.plan(record)
+        except UnknownScenarioError as e:
+            logger.warning("call {} is not analysed: {}", record.call_id, e.message)
+            return
+        usage = Usage()
+        outcome = await self._outcome(record, plan, usage)
+        costs = dict(_missing_costs(record, plan))
+        if usage.items:
+            costs[CostPart.ANALYSIS] = prices().priced(usage.items)
+        news = None if outcome == record.outcome else outcome
+        if news is not None or costs:
+            await self._store.update(record.call_id, CallChange(outcome=news, costs=costs))
+
+    async def settle(self, call: CallRecord) -> None:
+        """What is known of an ended call at once: the rules' outcome where it has none, the carrier's bill.
+
+        A call that was held has both from its end; this is for one that nobody answered, or that a killed process
+        left. No vendor is asked.
+        """
+        try:
+            plan = self._planner.plan(call)
+        except UnknownScenarioError:
+            return
+        outcome = await _by_rules(call, plan) if call.outcome is None else None
+        costs = _missing_costs(call, plan)
+        if outcome is not None or costs:
+            await self._store.update(call.call_id, CallChange(outcome=outcome, costs=costs))
+
+    async def analyse(self, record: CallRecord, usage: Usage = NO_USAGE) -> Outcome:
+        """What came of an ended call. Never fails for a vendor: then it is what the rules say, and why.
+
+        UnknownScenarioError when its scenario is gone.
+        """
+        return await self._outcome(record, self._planner.plan(record), usage)
+
+    async def _outcome(self, record: CallRecord, plan: Plan, usage: Usage) -> Outcome:
+        by_rules = record.outcome or await _by_rules(record, plan)
+        done = by_rules.source == "claude" or by_rules.analysis_error is not None
+        client, models = self._resources.anthropic, self._models(plan)
+        if done or client is None or not models or not was_reached(record.turns, record.answered_by):
+            return by_rules
+        fields = field_schema(plan)
+        recorded = {name: by_rules.fields[name] for name in by_rules.recorded if name in by_rules.fields}
+        if "reached_goal" in by_rules.recorded:
+            recorded["reached_goal"] = by_rules.reached_goal
+        question = Question(
+            form.system_prompt(plan), form.call_text(plan, record, recorded), form.answer_schema(fields)
+        )
+        try:
+            answer = await Asker(client, models, usage, waits=self._waits).ask(question)
+        except AnalysisError as e:
+            logger.error("call {} keeps its outcome by {}: {}", record.call_id, by_rules.source, e)
+            return replace(by_rules, analysis_error=str(e))
+        outcome = reading.outcome_of(answer, fields, record.turns, goal=plan.scenario.goal, otherwise=by_rules)
+        if outcome is None:
+            logger.error("call {} keeps its outcome by {}: an empty form", record.call_id, by_rules.source)
+            return replace(by_rules, analysis_error="the model's answer does not fill the form")
+        return with_recorded(outcome, by_rules, plan)
+
+    def _models(self, plan: Plan) -> list[str]:
+        """The scenario's Claude and who stands in for it; none where rules hold its calls."""
+        if not isinstance(plan.slots.llm, Claude):
+            return []
+        settings = self._resources.settings
+        return [member.model_name(settings) for member in plan.slots.llms if isinstance(member, Claude)]
+
+
+async def _by_rules(record: CallRecord, plan: Plan) -> Outcome:
+    """As the end of the call would have made it out, by what is kept of it."""
+    why, who = record.ended_reason, record.answered_by
+    told = await recorded_in(record.turns, plan.scenario)
+    return await asyncio.to_thread(
+        outcome_by_rules, plan, record.turns, ended_reason=why, answered_by=who, told=told
+    )
+
+
+def _missing_costs(record: CallRecord, plan: Plan) -> dict[CostPart, PricedItems]:
+    """The carrier's part of an answered call that no process held to its end."""
+    if CostPart.CARRIER in record.costs or record.answered_at is None or record.duration_seconds is None:
+        return {}
+    transferred = record.ended_reason is EndedReason.TRANSFERRED
+    costs = call_costs(plan, record.duration_seconds, transferred=transferred)
+    return {part: priced for part, priced in costs.items() if part is CostPart.CARRIER}

@@ -1,0 +1,185 @@
+"""One question to Claude with a structured answer: two ways to ask, some patience, then AnalysisError.
+
+The first way is `output_config.format` with a JSON schema, the API's own for data
+(https://platform.claude.com/docs/en/build-with-claude/structured-outputs). A model or gateway that refuses it,
+or answers in prose all the same, is asked to call a tool with the same schema: older ones know nothing else,
+newer ones refuse that. Nobody waits on a line for this answer, so requests are seconds apart, and a response
+that is streamed although nobody asked for it is read as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from anthropic import APIError, APIStatusError, APITimeoutError, AsyncAnthropic, Timeout, transform_schema
+from loguru import logger
+from pipecat.services.anthropic.llm import _THINKING_DEFAULTS, _model_name
+
+from bot.calls.outcome.reading import as_object
+from bot.outcome_schema import Schema
+from bot.pipeline.llm import claude_stream as stream
+from bot.pipeline.llm.claude_usage import RequestMeter
+from bot.pipeline.llm.fallback import AttemptError
+from bot.pipeline.usage import Usage
+
+WAITS = (0.0, 1.0, 4.0, 15.0)
+"""Seconds before each request; a vendor that names a longer wait gets it, up to LONGEST_WAIT."""
+LONGEST_WAIT = 30.0
+REQUEST_TIMEOUT = Timeout(connect=5.0, read=60.0, write=10.0, pool=10.0)
+MAX_TOKENS = 4096
+_TOOL = "fill_in"
+_CUT_SHORT = ("max_tokens", "refusal", "model_context_window_exceeded")
+
+
+class AnalysisError(Exception):
+    """No model had an answer."""
+
+
+@dataclass(frozen=True)
+class Question:
+    system: str
+    text: str
+    schema: Schema
+
+    def by_format(self) -> dict[str, Any]:
+        return {"output_config": {"format": {"type": "json_schema", "schema": self._strict()}}}
+
+    def by_tool(self) -> dict[str, Any]:
+        tool = {"name": _TOOL, "description": "Hands in the filled form.", "input_schema": self._strict()}
+        return {"tools": [tool], "tool_choice": {"type": "tool", "name": _TOOL}}
+
+    def _strict(self) -> Schema:
+        """As Anthropic takes it: every object closed, limits it does not know told in words."""
+        strict: Schema = transform_schema(copy.deepcopy(self.schema))
+        return strict
+
+
+class Asker:
+    """`models` in order; each is asked twice at most before the next."""
+
+    def __init__(
+        self,
+        client: AsyncAnthropic,
+        models: Sequence[str],
+        usage: Usage,
+        *,
+        waits: Sequence[float] = WAITS,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._client = client.with_options(timeout=REQUEST_TIMEOUT, max_retries=0)
+        self._models = list(models)
+        self._usage = usage
+        self._waits = waits
+        self._sleep = sleep
+
+    async def ask(self, question: Question) -> dict[str, Any]:
+        """The object the model answers with. AnalysisError: why there is none."""
+        asked: list[str] = [model for model in self._models for _ in range(2)]
+        named_wait = 0.0
+        why = AttemptError("nobody was asked")
+        for wait in self._waits:
+            if not asked:
+                break
+            model = asked.pop(0)
+            pause = max(wait, min(named_wait, LONGEST_WAIT))
+            if pause:
+                await self._sleep(pause)
+            try:
+                return await self._answer(model, question)
+            except AttemptError as e:
+                logger.warning("{} did not analyse the call: {}", model, e)
+                why, named_wait = e, e.retry_after or 0.0
+                if isinstance(e, _BarredError):
+                    break
+                if not e.retryable:
+                    asked = [other for other in asked if other != model]
+        raise AnalysisError(str(why))
+
+    async def _answer(self, model: str, question: Question) -> dict[str, Any]:
+        try:
+            return await self._once(model, question, question.by_format())
+        except _NotTakenError as e:
+            logger.info("{} is asked by a tool: {}", model, e)
+            return await self._once(model, question, question.by_tool())
+
+    async def _once(self, model: str, question: Question, way: Mapping[str, Any]) -> dict[str, Any]:
+        params: dict[str, Any] = {
+            "model": model,
+            "max_tokens": MAX_TOKENS,
+            "system": question.system,
+            "messages": [{"role": "user", "content": question.text}],
+            **way,
+        }
+        for name, default in _THINKING_DEFAULTS.get(_model_name(model), {}).items():
+            params[name] = {**params.get(name, {}), **default}
+        meter = RequestMeter(self._usage, model, params)
+        try:
+            response = await self._client.messages.with_raw_response.create(**params)
+            events = _events(response.http_response.text)
+        except APIError as e:
+            meter.refused = not isinstance(e, APITimeoutError)
+            refused = stream.refusal(e)
+            status = e.status_code if isinstance(e, APIStatusError) else 0
+            if status in (400, 422):
+                raise _NotTakenError(str(refused), retryable=False) from e
+            if status in (401, 403):
+                raise _BarredError(str(refused), retryable=False) from e
+            raise refused from e
+        finally:
+            if meter.refused:
+                meter.settle()
+        for event in events:
+            meter.note(event)
+        meter.settle()
+        return _object_in(events)
+
+
+class _NotTakenError(AttemptError):
+    """The request, or this way to ask for a structured answer, is not understood there."""
+
+
+class _BarredError(AttemptError):
+    """The key is not taken, by no model."""
+
+
+def _events(body: str) -> list[stream.Event]:
+    """A message, whole or streamed, as the events of a stream."""
+    try:
+        message = json.loads(body)
+    except ValueError:
+        return [event for event in map(_line_event, body.splitlines()) if event is not None]
+    found: list[stream.Event] = []
+    content = message.get("content") if isinstance(message, dict) else None
+    for index, block in enumerate(content if isinstance(content, list) else ()):
+        if not isinstance(block, dict):
+            continue
+        if block.get("type") == "text" and isinstance(block.get("text"), str):
+            found.append(stream.Text(block["text"]))
+        elif block.get("type") == "tool_use":
+            found.append(stream.ToolJson(index, json.dumps(block.get("input"))))
+    if isinstance(message, dict):
+        told = stream.read({"type": "message_delta", "delta": message, "usage": message.get("usage")})
+        found += [told] if told is not None else []
+    return found
+
+
+def _line_event(line: str) -> stream.Event | None:
+    data = as_object(line.removeprefix("data:")) if line.startswith("data:") else None
+    return None if data is None else stream.read(data)
+
+
+def _object_in(events: Sequence[stream.Event]) -> dict[str, Any]:
+    reason = next((event.reason for event in events if isinstance(event, stream.Stopped) and event.reason), "")
+    if reason in _CUT_SHORT:
+        raise AttemptError(f"the answer was cut short: {reason}", retryable=reason != "refusal")
+    tool = "".join(event.json for event in events if isinstance(event, stream.ToolJson))
+    text = "".join(event.text for event in events if isinstance(event, stream.Text))
+    found = as_object(tool) or as_object(text)
+    if found is None:
+        raise _NotTakenError("the answer is not a JSON object")
+    return found

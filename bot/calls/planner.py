@@ -1,0 +1,103 @@
+"""From a wish to a call: its record, the plan of how it is held, the order to dial it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+from bot.calls.idempotency import UNASKED
+from bot.calls.ingress import AMD_PATH, STATUS_PATH, VOICE_PATH
+from bot.conversation.call_plan import Plan
+from bot.conversation.scenario.parts import Limits
+from bot.conversation.scenario.scenario import Scenarios
+from bot.conversation.slots import Slots, choose
+from bot.errors import RequestError
+from bot.outcome_schema import checked
+from bot.records import CallRecord, CallSpec, Direction, Status
+from bot.settings import Settings
+from bot.telephony.carrier import DialOrder
+from bot.terms import RetryTerms
+
+
+@dataclass
+class Planner:
+    """One process's: pure but for the clock and the ids."""
+
+    scenarios: Scenarios
+    settings: Settings
+    environment: Mapping[str, str]
+    carrier: str
+    """The carrier's name among a call's vendors."""
+    simulated_line: bool
+
+    def record(self, spec: CallSpec, direction: Direction, *, call_id: str | None = None) -> CallRecord:
+        """A call that stands at its beginning. RequestError when its scenario cannot be held here."""
+        spec = replace(spec, scenario=spec.scenario or self.scenarios.default(direction))
+        record = CallRecord(
+            call_id=call_id or UNASKED.id_of("call"),
+            spec=spec,
+            direction=direction,
+            status=Status.QUEUED,
+            created_at=datetime.now(UTC),
+        )
+        plan = self.plan(record)
+        if direction is Direction.OUTBOUND:
+            self._check(plan)
+        return record
+
+    def _check(self, plan: Plan) -> None:
+        scenario = plan.scenario
+        if scenario.direction == "inbound":
+            message = f"Scenario {scenario.name!r} answers calls that come in; name one that makes them."
+            raise RequestError(message, code="scenario_inbound", field="scenario")
+        missing = scenario.missing(self.environment)
+        if missing and plan.calls_declared_tools:
+            message = f"Scenario {scenario.name!r} needs {', '.join(missing)} in the environment or in .env."
+            raise RequestError(message, code="scenario_incomplete", field="scenario")
+
+    def plan(self, record: CallRecord) -> Plan:
+        """How the call is held. UnknownScenarioError when its scenario is gone."""
+        scenario, schema = self.scenarios.get(record.spec.scenario), record.terms.outcome_schema
+        return Plan(
+            record.call_id,
+            record.spec,
+            record.direction,
+            scenario,
+            self.slots(scenario.name),
+            carrier=self.carrier,
+            outcome_schema=None if schema is None else checked(schema),
+        )
+
+    def limits(self, record: CallRecord) -> Limits:
+        """Of its scenario; the defaults where that is gone."""
+        name = record.spec.scenario
+        return self.scenarios.get(name).limits if name in self.scenarios.names else Limits()
+
+    def retry_of(self, record: CallRecord) -> RetryTerms | None:
+        """The request's policy, or else its scenario's; None where that is gone."""
+        if record.terms.retry is not None or record.spec.scenario not in self.scenarios.names:
+            return record.terms.retry
+        return self.scenarios.get(record.spec.scenario).retry.terms
+
+    def slots(self, scenario: str) -> Slots:
+        return choose(self.scenarios.get(scenario), self.settings, simulated_line=self.simulated_line)
+
+    def vendors(self, plan: Plan) -> dict[str, str]:
+        return {"carrier": self.carrier, **plan.slots.vendors}
+
+    def order(self, plan: Plan, origin: str) -> DialOrder:
+        limits = plan.scenario.limits
+        query = f"?call_id={quote(plan.call_id)}"
+        return DialOrder(
+            to=plan.spec.phone_number,
+            from_number=plan.spec.from_number,
+            voice_url=f"{origin}{VOICE_PATH}{query}",
+            status_url=f"{origin}{STATUS_PATH}{query}",
+            ring_seconds=limits.ring_seconds,
+            time_limit_seconds=round(limits.max_duration_seconds) + 60,
+            scenario=plan.scenario.name,
+            call_id=plan.call_id,
+            amd_url=f"{origin}{AMD_PATH}{query}" if plan.scenario.pickup.amd else None,
+        )

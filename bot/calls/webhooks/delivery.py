@@ -1,0 +1,259 @@
+"""Events of calls, kept and carried to their receivers by the durable engine.
+
+The body is kept in our table and the workflow only knows its id: what the engine keeps of a workflow outlives
+the erasure of a callee's data. So an event is two writings, the row and the workflow, and a process may be
+killed between them; whoever announces inside a workflow repeats both, and a schedule takes up the rest.
+
+Events of a call are one partition of the queue: the next is begun when the one before is delivered or dead.
+A delivery that waits for its next attempt keeps its place, so nothing overtakes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from loguru import logger
+from pydantic import SecretStr
+
+from bot.addresses import Outgoing
+from bot.calls.webhooks.rules import (
+    MAX_ATTEMPTS,
+    EventType,
+    Schedule,
+    Signer,
+    backoff_seconds,
+    check_url,
+    delivery_id,
+    event_body,
+    retry_after_seconds,
+    standing,
+)
+from bot.calls.webhooks.sender import TIMEOUT_SECONDS, Answer, Sender
+from bot.errors import NotFoundError, RequestError, SettingsError
+from bot.store.connections import DATABASE_ERRORS
+from bot.store.deliveries import (
+    Delivery,
+    DeliveryAttempt,
+    DeliveryPage,
+    DeliveryStatus,
+    SqlDeliveryStore,
+)
+from bot.store.durable.engine import DurableEngine
+from bot.telemetry import tracing
+
+QUEUE = "webhooks"
+WORKFLOW = "deliver_webhook"
+_RESCUE = "rescue_webhooks"
+_RESCUE_CRON = "20 */2 * * * *"
+STRANDED_SECONDS = 60.0
+_LONGEST_DATABASE_WAIT_SECONDS = 30.0
+_T = TypeVar("_T")
+
+
+class Webhooks:
+    """`register` before the engine opens; what `outgoing` gives is closed after the engine, by its owner.
+
+    `on_attempt` is told the event's type and what came of each attempt: delivered, failed or dead.
+    """
+
+    def __init__(
+        self,
+        engine: DurableEngine,
+        deliveries: SqlDeliveryStore,
+        outgoing: Callable[[], Outgoing],
+        *,
+        url: str | None,
+        secrets: Sequence[SecretStr],
+        allow_private: bool,
+        schedule: Schedule = backoff_seconds,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+    ) -> None:
+        """SettingsError on a secret that is none, and on a URL that events cannot be sent to."""
+        self.deliveries = deliveries
+        self.on_attempt: Callable[[str, str], None] = _unheard
+        self._engine = engine
+        self._allow_private = allow_private
+        self._schedule = schedule
+        self._signed = bool(secrets)
+        self._sender = Sender(
+            outgoing, Signer(secrets), allow_private=allow_private, timeout_seconds=timeout_seconds
+        )
+        self._url = url
+        try:
+            self.check_url(url)
+        except RequestError as error:
+            raise SettingsError(
+                error.message.replace("webhook_url", "WEBHOOK_URL", 1), field="WEBHOOK_URL"
+            ) from None
+
+    def check_url(self, url: str | None) -> None:
+        """RequestError, field webhook_url, when events may not be sent there. None is nowhere."""
+        if url is not None:
+            check_url(url, signed=self._signed, allow_private=self._allow_private)
+
+    def register(self) -> None:
+        self._engine.queue(QUEUE, per_partition=1)
+        self._engine.workflow(WORKFLOW, self._deliver)
+        self._engine.schedule(_RESCUE, _RESCUE_CRON, self.rescue)
+
+    async def announce(self, call_id: str, event: EventType | str, data: object, url: str | None) -> None:
+        """Tell the call's owner, at `url` or else where the settings say; nothing when neither names any.
+
+        `data` is what JSON can say. The same event of the same call is one delivery, whose first data stands.
+        In a workflow it belongs into a step. A call that has been erased meanwhile has nothing to tell.
+        """
+        event = EventType(event)
+        to = url or self._url
+        if to is None:
+            return
+        now = datetime.now(UTC)
+        body = event_body(event, now, data)
+        delivery = Delivery(delivery_id(call_id, event), call_id, event.value, to, body, now)
+        try:
+            news = await self.deliveries.add(delivery)
+        except NotFoundError:
+            return
+        if not news:
+            kept = await self.deliveries.get(delivery.delivery_id)
+            if kept is None or kept.status is not DeliveryStatus.PENDING:
+                return
+            delivery = kept
+        await self._enqueue(delivery)
+
+    async def page(
+        self,
+        *,
+        status: DeliveryStatus | None = None,
+        call_id: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> DeliveryPage:
+        """Newest first. RequestError on a cursor that is not ours."""
+        return await self.deliveries.page(status=status, call_id=call_id, limit=limit, cursor=cursor)
+
+    async def get(self, delivery_id: str) -> Delivery:
+        """With its attempts. NotFoundError."""
+        delivery = await self.deliveries.get(delivery_id)
+        if delivery is None:
+            raise NotFoundError(f"There is no delivery {delivery_id}.")
+        return delivery
+
+    async def redeliver(self, delivery_id: str) -> Delivery:
+        """A new round of attempts with the same id and body. NotFoundError; ConflictError while one is on."""
+        delivery = await self.deliveries.begin_round(delivery_id, datetime.now(UTC))
+        await self._enqueue(delivery)
+        return await self.get(delivery_id)
+
+    async def rescue(self, older_than_seconds: float = STRANDED_SECONDS) -> None:
+        """Hand to the engine what a killed process kept and did not get to enqueue."""
+        before = datetime.now(UTC) - timedelta(seconds=older_than_seconds)
+        for delivery in await self.deliveries.stranded(before):
+            await self._enqueue(delivery)
+
+    async def _enqueue(self, delivery: Delivery) -> None:
+        """By its id, so that it may be repeated. Outside of the workflow or step that announces, if any.
+
+        DBOS enqueues nothing from inside a step, and counts what a workflow enqueues among its steps: a
+        workflow that is begun again, where WEBHOOK_URL was meanwhile set or unset, would not match any more.
+        """
+        enqueue = self._engine.enqueue(
+            WORKFLOW,
+            delivery.delivery_id,
+            delivery.round,
+            id=f"{delivery.delivery_id}_{delivery.round}",
+            queue=QUEUE,
+            partition=delivery.call_id,
+            # Two events in one millisecond of the engine's clock have no order but this.
+            priority=EventType(delivery.type).place,
+        )
+        await asyncio.create_task(enqueue, name="enqueue webhook", context=contextvars.Context())
+        await self.deliveries.queued(delivery.delivery_id, delivery.round)
+
+    async def _deliver(self, delivery_id: str, round_: int) -> None:
+        """The workflow of one round: attempts and the waits between them."""
+        for number in range(1, MAX_ATTEMPTS + 1):
+            attempt = functools.partial(self._attempt, delivery_id, round_, number)
+            wait = await self._engine.step(f"attempt_{number}", attempt)
+            if wait is None:
+                return
+            await self._engine.sleep(wait)
+
+    async def _attempt(self, delivery_id: str, round_: int, number: int) -> float | None:
+        """Send once and note it. Seconds until the next attempt; None when there is to be none.
+
+        The engine repeats a step that raises, and that would be another sending: so nothing here raises.
+        """
+        delivery = await _insist(lambda: self.deliveries.get(delivery_id))
+        if delivery is None or delivery.round != round_ or delivery.status is not DeliveryStatus.PENDING:
+            return None
+        if any((made.round, made.number) == (round_, number) for made in delivery.attempts):
+            # Noted, and then the process was killed before the engine heard of it.
+            left = (delivery.next_attempt_at or datetime.now(UTC)) - datetime.now(UTC)
+            return max(0.0, left.total_seconds())
+        with logger.contextualize(call_id=delivery.call_id):
+            with tracing.span("webhook", delivery.call_id, type=delivery.type, attempt=number) as span:
+                answer = await self._sender.send(delivery.url, delivery_id, delivery.body)
+                span.set_attribute("http.response.status_code", answer.status_code or 0)
+            status = _standing(answer, number)
+            wait = None
+            if status is DeliveryStatus.PENDING:
+                asked = retry_after_seconds(answer.retry_after, datetime.now(UTC))
+                wait = max(self._schedule(number, random.random()), asked)
+            attempt = DeliveryAttempt(
+                round_, number, answer.at, answer.duration_ms, answer.status_code, answer.error
+            )
+            ended_at = answer.at + timedelta(milliseconds=answer.duration_ms)
+            next_at = None if wait is None else ended_at + timedelta(seconds=wait)
+            await _insist(
+                lambda: self.deliveries.note(delivery_id, attempt, status=status, next_attempt_at=next_at)
+            )
+            self._tell(delivery, attempt, status, wait)
+        return wait
+
+    def _tell(
+        self, delivery: Delivery, attempt: DeliveryAttempt, status: DeliveryStatus, wait: float | None
+    ) -> None:
+        # The URL may hold a token: its path and query are for the API's caller only.
+        what = f"webhook {delivery.type} ({delivery.delivery_id})"
+        self.on_attempt(delivery.type, "failed" if wait is not None else status.value)
+        if status is DeliveryStatus.DELIVERED:
+            logger.info("{} delivered at attempt {}", what, attempt.number)
+        elif wait is not None:
+            logger.warning("{}, attempt {}: {}; again in {:.0f} s", what, attempt.number, _why(attempt), wait)
+        else:
+            logger.error("{} given up after attempt {}: {}", what, attempt.number, _why(attempt))
+
+
+def _standing(answer: Answer, made: int) -> DeliveryStatus:
+    if answer.hopeless:
+        return DeliveryStatus.DEAD
+    return standing(answer.status_code or 0, made)
+
+
+def _why(attempt: DeliveryAttempt) -> str:
+    """For the log: an answer's words are the receiver's own and stay out of it."""
+    if attempt.status_code is not None:
+        return f"answered {attempt.status_code}"
+    return attempt.error or "no answer"
+
+
+async def _insist(run: Callable[[], Awaitable[_T]]) -> _T:
+    """Until the database is there: whoever gives up here sends an event twice, or never."""
+    wait = 0.5
+    while True:
+        try:
+            return await run()
+        except DATABASE_ERRORS as error:
+            logger.warning("a delivery cannot be kept: {}", type(error).__name__)
+        await asyncio.sleep(wait)
+        wait = min(wait * 2, _LONGEST_DATABASE_WAIT_SECONDS)
+
+
+def _unheard(_type: str, _result: str) -> None:
+    """Nobody counts."""

@@ -1,6 +1,0 @@
-"""Call events told to their owners: signed, in order per call, again until they arrive or are given up."""
-
-from bot.webhooks.delivery import Webhooks
-from bot.webhooks.rules import EventType, check_url
-
-__all__ = ["EventType", "Webhooks", "check_url"]

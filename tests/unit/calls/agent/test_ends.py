@@ -1,0 +1,208 @@
+"""What a former process left open, and the end of the server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from bot.calls.carrier_events import REGISTERED
+from bot.calls.ingress import AMD_PATH
+from bot.conversation.scenario.parts import Pickup
+from bot.errors import ForbiddenError
+from bot.records import CallRecord, EndedReason, Status
+from bot.telephony.carrier import CarrierCall
+from tests.unit.calls.agent.agents import ORIGIN, SCENARIOS, SPEC, House, build, ended, record_of
+from tests.unit.calls.calls_in_memory import SIGNED, NotingCarrier, QuietCall, refusal
+from tests.unit.pipeline.conversation import until
+
+# -- what a former process left open ----------------------------------------------------------------------
+
+
+async def restarted(tmp_path: Path, carrier: Callable[[NotingCarrier], None], *left: CallRecord) -> House:
+    """A server that starts with these calls in its database, which a process left that died at once."""
+    house = build(tmp_path)
+    carrier(house.carrier)
+    await house.store.open()
+    for record in left:
+        await house.store.add(replace(record, status=Status.QUEUED))
+        if record.status is not Status.QUEUED:
+            await house.store.advance(record.call_id, record.status, at=record.created_at)
+    await house.store.close()
+    await house.agent.open()
+    return house
+
+
+async def test_a_carrier_that_refuses_does_not_stop_the_start(tmp_path: Path) -> None:
+    def refuses(carrier: NotingCarrier) -> None:
+        carrier.failures["fetch"] = refusal()
+
+    left = [replace(record_of(f"call-{n}", call_sid=f"CA{n}"), status=Status.RINGING) for n in range(20)]
+    house = await restarted(tmp_path, refuses, *left)
+    assert house.agent.health().ready
+    assert (await house.record("call-1")).status is Status.RINGING, "still to be settled"
+    house.carrier.failures.clear()
+    await house.agent.close()
+
+
+async def test_a_registered_call_outlives_a_restart_while_it_is_young(tmp_path: Path) -> None:
+    house = await restarted(tmp_path, lambda _: None, record_of("call-young", followed_by=REGISTERED))
+    assert (await house.record("call-young")).status is Status.QUEUED
+    assert house.carrier.dialled == []
+    assert "<Connect" in await house.answer("call-young", "CA5")
+    await house.agent.close()
+
+
+async def test_a_call_that_was_on_the_line_is_hung_up_and_completed(tmp_path: Path) -> None:
+    def knows(carrier: NotingCarrier) -> None:
+        carrier.known = {
+            "CA1": CarrierCall("CA1", Status.IN_PROGRESS),
+            "CA2": CarrierCall("CA2", Status.NO_ANSWER),
+            "CA3": CarrierCall("CA3", Status.COMPLETED, duration_seconds=31.0),
+        }
+
+    house = await restarted(
+        tmp_path,
+        knows,
+        replace(record_of("call-1", call_sid="CA1"), status=Status.IN_PROGRESS),
+        replace(record_of("call-2", call_sid="CA2"), status=Status.RINGING),
+        replace(record_of("call-3", call_sid="CA3"), status=Status.IN_PROGRESS),
+    )
+    first, second, third = [await ended(house, f"call-{n}") for n in (1, 2, 3)]
+    assert house.carrier.hung_up == ["CA1"]
+    assert (first.status, first.ended_reason) == (Status.COMPLETED, EndedReason.SERVER_SHUTDOWN)
+    assert (second.status, second.ended_reason) == (Status.NO_ANSWER, EndedReason.DIAL_NO_ANSWER)
+    assert (third.status, third.duration_seconds) == (Status.COMPLETED, 31.0)
+    await house.agent.close()
+
+
+# -- the end of the server --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("refused", [False, True])
+async def test_the_end_of_the_server_stops_the_ringing(house: House, refused: bool) -> None:
+    call = await house.agent.place_call(SPEC)
+    if refused:
+        house.carrier.failures["hang_up"] = refusal()
+    async with asyncio.timeout(5):
+        await house.agent.stop_calls()
+    assert house.carrier.hung_up == ["CA1"]
+    record = await house.record(call.call_id)
+    assert (record.status, record.ended_reason) == (Status.CANCELED, EndedReason.SERVER_SHUTDOWN)
+    kept = await house.agent.place_call(SPEC)
+    assert (kept.status, len(house.carrier.dialled)) == (Status.QUEUED, 1), "for the next start"
+    assert house.agent.health().why_not_ready == "shutting down"
+
+
+async def test_a_call_that_is_being_dialled_at_the_end_does_not_ring_on(house: House) -> None:
+    house.carrier.may_answer.clear()
+    placing = asyncio.create_task(house.agent.place_call(SPEC))
+    await house.carrier.dialling.wait()
+    await house.agent.stop_calls()
+    house.carrier.may_answer.set()
+    record = await placing
+    assert (record.status, record.ended_reason) == (Status.CANCELED, EndedReason.SERVER_SHUTDOWN)
+    assert house.carrier.hung_up == ["CA1"]
+
+
+async def test_the_server_ends_although_its_store_is_away(house: House) -> None:
+    await house.agent.place_call(SPEC)
+    house.store.failures = {"advance": OSError("disk full")}
+    async with asyncio.timeout(5):
+        await house.agent.stop_calls()
+    assert house.carrier.hung_up == ["CA1"]
+    assert house.agent.switchboard.seats == []
+
+
+async def test_the_end_of_the_server_ends_the_call_on_the_line(house: House) -> None:
+    call = await house.agent.place_call(SPEC)
+    _, streaming = house.connect(await house.answer(call.call_id, "CA1"), "CA1")
+    await until(lambda: bool(QuietCall.made))
+    async with asyncio.timeout(5):
+        await house.agent.stop_calls()
+    await streaming
+    record = await house.record(call.call_id)
+    assert (record.status, record.ended_reason) == (Status.COMPLETED, EndedReason.SERVER_SHUTDOWN)
+    assert cast(Any, QuietCall.made[0]).reason is EndedReason.SERVER_SHUTDOWN
+
+
+async def test_an_end_that_cannot_be_kept_at_once_is_kept_later(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.calls.finish.KEPT_AGAIN_SECONDS", 0.05)
+    call = await house.agent.place_call(SPEC)
+    _, streaming = house.connect(await house.answer(call.call_id, "CA1"), "CA1")
+    await until(lambda: bool(QuietCall.made))
+    tried: list[int] = []
+    advance = house.store.advance
+
+    async def away(*given: Any, **named: Any) -> bool:
+        tried.append(1)
+        if len(tried) < 3:
+            raise OSError("the database is away")
+        return await advance(*given, **named)
+
+    house.store.advance = away  # type: ignore[method-assign]
+    await house.agent.hang_up(call.call_id)
+    await streaming
+    record = await house.record(call.call_id)
+    assert (record.status, record.ended_reason) == (Status.COMPLETED, EndedReason.AGENT_HANGUP)
+    assert len(tried) == 3
+
+
+async def test_an_end_that_is_never_kept_is_asked_of_the_carrier(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.calls.finish.KEPT_WITHIN_SECONDS", -1.0)
+    call = await house.agent.place_call(SPEC)
+    _, streaming = house.connect(await house.answer(call.call_id, "CA1"), "CA1")
+    await until(lambda: bool(QuietCall.made))
+    house.carrier.known = {"CA1": CarrierCall("CA1", Status.COMPLETED, duration_seconds=7.0)}
+    failed: list[int] = []
+    advance = house.store.advance
+
+    async def away_once(*given: Any, **named: Any) -> bool:
+        if not failed:
+            failed.append(1)
+            raise OSError("the database is away")
+        return await advance(*given, **named)
+
+    house.store.advance = away_once  # type: ignore[method-assign]
+    await house.agent.hang_up(call.call_id)
+    await streaming
+    assert (await ended(house, call.call_id)).duration_seconds == 7.0
+
+
+async def test_the_carrier_s_detection_reaches_its_call_also_when_it_comes_first(house: House) -> None:
+    record = await house.agent.place_call(SPEC)
+    order = house.carrier.dialled[0]
+    assert order.amd_url is not None
+    path = order.amd_url.removeprefix(ORIGIN)
+    assert path == f"{AMD_PATH}?call_id={record.call_id}"
+    with pytest.raises(ForbiddenError):
+        await house.agent.amd_webhook(path, {"AnsweredBy": "human"}, "forged")
+    await house.agent.amd_webhook(path, {"CallSid": "CA1", "AnsweredBy": "machine_start"}, SIGNED)
+    _socket, serving = house.connect(await house.answer(record.call_id, "CA1"), "CA1")
+    await until(lambda: bool(QuietCall.made))
+    (call,) = QuietCall.made
+    assert call.answered_by == ["machine_start"]
+    await house.agent.amd_webhook(AMD_PATH, {"CallSid": "CA1", "AnsweredBy": "machine_end_beep"}, SIGNED)
+    assert call.answered_by == ["machine_start", "machine_end_beep"]
+    await call.hang_up(EndedReason.AGENT_HANGUP)
+    await serving
+    await house.agent.amd_webhook(path, {"CallSid": "CA1", "AnsweredBy": "human"}, SIGNED)
+    await house.agent.amd_webhook(AMD_PATH, {}, SIGNED)
+    assert len(call.answered_by) == 2, "late, and of nobody"
+
+
+async def test_nobody_is_asked_who_answers_where_the_scenario_does_not_want_to_know(tmp_path: Path) -> None:
+    quiet = tuple(s.model_copy(update={"pickup": Pickup(amd=False)}) for s in SCENARIOS)
+    house = build(tmp_path, scenarios=quiet)
+    await house.agent.open()
+    await house.agent.place_call(SPEC)
+    assert house.carrier.dialled[0].amd_url is None
+    await house.agent.close()

@@ -1,0 +1,176 @@
+"""Calls of other processes: who is told, who answers, and what a process does that is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+
+from bot.calls.active_calls import Seat, Switchboard
+from bot.calls.cluster.elsewhere import Elsewhere
+from bot.calls.ingress import Doors
+from bot.conversation.call import Call
+from bot.conversation.transfers.transfers import Transfers
+from bot.pipeline.resources import Resources
+from bot.records import EndedReason
+from bot.settings import Settings
+from bot.store.notify import Handler
+from tests.unit.calls.test_active_calls import plan
+
+
+@dataclass
+class Post:
+    """Between the processes of a test: what one says, all others hear at once."""
+
+    processes: list[OneNews] = field(default_factory=list)
+
+
+@dataclass
+class OneNews:
+    post: Post
+    handlers: dict[str, Handler] = field(default_factory=dict)
+    process: str = "p"
+
+    def on(self, kind: str, handler: Handler) -> None:
+        self.handlers[kind] = handler
+
+    async def open(self) -> None:
+        self.post.processes.append(self)
+
+    async def close(self) -> None:
+        self.post.processes.remove(self)
+
+    async def tell(self, call_id: str, kind: str, data: Any = None) -> None:
+        await self.ask(call_id, kind, data, timeout_seconds=0)
+
+    async def ask(self, call_id: str, kind: str, data: Any = None, *, timeout_seconds: float) -> Any:
+        others = [other for other in self.post.processes if other is not self]
+        answers = [await other.handlers[kind](call_id, data) for other in others]
+        return next((answer for answer in answers if answer is not None), None)
+
+
+class KnownTransfers:
+    """The transfers of one process: those whose tokens it knows."""
+
+    def __init__(self, *tokens: str) -> None:
+        self.tokens = tokens
+        self.over: list[str] = []
+
+    def knows(self, token: str) -> bool:
+        return token in self.tokens
+
+    async def webhook(self, token: str, step: str, form: Mapping[str, str], query: Mapping[str, str]) -> str:
+        return f"<{step} {query['round']}/>" if self.knows(token) else "<Hangup/>"
+
+    async def call_over(self, call_sid: str) -> None:
+        self.over.append(call_sid)
+
+
+class OnLine:
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def carrier_ended(self) -> None:
+        self.heard.append("over")
+
+    def note_amd(self, answered_by: str) -> None:
+        self.heard.append(answered_by)
+
+    async def hang_up(self, reason: EndedReason) -> None:
+        self.heard.append(reason.value)
+
+
+@dataclass
+class Process:
+    elsewhere: Elsewhere
+    board: Switchboard
+    transfers: KnownTransfers
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def seat(self) -> Seat:
+        return self.board.take_line(plan())
+
+    def on_line(self) -> OnLine:
+        seat, call = self.seat(), OnLine()
+        seat.call, seat.call_sid = cast(Call, call), "CA1"
+        seat.holding = asyncio.create_task(asyncio.sleep(60))
+        return call
+
+
+@pytest.fixture
+async def processes() -> Any:
+    post, made = Post(), []
+    for token in ("mine", "theirs"):
+        board = Switchboard(2, Resources(Settings(_env_file=None)))
+        transfers = KnownTransfers(token)
+        one = Elsewhere(OneNews(post), board, cast(Transfers, transfers), cast(Doors, object()))
+        await one.open()
+        made.append(Process(one, board, transfers))
+    yield made
+    for each in made:
+        for seat in each.board.seats:
+            if seat.holding is not None:
+                seat.holding.cancel()
+                await asyncio.gather(seat.holding, return_exceptions=True)
+        await each.elsewhere.close()
+
+
+async def test_who_prepared_lets_go_and_who_holds_does_not(processes: list[Process]) -> None:
+    here, there = processes
+    there.seat()
+    await here.elsewhere.taken("call-1")
+    assert there.board.seats == []
+    there.on_line()
+    await here.elsewhere.taken("call-1")
+    assert len(there.board.seats) == 1
+
+
+async def test_the_holder_is_told_what_the_carrier_says(processes: list[Process]) -> None:
+    here, there = processes
+    call = there.on_line()
+    await here.elsewhere.note_amd("call-1", "fax")
+    await here.elsewhere.over("call-1", "CA1")
+    await here.elsewhere.over("call-2", "CA2")
+    assert call.heard == ["fax", "over"]
+    assert there.transfers.over == ["CA1", "CA2"]
+
+
+async def test_a_phone_that_rings_no_more_frees_its_line(processes: list[Process]) -> None:
+    here, there = processes
+    there.seat()
+    await here.elsewhere.over("call-1", None)
+    assert there.board.seats == []
+
+
+async def test_only_the_holder_hangs_up(processes: list[Process]) -> None:
+    here, there = processes
+    assert not await here.elsewhere.hang_up("call-1", EndedReason.AGENT_HANGUP)
+    call = there.on_line()
+    assert await here.elsewhere.hang_up("call-1", EndedReason.AGENT_HANGUP)
+    assert call.heard == ["agent_hangup"]
+
+
+@pytest.mark.parametrize(
+    ("token", "step", "answer"),
+    [
+        ("mine", "answered", "<answered 1/>"),
+        ("theirs", "reply", "<reply 1/>"),
+        ("nobodys", "dialled", "<Hangup/>"),
+        ("theirs", "status", ""),
+    ],
+)
+async def test_a_transfer_is_asked_for_where_it_is(
+    processes: list[Process], token: str, step: str, answer: str
+) -> None:
+    assert await processes[0].elsewhere.transfer(token, step, {}, {"round": "1"}) == answer
+
+
+async def test_a_callee_who_leaves_while_it_rings_ends_the_call_there(processes: list[Process]) -> None:
+    here, there = processes
+    call = there.on_line()
+    form = {"CallSid": "CA1", "CallStatus": "completed"}
+    await here.elsewhere.transfer("theirs", "dialled", form, {"round": "1"})
+    assert call.heard == ["over"]

@@ -1,0 +1,576 @@
+"""The switchboard: so many lines and no more, one way out of a seat, an end that leaves nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+from bot.audio import Speech, TimedWord
+from bot.calls import active_calls as module
+from bot.calls.active_calls import Seat, Switchboard
+from bot.calls.admission import Asking, Refusal
+from bot.conversation import opening
+from bot.conversation.call import Call
+from bot.conversation.call_plan import Plan, Services
+from bot.conversation.opening import Recital
+from bot.conversation.scenario.parts import Opening
+from bot.conversation.scenario.scenario import Scenario
+from bot.conversation.slots import choose
+from bot.errors import BusyError, VendorError
+from bot.pipeline.resources import Resources
+from bot.pipeline.usage import NO_USAGE, Usage, Used
+from bot.records import CallSpec, Direction, EndedReason
+from bot.settings import Settings
+
+SCENARIO = Scenario(
+    name="s", description="d", instructions="i", opening=Opening(text="Hi {{callee_name|there}}.")
+)
+SERVICES = cast(Services, object())
+
+
+def plan(number: int = 1, scenario: Scenario = SCENARIO, **spec: Any) -> Plan:
+    slots = choose(scenario, Settings(_env_file=None), simulated_line=True)
+    return Plan(f"call-{number}", CallSpec("+12025550123", "s", **spec), Direction.OUTBOUND, scenario, slots)
+
+
+@pytest.fixture
+def board() -> Switchboard:
+    return Switchboard(2, Resources(Settings(_env_file=None)))
+
+
+class Studio:
+    """Stands in for the opening's vendors."""
+
+    def __init__(self) -> None:
+        self.spoken: list[str] = []
+        self.phrases: list[str] = []
+        """Spoken for a phrase book, not for an opening."""
+        self.hold = asyncio.Event()
+        self.hold.set()
+        self.failure: Exception | None = None
+
+    async def write(self, *_: Any, usage: Usage) -> str:
+        usage.add("anthropic", "claude-haiku-5-5", "output_tokens", 2)
+        return "Written."
+
+    async def speak(
+        self,
+        _resources: Any,
+        _member: Any,
+        text: str,
+        *,
+        language: str,
+        recital: Recital | None = None,
+        usage: Usage = NO_USAGE,
+    ) -> Speech:
+        speech = Speech(text, bytes(160))
+        usage.add("elevenlabs", "eleven_flash_v2_5", "characters", len(text))
+        if recital is None:
+            self.phrases.append(text)
+            return speech
+        self.spoken.append(text)
+        await self.hold.wait()
+        if self.failure is not None:
+            raise self.failure
+        recital.add(speech)
+        return speech
+
+
+@pytest.fixture
+def studio(monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
+    studio = Studio()
+    monkeypatch.setattr(opening, "write", studio.write)
+    monkeypatch.setattr(opening, "speak", studio.speak)
+    monkeypatch.setattr(module, "build_services", lambda *_: SERVICES)
+    yield studio
+
+
+async def made(seat: Seat) -> Recital:
+    """The seat's opening once nothing more comes of it; its task has ended without an error."""
+    assert seat.opening is not None
+    assert seat.making is not None
+    await seat.making
+    assert seat.opening.finished
+    return seat.opening
+
+
+class OnLine:
+    """A call on the line, as far as the switchboard knows one. Its apology is heard when `heard` is set."""
+
+    def __init__(self) -> None:
+        self.reason: EndedReason | None = None
+        self.ended = asyncio.Event()
+        self.left: EndedReason | None = None
+        self.apologising = asyncio.Event()
+
+    async def take_leave(self, reason: EndedReason) -> None:
+        self.left = reason
+        self.apologising.set()
+
+    async def hang_up(self, reason: EndedReason) -> None:
+        self.reason = reason
+        self.ended.set()
+
+
+async def answered(board: Switchboard, number: int) -> tuple[Seat, OnLine]:
+    seat, call = board.take_line(plan(number)), OnLine()
+    seat.call = cast(Call, call)
+
+    async def hold() -> None:
+        await call.ended.wait()
+        await board.release(seat.plan.call_id)
+
+    holding = asyncio.create_task(board.hold(seat, hold()))
+    await asyncio.sleep(0)
+    assert seat.holding is not None
+    seat.holding.add_done_callback(lambda _: holding.cancel())
+    return seat, call
+
+
+async def test_lines_are_given_until_there_are_none(board: Switchboard) -> None:
+    board.take_line(plan(1))
+    board.take_line(plan(2))
+    with pytest.raises(BusyError) as caught:
+        board.take_line(plan(3))
+    assert caught.value.retry_after_seconds > 0
+    assert board.lines_taken == 2
+    await board.release("call-1")
+    board.take_line(plan(3))
+    assert board.lines_taken == 2
+
+
+async def test_a_call_takes_one_line_however_often_it_asks(board: Switchboard) -> None:
+    first = board.take_line(plan(1))
+    assert board.take_line(plan(1)) is first
+    assert board.lines_taken == 1
+
+
+async def test_an_expected_call_takes_a_line_only_when_it_comes(board: Switchboard) -> None:
+    seat = board.expect(plan(1))
+    assert seat is not None
+    assert board.expect(plan(2)) is not None
+    assert board.expect(plan(3)) is None, "a bound on what may be expected"
+    assert board.lines_taken == 0
+    assert board.take_line(plan(1)) is seat
+    assert board.lines_taken == 1
+
+
+async def test_releasing_twice_or_nothing_is_harmless(board: Switchboard) -> None:
+    board.take_line(plan(1))
+    await board.release("call-1")
+    await board.release("call-1")
+    await board.release("never")
+    assert board.lines_taken == 0
+
+
+async def test_the_opening_is_made_while_it_rings(board: Switchboard, studio: Studio) -> None:
+    seat = board.take_line(plan(1, callee_name="John"))
+    board.prepare(seat)
+    board.prepare(seat)
+    ready, services = await board.prepared(seat, "CA1")
+    assert services is SERVICES
+    assert ready.opening_text == "Hi John."
+    assert ready.opening is seat.opening
+    assert (await made(seat)).speech() == Speech("Hi John.", bytes(160))
+    assert studio.spoken == ["Hi John."]
+
+
+async def test_an_opening_without_a_text_is_written(board: Switchboard, studio: Studio) -> None:
+    seat = board.take_line(plan(1, SCENARIO.model_copy(update={"opening": Opening()})))
+    ready, _ = await board.prepared(seat, "CA1")
+    assert ready.opening_text is None, "where it cannot be made, the model speaks for itself"
+    assert (await made(seat)).speech() == Speech("Written.", bytes(160))
+    assert studio.spoken == ["Written."]
+
+
+async def test_a_spoken_opening_is_kept_for_the_next_call(board: Switchboard, studio: Studio) -> None:
+    said: list[Speech] = []
+    for number, name in enumerate(("John", "John", "Ann")):
+        seat = board.expect(plan(number, callee_name=name)) or pytest.fail()
+        board.prepare(seat)
+        said.append((await made(seat)).speech())
+        await board.release(f"call-{number}")
+    assert studio.spoken == ["Hi John.", "Hi Ann."]
+    assert said == [Speech(text, bytes(160)) for text in ("Hi John.", "Hi John.", "Hi Ann.")]
+
+
+async def test_kept_openings_have_a_bound(
+    board: Switchboard, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "KEPT_OPENINGS", 2)
+    for number in range(4):
+        seat = board.take_line(plan(number, callee_name=f"N{number}"))
+        board.prepare(seat)
+        await made(seat)
+        await board.release(f"call-{number}")
+    assert len(board._spoken) == 2
+
+
+@pytest.mark.parametrize("failure", [VendorError("no audio", provider="elevenlabs"), RuntimeError("a bug")])
+async def test_a_vendor_that_fails_leaves_the_opening_to_the_pipeline(
+    board: Switchboard, studio: Studio, failure: Exception
+) -> None:
+    studio.failure = failure
+    seat = board.take_line(plan(1))
+    ready, _ = await board.prepared(seat, "CA1")
+    assert (await made(seat)).silent
+    assert ready.opening_text == "Hi there."
+    studio.failure = None
+    again = board.take_line(plan(2))
+    board.prepare(again)
+    assert (await made(again)).pcm, "a failure is not kept for the next call"
+
+
+async def test_a_model_that_cannot_write_leaves_the_languages_own_opening(
+    board: Switchboard, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def write(*_: Any, usage: Usage) -> str:
+        raise VendorError("overloaded", provider="anthropic", retryable=True)
+
+    monkeypatch.setattr(opening, "write", write)
+    scenario = SCENARIO.model_copy(update={"opening": Opening(), "language": "es"})
+    seat = board.take_line(plan(1, scenario))
+    await board.prepared(seat, "CA1")
+    assert (await made(seat)).pcm
+    assert studio.spoken == ["Hola, le habla Alex. ¿En qué puedo ayudarle?"]
+    # Nobody is greeted in English in a language that has no opening here: the model is asked once more.
+    other = board.take_line(plan(2, scenario.model_copy(update={"language": "fr"})))
+    await board.prepared(other, "CA2")
+    assert (await made(other)).silent
+    assert len(studio.spoken) == 1
+
+
+async def test_an_open_line_does_not_wait_for_a_slow_opening(board: Switchboard, studio: Studio) -> None:
+    studio.hold.clear()
+    seat = board.take_line(plan(1))
+    async with asyncio.timeout(1):
+        ready, _ = await board.prepared(seat, "CA1")
+    assert ready.opening is not None
+    assert (ready.opening.finished, bytes(ready.opening.pcm)) == (False, b"")
+    studio.hold.set()
+    await made(seat)
+    assert ready.opening.pcm, "what comes late is in the call's own recital"
+
+
+async def test_a_call_that_ends_stops_the_making_of_its_opening(board: Switchboard, studio: Studio) -> None:
+    studio.hold.clear()
+    seat = board.take_line(plan(1))
+    ready, _ = await board.prepared(seat, "CA1")
+    await board.release("call-1")
+    assert seat.making is not None
+    assert seat.making.cancelled()
+    assert ready.opening is not None
+    assert ready.opening.silent, "whoever listens is told that no more comes"
+
+
+async def test_a_call_that_is_forgotten_takes_its_tasks_along(board: Switchboard, studio: Studio) -> None:
+    studio.hold.clear()
+    before = asyncio.all_tasks()
+    seat = board.take_line(plan(1))
+    board.prepare(seat)
+    board.build_ahead(seat, "CA1")
+    board.release_after(seat, 60, _never)
+    await asyncio.sleep(0.01)
+    await board.release("call-1")
+    assert asyncio.all_tasks() == before
+
+
+async def _never() -> None:
+    raise AssertionError("not now")
+
+
+async def test_a_ring_nobody_answers_is_released_in_time(board: Switchboard) -> None:
+    told = asyncio.Event()
+
+    async def then() -> None:
+        told.set()
+
+    seat = board.take_line(plan(1))
+    board.release_after(seat, 60, _never)
+    board.release_after(seat, 0.01, then)
+    await told.wait()
+    assert board.lines_taken == 0
+
+
+async def test_what_follows_an_expiry_may_fail(board: Switchboard) -> None:
+    """The store is away when the line is freed: that is logged, by a task that ends without an error."""
+    failed = asyncio.Event()
+
+    async def then() -> None:
+        failed.set()
+        raise RuntimeError("the store is away")
+
+    seat = board.take_line(plan(1))
+    board.release_after(seat, 0.0, then)
+    expiry = seat.expiry
+    assert expiry is not None
+    await failed.wait()
+    await expiry
+    assert board.lines_taken == 0
+
+
+async def test_a_held_line_is_not_released_by_its_ring(board: Switchboard) -> None:
+    seat, call = await answered(board, 1)
+    board.release_after(seat, 0.0, _never)
+    await asyncio.sleep(0.02)
+    assert board.lines_taken == 1
+    await call.hang_up(EndedReason.AGENT_HANGUP)
+    while board.lines_taken:  # noqa: ASYNC110  # freed by the call's own task
+        await asyncio.sleep(0.001)
+
+
+async def test_a_cancelled_route_does_not_cut_the_call(board: Switchboard) -> None:
+    seat = board.take_line(plan(1))
+    go, done = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> None:
+        await go.wait()
+        done.set()
+
+    route = asyncio.create_task(board.hold(seat, hold()))
+    await asyncio.sleep(0)
+    route.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await route
+    go.set()
+    await done.wait()
+
+
+async def test_a_hang_up_before_the_answer_is_remembered(board: Switchboard) -> None:
+    seat = board.take_line(plan(1))
+    await seat.hang_up(EndedReason.CANCELED)
+    await seat.hang_up(EndedReason.SERVER_SHUTDOWN)
+    assert seat.wish is EndedReason.CANCELED
+
+
+async def test_a_late_loop_keeps_new_calls_away_and_nobody_who_was_answered(board: Switchboard) -> None:
+    board.take_line(plan(1))
+    for _ in range(3):
+        board.lag.note(0.2)
+    assert board.refusal() is Refusal.LATE
+    with pytest.raises(BusyError, match="limit"):
+        board.take_line(plan(2))
+    assert board.take_line(plan(2), Asking.ANSWERED).has_line
+    assert board.take_line(plan(3), Asking.ANSWERED).has_line, "beyond the lines of new calls"
+    with pytest.raises(BusyError):
+        board.take_line(plan(4), Asking.ANSWERED)
+
+
+async def test_a_drain_waits_for_what_rings_and_what_talks(board: Switchboard) -> None:
+    _, call = await answered(board, 1)
+    board.take_line(plan(2))
+    assert board.expect(plan(5)) is not None
+    draining = asyncio.create_task(board.drain(within_seconds=60))
+    await asyncio.sleep(0)
+    with pytest.raises(BusyError):
+        board.take_line(plan(3))
+    assert board.expect(plan(4)) is None
+    await call.hang_up(EndedReason.AGENT_HANGUP)
+    while board.lines_taken > 1:  # noqa: ASYNC110  # freed by the call's own task
+        await asyncio.sleep(0.001)
+    seat, second = await answered(board, 2)
+    assert not draining.done(), "what rang is held"
+    await second.hang_up(EndedReason.AGENT_HANGUP)
+    await draining
+    assert (seat.wish, board.lines_taken, len(board.seats)) == (None, 0, 1)
+
+
+async def test_a_drain_takes_what_another_process_dialled(board: Switchboard) -> None:
+    await board.drain(within_seconds=60)
+    assert board.take_line(plan(1), Asking.ANSWERED).has_line
+
+
+@pytest.mark.parametrize("hurried", [True, False])
+async def test_a_drain_ends_in_time_or_in_a_hurry(board: Switchboard, hurried: bool) -> None:
+    board.take_line(plan(1))
+    hurry = asyncio.Event()
+    before = asyncio.all_tasks()
+    draining = asyncio.create_task(board.drain(within_seconds=60 if hurried else 0.01, hurry=hurry))
+    await asyncio.sleep(0)
+    if hurried:
+        hurry.set()
+    async with asyncio.timeout(5):
+        await draining
+    assert board.lines_taken == 1
+    assert asyncio.all_tasks() == before
+
+
+async def test_those_on_the_line_are_taken_leave_of(board: Switchboard) -> None:
+    _, call = await answered(board, 1)
+    _, other = await answered(board, 2)
+    leaving = asyncio.create_task(board.take_leave(EndedReason.SERVER_SHUTDOWN, within_seconds=60))
+    await call.apologising.wait()
+    await other.apologising.wait()
+    assert (call.left, call.reason) == (EndedReason.SERVER_SHUTDOWN, None)
+    call.ended.set()
+    other.ended.set()
+    await leaving
+    assert board.lines_taken == 0
+
+
+async def test_an_apology_is_spoken_once_for_all_calls_of_a_voice(board: Switchboard, studio: Studio) -> None:
+    calls = [await answered(board, number) for number in (1, 2)]
+    leaving = asyncio.create_task(board.take_leave(EndedReason.SERVER_SHUTDOWN, within_seconds=60))
+    for _, call in calls:
+        await call.apologising.wait()
+        call.ended.set()
+    await leaving
+    assert studio.phrases == [SCENARIO.phrases.trouble]
+
+
+async def test_an_apology_may_be_cut_short(board: Switchboard, studio: Studio) -> None:
+    _, call = await answered(board, 1)
+    hurry = asyncio.Event()
+    leaving = asyncio.create_task(board.take_leave(EndedReason.SERVER_SHUTDOWN, within_seconds=60, hurry=hurry))
+    await call.apologising.wait()
+    hurry.set()
+    await leaving
+    assert call.reason is None
+    await board.end_all(EndedReason.SERVER_SHUTDOWN, within_seconds=2)
+    assert call.reason is EndedReason.SERVER_SHUTDOWN
+
+
+async def test_an_apology_that_cannot_be_said_does_not_stop_the_others(
+    board: Switchboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, broken = await answered(board, 1)
+    _, call = await answered(board, 2)
+
+    async def breaks(_: EndedReason) -> None:
+        broken.ended.set()
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(broken, "take_leave", breaks)
+    leaving = asyncio.create_task(board.take_leave(EndedReason.SERVER_SHUTDOWN, within_seconds=60))
+    await call.apologising.wait()
+    call.ended.set()
+    await leaving
+    assert board.lines_taken == 0
+
+
+async def test_seats_nobody_talks_on_are_left(board: Switchboard) -> None:
+    ringing = board.take_line(plan(1))
+    expected = board.expect(plan(3))
+    _, call = await answered(board, 2)
+    assert await board.leave_waiting() == [ringing], "nobody's phone rings for a call that is only expected"
+    assert ringing.wish is EndedReason.SERVER_SHUTDOWN
+    assert expected is not None
+    assert [seat.plan.call_id for seat in board.seats] == ["call-2"]
+    assert call.reason is None
+
+
+async def test_the_end_of_the_server_ends_all_calls(board: Switchboard) -> None:
+    _, call = await answered(board, 1)
+    board.take_line(plan(2))
+    assert board.calls_on_line == 1
+    await board.end_all(EndedReason.SERVER_SHUTDOWN, within_seconds=2)
+    assert call.reason is EndedReason.SERVER_SHUTDOWN
+    assert (board.lines_taken, board.seats) == (0, [])
+    for asking in Asking:
+        with pytest.raises(BusyError):
+            board.take_line(plan(3), asking)
+    assert board.expect(plan(4)) is None
+
+
+async def test_a_call_that_does_not_end_is_cut_at_the_servers_end(board: Switchboard) -> None:
+    seat = board.take_line(replace(plan(1)))
+    cut = asyncio.Event()
+
+    async def hold() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cut.set()
+
+    holding = asyncio.create_task(board.hold(seat, hold()))
+    await asyncio.sleep(0)
+    await board.end_all(EndedReason.SERVER_SHUTDOWN, within_seconds=0.02)
+    assert cut.is_set()
+    with pytest.raises(asyncio.CancelledError):
+        await holding
+    assert board.lines_taken == 0
+
+
+async def test_an_opening_nobody_hears_is_paid_all_the_same(board: Switchboard, studio: Studio) -> None:
+    told: list[tuple[Used, ...]] = []
+
+    async def spent(of: Plan) -> None:
+        told.append(of.opening_usage.items)
+
+    board.spent = spent
+    seat = board.take_line(plan(callee_name="John"))
+    board.prepare(seat)
+    assert seat.making is not None
+    await seat.making
+    await board.release(seat.plan.call_id)
+    (used,) = told
+    assert used[0].vendor == "elevenlabs"
+    assert used[0].quantity is not None
+    assert used[0].quantity >= len("Hi John.")
+
+
+async def test_an_opening_made_again_by_who_answers_belongs_to_the_call(
+    board: Switchboard, studio: Studio
+) -> None:
+    seat = board.take_line(plan(callee_name="John"))
+    await board.prepared(seat, "CA1")
+    await made(seat)
+    assert seat.plan.opening_usage.items == ()
+    assert seat.plan.usage.items
+
+
+class Shelf:
+    """Keeps openings as a shared database does."""
+
+    def __init__(self, **kept: Speech) -> None:
+        self.kept = kept
+        self.away = False
+
+    async def put(self, call_id: str, speech: Speech) -> None:
+        if self.away:
+            raise OSError("away")
+        self.kept[call_id] = speech
+
+    async def get(self, call_id: str) -> Speech | None:
+        if self.away:
+            raise OSError("away")
+        return self.kept.get(call_id)
+
+
+async def test_who_dials_keeps_the_opening_for_others(board: Switchboard, studio: Studio) -> None:
+    board.openings = shelf = Shelf()
+    seat = board.take_line(plan(1, callee_name="Ann"))
+    board.prepare(seat)
+    recital = await made(seat)
+    assert shelf.kept == {"call-1": recital.speech()}
+
+
+async def test_who_answers_takes_the_opening_that_is_kept(board: Switchboard, studio: Studio) -> None:
+    board.openings = Shelf(**{"call-1": Speech("Hi there.", bytes(320), (TimedWord("Hi", 0.0, 9.0),))})
+    seat = board.take_line(plan(1))
+    board.prepare(seat, answered=True)
+    assert (await made(seat)).speech() == Speech("Hi there.", bytes(320), (TimedWord("Hi", 0.0, 9.0),))
+    assert "Hi there." not in studio.spoken
+
+
+@pytest.mark.parametrize("away", [False, True])
+async def test_who_answers_makes_what_is_not_kept(board: Switchboard, studio: Studio, away: bool) -> None:
+    board.openings = shelf = Shelf()
+    shelf.away = away
+    seat = board.take_line(plan(1, callee_name="Ann"))
+    board.prepare(seat, answered=True)
+    assert (await made(seat)).text == "Hi Ann."
+    assert shelf.kept == {}, "nobody else will ask for it"
+
+
+async def test_an_opening_that_failed_is_not_kept(board: Switchboard, studio: Studio) -> None:
+    board.openings = shelf = Shelf()
+    studio.failure = VendorError("no voice", provider="elevenlabs")
+    seat = board.take_line(plan(1))
+    board.prepare(seat)
+    await made(seat)
+    assert shelf.kept == {}

@@ -1,0 +1,132 @@
+"""What is due when calls are over, on the real engine and store: in order for each, held up by nobody else's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from bot.calls.after_call import ANALYSES_AT_ONCE, AfterCall
+from bot.calls.dialling.dialler import Dialler
+from bot.records import CallRecord, CallSpec, Direction, EndedReason, Status
+from bot.store import Database, SqlCallStore
+from bot.store.address import SqliteAddress
+from bot.store.durable.engine import DurableEngine
+from bot.terms import RetryOn, RetryTerms
+
+NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+
+
+@dataclass
+class Desk:
+    """`told`: what happened to each call, in order."""
+
+    engine: DurableEngine
+    store: SqlCallStore
+    after: AfterCall = field(init=False)
+    told: list[tuple[str, str]] = field(default_factory=list)
+    thinks: asyncio.Event = field(default_factory=asyncio.Event)
+    """Cleared, the model gives no answer."""
+    analysing: int = 0
+
+    async def announce(self, call_id: str, event: str, data: Any, url: str | None) -> None:
+        self.told.append((call_id, event))
+
+    async def settle(self, _record: CallRecord) -> None: ...
+
+    async def analyse(self, record: CallRecord) -> None:
+        self.analysing += 1
+        await self.thinks.wait()
+        self.told.append((record.call_id, "analysed"))
+
+    async def place(self, record: CallRecord) -> CallRecord:
+        self.told.append((record.call_id, "placed"))
+        return record
+
+    async def done(self, record: CallRecord) -> None:
+        self.told.append((record.call_id, "done"))
+
+    def of(self, call_id: str) -> list[str]:
+        return [what for which, what in self.told if which == call_id]
+
+    async def over(self, call_id: str, status: Status = Status.BUSY, number: str = "+12025550123") -> None:
+        record = CallRecord(call_id, CallSpec(number, "s"), Direction.OUTBOUND, status, NOW)
+        reason = EndedReason.DIAL_BUSY if status is Status.BUSY else EndedReason.DIAL_FAILED
+        await self.store.add(replace(record, dialling_at=NOW, ended_at=NOW, ended_reason=reason))
+        await self.after.begin(call_id)
+
+    async def until(self, *expected: tuple[str, str]) -> None:
+        async with asyncio.timeout(30):
+            while not set(expected) <= set(self.told):  # noqa: ASYNC110  # workflows tell it
+                await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    address = SqliteAddress(tmp_path / "calls.db")
+    desk = Desk(DurableEngine(address, poll_seconds=0.01), SqlCallStore(Database(address)))
+    desk.after = AfterCall(
+        engine=desk.engine,
+        store=desk.store,
+        dialler=cast(Dialler, desk),
+        webhooks=desk,
+        present=lambda record: record.call_id,
+        settle=desk.settle,
+        analyse=desk.analyse,
+        retry_of=lambda _: RetryTerms(attempts=2, delay_seconds=60, on=(RetryOn.BUSY,)),
+    )
+    desk.after.on_done = desk.done
+    await desk.store.open()
+    desk.after.register()
+    await desk.engine.open()
+    yield desk
+    desk.thinks.set()
+    await desk.engine.close()
+    await desk.store.close()
+
+
+async def test_a_call_that_nothing_follows_is_done_with_its_outcome(desk: Desk) -> None:
+    desk.thinks.set()
+    await desk.over("a", Status.FAILED)
+    await desk.until(("a", "done"))
+    assert desk.of("a") == ["call_ended", "analysed", "call_analyzed", "done"]
+
+
+async def test_the_next_attempt_does_not_wait_for_the_outcome(desk: Desk) -> None:
+    await desk.over("a")
+    await desk.until(("a_2", "placed"))
+    assert desk.of("a") == ["call_ended"]
+    desk.thinks.set()
+    await desk.until(("a", "call_analyzed"))
+    assert desk.of("a") == ["call_ended", "analysed", "call_analyzed"]
+    assert desk.of("a_2") == ["placed"]
+
+
+async def test_who_was_erased_is_not_called_again(desk: Desk) -> None:
+    desk.thinks.set()
+    await desk.over("a", number="+1")
+    await desk.until(("a", "done"))
+    record = await desk.store.get("a")
+    assert record is not None
+    assert record.retried_as is None
+    assert desk.of("a_2") == []
+
+
+async def test_a_model_that_does_not_answer_delays_the_end_of_no_call(desk: Desk) -> None:
+    calls = [f"call-{number}" for number in range(ANALYSES_AT_ONCE + 4)]
+    for call_id in calls:
+        await desk.over(call_id, Status.FAILED)
+    await desk.until(*((call_id, "call_ended") for call_id in calls))
+    async with asyncio.timeout(30):
+        while desk.analysing < ANALYSES_AT_ONCE:  # noqa: ASYNC110  # workflows do it
+            await asyncio.sleep(0.01)
+    await desk.over("last", Status.FAILED)
+    await desk.until(("last", "call_ended"))
+    assert desk.analysing == ANALYSES_AT_ONCE
+    desk.thinks.set()
+    await desk.until(*((call_id, "done") for call_id in (*calls, "last")))

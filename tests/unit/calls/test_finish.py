@@ -1,0 +1,215 @@
+"""After a call: what is kept, and whose word about the outcome counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+from loguru import logger
+
+from bot.calls.finish import wrap_up
+from bot.conversation.call import CallEnd
+from bot.conversation.call_plan import Plan
+from bot.conversation.scenario.parts import OutcomeField
+from bot.conversation.scenario.scenario import Scenario
+from bot.conversation.slots import choose
+from bot.records import (
+    AnsweredBy,
+    CallSpec,
+    CostPart,
+    Counts,
+    Direction,
+    EndedReason,
+    Outcome,
+    Speaker,
+    Status,
+    Turn,
+    TurnLatency,
+)
+from bot.settings import Settings
+from bot.store import CallChange, CallStore
+
+ANSWERED = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+SCENARIO = Scenario(
+    name="s",
+    description="d",
+    instructions="i",
+    goal="confirmed",
+    outcome=(
+        OutcomeField(
+            name="confirmed", type="boolean", description="Whether they come.", question="Will you come?"
+        ),
+    ),
+)
+PLAN = Plan(
+    "call-1",
+    CallSpec("+12025550123", "s", action="Confirm your appointment"),
+    Direction.OUTBOUND,
+    SCENARIO,
+    choose(SCENARIO, Settings(_env_file=None), simulated_line=True),
+)
+
+
+@dataclass
+class MemoryStore:
+    """Refuses to advance a call whose status is final already."""
+
+    final: bool = False
+    changes: list[tuple[str, CallChange]] = field(default_factory=list)
+
+    async def advance(self, call_id: str, status: Status, *, at: datetime, change: CallChange) -> bool:
+        if not self.final:
+            self.changes.append((status.value, change))
+        return not self.final
+
+    async def update(self, call_id: str, change: CallChange) -> None:
+        self.changes.append(("updated", change))
+
+
+def turn(index: int, speaker: Speaker, text: str, **changes: Any) -> Turn:
+    return Turn(index, speaker, text, ANSWERED, index * 1000, index * 1000 + 900, **changes)
+
+
+TURNS = (
+    turn(0, Speaker.CALLEE, "Hello?"),
+    turn(1, Speaker.AGENT, "Hi, I'm calling to confirm your appointment. Will you come?"),
+    turn(2, Speaker.CALLEE, "Yes, I will be there."),
+    turn(3, Speaker.AGENT, "Great, goodbye.", latency=TurnLatency(voice_to_voice_ms=640.0)),
+)
+
+
+async def finish(store: MemoryStore, end: CallEnd, turns: tuple[Turn, ...] = TURNS) -> Outcome:
+    return await wrap_up(
+        cast(CallStore, store),
+        PLAN,
+        end,
+        turns,
+        answered_at=datetime.now(UTC) - timedelta(seconds=30),
+        counts=Counts(2),
+    )
+
+
+async def test_the_end_is_kept_whole() -> None:
+    store = MemoryStore()
+    end = CallEnd(EndedReason.AGENT_HANGUP, answer_to_first_audio_ms=31.5)
+    outcome = await finish(store, end)
+    ((status, change),) = store.changes
+    assert status == "completed"
+    assert (change.ended_reason, change.error) == (EndedReason.AGENT_HANGUP, None)
+    assert change.counts == Counts(2)
+    assert change.answer_to_first_audio_ms == 31.5
+    assert change.duration_seconds == pytest.approx(30, abs=2)
+    assert change.outcome == outcome
+
+
+async def test_a_status_that_came_first_does_not_lose_the_rest() -> None:
+    """Twilio's `completed` callback may be there before the pipeline is torn down."""
+    store = MemoryStore(final=True)
+    await finish(store, CallEnd(EndedReason.CALLEE_HANGUP))
+    ((how, change),) = store.changes
+    assert how == "updated"
+    assert change.ended_reason is EndedReason.CALLEE_HANGUP
+    assert change.outcome is not None
+
+
+async def test_without_tools_the_rules_say_what_came_of_it() -> None:
+    outcome = await finish(MemoryStore(), CallEnd(EndedReason.AGENT_HANGUP))
+    assert outcome.source == "rules"
+    assert outcome.reached_goal
+    assert outcome.fields["confirmed"] is True
+
+
+async def test_what_tools_recorded_wins_over_the_rules() -> None:
+    told = Outcome(False, "", {"confirmed": False}, source="tools", recorded=["confirmed", "reached_goal"])
+    outcome = await finish(MemoryStore(), CallEnd(EndedReason.AGENT_HANGUP, outcome=told))
+    assert not outcome.reached_goal
+    assert outcome.fields["confirmed"] is False
+    assert outcome.source == "tools"
+    assert outcome.summary, "a missing summary is filled in"
+
+
+async def test_a_call_without_words_reached_nothing() -> None:
+    outcome = await finish(MemoryStore(), CallEnd(EndedReason.ERROR_STT, error="401"), turns=())
+    assert not outcome.reached_goal
+
+
+async def test_one_line_says_how_it_went() -> None:
+    lines: list[str] = []
+    sink = logger.add(lambda message: lines.append(message.record["message"]), level="INFO")
+    try:
+        await finish(MemoryStore(), CallEnd(EndedReason.AGENT_HANGUP))
+    finally:
+        logger.remove(sink)
+    (line,) = [line for line in lines if line.startswith("hung up")]
+    assert "agent_hangup" in line
+    assert "4 turns" in line
+    assert "640 ms" in line
+    assert "+12025550123" not in line
+
+
+async def test_what_is_inferred_does_not_contradict_what_was_recorded() -> None:
+    recorded = ["reached_goal", "summary"]
+    told = Outcome(False, "Nothing was settled.", {}, source="tools", recorded=recorded)
+    outcome = await finish(MemoryStore(), CallEnd(EndedReason.AGENT_HANGUP, outcome=told))
+    assert outcome.reached_goal is False
+    assert outcome.fields["confirmed"] is None
+
+
+async def test_what_it_cost_is_kept_with_its_end() -> None:
+    store = MemoryStore()
+    plan = replace(PLAN, carrier="twilio")
+    plan.usage.add("elevenlabs", "eleven_flash_v2_5", "characters", 1000)
+    await wrap_up(
+        cast(CallStore, store),
+        plan,
+        CallEnd(EndedReason.AGENT_HANGUP),
+        TURNS,
+        answered_at=datetime.now(UTC) - timedelta(seconds=61),
+        counts=Counts(),
+    )
+    ((_, change),) = store.changes
+    assert change.costs is not None
+    voice, *engines = change.costs[CostPart.CALL].items
+    assert (voice.vendor, voice.quantity, voice.usd) == ("elevenlabs", 1000.0, 0.05)
+    assert {(item.vendor, item.usd) for item in engines} == {("told_hearing", 0.0), ("rules", 0.0)}
+    assert [(item.what, item.quantity) for item in change.costs[CostPart.CARRIER].items] == [
+        ("outbound US", 2.0),
+        ("media streams", 2.0),
+        ("answering machine detection", 1.0),
+    ]
+
+
+async def test_a_voicemails_words_are_no_answer() -> None:
+    end = CallEnd(EndedReason.VOICEMAIL_REACHED, answered_by=AnsweredBy.VOICEMAIL)
+    greeting = (TURNS[1], turn(2, Speaker.CALLEE, "Yes, you have reached John. Yes, leave a message."))
+    outcome = await finish(MemoryStore(), end, turns=greeting)
+    assert (outcome.reached_goal, outcome.fields) == (False, {"confirmed": None})
+    assert outcome.summary == "A voicemail answered. A message was left."
+
+
+async def test_a_goal_that_no_tool_recorded_is_inferred() -> None:
+    """A message taken in the call says nothing about the rest of it."""
+    told = Outcome(False, "", {"messages": ["m"]}, source="tools", recorded=["messages"])
+    outcome = await finish(MemoryStore(), CallEnd(EndedReason.AGENT_HANGUP, outcome=told))
+    assert outcome.reached_goal is True
+    assert outcome.fields == {"confirmed": True, "messages": ["m"]}
+    assert (outcome.source, outcome.recorded) == ("tools", ["messages"])
+
+
+@pytest.mark.parametrize("reason", [EndedReason.AGENT_HANGUP, EndedReason.SERVER_SHUTDOWN])
+async def test_a_yes_that_we_cut_off_is_not_inferred_from(reason: EndedReason) -> None:
+    talk = (*TURNS[:2], turn(2, Speaker.CALLEE, "Yes"))
+    outcome = await finish(MemoryStore(), CallEnd(reason), turns=talk)
+    assert (outcome.reached_goal, outcome.fields) == (False, {"confirmed": None})
+    assert (await finish(MemoryStore(), CallEnd(EndedReason.CALLEE_HANGUP), turns=talk)).reached_goal is True
+
+
+@pytest.mark.parametrize("reached", [True, False])
+async def test_the_summary_agrees_with_the_goal_that_tools_recorded(reached: bool) -> None:
+    told = Outcome(reached, "", {"confirmed": reached}, source="tools", recorded=["confirmed", "reached_goal"])
+    talk = (*TURNS[:2], turn(2, Speaker.CALLEE, "No, I won't come." if reached else "Yes, I will be there."))
+    outcome = await finish(MemoryStore(), CallEnd(EndedReason.CALLEE_HANGUP, outcome=told), turns=talk)
+    end = "reached" if reached else "not reached"
+    assert outcome.summary == f"Somebody was spoken to. The goal of the call was {end}."

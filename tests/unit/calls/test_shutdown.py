@@ -1,0 +1,105 @@
+"""How a process leaves: what waits, what rings, what talks; and nothing keeps it from leaving."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+
+import pytest
+
+from bot.calls.active_calls import Seat, Switchboard
+from bot.calls.shutdown import Departure
+from bot.errors import CarrierError
+from bot.pipeline.resources import Resources
+from bot.records import EndedReason, Status
+from bot.settings import Settings
+from bot.store import CallChange
+from tests.unit.calls.test_active_calls import answered, plan
+
+
+class Desk:
+    """Keeps what is asked of the carrier, the store and the queues; each may fail."""
+
+    def __init__(self) -> None:
+        self.board = Switchboard(4, Resources(Settings(_env_file=None)))
+        self.events: list[str] = []
+        self.fails = False
+        self.departure = Departure(self.board, self, self, drain_seconds=60, stop_taking=self.stop_taking)
+
+    async def stop_taking(self) -> None:
+        self.events.append("stop taking")
+        if self.fails:
+            raise RuntimeError("no queue")
+
+    async def hang_up(self, call_sid: str) -> None:
+        self.events.append(f"hang up {call_sid}")
+        if self.fails:
+            raise CarrierError("no", provider="twilio", status=500)
+
+    async def advance(
+        self, call_id: str, status: Status, *, at: datetime, change: CallChange | None = None
+    ) -> bool:
+        assert change is not None
+        assert change.ended_reason is EndedReason.SERVER_SHUTDOWN
+        self.events.append(f"{call_id} {status}")
+        if self.fails:
+            raise OSError("disk full")
+        return True
+
+    def rings(self, number: int) -> Seat:
+        seat = self.board.take_line(plan(number))
+        seat.call_sid = f"CA{number}"
+        return seat
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+async def test_a_process_without_calls_does_not_wait(desk: Desk) -> None:
+    async with asyncio.timeout(1):
+        await desk.departure.drain()
+        await desk.departure.end(apologise=True)
+    assert desk.board.draining
+    assert set(desk.events) == {"stop taking"}
+
+
+async def test_a_drain_touches_no_call(desk: Desk) -> None:
+    _, call = await answered(desk.board, 1)
+    desk.rings(2)
+    draining = asyncio.create_task(desk.departure.drain())
+    await asyncio.sleep(0.01)
+    assert not draining.done()
+    assert (desk.events, call.reason, call.left) == (["stop taking"], None, None)
+    await desk.board.release("call-2")
+    await call.hang_up(EndedReason.AGENT_HANGUP)
+    async with asyncio.timeout(1):
+        await draining
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_phones_stop_ringing_and_who_talks_is_hung_up_on(desk: Desk, fails: bool) -> None:
+    _, call = await answered(desk.board, 1)
+    desk.rings(2)
+    desk.board.expect(plan(3))
+    desk.fails = fails
+    async with asyncio.timeout(5):
+        await desk.departure.end()
+    assert call.reason is EndedReason.SERVER_SHUTDOWN
+    assert desk.events == ["stop taking", "hang up CA2", "call-2 canceled"], "a registered call is left as it is"
+    assert desk.board.seats == []
+    await desk.departure.end()
+
+
+async def test_phones_stop_ringing_while_others_hear_an_apology(desk: Desk) -> None:
+    _, call = await answered(desk.board, 1)
+    desk.rings(2)
+    ending = asyncio.create_task(desk.departure.end(apologise=True))
+    await call.apologising.wait()
+    while desk.board.seat_of("call-2") is not None or len(desk.events) < 3:  # noqa: ASYNC110  # its own task
+        await asyncio.sleep(0.001)
+    assert call.reason is None
+    call.ended.set()
+    async with asyncio.timeout(5):
+        await ending
