@@ -7,7 +7,7 @@ from bot.telemetry.logs import set_up
 # Before pipecat is imported: it greets in the log.
 set_up("INFO")
 
-from bot.launch import main  # noqa: E402
+from bot.cli.serve import main  # noqa: E402
 
 if __name__ == "__main__":
     main()

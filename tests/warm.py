@@ -90,6 +90,6 @@ def _serve(folder: Path, environment: Mapping[str, str], log: Path) -> None:
     from bot.telemetry.logs import set_up
 
     set_up("INFO")
-    from bot.launch import main
+    from bot.cli.serve import main
 
     main([])

@@ -23,10 +23,10 @@ from bot.api.metrics import router as metrics_router
 from bot.api.problems import install
 from bot.api.routes import router
 from bot.calls.agent import PhoneAgent, open_phone_agent
+from bot.cli.workers import Post, bind, under_parent
 from bot.errors import PhoneAgentError
 from bot.settings import Settings
 from bot.telephony.twilio.media_streams import MAX_FRAME_BYTES
-from bot.workers import Post, bind, under_parent
 
 SAME_WISH_SECONDS = 0.5
 """A signal so soon after the first is no second wish: Ctrl-C reaches a whole process group, and a parent passes

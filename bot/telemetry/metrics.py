@@ -4,7 +4,7 @@ The registry is our own: the library's global one would be shared with whoever e
 process count into it, for a process is what is scraped.
 
 With PROMETHEUS_MULTIPROC_DIR set before Python starts, prometheus_client keeps the values in files of that folder
-and a page adds those of all processes: the way of `--workers` (bot/workers.py gives each start a fresh folder),
+and a page adds those of all processes: the way of `--workers` (bot/cli/workers.py gives each start a fresh folder),
 where a scrape reaches any one of them. A port of
 its own for each worker was rejected: the number of workers would have to be known to whoever scrapes.
 

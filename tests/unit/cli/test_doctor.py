@@ -15,9 +15,9 @@ import uvicorn
 from aiohttp import web
 from fastapi import FastAPI
 
-from bot import doctor
 from bot.api import router
-from bot.doctor import Finding, webhook_finding
+from bot.cli import doctor
+from bot.cli.doctor import Finding, webhook_finding
 from bot.errors import CarrierError, ForbiddenError
 from bot.settings import Settings
 from bot.telephony.twilio import signatures

@@ -6,8 +6,8 @@ import asyncio
 
 from bot.api.app import serving
 from bot.calls.public_url import find
+from bot.cli.doctor import Finding, call_would_work, examine
 from bot.conversation.scenario.scenario import Scenarios
-from bot.doctor import Finding, call_would_work, examine
 from bot.settings import Settings, load_settings
 from bot.telephony.twilio.carrier import TwilioCarrier
 

@@ -8,10 +8,10 @@ import gc
 from collections.abc import Sequence
 from importlib.metadata import version
 
+from bot.cli.workers import OPTION, Post, Workers, check, command
 from bot.errors import PhoneAgentError
 from bot.settings import Settings, environment, load_settings
 from bot.telemetry.logs import set_up
-from bot.workers import OPTION, Post, Workers, check, command
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

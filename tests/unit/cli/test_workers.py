@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from bot import workers as module
+from bot.cli import workers as module
+from bot.cli.workers import LONGEST_PAUSE_SECONDS, STEADY_SECONDS, Post, Workers, bind, check, pause_seconds
 from bot.errors import PhoneAgentError, SettingsError
 from bot.settings import Settings
-from bot.workers import LONGEST_PAUSE_SECONDS, STEADY_SECONDS, Post, Workers, bind, check, pause_seconds
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 WORKER = """
 import asyncio, os, signal, socket, sys
 from bot.workers import Post, under_parent

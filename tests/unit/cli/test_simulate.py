@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bot.cli.simulate import summary, tool_line, with_outcome
 from bot.records import (
     AnsweredBy,
     CallRecord,
@@ -16,7 +17,6 @@ from bot.records import (
     Status,
     ToolUse,
 )
-from bot.simulate import summary, tool_line, with_outcome
 
 BUSY = CallRecord(
     call_id="c_1",
