@@ -13,7 +13,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from bot.terms import DEFAULT_TERMS, Terms
+from bot.policy import DEFAULT_TERMS, Terms
 
 
 class Status(StrEnum):

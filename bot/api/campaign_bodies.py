@@ -36,9 +36,9 @@ from bot.api.requests import (
 from bot.calls.idempotency import Asked
 from bot.conversation.scenario.scenario import DEFAULT_OUTBOUND
 from bot.errors import RequestError
+from bot.policy import HoursTerms, RetryTerms, Terms
 from bot.records import AnsweredBy, CallSpec, EndedReason, Speaker, Status
 from bot.store.campaign_records import BadRow, Campaign, CampaignStatus, ContactState, Progress, Result
-from bot.terms import HoursTerms, RetryTerms, Terms
 
 MAX_CONCURRENCY = 10_000
 _FAR_YEARS = 50

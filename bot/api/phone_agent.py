@@ -11,12 +11,12 @@ from bot.calls.dialling.do_not_call import DoNotCall
 from bot.calls.idempotency import UNASKED, Asked
 from bot.calls.retention import Erasure
 from bot.calls.webhooks import Webhooks
+from bot.policy import DEFAULT_TERMS, Terms
 from bot.records import CallRecord, CallSpec, Health, Registration, Status
 from bot.settings import Settings
 from bot.store import Page
 from bot.telemetry.metrics import Depth
 from bot.telephony.socket import Socket
-from bot.terms import DEFAULT_TERMS, Terms
 
 
 class Erasing(Protocol):

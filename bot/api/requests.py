@@ -29,8 +29,8 @@ from bot.conversation.scenario.parts import Hours, Retry
 from bot.conversation.scenario.scenario import DEFAULT_OUTBOUND
 from bot.errors import RequestError
 from bot.outcome_schema import checked
+from bot.policy import Terms
 from bot.records import CallSpec, Speaker, Status
-from bot.terms import Terms
 
 MAX_CONTEXT_BYTES = 64 * 1024
 MAX_METADATA_BYTES = 16 * 1024

@@ -18,13 +18,13 @@ from loguru import logger
 from bot.calls.dialling.dialler import Dialler
 from bot.calls.dialling.policy import ending_of, next_attempt
 from bot.errors import ConflictError
+from bot.policy import RetryTerms
 from bot.records import CallRecord, Direction, Status
 from bot.store import CallChange, CallStore
 from bot.store.connections import DATABASE_ERRORS
 from bot.store.durable.engine import DurableEngine
 from bot.store.retention import is_erased
 from bot.telemetry import tally, tracing
-from bot.terms import RetryTerms
 
 AFTER, AFTERS = "after_call", "after_calls"
 AFTERS_AT_ONCE = 64

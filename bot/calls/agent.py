@@ -41,6 +41,7 @@ from bot.conversation.scenario.scenario import DEFAULT_OUTBOUND, Scenarios
 from bot.conversation.transfers.transfers import Transfers
 from bot.errors import BusyError, NotFoundError
 from bot.pipeline.resources import Resources
+from bot.policy import DEFAULT_TERMS, Terms
 from bot.records import (
     CallRecord,
     CallSpec,
@@ -65,7 +66,6 @@ from bot.telephony.carrier import Carrier
 from bot.telephony.simulated.carrier import OfflineCarrier
 from bot.telephony.socket import Socket
 from bot.telephony.twilio.media_streams import Started
-from bot.terms import DEFAULT_TERMS, Terms
 
 ORPHAN_LOOK_SECONDS = 5.0
 Present = Callable[[CallRecord], Any]

@@ -23,12 +23,12 @@ from bot.calls.ingress import Doors
 from bot.calls.planner import Planner
 from bot.calls.webhooks import Webhooks
 from bot.errors import BusyError, ConflictError, NotFoundError
+from bot.policy import DEFAULT_TERMS, Terms
 from bot.records import CallRecord, CallSpec, Direction, EndedReason, Registration, Status
 from bot.settings import Settings
 from bot.store import CallChange, SqlCallStore
 from bot.store.durable.engine import DurableEngine
 from bot.telephony.carrier import Carrier
-from bot.terms import DEFAULT_TERMS, Terms
 
 REGISTRATION_SECONDS = 3600.0
 """How long a registered call waits to be dialled."""

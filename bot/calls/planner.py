@@ -15,10 +15,10 @@ from bot.conversation.scenario.scenario import Scenarios
 from bot.conversation.slots import Slots, choose
 from bot.errors import RequestError
 from bot.outcome_schema import checked
+from bot.policy import RetryTerms
 from bot.records import CallRecord, CallSpec, Direction, Status
 from bot.settings import Settings
 from bot.telephony.carrier import DialOrder
-from bot.terms import RetryTerms
 
 
 @dataclass

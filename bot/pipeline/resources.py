@@ -11,7 +11,6 @@ from typing import Any
 
 from anthropic import AsyncAnthropic, Timeout
 
-from bot.addresses import Outgoing
 from bot.conversation.tools.declared.mcp_server import McpServers
 from bot.pipeline import warm_up
 from bot.pipeline.llm.fallback import Circuit
@@ -19,6 +18,7 @@ from bot.pipeline.offline.hearing import Hearing
 from bot.pipeline.offline.sphinx import Decoders
 from bot.pipeline.offline.voice import LocalVoice
 from bot.pipeline.turns import turn, vad
+from bot.public_http import Outgoing
 from bot.settings import Settings, environment, with_scheme
 
 LLM_TIMEOUT = Timeout(connect=2.0, read=8.0, write=5.0, pool=2.0)

@@ -8,8 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from bot.policy import DEFAULT_TERMS, Terms
 from bot.records import CallRecord, CallSpec, EndedReason, Status
-from bot.terms import DEFAULT_TERMS, Terms
 
 
 class CampaignStatus(StrEnum):

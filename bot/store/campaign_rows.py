@@ -8,11 +8,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import RowMapping
 
+from bot.policy import Terms
 from bot.records import CallSpec, EndedReason, Speaker, Status
 from bot.store.campaign_records import BadRow, Campaign, CampaignStatus, Contact, ContactState
 from bot.store.rows import Row, storable, to_json
 from bot.store.schema import UtcDateTime, calls, metadata
-from bot.terms import Terms
 
 campaigns = sa.Table(
     "campaigns",

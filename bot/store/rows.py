@@ -11,6 +11,7 @@ from typing import Any, overload
 
 from sqlalchemy import RowMapping
 
+from bot.policy import Terms
 from bot.records import (
     AnsweredBy,
     CallRecord,
@@ -30,7 +31,6 @@ from bot.records import (
     TurnLatency,
 )
 from bot.store.call_store import CallChange
-from bot.terms import Terms
 
 Row = dict[str, Any]
 

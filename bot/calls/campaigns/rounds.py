@@ -31,10 +31,10 @@ from bot.calls.dialling.policy import Refuse, Wait, WaitUntil, unlimited
 from bot.calls.idempotency import check_same
 from bot.conversation.scenario.scenario import Scenarios
 from bot.errors import ConflictError, NotFoundError, PhoneAgentError
+from bot.policy import HoursTerms
 from bot.records import CallRecord, Direction, EndedReason, Status
 from bot.store.campaign_records import BadRow, Campaign, CampaignStatus, Contact, Progress, Result
 from bot.store.campaigns import SqlCampaignStore
-from bot.terms import HoursTerms
 
 ROUND, ROUNDS = "campaign_round", "campaigns"
 BUCKET_SECONDS = 0.25

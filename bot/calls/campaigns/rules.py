@@ -24,9 +24,9 @@ from bot.calls.campaigns.contacts import RawRow, variable_name
 from bot.calls.dialling.policy import next_allowed
 from bot.calls.dialling.time_zones import zone
 from bot.errors import RequestError
+from bot.policy import HoursTerms
 from bot.records import CallSpec, EndedReason, Status
 from bot.store.campaign_records import BadRow, Campaign, Contact
-from bot.terms import HoursTerms
 
 OWN_WORDS = ("action", "context", "callee_name", "agent_name", "organization")
 """Variables that are fields of the call: a contact's own goes before the campaign's."""

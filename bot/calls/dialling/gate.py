@@ -9,12 +9,12 @@ from bot.calls.dialling.do_not_call import DoNotCall
 from bot.calls.dialling.policy import LISTED, Go, Number, Refuse, WaitUntil, may_dial
 from bot.calls.dialling.time_zones import local_day, zones_of
 from bot.calls.planner import Planner
+from bot.policy import HoursTerms
 from bot.records import CallRecord
 from bot.settings import Settings
 from bot.store import SqlCallStore
 from bot.store.claims import Claim, SqlClaims
 from bot.store.do_not_call import SqlDoNotCallStore
-from bot.terms import HoursTerms
 
 
 class DialGate:

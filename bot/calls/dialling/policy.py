@@ -19,8 +19,8 @@ from zoneinfo import ZoneInfo
 
 from bot.calls.dialling.time_zones import Zones, instant, local_day
 from bot.errors import RequestError
+from bot.policy import HoursTerms, RetryOn, RetryTerms, Weekday, minutes_of
 from bot.records import AnsweredBy, EndedReason, Status
-from bot.terms import HoursTerms, RetryOn, RetryTerms, Weekday, minutes_of
 
 ANY_TIME = HoursTerms()
 LONGEST_DELAY_SECONDS = 7 * 24 * 3600.0

@@ -21,7 +21,6 @@ from typing import TypeVar
 from loguru import logger
 from pydantic import SecretStr
 
-from bot.addresses import Outgoing
 from bot.calls.webhooks.rules import (
     MAX_ATTEMPTS,
     EventType,
@@ -36,6 +35,7 @@ from bot.calls.webhooks.rules import (
 )
 from bot.calls.webhooks.sender import TIMEOUT_SECONDS, Answer, Sender
 from bot.errors import NotFoundError, RequestError, SettingsError
+from bot.public_http import Outgoing
 from bot.store.connections import DATABASE_ERRORS
 from bot.store.deliveries import (
     Delivery,

@@ -27,8 +27,8 @@ import httpx
 from pydantic import SecretStr
 from standardwebhooks import Webhook
 
-from bot.addresses import is_public
 from bot.errors import RequestError, SettingsError
+from bot.public_http import is_public
 from bot.store.deliveries import DeliveryStatus
 from bot.store.rows import to_json
 

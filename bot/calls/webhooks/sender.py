@@ -18,9 +18,9 @@ from datetime import UTC, datetime
 import httpx
 from loguru import logger
 
-from bot.addresses import Outgoing
 from bot.calls.webhooks.rules import Signer
 from bot.errors import AddressError
+from bot.public_http import Outgoing
 
 TIMEOUT_SECONDS = 10.0
 MAX_ANSWER_BYTES = 4096

@@ -13,6 +13,7 @@ from bot.calls.idempotency import UNASKED, Asked
 from bot.calls.retention import Erasure
 from bot.calls.webhooks import Webhooks
 from bot.errors import NotFoundError
+from bot.policy import DEFAULT_TERMS, Terms
 from bot.records import (
     CallRecord,
     CallSpec,
@@ -34,7 +35,6 @@ from bot.store import Page
 from bot.store.retention import Erased
 from bot.telemetry.metrics import Depth
 from bot.telephony.socket import Socket
-from bot.terms import DEFAULT_TERMS, Terms
 
 NOON = datetime(2026, 3, 2, 12, 0, 0, 123456, tzinfo=UTC)
 

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from bot.api.requests import CallRequest, RegisterRequest
-from bot.terms import HoursTerms, RetryOn, RetryTerms, Terms, Weekday
+from bot.policy import HoursTerms, RetryOn, RetryTerms, Terms, Weekday
 
 CALL: dict[str, Any] = {"phone_number": "+12025550123", "action": "Confirm the appointment"}
 

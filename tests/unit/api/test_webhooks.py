@@ -16,9 +16,9 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
-from bot.addresses import Outgoing
 from bot.api import router
 from bot.calls.webhooks import Webhooks
+from bot.public_http import Outgoing
 from bot.settings import Settings
 from bot.store import Database, SqlCallStore
 from bot.store.address import SqliteAddress

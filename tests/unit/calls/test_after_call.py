@@ -13,11 +13,11 @@ import pytest
 
 from bot.calls.after_call import ANALYSES_AT_ONCE, AfterCall
 from bot.calls.dialling.dialler import Dialler
+from bot.policy import RetryOn, RetryTerms
 from bot.records import CallRecord, CallSpec, Direction, EndedReason, Status
 from bot.store import Database, SqlCallStore
 from bot.store.address import SqliteAddress
 from bot.store.durable.engine import DurableEngine
-from bot.terms import RetryOn, RetryTerms
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 

@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 
 from bot.errors import ConflictError, NotFoundError
+from bot.policy import HoursTerms, RetryOn, RetryTerms, Terms
 from bot.records import CallRecord, CallSpec, Direction, EndedReason, Outcome, Speaker, Status
 from bot.store import CallChange, SqlCallStore
 from bot.store.campaign_records import (
@@ -22,7 +23,6 @@ from bot.store.campaign_records import (
     contact_place,
 )
 from bot.store.campaigns import SqlCampaignStore
-from bot.terms import HoursTerms, RetryOn, RetryTerms, Terms
 from tests.unit.store.examples import NOON
 
 ID = "campaign_1"

@@ -13,11 +13,11 @@ from bot.calls import public_url as public
 from bot.calls.carrier_events import REGISTERED
 from bot.calls.idempotency import Asked
 from bot.errors import BusyError, CarrierError, ConflictError, DialUnconfirmedError, SettingsError
+from bot.policy import HoursTerms, Terms, Weekday
 from bot.records import CallRecord, EndedReason, Status
 from bot.settings import Settings
 from bot.store import CallChange
 from bot.telephony.carrier import CarrierCall
-from bot.terms import HoursTerms, Terms, Weekday
 from tests.unit.calls.agent.agents import SPEC, House, build, record_of
 from tests.unit.calls.calls_in_memory import refusal
 from tests.unit.pipeline.conversation import until

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bot.calls.campaigns.rounds import FORGOTTEN_SECONDS
+from bot.policy import RetryOn, RetryTerms, Terms
 from bot.records import CallRecord, EndedReason
 from bot.store.campaign_records import CampaignStatus, ContactState
-from bot.terms import RetryOn, RetryTerms, Terms
 from tests.unit.calls.campaigns.campaigns import BUSY, COMPLETED, House, house, number, table
 
 TWICE = Terms(retry=RetryTerms(2, 1.0, 1.0, (RetryOn.BUSY,)))

@@ -19,10 +19,10 @@ from bot.calls.campaigns.rounds import call_id_of, next_call
 from bot.calls.campaigns.rules import BREAKER_CALLS
 from bot.calls.dialling.policy import Refuse, Wait, WaitUntil
 from bot.errors import ConflictError, NotFoundError, RequestError
+from bot.policy import HoursTerms, Terms
 from bot.records import CallRecord, EndedReason, Status
 from bot.store import CallChange
 from bot.store.campaign_records import CampaignStatus, Contact, ContactState
-from bot.terms import HoursTerms, Terms
 from tests.unit.calls.campaigns.campaigns import BUSY, COMPLETED, FAILED, House, a_campaign, house, number, table
 
 

@@ -30,9 +30,9 @@ from bot.calls.campaigns.rules import (
 )
 from bot.calls.dialling.time_zones import zones_of
 from bot.errors import RequestError
+from bot.policy import HoursTerms, Terms, Weekday
 from bot.records import CallSpec, EndedReason, Status
 from bot.store.campaign_records import BadRow, Campaign, CampaignStatus, Contact
-from bot.terms import HoursTerms, Terms, Weekday
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)  # a Monday
 A = "+12025550123"

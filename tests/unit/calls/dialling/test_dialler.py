@@ -17,11 +17,11 @@ from bot.calls.dialling import dialler as dialler_module
 from bot.calls.idempotency import Asked
 from bot.conversation.scenario.parts import Limits
 from bot.errors import BusyError, ConflictError
+from bot.policy import RetryOn, RetryTerms, Terms
 from bot.records import AnsweredBy, CallRecord, Direction, EndedReason, Speaker, Status, ToolUse, Turn
 from bot.store import CallChange
 from bot.telemetry.metrics import Depth
 from bot.telephony.carrier import CarrierCall
-from bot.terms import RetryOn, RetryTerms, Terms
 from tests.unit.calls.calls_in_memory import refusal
 from tests.unit.calls.dialling.dialling import INBOUND, SPEC, House, build, opened
 

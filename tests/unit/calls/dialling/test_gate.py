@@ -15,13 +15,13 @@ from bot.calls.dialling.gate import DialGate
 from bot.calls.dialling.policy import LISTED, Go, Refuse, Wait, WaitUntil
 from bot.calls.planner import Planner
 from bot.conversation.scenario.scenario import Scenarios, load_file
+from bot.policy import HoursTerms, Terms
 from bot.records import CallRecord, CallSpec, Direction, Status
 from bot.settings import Settings
 from bot.store import Database, SqlCallStore
 from bot.store.address import SqliteAddress
 from bot.store.claims import Claim
 from bot.store.do_not_call import SqlDoNotCallStore
-from bot.terms import HoursTerms, Terms
 
 NOON = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
 """A Monday, in New York."""

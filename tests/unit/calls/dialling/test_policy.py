@@ -24,8 +24,8 @@ from bot.calls.dialling.policy import (
     unlimited,
 )
 from bot.calls.dialling.time_zones import zones_of
+from bot.policy import HoursTerms, RetryOn, RetryTerms, Weekday, minutes_of
 from bot.records import AnsweredBy, EndedReason, Status
-from bot.terms import HoursTerms, RetryOn, RetryTerms, Weekday, minutes_of
 
 NEW_YORK = ZoneInfo("America/New_York")
 MADRID = ZoneInfo("Europe/Madrid")

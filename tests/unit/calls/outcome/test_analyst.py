@@ -25,6 +25,7 @@ from bot.outcome_schema import checked
 from bot.pipeline.llm.vendors import Rules
 from bot.pipeline.resources import Resources
 from bot.pipeline.usage import Usage
+from bot.policy import Terms
 from bot.records import (
     AnsweredBy,
     CallRecord,
@@ -41,7 +42,6 @@ from bot.records import (
 )
 from bot.settings import Settings
 from bot.store import CallChange
-from bot.terms import Terms
 from tests.simulators.anthropic import AnthropicLatency, AnthropicSimulator, Hang, Refuse
 from tests.simulators.brain import MessagesRequest, Reply, ScriptedBrain
 from tests.simulators.faults import Plan as Faults

@@ -15,10 +15,10 @@ import pytest
 from loguru import logger
 from pydantic import SecretStr
 
-from bot.addresses import Outgoing
 from bot.calls.webhooks import EventType, Webhooks
 from bot.calls.webhooks.rules import MAX_ATTEMPTS, Schedule
 from bot.errors import ConflictError, NotFoundError, RequestError, SettingsError
+from bot.public_http import Outgoing
 from bot.records import EndedReason, Status
 from bot.store import CallChange, Database, SqlCallStore
 from bot.store.address import SqliteAddress

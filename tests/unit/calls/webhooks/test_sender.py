@@ -12,10 +12,10 @@ from contextlib import AsyncExitStack
 import pytest
 from pydantic import SecretStr
 
-from bot.addresses import Outgoing
 from bot.calls.webhooks import sender as sender_module
 from bot.calls.webhooks.rules import Signer
 from bot.calls.webhooks.sender import Sender
+from bot.public_http import Outgoing
 from tests.simulators.webhook_receiver import Manner, Reply, WebhookReceiver
 
 SECRETS = ["whsec_" + base64.b64encode(bytes([n] * 32)).decode() for n in (1, 2)]

@@ -12,8 +12,8 @@ from bot.calls.dialling.policy import unlimited
 from bot.conversation.scenario.scenario import DEFAULT_INBOUND, DEFAULT_OUTBOUND, Scenarios, load_file
 from bot.conversation.scenario.templates import VARIABLES, render
 from bot.errors import ScenarioError, UnknownScenarioError
+from bot.policy import HoursTerms, RetryOn, RetryTerms, Weekday
 from bot.records import Direction, Speaker
-from bot.terms import HoursTerms, RetryOn, RetryTerms, Weekday
 
 SHIPPED = Path(__file__).parents[4] / "pipelines"
 MINIMAL = 'description = "d"\ninstructions = "i"\n'

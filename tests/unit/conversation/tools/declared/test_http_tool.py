@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from bot.addresses import Outgoing
 from bot.conversation.tools.declared.http_tool import MAX_ANSWER_BYTES, HttpTool, prepare
 from bot.errors import SettingsError
+from bot.public_http import Outgoing
 from tests.unit.conversation.tools.control import NotedControl
 from tests.unit.loopback import serving
 

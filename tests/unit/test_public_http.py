@@ -1,4 +1,4 @@
-"""bot/addresses.py: what counts as public, and that the check holds where the connection is made."""
+"""bot/public_http.py: what counts as public, and that the check holds where the connection is made."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import ssl
 import httpx
 import pytest
 
-from bot.addresses import Outgoing, check_public, is_public
 from bot.errors import AddressError
+from bot.public_http import Outgoing, check_public, is_public
 from tests.unit.loopback import serving
 
 PUBLIC = ["1.1.1.1", "203.0.114.1", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::1"]
