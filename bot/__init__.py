@@ -1,18 +1,14 @@
 """An AI phone agent: one request, one phone call, one record.
 
-api/          the routes, the only place that knows the web framework; app.py serves them
-phone_agent   everything one process holds · front_desk: calls asked for · doors: where the carrier finds us
-switchboard   calls that ring and calls on the line · wrap_up: after a call
-call          ONE CALL from answer to hang-up: puts its parts together, runs them, returns how it ended
-conductor     its clock: pickup (who answered), opening, answering (machines), silence, replies (owed), farewell
-toolbox       its tools · handover, transfers: what takes it off its stream · recorder, recording: what is kept
-stages/       THE WAY OF THE AUDIO, a file a step: line vad stt barge_in turn context llm tts
-scenario      pipelines/*.toml (scenario_parts: its tables) · prompt: what the model is told · slots: who fills
-tools/        what the agent can do while talking
-campaigns/    many calls under one policy: uploads, rules, rounds of dialling, results
-webhooks/     events of calls, signed and carried to their owners until they arrive
-engines/      this machine in a vendor's place · telephony/: who dials · store/: what is kept
-languages/    phrases and word lists · records, audio, settings, errors: what all of them know
+cli/           commands: serve, simulate, doctor
+api/           HTTP and WebSocket routes, one noun a file; the only place that imports fastapi
+calls/         a call from the request to its last webhook, around the line; agent.py puts the parts together
+conversation/  ONE CALL on the line, answer to hang-up: opening, replies, machines, transfers, tools, scenario
+pipeline/      THE WAY OF THE AUDIO, a folder a stage: line turns stt llm tts · offline/: local engines
+telephony/     carriers: carrier.py says what one can do; twilio/, simulated/
+store/         what is kept, in SQLite or PostgreSQL by one URL; durable/ = the durable engine
+languages/     phrases and word lists · telemetry/: logs, metrics, tracing
+records        a call as it is asked for and kept · policy: how it is placed · settings, errors, audio
 """
 
 import os

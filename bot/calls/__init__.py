@@ -1,0 +1,1 @@
+"""A call from the request to its last webhook, around the line. agent.py puts the parts together."""

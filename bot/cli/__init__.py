@@ -1,0 +1,1 @@
+"""Commands: serve (with workers), simulate, doctor. Nothing imports this package."""

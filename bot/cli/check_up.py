@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from bot.api.app import serving
 from bot.calls.public_url import find
 from bot.cli.doctor import Finding, call_would_work, examine
+from bot.cli.server import serving
 from bot.conversation.scenario.scenario import Scenarios
 from bot.settings import Settings, load_settings
 from bot.telephony.twilio.carrier import TwilioCarrier

@@ -52,7 +52,7 @@ def _serve(settings: Settings, post: Post | None) -> None:
     gc.disable()  # what an import makes stays: to look for garbage in it is a seventh of its time
     import uvloop
 
-    from bot.api.app import serve
+    from bot.cli.server import serve
     from bot.telemetry import tracing
 
     gc.enable()

@@ -14,9 +14,9 @@ from textwrap import shorten
 
 from pydantic import SecretStr
 
-from bot.api.app import serving
 from bot.calls.agent import PhoneAgent
 from bot.calls.ingress import STATUS_PATH, VOICE_PATH
+from bot.cli.server import serving
 from bot.conversation.scenario.scenario import DEFAULT_OUTBOUND, Scenario, Scenarios
 from bot.conversation.slots import choose
 from bot.records import CallRecord, CallSpec, Speaker, ToolUse, Turn, TurnLatency

@@ -4,9 +4,9 @@ The registry is our own: the library's global one would be shared with whoever e
 process count into it, for a process is what is scraped.
 
 With PROMETHEUS_MULTIPROC_DIR set before Python starts, prometheus_client keeps the values in files of that folder
-and a page adds those of all processes: the way of `--workers` (bot/cli/workers.py gives each start a fresh folder),
-where a scrape reaches any one of them. A port of
-its own for each worker was rejected: the number of workers would have to be known to whoever scrapes.
+and a page adds those of all processes: the way of `--workers` (cli/workers.py gives each start a fresh folder),
+where a scrape reaches any one of them. A port of its own for each worker was rejected: the scraper would have
+to know the number of workers.
 
 Every label is bounded: by an enum, by the files in pipelines/, by the vendors and queues there are. A phone
 number or a call's id is none.

@@ -1,1 +1,1 @@
-"""The phone network: who dials (Twilio, or the offline carrier), TwiML, signatures, the simulated callee."""
+"""Carriers: who dials and carries lines. carrier.py is their contract."""

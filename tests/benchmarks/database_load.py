@@ -28,8 +28,8 @@ import asyncpg  # type: ignore[import-untyped]  # ships no types
 from pydantic import SecretStr
 from sqlalchemy import Engine, event
 
-from bot.api.app import serving
 from bot.calls.agent import PhoneAgent
+from bot.cli.server import serving
 from bot.records import CallRecord, CallSpec
 from bot.settings import Settings
 from bot.telemetry.logs import set_up

@@ -16,7 +16,8 @@ import socket
 from collections import Counter
 from typing import Any
 
-from bot.api.app import PhoneServer, create_app
+from bot.api.app import create_app
+from bot.cli.server import PhoneServer
 from bot.settings import load_settings
 from bot.telemetry.logs import set_up
 from tests.benchmarks.probe import LoopProbe, probe_from_environment

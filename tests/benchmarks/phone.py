@@ -1,6 +1,6 @@
 """The callee's telephone: plays the acts of a situation on the media clock and keeps all that it heard.
 
-A FarEnd of bot/telephony/simulated/media_stream.py: one tick is 20 ms of the line. What it sends is mixed from the
+A FarEnd of telephony/simulated/media_stream.py: one tick is 20 ms of the line. What it sends is mixed from the
 line's noise and the sounds under way, so people, coughs and music overlap as they do on a line.
 """
 

@@ -1,6 +1,6 @@
 """What is heard on a benchmark's line: speech of the offline voice, noises made of numbers, a telephone's band.
 
-Where each sound comes from: speech is hibari through bot/pipeline/offline/voice.py, at several speeds and pitches;
+Where each sound comes from: speech is hibari through pipeline/offline/voice.py, at several speeds and pitches;
 coughs, clicks, slams, music and line noise are synthesised here from seeded random numbers; background talk
 is several hibari voices mixed. Nothing is recorded, nothing is downloaded, the same text is the same bytes.
 Every sound goes through a band of 300 to 3400 Hz, as a telephone's does, before it is written in μ-law.

@@ -22,10 +22,10 @@ from pydantic import SecretStr
 
 from bot.api import metrics_router, router
 from bot.api.answers import as_event
-from bot.api.app import PhoneServer
 from bot.api.problems import install
 from bot.calls.agent import PhoneAgent
 from bot.calls.carriers import build_carrier
+from bot.cli.server import PhoneServer
 from bot.conversation.scenario.scenario import Scenarios, load_file
 from bot.pipeline.offline.voice import LocalVoice
 from bot.pipeline.resources import Resources

@@ -1,0 +1,1 @@
+"""Voicemail, call screening, menus and carriers' announcements: what to do with each."""

@@ -1,0 +1,1 @@
+"""Scenarios: the typed model of pipelines/*.toml, and its mistakes in words."""

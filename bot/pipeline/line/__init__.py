@@ -1,0 +1,1 @@
+"""The phone line: the media stream of a call, its playout, its recording."""

@@ -1,0 +1,1 @@
+"""The language model: vendors, their fallback, and what Claude needs on a phone line."""

@@ -1,0 +1,1 @@
+"""The durable engine: DBOS in the database of the calls."""

@@ -4,8 +4,8 @@ DBOS keeps workflows, their steps and their queues in tables of the same databas
 beside it on SQLite). It is one a process, a global of its library; an engine that is closed gives it back.
 
 Self-hosted, DBOS begins a dead process's workflows again only when told whose they are. Every process has a
-name of its own and holds a lock for as long as it lives (bot/store/durable/presence.py); each looks every few seconds for
-workflows of names that are absent, twice in a row, and hands them back to their queues. That is idempotent:
+name of its own and holds a lock for as long as it lives (presence.py); each looks every few seconds for workflows
+of names that are absent, twice in a row, and hands them back to their queues. That is idempotent:
 of several processes which do it at once, one changes the row.
 """
 

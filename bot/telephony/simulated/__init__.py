@@ -1,0 +1,1 @@
+"""The simulated carrier and its callees: Twilio's protocols with no account."""

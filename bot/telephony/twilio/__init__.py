@@ -1,0 +1,1 @@
+"""The Twilio carrier: REST, TwiML, signatures, Media Streams."""

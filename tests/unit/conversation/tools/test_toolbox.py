@@ -1,4 +1,4 @@
-"""bot/conversation/tools/toolbox.py: what the model is told of a tool, whatever the tool does, and whether it speaks with it."""
+"""toolbox.py: what the model is told of a tool, whatever the tool does, and whether it speaks with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""bot/conversation/tools/http_tool.py: what is sent for which arguments, and what the model is told of what comes back."""
+"""http_tool.py: what is sent for which arguments, and what the model is told of what comes back."""
 
 from __future__ import annotations
 

@@ -1,0 +1,179 @@
+"""The HTTP server of one process: uvicorn that ends the calls before it closes their sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import asynccontextmanager
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+from loguru import logger
+
+from bot.api.answers import as_event
+from bot.api.app import create_app
+from bot.calls.agent import PhoneAgent, open_phone_agent
+from bot.cli.workers import Post, bind, under_parent
+from bot.errors import PhoneAgentError
+from bot.settings import Settings
+from bot.telephony.twilio.media_streams import MAX_FRAME_BYTES
+
+SAME_WISH_SECONDS = 0.5
+"""A signal so soon after the first is no second wish: Ctrl-C reaches a whole process group, and a parent passes
+on what it got."""
+EXAMPLE = {
+    "phone_number": "+12025550123",
+    "action": "Confirm your dentist appointment Thursday at 2pm",
+    "context": "Dr. Smith, Suite 200. Rescheduling available Mon-Fri.",
+    "callee_name": "John",
+    "agent_name": "Alex",
+    "organization": "Downtown Dental",
+}
+
+
+class PhoneServer(uvicorn.Server):
+    """uvicorn that ends the calls before it closes their sockets, and says last what is there.
+
+    SIGTERM drains; Ctrl-C ends the calls with an apology; a second signal ends at once. `should_exit`, set by a
+    program, ends the calls without a word. `owns_process`: whoever runs it has nothing left to do afterwards, so
+    a SIGTERM that was obeyed is not raised again, and the process ends by itself, with code 0.
+    """
+
+    def __init__(
+        self, app: FastAPI, settings: Settings, *, announcing: bool = True, owns_process: bool = False
+    ) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                host=settings.host,
+                port=settings.port,
+                log_config=None,
+                access_log=False,
+                ws_max_size=MAX_FRAME_BYTES,
+                ws_ping_interval=None,
+                timeout_graceful_shutdown=10,
+            )
+        )
+        self._app = app
+        self._announcing = announcing
+        self._owns_process = owns_process
+        self._signal: int | None = None
+        self._signalled_at = 0.0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._hurry = asyncio.Event()
+        self.serves: Callable[[], None] | None = None
+        """Told once the sockets listen."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        await super().startup(sockets)
+        agent = self._app.state.phone_agent
+        if agent is not None and self.started and self._announcing:
+            announce(agent)
+        if self.started and self.serves is not None:
+            self.serves()
+
+    def orphaned(self) -> None:
+        """Nobody is left to send a SIGTERM: as after one, unless it came already."""
+        if self._signal is None:
+            self.handle_exit(signal.SIGTERM, None)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """In a signal handler: notes what is to happen, and wakes the loop."""
+        now = time.monotonic()
+        if self._signal is None:
+            self._signal, self._signalled_at = sig, now
+            self._captured_signals.append(sig)
+            self.should_exit = True
+        elif now - self._signalled_at > SAME_WISH_SECONDS:
+            self.force_exit = True
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._hurry.set)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        with super().capture_signals():
+            yield
+            if self._owns_process and self._signal == signal.SIGTERM:
+                self._captured_signals.clear()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        agent: PhoneAgent | None = self._app.state.phone_agent
+        if self._signal is not None:
+            logger.info("{}: the server stops", signal.Signals(self._signal).name)
+        if agent is not None:
+            if self._signal == signal.SIGTERM:
+                await agent.drain(self._hurry)
+            apologise = self._signal is not None and not self._hurry.is_set()
+            await agent.stop_calls(apologise=apologise, hurry=self._hurry)
+        await super().shutdown(sockets)
+
+
+def announce(agent: PhoneAgent) -> None:
+    """Which vendor or engine fills each slot and why, where the docs are, and the line to try."""
+    settings = agent.settings
+    host = "localhost" if settings.host in ("127.0.0.1", "0.0.0.0", "::") else settings.host  # noqa: S104
+    url = f"http://{host}:{settings.port}"
+    for name, slot in agent.health().slots.items():
+        logger.info("{:<8} {:<13} {}{}", name, slot.vendor, slot.why, "" if slot.state == "ready" else " (!)")
+    logger.info("docs     {}/docs", url)
+    key = ' -H "Authorization: Bearer ONE_OF_API_KEYS"' if settings.api_keys else ""
+    body = json.dumps(EXAMPLE)
+    logger.bind(as_is=True).info(
+        'try      curl -X POST "{}/api/phone/call" -H "Content-Type: application/json"{} -d \'{}\'',
+        url,
+        key,
+        body,
+    )
+
+
+@asynccontextmanager
+async def serving(settings: Settings) -> AsyncIterator[PhoneAgent]:
+    """Our own server, quietly, for as long as the block lasts."""
+    async with open_phone_agent(settings, present=as_event) as agent:
+        app = create_app(settings)
+        app.state.phone_agent = agent
+        server = PhoneServer(app, settings, announcing=False)
+        running = asyncio.create_task(server.serve(), name="server")
+        try:
+            while not server.started:
+                if running.done():
+                    await running
+                    raise PhoneAgentError("the server did not start; see the log above")
+                await asyncio.sleep(0.05)
+            yield agent
+        finally:
+            server.should_exit = True
+            await running
+
+
+async def serve(settings: Settings, post: Post | None = None) -> None:
+    """Serve until a signal; at a `post`, as one of several workers.
+
+    The agent is opened first, so a wrong setting is said before anything listens.
+    """
+    if post is not None:
+        await _work(settings, post)
+        return
+    bind(settings.host, settings.port).close()
+    async with open_phone_agent(settings, present=as_event) as agent:
+        app = create_app(settings)
+        app.state.phone_agent = agent
+        await PhoneServer(app, settings, owns_process=True).serve()
+
+
+async def _work(settings: Settings, post: Post) -> None:
+    """Behind the socket that all share, and one of its own by which the other processes reach this one."""
+    with socket.socket(fileno=post.listener) as listener, bind(settings.host, 0) as own:
+        async with open_phone_agent(settings, present=as_event, own_port=own.getsockname()[1]) as agent:
+            app = create_app(settings)
+            app.state.phone_agent = agent
+            server = PhoneServer(app, settings, announcing=post.number == 0, owns_process=True)
+            async with under_parent(post, server.orphaned) as server.serves:
+                await server.serve(sockets=[listener, own])
