@@ -141,7 +141,7 @@ def test_the_image_starts_the_server_of_the_readme() -> None:
     assert json.loads(the("ENTRYPOINT")) == ["python", "server.py"]
     assert "uv run server.py" in (ROOT / "README.md").read_text(encoding="utf-8")
     assert compose()["services"]["agent"]["command"] == ["--workers", "2"]
-    assert "--workers" in (ROOT / "bot" / "launch.py").read_text(encoding="utf-8")
+    assert "--workers" in (ROOT / "bot" / "cli" / "serve.py").read_text(encoding="utf-8")
 
 
 def test_the_image_runs_as_nobody_special() -> None:

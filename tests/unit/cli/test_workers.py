@@ -21,7 +21,7 @@ from bot.settings import Settings
 ROOT = Path(__file__).parents[3]
 WORKER = """
 import asyncio, os, signal, socket, sys
-from bot.workers import Post, under_parent
+from bot.cli.workers import Post, under_parent
 
 async def main():
     post = Post.parse(sys.argv[-1].partition("=")[2])
@@ -47,7 +47,7 @@ asyncio.run(main())
 """
 PARENT = """
 import asyncio, sys
-from bot.workers import Workers
+from bot.cli.workers import Workers
 from bot.settings import Settings
 
 settings = Settings(_env_file=None, port=int(sys.argv[1]), workers=2)

@@ -74,7 +74,7 @@ def test_a_reply_is_timed_by_part_in_seconds_and_unseen_parts_are_not() -> None:
 
 def test_every_part_is_there_before_the_first_reply() -> None:
     text = subprocess.run(
-        [sys.executable, "-c", "from bot import metrics; print(metrics.page()[0].decode())"],
+        [sys.executable, "-c", "from bot.telemetry import metrics; print(metrics.page()[0].decode())"],
         cwd=ROOT,
         env={key: value for key, value in os.environ.items() if key != metrics.FOLDER_VARIABLE},
         capture_output=True,
@@ -125,7 +125,7 @@ def test_noting_a_reply_costs_next_to_nothing() -> None:
 
 WORKER = """
 import os, sys
-from bot import metrics
+from bot.telemetry import metrics
 held = metrics.call_on_line()
 held.__enter__()
 metrics.call_ended(
@@ -136,7 +136,7 @@ metrics.queues_seen({"lines": metrics.Depth(int(sys.argv[1]))})
 print("counted", flush=True)
 sys.stdin.read()
 """
-READER = "from bot import metrics; print(metrics.page()[0].decode())"
+READER = "from bot.telemetry import metrics; print(metrics.page()[0].decode())"
 
 
 def test_processes_that_share_a_folder_are_one_page(tmp_path: Path) -> None:

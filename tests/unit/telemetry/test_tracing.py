@@ -393,9 +393,9 @@ def test_a_collector_that_is_away_is_one_line() -> None:
 PROGRAM = """
 import os, time
 from datetime import UTC, datetime
-from bot.logs import set_up
+from bot.telemetry.logs import set_up
 set_up("INFO")
-from bot import tracing
+from bot.telemetry import tracing
 tracing.open_traces(dict(os.environ), transcripts=False, version="9.9")
 begun = time.perf_counter()
 for _ in range(20):
