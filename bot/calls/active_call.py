@@ -71,7 +71,7 @@ class Holder:
             try:
                 await self._put_away(recorder, keeping, recording)
                 metrics.turn_taken({"answer_to_first_audio": end.answer_to_first_audio_ms})
-                self.resources.hearing.forget(started.call_sid)
+                self.resources.scripts.forget(started.call_sid)
                 seat.call = None
                 await self._complete(seat, end, recorder, answered_at)
             finally:

@@ -41,7 +41,7 @@ def build_carrier(settings: Settings, resources: Resources, own_port: int | None
         raise SettingsError(f"{present[0]} is set and {missing} is not: set both, or neither.", field=missing)
     carrier = OfflineCarrier(
         voice=_CalleeVoice(resources.voice),
-        listener=resources.hearing,
+        listener=resources.scripts,
         max_lines=settings.max_calls,
         local_origin=f"http://127.0.0.1:{own_port or settings.port}",
     )

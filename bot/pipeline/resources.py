@@ -14,7 +14,7 @@ from anthropic import AsyncAnthropic, Timeout
 from bot.conversation.tools.declared.mcp_server import McpServers
 from bot.pipeline import warm_up
 from bot.pipeline.llm.fallback import Circuit
-from bot.pipeline.offline.hearing import Hearing
+from bot.pipeline.offline.scripted_stt import CalleeScripts
 from bot.pipeline.offline.sphinx import Decoders
 from bot.pipeline.offline.voice import LocalVoice
 from bot.pipeline.turns import turn, vad
@@ -37,7 +37,7 @@ class Resources:
 
     settings: Settings
     voice: LocalVoice = field(default_factory=LocalVoice)
-    hearing: Hearing = field(default_factory=Hearing)
+    scripts: CalleeScripts = field(default_factory=CalleeScripts)
     anthropic: AsyncAnthropic | None = None
     circuit: Circuit = field(default_factory=Circuit)
     """Which models failed a moment ago."""

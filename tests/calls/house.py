@@ -206,7 +206,7 @@ async def house(
         carrier: Carrier = build_carrier(settings, resources)
         if callees is not None:
             carrier = OfflineCarrier(
-                voice=FormantVoice(character_ms=CHARACTER_MS), listener=resources.hearing, conversations=callees
+                voice=FormantVoice(character_ms=CHARACTER_MS), listener=resources.scripts, conversations=callees
             )
         files = [path for folder in SCENARIO_FOLDERS for path in sorted(folder.glob("*.toml"))]
         scenarios = Scenarios(load_file(path) for path in [*files, *more_scenarios])

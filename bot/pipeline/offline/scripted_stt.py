@@ -1,8 +1,14 @@
-"""The told hearing as a pipecat STT service: words come from the simulated callee, times from the audio."""
+"""The STT of simulated calls: it returns the simulated callee's own script as transcripts.
+
+A simulated callee knows its own words; recognising its synthetic speech again would test the recogniser, not
+the call. So each word is heard when the call's media clock has passed it. Turn taking, barge-in and timing are
+those of a real call; only recognition is left out.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from pipecat.frames.frames import (
@@ -20,30 +26,142 @@ from pipecat.transcriptions.language import Language
 from pipecat.utils.time import time_now_iso8601
 from pipecat.utils.tracing.service_decorators import traced_stt
 
-from bot.audio import SAMPLE_RATE
-from bot.pipeline.offline.hearing import Ear, Final, Hearing, Interim
+from bot.audio import SAMPLE_RATE, TimedWord
+
+INTERIM_EVERY_MS = 200.0
+"""Media time between two interim transcripts."""
+PAUSE_MS = 300.0
+"""Media time after an utterance's last word at which it is final although no VAD said so."""
 
 
-class ToldSTTService(STTService):
-    """Told hearing: it does not recognise speech, it is TOLD what the simulated callee says.
+@dataclass(frozen=True)
+class ScriptLine:
+    """One utterance; word times in ms of the call's media clock."""
+
+    text: str
+    words: tuple[TimedWord, ...]
+
+
+@dataclass(frozen=True)
+class Interim:
+    """All words heard since the last final one."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Final:
+    """Words that no later transcript holds again."""
+
+    text: str
+
+
+class CalleeScripts:
+    """Call SID → the lines its callee has spoken, in order. One event loop writes and reads."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, list[ScriptLine]] = {}
+
+    def tell(self, call_sid: str, text: str, words: Sequence[TimedWord]) -> None:
+        """The callee says `text`; to be reported before its audio is played, or soon after.
+
+        ValueError when the words are not those of the text: one would be heard and the other written down.
+        """
+        if [word.text for word in words] != text.split():
+            raise ValueError("give each word of the text once, in its order")
+        if words:
+            self._lines.setdefault(call_sid, []).append(ScriptLine(text, tuple(words)))
+
+    def forget(self, call_sid: str) -> None:
+        """Drop the lines of a call; an unknown call is fine."""
+        self._lines.pop(call_sid, None)
+
+    def lines(self, call_sid: str, start: int = 0) -> Sequence[ScriptLine]:
+        """The call's utterances from number `start` on."""
+        return tuple(self._lines.get(call_sid, ())[start:])
+
+
+@dataclass
+class ScriptReader:
+    """Hears script words as the media clock passes them. Pure: time in, transcripts out.
+
+    Every word leaves in exactly one Final, in order. A word is heard at its end; one that has
+    begun when the VAD stops is heard then, because word times are estimates and the VAD's silence is not.
+    """
+
+    unheard: list[tuple[TimedWord, bool]] = field(default_factory=list)
+    """Word and whether it is the last of its utterance, oldest first."""
+    pending: list[str] = field(default_factory=list)
+    """Heard since the last Final."""
+    utterances: int = 0
+    """How many utterances were taken in."""
+    _new: bool = False
+    _next_interim_ms: float = 0.0
+    _final_at_ms: float | None = None
+
+    def take(self, lines: Sequence[ScriptLine]) -> None:
+        """Lines added since the last time."""
+        for utterance in lines:
+            self.utterances += 1
+            last = len(utterance.words) - 1
+            self.unheard += [(word, number == last) for number, word in enumerate(utterance.words)]
+
+    def hear(self, now_ms: float) -> list[Interim | Final]:
+        """What the clock's reaching `now_ms` lets be heard."""
+        transcripts: list[Interim | Final] = []
+        while self.unheard and self.unheard[0][0].end_ms <= now_ms:
+            word, last = self.unheard[0]
+            if self._final_at_ms is not None and word.start_ms >= self._final_at_ms:
+                transcripts += self._finish()
+            del self.unheard[0]
+            self._heard(word, last)
+        if self._final_at_ms is not None and now_ms >= self._final_at_ms:
+            transcripts += self._finish()
+        if self._new and now_ms >= self._next_interim_ms:
+            self._new = False
+            self._next_interim_ms = now_ms + INTERIM_EVERY_MS
+            transcripts.append(Interim(" ".join(self.pending)))
+        return transcripts
+
+    def stop(self, now_ms: float) -> list[Interim | Final]:
+        """The callee fell silent (VAD, or the end of the call): what was heard is final."""
+        while self.unheard and self.unheard[0][0].start_ms < now_ms:
+            self._heard(*self.unheard.pop(0))
+        return self._finish()
+
+    def _heard(self, word: TimedWord, last: bool) -> None:
+        self.pending.append(word.text)
+        self._new = True
+        self._final_at_ms = word.end_ms + PAUSE_MS if last else None
+
+    def _finish(self) -> list[Interim | Final]:
+        text = " ".join(self.pending)
+        self.pending = []
+        self._new = False
+        self._final_at_ms = None
+        return [Final(text)] if text else []
+
+
+class ScriptedSTTService(STTService):
+    """Transcripts of the script, timed by the audio.
 
     The samples received are the media clock, so every frame from the call's first on must pass here, also
     silent ones. Words come as interims when the clock has passed them and as a finalized transcript when the
     VAD stops, or 300 ms after an utterance's last word where it did not.
     """
 
-    def __init__(self, *, hearing: Hearing, call_sid: str, **kwargs: Any) -> None:
+    def __init__(self, *, scripts: CalleeScripts, call_sid: str, **kwargs: Any) -> None:
         super().__init__(
-            name=f"told hearing of {call_sid}",
+            name=f"scripted STT of {call_sid}",
             sample_rate=SAMPLE_RATE,
-            # Words are told before they are spoken: after the VAD's stop there is nothing to wait for.
+            # Words are known before they are spoken: after the VAD's stop there is nothing to wait for.
             ttfs_p99_latency=0.0,
-            settings=STTSettings(model="told", language=Language.EN),
+            settings=STTSettings(model="scripted", language=Language.EN),
             **kwargs,
         )
-        self._hearing = hearing
+        self._scripts = scripts
         self._call_sid = call_sid
-        self._ear = Ear()
+        self._reader = ScriptReader()
         self._samples = 0
 
     @property
@@ -62,8 +180,8 @@ class ToldSTTService(STTService):
     @traced_stt
     async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
         """The transcripts due now; `audio` has moved the clock, its content is not listened to."""
-        self._ear.take(self._hearing.told(self._call_sid, self._ear.utterances))
-        for frame in self._frames(self._ear.hear(self.now_ms)):
+        self._reader.take(self._scripts.lines(self._call_sid, self._reader.utterances))
+        for frame in self._frames(self._reader.hear(self.now_ms)):
             yield frame
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
@@ -76,8 +194,8 @@ class ToldSTTService(STTService):
         await super().stop(frame)
 
     async def _finish(self) -> None:
-        self._ear.take(self._hearing.told(self._call_sid, self._ear.utterances))
-        for frame in self._frames(self._ear.stop(self.now_ms)):
+        self._reader.take(self._scripts.lines(self._call_sid, self._reader.utterances))
+        for frame in self._frames(self._reader.stop(self.now_ms)):
             await self.push_frame(frame)
 
     def _frames(self, transcripts: Iterable[Interim | Final]) -> Iterable[Frame]:

@@ -116,24 +116,24 @@ class Moonshine(_Ear):
         return as_rung(MoonshineSTTService)(model=resources.moonshine)
 
 
-class ToldHearing(_Ear):
-    """Not an ear: it is told what the simulated callee says, when they have said it."""
+class Scripted(_Ear):
+    """The simulated callee's own script as transcripts, each word when it has been spoken."""
 
-    vendor: Literal["told_hearing"] = "told_hearing"
+    vendor: Literal["scripted"] = "scripted"
 
     def build(self, resources: Resources, *, call_sid: str, language: str) -> STTService:
-        from bot.pipeline.offline.scripted_stt import ToldSTTService
+        from bot.pipeline.offline.scripted_stt import ScriptedSTTService
 
-        return as_rung(ToldSTTService)(hearing=resources.hearing, call_sid=call_sid)
+        return as_rung(ScriptedSTTService)(scripts=resources.scripts, call_sid=call_sid)
 
 
-SttMember = DeepgramNova | DeepgramFlux | PocketSphinx | Moonshine | ToldHearing
+SttMember = DeepgramNova | DeepgramFlux | PocketSphinx | Moonshine | Scripted
 Stt = Annotated[SttMember, Field(discriminator="vendor")]
 
 
 def offline(*, simulated_line: bool) -> SttMember:
     """The member that stands in when keys are missing."""
-    return ToldHearing() if simulated_line else PocketSphinx()
+    return Scripted() if simulated_line else PocketSphinx()
 
 
 E = TypeVar("E", bound=STTService)

@@ -173,7 +173,7 @@ async def test_what_it_cost_is_kept_with_its_end() -> None:
     assert change.costs is not None
     voice, *engines = change.costs[CostPart.CALL].items
     assert (voice.vendor, voice.quantity, voice.usd) == ("elevenlabs", 1000.0, 0.05)
-    assert {(item.vendor, item.usd) for item in engines} == {("told_hearing", 0.0), ("rules", 0.0)}
+    assert {(item.vendor, item.usd) for item in engines} == {("scripted", 0.0), ("rules", 0.0)}
     assert [(item.what, item.quantity) for item in change.costs[CostPart.CARRIER].items] == [
         ("outbound US", 2.0),
         ("media streams", 2.0),

@@ -33,7 +33,7 @@ def scenario(**changes: Any) -> Scenario:
 
 def test_without_keys_everything_is_offline_and_says_why() -> None:
     slots = choose(scenario(), settings(), simulated_line=True)
-    assert slots.vendors == {"stt": "told_hearing", "llm": "rules", "tts": "hibari"}
+    assert slots.vendors == {"stt": "scripted", "llm": "rules", "tts": "hibari"}
     assert slots.why == {
         "stt": "DEEPGRAM_API_KEY not set",
         "llm": "ANTHROPIC_API_KEY not set",
@@ -63,7 +63,7 @@ def test_the_scenario_chooses_among_what_there_is() -> None:
     slots = choose(wanted, settings(*KEYS), simulated_line=False)
     assert (slots.stt, slots.llm, slots.tts) == (wanted.stt, wanted.llm, wanted.tts)
     assert slots.why["llm"] == "the scenario asks for it"
-    assert choose(wanted, settings(), simulated_line=True).vendors["stt"] == "told_hearing"
+    assert choose(wanted, settings(), simulated_line=True).vendors["stt"] == "scripted"
 
 
 def test_another_claude_stands_behind_a_claude() -> None:

@@ -27,7 +27,7 @@ from bot.pipeline.runner import RunningPipeline
 from bot.pipeline.stt import deepgram_link
 from bot.pipeline.stt.deepgram_flux import FluxService
 from bot.pipeline.stt.deepgram_nova import NovaService
-from bot.pipeline.stt.vendors import DeepgramFlux, DeepgramNova, PocketSphinx, Stt, ToldHearing, offline
+from bot.pipeline.stt.vendors import DeepgramFlux, DeepgramNova, PocketSphinx, Scripted, Stt, offline
 from bot.settings import Settings
 from tests.simulators.deepgram import CloseWith, DeepgramFault, DeepgramLatency, DeepgramSimulator, Drop, Refuse
 from tests.simulators.ear import ScriptedEar
@@ -217,7 +217,7 @@ def test_the_menu_of_ears() -> None:
     ):
         with pytest.raises(ValidationError):
             menu.validate_python(wrong)
-    assert offline(simulated_line=True) == ToldHearing()
+    assert offline(simulated_line=True) == Scripted()
     assert offline(simulated_line=False) == PocketSphinx()
     assert DeepgramFlux.detects_turns
     assert not DeepgramNova.detects_turns

@@ -1,4 +1,4 @@
-"""Told hearing: every word once, in order, not before it was spoken; and the same inside a pipeline."""
+"""Scripted STT: every word once, in order, not before it was spoken; and the same inside a pipeline."""
 
 from __future__ import annotations
 
@@ -18,18 +18,26 @@ from pipecat.frames.frames import (
 )
 
 from bot.audio import TimedWord
-from bot.pipeline.offline.hearing import INTERIM_EVERY_MS, PAUSE_MS, Ear, Final, Hearing, Interim, Told
-from bot.pipeline.offline.scripted_stt import ToldSTTService
+from bot.pipeline.offline.scripted_stt import (
+    INTERIM_EVERY_MS,
+    PAUSE_MS,
+    CalleeScripts,
+    Final,
+    Interim,
+    ScriptedSTTService,
+    ScriptLine,
+    ScriptReader,
+)
 from bot.pipeline.offline.voice import LocalVoice
 from bot.pipeline.offline.word_times import shifted
 from tests.unit.pipeline.offline.line import Line
 
 
-def told(text: str, start_ms: float, word_ms: float = 200) -> Told:
+def script_line(text: str, start_ms: float, word_ms: float = 200) -> ScriptLine:
     words = [
         TimedWord(w, start_ms + n * word_ms, start_ms + (n + 1) * word_ms) for n, w in enumerate(text.split())
     ]
-    return Told(text, tuple(words))
+    return ScriptLine(text, tuple(words))
 
 
 @settings(deadline=None, database=None)
@@ -47,18 +55,18 @@ def test_every_told_word_comes_out_once_and_in_order(
     at = 0.0
     utterances = []
     for number, length in enumerate(lengths):
-        utterances.append(told(" ".join(f"w{number}.{n}" for n in range(length)), at, word_ms))
+        utterances.append(script_line(" ".join(f"w{number}.{n}" for n in range(length)), at, word_ms))
         at += length * word_ms + gap_ms
-    ear = Ear()
+    reader = ScriptReader()
     finals: list[tuple[float, str]] = []
     interims: list[tuple[float, str]] = []
     waiting = list(utterances)
     for tick in range(int((at + PAUSE_MS + late) / frame_ms) + 2):
         now = float(tick * frame_ms)
         due = [u for u in waiting if u.words[0].start_ms + late <= now + late]
-        ear.take(due)
+        reader.take(due)
         waiting = waiting[len(due) :]
-        heard = ear.hear(now) + (ear.stop(now) if tick in stops else [])
+        heard = reader.hear(now) + (reader.stop(now) if tick in stops else [])
         for transcript in heard:
             (finals if isinstance(transcript, Final) else interims).append((now, transcript.text))
     everything = [word for u in utterances for word in u.words]
@@ -70,47 +78,47 @@ def test_every_told_word_comes_out_once_and_in_order(
 
 
 def test_words_are_interim_until_the_callee_falls_silent() -> None:
-    ear = Ear()
-    ear.take([told("yes that works", 1000)])
-    assert ear.hear(1100) == []
-    assert ear.hear(1200) == [Interim("yes")]
-    assert ear.hear(1400) == [Interim("yes that")]
-    assert ear.hear(1590) == []
-    assert ear.stop(1590) == [Final("yes that works")], "the word that has begun is heard"
-    assert ear.stop(1800) == ear.hear(5000) == []
+    reader = ScriptReader()
+    reader.take([script_line("yes that works", 1000)])
+    assert reader.hear(1100) == []
+    assert reader.hear(1200) == [Interim("yes")]
+    assert reader.hear(1400) == [Interim("yes that")]
+    assert reader.hear(1590) == []
+    assert reader.stop(1590) == [Final("yes that works")], "the word that has begun is heard"
+    assert reader.stop(1800) == reader.hear(5000) == []
 
 
 def test_without_a_vad_a_pause_ends_the_utterance() -> None:
-    ear = Ear()
-    ear.take([told("hello there", 0), told("you", 2000)])
-    assert ear.hear(400) == [Interim("hello there")]
-    assert ear.hear(400 + PAUSE_MS - 20) == []
-    assert ear.hear(400 + PAUSE_MS) == [Final("hello there")]
-    assert ear.hear(2600) == [Final("you")]
+    reader = ScriptReader()
+    reader.take([script_line("hello there", 0), script_line("you", 2000)])
+    assert reader.hear(400) == [Interim("hello there")]
+    assert reader.hear(400 + PAUSE_MS - 20) == []
+    assert reader.hear(400 + PAUSE_MS) == [Final("hello there")]
+    assert reader.hear(2600) == [Final("you")]
 
 
 def test_a_late_clock_keeps_two_utterances_apart() -> None:
-    ear = Ear()
-    ear.take([told("one", 0), told("two", 3000)])
-    assert ear.hear(9000) == [Final("one"), Final("two")]
+    reader = ScriptReader()
+    reader.take([script_line("one", 0), script_line("two", 3000)])
+    assert reader.hear(9000) == [Final("one"), Final("two")]
 
 
 def test_calls_are_kept_apart_and_forgotten() -> None:
-    hearing = Hearing()
-    first, second = told("hello", 0), told("goodbye", 500)
-    hearing.tell("CA1", first.text, first.words)
-    hearing.tell("CA2", second.text, second.words)
-    assert hearing.told("CA1") == (first,)
-    assert hearing.told("CA1", 1) == ()
-    hearing.forget("CA1")
-    hearing.forget("CA9")
-    assert hearing.told("CA1") == ()
-    assert hearing.told("CA2") == (second,)
+    scripts = CalleeScripts()
+    first, second = script_line("hello", 0), script_line("goodbye", 500)
+    scripts.tell("CA1", first.text, first.words)
+    scripts.tell("CA2", second.text, second.words)
+    assert scripts.lines("CA1") == (first,)
+    assert scripts.lines("CA1", 1) == ()
+    scripts.forget("CA1")
+    scripts.forget("CA9")
+    assert scripts.lines("CA1") == ()
+    assert scripts.lines("CA2") == (second,)
 
 
 def test_words_must_be_those_of_the_text() -> None:
     with pytest.raises(ValueError, match="each word"):
-        Hearing().tell("CA1", "hello there", [TimedWord("hello", 0, 100)])
+        CalleeScripts().tell("CA1", "hello there", [TimedWord("hello", 0, 100)])
 
 
 def silence(from_ms: int, to_ms: int, frame_ms: int) -> list[Frame]:
@@ -119,10 +127,10 @@ def silence(from_ms: int, to_ms: int, frame_ms: int) -> list[Frame]:
 
 @pytest.mark.parametrize("frame_ms", [20, 100])
 async def test_in_a_pipeline_the_samples_are_the_clock(voice: LocalVoice, line: Line, frame_ms: int) -> None:
-    hearing = Hearing()
+    scripts = CalleeScripts()
     speech = await voice.speak("Yes, that works for me.")
-    hearing.tell("CA1", speech.text, shifted(speech.words, 1000))
-    stt = ToldSTTService(hearing=hearing, call_sid="CA1")
+    scripts.tell("CA1", speech.text, shifted(speech.words, 1000))
+    stt = ScriptedSTTService(scripts=scripts, call_sid="CA1")
     end = 1000 + int(speech.words[-1].end_ms) // frame_ms * frame_ms
     frames = [
         *silence(0, 1200, frame_ms),
@@ -147,19 +155,19 @@ async def test_in_a_pipeline_the_samples_are_the_clock(voice: LocalVoice, line: 
         <= before + frame_ms
         <= 1000 + speech.words[0].end_ms + 2 * frame_ms
     )
-    assert "told" in stt.name
+    assert "scripted" in stt.name
 
 
 async def test_muted_words_come_when_it_is_unmuted(line: Line) -> None:
-    hearing = Hearing()
-    hearing.tell("CA1", "hello", [TimedWord("hello", 0, 300)])
+    scripts = CalleeScripts()
+    scripts.tell("CA1", "hello", [TimedWord("hello", 0, 300)])
     frames = [STTMuteFrame(mute=True), *silence(0, 1000, 20), STTMuteFrame(mute=False), *silence(1000, 1100, 20)]
-    down = await line.run(ToldSTTService(hearing=hearing, call_sid="CA1"), frames)
+    down = await line.run(ScriptedSTTService(scripts=scripts, call_sid="CA1"), frames)
     assert [frame.text for frame in down if isinstance(frame, TranscriptionFrame)] == ["hello"]
 
 
 async def test_the_end_of_the_call_finishes_what_was_heard(line: Line) -> None:
-    hearing = Hearing()
-    hearing.tell("CA1", "good bye", [TimedWord("good", 0, 300), TimedWord("bye", 300, 500)])
-    down = await line.run(ToldSTTService(hearing=hearing, call_sid="CA1"), silence(0, 520, 20))
+    scripts = CalleeScripts()
+    scripts.tell("CA1", "good bye", [TimedWord("good", 0, 300), TimedWord("bye", 300, 500)])
+    down = await line.run(ScriptedSTTService(scripts=scripts, call_sid="CA1"), silence(0, 520, 20))
     assert [frame.text for frame in down if isinstance(frame, TranscriptionFrame)] == ["good bye"]
