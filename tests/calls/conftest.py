@@ -12,7 +12,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     from bot.settings import Settings
     from bot.telemetry.logs import set_up
-    from tests.calls.house import shared_voice
+    from tests.calls.server import shared_voice
 
 _PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy", "no_proxy"})
 

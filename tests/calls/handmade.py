@@ -14,41 +14,46 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from bot.telephony.twilio import signatures
-from tests.calls.house import House
+from tests.calls.server import RunningServer
 from tests.simulators.twilio import TwilioSimulator
 
 _TOKEN = re.compile(r'name="token" value="([^"]+)"')
 
 
 async def post(
-    home: House, twilio: TwilioSimulator, path: str, fields: Mapping[str, str], *, signature: str | None = ""
+    server: RunningServer,
+    twilio: TwilioSimulator,
+    path: str,
+    fields: Mapping[str, str],
+    *,
+    signature: str | None = "",
 ) -> httpx.Response:
     """A webhook; `signature` "" signs it as Twilio does, None leaves the header out."""
     if signature == "":
-        signature = signatures.sign(twilio.auth_token, f"{home.url}{path}", fields)
+        signature = signatures.sign(twilio.auth_token, f"{server.url}{path}", fields)
     headers = {} if signature is None else {signatures.HEADER: signature}
-    return await home.http.post(path, data=dict(fields), headers=headers)
+    return await server.http.post(path, data=dict(fields), headers=headers)
 
 
-async def token_for(home: House, twilio: TwilioSimulator, call_sid: str) -> str:
+async def token_for(server: RunningServer, twilio: TwilioSimulator, call_sid: str) -> str:
     """The token of a call that was registered and answered under `call_sid`."""
-    registered = await home.http.post(
+    registered = await server.http.post(
         "/api/phone/register-call",
         json={"phone_number": "+12025550123", "action": "Confirm", "scenario": "quick"},
     )
     assert registered.status_code == 201, registered.text
     target = urlsplit(registered.json()["voice_url"])
-    answer = await post(home, twilio, f"{target.path}?{target.query}", {"CallSid": call_sid})
+    answer = await post(server, twilio, f"{target.path}?{target.query}", {"CallSid": call_sid})
     assert answer.status_code == 200
     found = _TOKEN.search(answer.text)
     assert found is not None, answer.text
     return found.group(1)
 
 
-def media_socket(home: House, twilio: TwilioSimulator, **options: Any) -> connect:
+def media_socket(server: RunningServer, twilio: TwilioSimulator, **options: Any) -> connect:
     """A signed handshake; use as an async context manager."""
-    signature = signatures.sign(twilio.auth_token, home.media_url)
-    return connect(home.media_url, additional_headers={signatures.HEADER: signature}, proxy=None, **options)
+    signature = signatures.sign(twilio.auth_token, server.media_url)
+    return connect(server.media_url, additional_headers={signatures.HEADER: signature}, proxy=None, **options)
 
 
 def start(call_sid: str, token: str | None) -> str:

@@ -17,7 +17,7 @@ import httpx
 from pydantic import SecretStr
 
 from tests.busy import ANY_LAG_MS
-from tests.calls.house import README_BODY, SCENARIO_FOLDERS
+from tests.calls.server import README_BODY, SCENARIO_FOLDERS
 from tests.warm import Process, start_server
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.calls.house import hear, house, say, steps, vendors, wait
+from tests.calls.server import hear, running_server, say, steps, vendors, wait
 from tests.simulators.brain import MessagesRequest, Reply, RuleBrain, ToolUse
 
 GOODBYE = Reply("You are welcome, John. Goodbye.", (ToolUse("end_call", {"reason": "done"}),))
@@ -37,12 +37,12 @@ async def test_a_call_is_analysed_and_billed(tmp_path: Path, own_schema: bool) -
     brain = RuleBrain([("goodbye", GOODBYE), ("does", "Great.")], otherwise="Pardon?")
     schema = {"type": "object", "properties": {"attends": {"type": "boolean"}, "guests": {"type": "integer"}}}
     extra: dict[str, Any] = {"outcome_schema": schema} if own_schema else {}
-    async with vendors(CALLEE, brain) as sims, house(tmp_path, **sims.keys()) as home:
+    async with vendors(CALLEE, brain) as sims, running_server(tmp_path, **sims.keys()) as server:
         sims.anthropic.analyst = analyst
-        call_id = await home.call(scenario="quick", first_speaker="callee", **extra)
-        ended = await home.ended(call_id)
+        call_id = await server.call(scenario="quick", first_speaker="callee", **extra)
+        ended = await server.ended(call_id)
         assert ended["outcome"]["source"] == "rules", "nobody waits for the model"
-        call = await home.until(call_id, lambda call: call["outcome"]["source"] == "claude", within=15.0)
+        call = await server.until(call_id, lambda call: call["outcome"]["source"] == "claude", within=15.0)
         assert len(sims.anthropic.analyses) == 1
     field = "attends" if own_schema else "confirmed"
     outcome = call["outcome"]

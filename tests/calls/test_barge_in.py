@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.calls.house import CHARACTER_MS, hear, house, interrupt, say, steps, vendors, wait
+from tests.calls.server import CHARACTER_MS, hear, interrupt, running_server, say, steps, vendors, wait
 from tests.simulators.brain import Reply, RuleBrain, ToolUse
 
 LONG = (
@@ -18,8 +18,8 @@ async def test_what_was_played_is_what_is_remembered(tmp_path: Path) -> None:
     brain = RuleBrain(
         [("goodbye", Reply("All right, goodbye.", (ToolUse("end_call"),))), ("where", LONG)], otherwise="Pardon?"
     )
-    async with vendors(CALLEE, brain) as sims, house(tmp_path, **sims.keys()) as home:
-        call = await home.ended(await home.call(scenario="quick"))
+    async with vendors(CALLEE, brain) as sims, running_server(tmp_path, **sims.keys()) as server:
+        call = await server.ended(await server.call(scenario="quick"))
         stream = sims.stream
         (clear,) = stream.received_of("clear")
         after = [event for event in stream.received_of("media") if event.at > clear.at]
@@ -52,8 +52,8 @@ async def test_an_mhm_pauses_the_agent_and_loses_nothing(tmp_path: Path) -> None
     brain = RuleBrain(
         [("goodbye", Reply("Goodbye.", (ToolUse("end_call"),))), ("where", LONG)], otherwise="Pardon?"
     )
-    async with vendors(callee, brain) as sims, house(tmp_path, **sims.keys()) as home:
-        call = await home.ended(await home.call(scenario="quick"))
+    async with vendors(callee, brain) as sims, running_server(tmp_path, **sims.keys()) as server:
+        call = await server.ended(await server.call(scenario="quick"))
         said = [turn["text"] for turn in call["transcript"] if turn["speaker"] == "agent"]
         assert LONG in said, said
         assert call["interruptions"] == 0
@@ -80,8 +80,8 @@ async def test_the_reply_is_begun_before_the_turn_is_over(tmp_path: Path) -> Non
     brain = RuleBrain(
         [("goodbye", Reply("Goodbye.", (ToolUse("end_call"),))), ("where", "In Suite 200.")], otherwise="Pardon?"
     )
-    async with vendors(callee, brain) as sims, house(tmp_path, **sims.keys()) as home:
-        call = await home.ended(await home.call(scenario="quick"))
+    async with vendors(callee, brain) as sims, running_server(tmp_path, **sims.keys()) as server:
+        call = await server.ended(await server.call(scenario="quick"))
         assert [turn["text"] for turn in call["transcript"] if turn["speaker"] == "agent"][1:] == [
             "In Suite 200.",
             "Goodbye.",

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from bot.telephony.simulated.carrier import OfflineCarrier
-from tests.calls.house import hear, house, say, silence, steps, texts_of, vendors, wait
+from tests.calls.server import hear, running_server, say, silence, steps, texts_of, vendors, wait
 from tests.simulators.anthropic import AnthropicSimulator
 from tests.simulators.brain import Reply, RuleBrain, ToolUse
 
@@ -40,9 +40,9 @@ def brain() -> RuleBrain:
 
 
 async def test_the_conversation_goes_on_on_the_next_stream(tmp_path: Path) -> None:
-    async with vendors(KEYPAD, brain()) as sims, house(tmp_path, **sims.keys()) as home:
-        call = await home.ended(await home.call(scenario="desk", first_speaker="callee"))
-        await home.all_over()
+    async with vendors(KEYPAD, brain()) as sims, running_server(tmp_path, **sims.keys()) as server:
+        call = await server.ended(await server.call(scenario="desk", first_speaker="callee"))
+        await server.all_over()
         assert (call["status"], call["ended_reason"], call["error"]) == ("completed", "agent_hangup", None)
         said = texts_of(call, "agent")
         assert said[1:] == SAID
@@ -71,11 +71,11 @@ async def test_a_carrier_that_refuses_the_keys_leaves_the_call_as_it_is(tmp_path
         otherwise="Pardon?",
     )
     caller = steps(say("Hello?"), hear(), say("Please enter your code."), wait())
-    async with vendors(caller, refused) as sims, house(tmp_path, **sims.keys()) as home:
-        call_id = await home.call(scenario="desk", first_speaker="callee")
-        await home.talking(call_id)
+    async with vendors(caller, refused) as sims, running_server(tmp_path, **sims.keys()) as server:
+        call_id = await server.call(scenario="desk", first_speaker="callee")
+        await server.talking(call_id)
         sims.twilio.refuses_twiml = True
-        call = await home.ended(call_id)
+        call = await server.ended(call_id)
         assert call["ended_reason"] == "agent_hangup"
         assert texts_of(call, "agent")[-1] == "I cannot press keys, goodbye."
         assert len(sims.twilio.streams) == 1
@@ -84,11 +84,11 @@ async def test_a_carrier_that_refuses_the_keys_leaves_the_call_as_it_is(tmp_path
 async def test_without_an_account_the_simulated_callee_gets_the_keys(tmp_path: Path) -> None:
     async with AnthropicSimulator(brain(), api_key="anthropic-key") as claude:
         keys: dict[str, Any] = {"anthropic_api_key": SecretStr("anthropic-key"), "anthropic_base_url": claude.url}
-        async with house(tmp_path, callees=lambda _: KEYPAD, **keys) as home:
-            call = await home.ended(await home.call(scenario="desk", first_speaker="callee"))
+        async with running_server(tmp_path, callees=lambda _: KEYPAD, **keys) as server:
+            call = await server.ended(await server.call(scenario="desk", first_speaker="callee"))
             assert (call["status"], call["ended_reason"]) == ("completed", "agent_hangup")
             assert texts_of(call, "agent")[1:] == SAID
-            assert isinstance(home.agent.carrier, OfflineCarrier)
-            (simulated,) = home.agent.carrier._exchange.calls
+            assert isinstance(server.agent.carrier, OfflineCarrier)
+            (simulated,) = server.agent.carrier._exchange.calls
             assert simulated.callee is not None
             assert simulated.callee.digits_heard == "1#"

@@ -20,8 +20,8 @@ from bot.api.answers import as_event
 from bot.calls.agent import open_phone_agent
 from bot.settings import Settings
 from tests.busy import ANY_LAG_MS
-from tests.calls.house import CHARACTER_MS, hear, say, silence, steps, texts_of, vendors, wait
 from tests.calls.process import ServerProcess, free_port, server_process
+from tests.calls.server import CHARACTER_MS, hear, say, silence, steps, texts_of, vendors, wait
 from tests.simulators.brain import Reply, RuleBrain, ToolUse
 
 BRAIN = RuleBrain([("goodbye", Reply("Goodbye now.", (ToolUse("end_call"),)))], otherwise="Pardon?")

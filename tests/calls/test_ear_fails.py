@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.calls.house import CHARACTER_MS, Vendors, hear, house, say, steps, texts_of, vendors, wait
+from tests.calls.server import CHARACTER_MS, Vendors, hear, running_server, say, steps, texts_of, vendors, wait
 from tests.simulators.brain import Reply, RuleBrain, ToolUse
 from tests.simulators.deepgram import Babble, Refuse
 from tests.simulators.ear import ScriptedEar
@@ -37,15 +37,15 @@ async def hears(sims: Vendors, text: str) -> None:
 
 @pytest.mark.parametrize("scenario", ["quick", "quick_flux"])
 async def test_an_outage_of_a_second_while_the_callee_speaks(tmp_path: Path, scenario: str) -> None:
-    async with vendors(CALLEE, brain()) as sims, house(tmp_path, **sims.keys()) as home:
+    async with vendors(CALLEE, brain()) as sims, running_server(tmp_path, **sims.keys()) as server:
         await one_ear(sims)
-        call_id = await home.call(scenario=scenario)
+        call_id = await server.call(scenario=scenario)
         await hears(sims, "thursday works")
         sims.deepgram.faults = Plan(then=Refuse(503))
         sims.deepgram.drop_connections()
         await asyncio.sleep(1.0)
         sims.deepgram.faults = Plan()
-        call = await home.ended(call_id)
+        call = await server.ended(call_id)
         assert [text.rstrip(".").lower() for text in texts_of(call, "callee")] == [
             ANSWER.lower(),
             "thank you goodbye",
@@ -60,8 +60,8 @@ async def test_nonsense_of_the_ear_ends_nothing(tmp_path: Path, scenario: str) -
     nonsense = ("{", "7", '{"type": "Results"}', '{"type": "TurnInfo", "event": []}', '{"type": "Error"}', "[]")
     async with vendors(CALLEE, brain()) as sims:
         sims.deepgram.faults = Plan(then=Babble(nonsense))
-        async with house(tmp_path, **sims.keys()) as home:
-            call = await home.ended(await home.call(scenario=scenario))
+        async with running_server(tmp_path, **sims.keys()) as server:
+            call = await server.ended(await server.call(scenario=scenario))
             assert texts_of(call, "agent")[1:] == ["In Suite 200.", "Goodbye."]
             assert (call["ended_reason"], call["error"]) == ("agent_hangup", None)
             assert len(sims.deepgram.connections) == 1

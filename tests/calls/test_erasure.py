@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from tests.calls.house import TO, House, hear, house, say, steps, wait
+from tests.calls.server import TO, RunningServer, hear, running_server, say, steps, wait
 from tests.calls.test_campaign import until
 from tests.simulators.webhook_receiver import Reply, WebhookReceiver
 
@@ -48,11 +48,11 @@ def rows_with(folder: Path, words: str) -> list[tuple[str, str]]:
     return found
 
 
-async def all_announced(home: House) -> None:
+async def all_announced(server: RunningServer) -> None:
     """Past that nothing more is written of a call."""
     async with asyncio.timeout(20):
         while True:
-            page = await home.http.get("/api/phone/webhooks/deliveries")
+            page = await server.http.get("/api/phone/webhooks/deliveries")
             if "call_analyzed" in [each["type"] for each in page.json()["deliveries"]]:
                 return
             await asyncio.sleep(0.1)
@@ -61,23 +61,25 @@ async def all_announced(home: House) -> None:
 async def test_no_byte_of_the_callee_is_left(tmp_path: Path) -> None:
     async with WebhookReceiver([SECRET]) as receiver:
         receiver.usual = Reply(503)
-        async with house(tmp_path, callees=lambda _: PERSON, webhook_url=receiver.url, **SIGNED) as home:
-            call_id = await home.call(callee_name=NAME, metadata={"of": NAME})
-            await home.ended(call_id)
-            await all_announced(home)
+        async with running_server(
+            tmp_path, callees=lambda _: PERSON, webhook_url=receiver.url, **SIGNED
+        ) as server:
+            call_id = await server.call(callee_name=NAME, metadata={"of": NAME})
+            await server.ended(call_id)
+            await all_announced(server)
             fields = {"action": "Confirm", "start_at": (datetime.now(UTC) + timedelta(days=2)).isoformat()}
-            created = await home.http.post(
+            created = await server.http.post(
                 "/api/phone/campaigns", data=fields, files={"file": ("a.csv", ROWS.encode(), "text/csv")}
             )
             assert (created.json()["accepted"], created.json()["rejected"]) == (2, 3), created.text
             for words in (NAME, SAID, TO):
                 assert files_with(tmp_path, words), "there is something to erase"
-            answer = await home.http.post("/api/phone/erasures", json={"phone_number": TO})
+            answer = await server.http.post("/api/phone/erasures", json={"phone_number": TO})
             assert answer.json()["calls"] == answer.json()["contacts"] == 1
             for words in (NAME, SAID):
                 assert files_with(tmp_path, words) == [], f"{words!r} while the server runs"
             assert files_with(tmp_path, "555-0123") == []
-            bad = await home.http.get(f"/api/phone/campaigns/{created.json()['campaign_id']}/bad-rows")
+            bad = await server.http.get(f"/api/phone/campaigns/{created.json()['campaign_id']}/bad-rows")
             assert [row["text"] for row in bad.json()["bad_rows"]] == ["", "", "202.555.0198,Zed"], (
                 "the others' stay"
             )
@@ -92,13 +94,13 @@ async def test_who_is_erased_while_it_rings_is_not_called_again(tmp_path: Path) 
     table = f"phone_number,callee_name\n{TO},{NAME}\n+12025550199,Zed\n".encode()
     retry = '{"attempts": 2, "delay_seconds": 1, "on": ["busy"]}'
     fields = {"action": "Confirm", "concurrency": "1", "retry": retry}
-    async with house(tmp_path, callees=lambda _: steps(answer="busy", ring_ms=next(rings_ms))) as home:
-        created = await home.http.post(
+    async with running_server(tmp_path, callees=lambda _: steps(answer="busy", ring_ms=next(rings_ms))) as server:
+        created = await server.http.post(
             "/api/phone/campaigns", data=fields, files={"file": ("a.csv", table, "text/csv")}
         )
-        await home.until(await home.only_call(30), lambda call: call["status"] == "ringing", 30)
-        answer = await home.http.post("/api/phone/erasures", json={"phone_number": TO})
+        await server.until(await server.only_call(30), lambda call: call["status"] == "ringing", 30)
+        answer = await server.http.post("/api/phone/erasures", json={"phone_number": TO})
         assert (answer.json()["calls_under_way"], answer.json()["contacts"]) == (1, 1)
-        await until(home, created.json()["campaign_id"], lambda found: found["status"] == "completed", 90)
-        calls = (await home.http.get("/api/phone/calls")).json()["calls"]
+        await until(server, created.json()["campaign_id"], lambda found: found["status"] == "completed", 90)
+        calls = (await server.http.get("/api/phone/calls")).json()["calls"]
         assert sorted(call["phone_number"] for call in calls) == [TO, "+12025550199", "+12025550199"]

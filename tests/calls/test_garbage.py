@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.calls.house import hear, house, say, silence, steps, texts_of, vendors, wait
+from tests.calls.server import hear, running_server, say, silence, steps, texts_of, vendors, wait
 from tests.simulators.brain import Reply, RuleBrain, ToolUse
 
 BRAIN = RuleBrain(
@@ -53,31 +53,31 @@ def nonsense() -> list[str]:
 
 
 async def test_nonsense_in_the_middle_of_a_call(tmp_path: Path) -> None:
-    async with vendors(CALLEE, BRAIN) as sims, house(tmp_path, **sims.keys()) as home:
-        call_id = await home.call(scenario="quick")
-        await home.talking(call_id)
+    async with vendors(CALLEE, BRAIN) as sims, running_server(tmp_path, **sims.keys()) as server:
+        call_id = await server.call(scenario="quick")
+        await server.talking(call_id)
         socket = sims.twilio.courier.sockets[-1].raw
         for text in nonsense():
             await socket.send_str(text)
         await socket.send_bytes(b"\x00\xff" * 100)
         await socket.send_bytes(b"")
-        call = await home.ended(call_id)
+        call = await server.ended(call_id)
         assert (call["status"], call["ended_reason"], call["error"]) == ("completed", "agent_hangup", None)
         assert texts_of(call, "agent") == ["Hi John. Does Thursday work?", "In Suite 200.", "Goodbye now."]
         assert call["duration_seconds"] < 30
 
 
 async def test_a_huge_frame_closes_its_own_socket_only(tmp_path: Path) -> None:
-    async with vendors(CALLEE, BRAIN) as sims, house(tmp_path, **sims.keys()) as home:
-        healthy = await home.call(scenario="quick")
-        await home.talking(healthy)
-        struck = await home.call(scenario="quick")
-        await home.talking(struck)
-        sid = (await home.read(struck))["call_sid"]
+    async with vendors(CALLEE, BRAIN) as sims, running_server(tmp_path, **sims.keys()) as server:
+        healthy = await server.call(scenario="quick")
+        await server.talking(healthy)
+        struck = await server.call(scenario="quick")
+        await server.talking(struck)
+        sid = (await server.read(struck))["call_sid"]
         socket = next(s for s in sims.twilio.courier.sockets if s.log.call_sid == sid)
         await socket.raw.send_str(f'{{"event":"media","media":{{"payload":"{"A" * (1 << 20)}"}}}}')
-        call = await home.ended(struck)
+        call = await server.ended(struck)
         assert (call["status"], call["ended_reason"]) == ("completed", "callee_hangup")
         assert "Goodbye now." not in texts_of(call, "agent")
-        assert (await home.ended(healthy))["ended_reason"] == "agent_hangup"
-        assert texts_of(await home.read(healthy), "agent")[-1] == "Goodbye now."
+        assert (await server.ended(healthy))["ended_reason"] == "agent_hangup"
+        assert texts_of(await server.read(healthy), "agent")[-1] == "Goodbye now."

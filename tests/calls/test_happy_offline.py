@@ -11,18 +11,18 @@ import httpx
 import numpy as np
 import numpy.typing as npt
 
-from tests.calls.house import README_BODY, House, house, texts_of
+from tests.calls.server import README_BODY, RunningServer, running_server, texts_of
 
 
 async def test_the_readmes_call(tmp_path: Path) -> None:
-    async with house(tmp_path) as home:
-        answer = await home.http.post("/api/phone/call", json=dict(README_BODY))
+    async with running_server(tmp_path) as server:
+        answer = await server.http.post("/api/phone/call", json=dict(README_BODY))
         assert answer.status_code == 201
         placed = answer.json()
         assert set(placed) == {"call_id", "call_sid", "status"}
         assert placed["call_sid"].startswith("CA")
         assert placed["status"] in ("queued", "initiated", "ringing")
-        call = await home.ended(placed["call_id"], within=80)
+        call = await server.ended(placed["call_id"], within=80)
         assert (call["status"], call["ended_reason"]) == ("completed", "agent_hangup")
         assert call["vendors"] == {"carrier": "offline", "stt": "scripted", "llm": "rules", "tts": "hibari"}
         said, heard = texts_of(call, "agent"), texts_of(call, "callee")
@@ -36,11 +36,11 @@ async def test_the_readmes_call(tmp_path: Path) -> None:
         assert call["interruptions"] == 1
         assert call["outcome"]["reached_goal"] is True
         assert all(turn["complete"] for turn in call["transcript"])
-        await _check_recording(home, call)
+        await _check_recording(server, call)
 
 
-async def _check_recording(home: House, call: dict[str, Any]) -> None:
-    answer = await home.http.get(call["recording_url"])
+async def _check_recording(server: RunningServer, call: dict[str, Any]) -> None:
+    answer = await server.http.get(call["recording_url"])
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "audio/wav"
     left, right = _channels(answer)

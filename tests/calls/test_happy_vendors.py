@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bot.audio import mulaw_to_pcm
-from tests.calls.house import CHARACTER_MS, Vendors, hear, house, say, steps, texts_of, vendors, wait
+from tests.calls.server import CHARACTER_MS, Vendors, hear, running_server, say, steps, texts_of, vendors, wait
 from tests.simulators.brain import Reply, RuleBrain, ToolUse
 from tests.simulators.voice import speak
 
@@ -31,9 +31,9 @@ def brain() -> RuleBrain:
 
 @pytest.mark.parametrize("scenario", ["quick", "quick_flux"])
 async def test_question_and_goodbye(tmp_path: Path, scenario: str) -> None:
-    async with vendors(CALLEE, brain()) as sims, house(tmp_path, **sims.keys()) as home:
-        call = await home.ended(await home.call(scenario=scenario, first_speaker="callee"))
-        await home.all_over()
+    async with vendors(CALLEE, brain()) as sims, running_server(tmp_path, **sims.keys()) as server:
+        call = await server.ended(await server.call(scenario=scenario, first_speaker="callee"))
+        await server.all_over()
         assert (call["status"], call["ended_reason"], call["error"]) == ("completed", "agent_hangup", None)
         ear = "deepgram_flux" if scenario == "quick_flux" else "deepgram"
         assert call["vendors"] == {"carrier": "twilio", "stt": ear, "llm": "anthropic", "tts": "elevenlabs"}

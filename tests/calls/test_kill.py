@@ -20,7 +20,7 @@ from bot.records import CallRecord, Speaker
 from bot.settings import Settings
 from bot.store import open_store
 from tests.busy import ANY_LAG_MS
-from tests.calls.house import README_BODY, ROOT, shared_voice
+from tests.calls.server import README_BODY, ROOT, shared_voice
 
 OPENING = (
     "Hi John, this is Alex calling from Downtown Dental. I'm calling to confirm your dentist appointment "

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from bot.telephony.simulated.script import Conversation
-from tests.calls.house import HANG_UP, hear, house, say, silence, steps, vendors, wait
+from tests.calls.server import HANG_UP, hear, running_server, say, silence, steps, vendors, wait
 from tests.simulators.brain import Reply, RuleBrain, ToolUse
 
 BRAIN = RuleBrain([("goodbye", Reply("Goodbye now.", (ToolUse("end_call"),)))], otherwise="Pardon?")
@@ -53,26 +53,26 @@ def complaints() -> Iterator[list[dict[str, Any]]]:
 async def five_endings(tmp_path: Path, *, all_of_them: bool) -> dict[str, str]:
     """How each call ended, by the callee it met."""
     reasons: dict[str, str] = {}
-    async with vendors(SAYS_GOODBYE, BRAIN) as sims, house(tmp_path, **sims.keys()) as home:
+    async with vendors(SAYS_GOODBYE, BRAIN) as sims, running_server(tmp_path, **sims.keys()) as server:
 
         async def hold(name: str, callee: Conversation) -> None:
             sims.twilio.conversations = lambda _: callee
-            call_id = await home.call(scenario="quick")
+            call_id = await server.call(scenario="quick")
             if callee is RINGS:
-                await home.http.post(f"/api/phone/calls/{call_id}/hangup")
-            reasons[name] = (await home.ended(call_id))["ended_reason"]
+                await server.http.post(f"/api/phone/calls/{call_id}/hangup")
+            reasons[name] = (await server.ended(call_id))["ended_reason"]
 
         await hold("agent", SAYS_GOODBYE)
         if all_of_them:
             await hold("callee", HANGS_UP)
             await hold("mid-opening", IN_THE_OPENING)
             await hold("ringing", RINGS)
-        await home.all_over()
+        await server.all_over()
         sims.twilio.conversations = lambda _: STAYS
-        call_id = await home.call(scenario="quick")
-        await home.talking(call_id)
-        await home.stop()
-    async with house(tmp_path) as again:
+        call_id = await server.call(scenario="quick")
+        await server.talking(call_id)
+        await server.stop()
+    async with running_server(tmp_path) as again:
         reasons["shutdown"] = (await again.read(call_id))["ended_reason"]
     return reasons
 

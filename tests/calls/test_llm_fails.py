@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.calls.house import Vendors, hear, house, say, steps, texts_of, vendors, wait
+from tests.calls.server import Vendors, hear, running_server, say, steps, texts_of, vendors, wait
 from tests.simulators.anthropic import AnthropicFault, Drop, ErrorEvent, Garbage, Hang, Refuse, Slow, Stall
 from tests.simulators.brain import Brain, MessagesRequest, Reply, ScriptedBrain, ToolUse, text_of
 from tests.simulators.faults import Plan
@@ -44,9 +44,9 @@ async def talk(
     """
     async with vendors(steps(hear(), *acts), brain) as sims:
         sims.anthropic.faults = Plan(faults, then)
-        async with house(tmp_path, more_scenarios=[scenario(tmp_path, more)], **sims.keys()) as home:
-            call = await home.ended(await home.call(scenario="failing"), within=60)
-            await home.all_over()
+        async with running_server(tmp_path, more_scenarios=[scenario(tmp_path, more)], **sims.keys()) as server:
+            call = await server.ended(await server.call(scenario="failing"), within=60)
+            await server.all_over()
         assert sims.anthropic.rejected == [], "a request that Claude refuses"
         return call, sims
 

@@ -1,6 +1,6 @@
 """Who picked up, in whole calls: mailboxes, screeners, menus, carriers' messages, and the person behind them.
 
-Calls that do not need a house of their own share one and are held at the same time, because each lasts many
+Calls that do not need a server of their own share one and are held at the same time: each lasts many
 seconds of talk.
 """
 
@@ -13,7 +13,18 @@ from typing import Any
 import pytest
 
 from bot.telephony.simulated.script import Conversation
-from tests.calls.house import HANG_UP, hear, house, interrupt, say, silence, steps, texts_of, vendors, wait
+from tests.calls.server import (
+    HANG_UP,
+    hear,
+    interrupt,
+    running_server,
+    say,
+    silence,
+    steps,
+    texts_of,
+    vendors,
+    wait,
+)
 from tests.simulators.brain import Reply, RuleBrain, ToolUse
 from tests.simulators.twilio import AmdNews
 
@@ -39,10 +50,10 @@ CONFIRMS = (hear(), say("Yes, Thursday works."), hear(), HANG_UP)
 async def held(tmp_path: Path, callees: Mapping[str, Conversation], **changes: Any) -> dict[str, dict[str, Any]]:
     """The record of each callee's call, all of them on the line at once."""
     waiting = iter(callees.values())
-    async with house(tmp_path, callees=lambda _: next(waiting)) as home:
+    async with running_server(tmp_path, callees=lambda _: next(waiting)) as server:
         scenarios = {name: "mailboxes_not_wanted" if name == "hung up on" else "machines" for name in callees}
-        ids = {name: await home.call(scenario=scenarios[name], **changes) for name in callees}
-        return {name: await home.ended(call_id, within=60.0) for name, call_id in ids.items()}
+        ids = {name: await server.call(scenario=scenarios[name], **changes) for name in callees}
+        return {name: await server.ended(call_id, within=60.0) for name, call_id in ids.items()}
 
 
 async def test_machines_with_nobody_behind_them(tmp_path: Path) -> None:
@@ -170,8 +181,8 @@ async def test_twilio_s_detection_settles_what_the_words_left_open(
     script = (AmdNews("unheard_of", 0), AmdNews(verdict, 3800), AmdNews(verdict, 3850), AmdNews("unknown", 3900))
     callee = steps(say(UNCLEAR), hear(), say("Who is calling please?"), wait())
     brain = RuleBrain([], otherwise=Reply("Thank you, goodbye.", (ToolUse("end_call"),)))
-    async with vendors(callee, brain) as sims, house(tmp_path, **sims.keys()) as home:
+    async with vendors(callee, brain) as sims, running_server(tmp_path, **sims.keys()) as server:
         sims.twilio.amd = script
-        call = await home.ended(await home.call(scenario="machines"))
+        call = await server.ended(await server.call(scenario="machines"))
     assert call["ended_reason"] == reason
     assert (MESSAGE in texts_of(call, "agent")) == (verdict == "machine_end_beep")

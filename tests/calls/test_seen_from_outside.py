@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bot.telemetry import tracing
-from tests.calls.house import README_BODY
 from tests.calls.process import ServerProcess, server_process
+from tests.calls.server import README_BODY
 from tests.simulators.collector import Collector, SpanSeen
 from tests.unit.telemetry.test_metrics import value
 

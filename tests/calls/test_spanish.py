@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.telephony.simulated.script import conversation_for
-from tests.calls.house import hear, house, say, steps, texts_of, vendors, wait
+from tests.calls.server import hear, running_server, say, steps, texts_of, vendors, wait
 from tests.simulators.brain import Reply, RuleBrain, ToolUse
 
 REQUEST = {
@@ -42,9 +42,9 @@ def brain() -> RuleBrain:
 
 
 async def test_every_vendor_works_in_spanish(tmp_path: Path) -> None:
-    async with vendors(CALLEE, brain()) as sims, house(tmp_path, **sims.keys()) as home:
-        call = await home.ended(await home.call(**REQUEST))
-        await home.all_over()
+    async with vendors(CALLEE, brain()) as sims, running_server(tmp_path, **sims.keys()) as server:
+        call = await server.ended(await server.call(**REQUEST))
+        await server.all_over()
         assert (call["status"], call["ended_reason"], call["error"]) == ("completed", "agent_hangup", None)
         assert call["vendors"] == {
             "carrier": "twilio",
@@ -85,10 +85,10 @@ def _check_claude(requests: list[Any]) -> None:
 
 
 async def test_without_a_key_the_rules_speak_spanish_too(tmp_path: Path) -> None:
-    async with house(tmp_path, callees=conversation_for) as home:
-        example = home.agent.scenarios.get("confirmacion_de_cita").example
+    async with running_server(tmp_path, callees=conversation_for) as server:
+        example = server.agent.scenarios.get("confirmacion_de_cita").example
         given = {"action": example.action, "context": example.context, "organization": example.organization}
-        call = await home.ended(await home.call(**REQUEST | given), within=90.0)
+        call = await server.ended(await server.call(**REQUEST | given), within=90.0)
         assert call["vendors"]["llm"] == "rules"
         assert (call["ended_reason"], call["error"]) == ("agent_hangup", None)
         agent = texts_of(call, "agent")
@@ -106,9 +106,9 @@ async def test_flux_is_told_the_language_as_well(tmp_path: Path) -> None:
     callee = steps(
         say("¿Bueno?"), hear(), say("Sí ¿dónde está la consulta?"), hear(), say("Gracias, adiós."), wait()
     )
-    async with vendors(callee, brain()) as sims, house(tmp_path, **sims.keys()) as home:
-        call = await home.ended(await home.call(**REQUEST | {"scenario": "cita_flux"}))
-        await home.all_over()
+    async with vendors(callee, brain()) as sims, running_server(tmp_path, **sims.keys()) as server:
+        call = await server.ended(await server.call(**REQUEST | {"scenario": "cita_flux"}))
+        await server.all_over()
         assert (call["ended_reason"], call["vendors"]["stt"]) == ("agent_hangup", "deepgram_flux")
         opening = OPENING.replace(", le habla Elena de Clínica Sonrisa", "")
         assert texts_of(call, "agent") == [opening, WHERE, GOODBYE]

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.calls.house import HANG_UP, README_BODY, hear, house, say, silence, steps, texts_of, vendors, wait
+from tests.calls.server import (
+    HANG_UP,
+    README_BODY,
+    hear,
+    running_server,
+    say,
+    silence,
+    steps,
+    texts_of,
+    vendors,
+    wait,
+)
 from tests.simulators.anthropic import AnthropicLatency
 from tests.simulators.brain import MessagesRequest, Reply, RuleBrain, ToolUse
 from tests.simulators.elevenlabs import ElevenLabsLatency
@@ -26,8 +37,8 @@ async def test_two_tools_in_one_reply(tmp_path: Path) -> None:
         otherwise="Yes?",
     )
     callee = steps(hear(), say("Two things, please."), hear(), say("Thanks, bye."), wait())
-    async with vendors(callee, brain) as sims, house(tmp_path, **sims.keys()) as home:
-        call = await home.ended(await home.call(scenario="quick"))
+    async with vendors(callee, brain) as sims, running_server(tmp_path, **sims.keys()) as server:
+        call = await server.ended(await server.call(scenario="quick"))
         assert call["ended_reason"] == "agent_hangup", call
         assert sims.anthropic.rejected == []
         assert texts_of(call, "agent")[-2:] == ["I noted both.", "Goodbye then."]
@@ -50,8 +61,8 @@ async def test_a_callees_orders_are_data_for_claude(tmp_path: Path) -> None:
         otherwise="Pardon?",
     )
     callee = steps(hear(), say("Hello there."), hear(), say(ORDER), hear(), say("All right, bye."), wait())
-    async with vendors(callee, brain) as sims, house(tmp_path, **sims.keys()) as home:
-        call = await home.ended(await home.call(scenario="quick"))
+    async with vendors(callee, brain) as sims, running_server(tmp_path, **sims.keys()) as server:
+        call = await server.ended(await server.call(scenario="quick"))
         assert call["ended_reason"] == "agent_hangup"
         requests = [exchange.request for exchange in sims.anthropic.exchanges]
         assert len({request.system for request in requests}) == 1
@@ -72,8 +83,8 @@ def _roles_of(words: str, request: MessagesRequest) -> list[str]:
 
 async def test_a_callees_orders_do_not_move_the_rules(tmp_path: Path) -> None:
     callee = steps(hear(), say(ORDER), hear(), say("Yes, it works. Goodbye."), wait())
-    async with house(tmp_path, callees=lambda _: callee) as home:
-        call = await home.ended(await home.call(scenario="quick", context=README_BODY["context"]))
+    async with running_server(tmp_path, callees=lambda _: callee) as server:
+        call = await server.ended(await server.call(scenario="quick", context=README_BODY["context"]))
         answer = texts_of(call, "agent")[1]
         assert "can't do that" in answer
         assert "Suite" not in answer
@@ -90,9 +101,9 @@ async def test_the_first_word_is_ready_when_they_pick_up(tmp_path: Path) -> None
         vendors(
             callee, RuleBrain([], otherwise="Yes."), anthropic_latency=slow_mind, elevenlabs_latency=slow_voice
         ) as sims,
-        house(tmp_path, **sims.keys()) as home,
+        running_server(tmp_path, **sims.keys()) as server,
     ):
-        call = await home.ended(await home.call(scenario="quick", first_speaker="agent"))
+        call = await server.ended(await server.call(scenario="quick", first_speaker="agent"))
         stream = sims.stream
         first = stream.received_of("media")[0].at - stream.sent_of("start")[0].at
         assert first < 1.0
@@ -106,9 +117,9 @@ async def test_a_hello_said_while_the_call_is_still_being_made_ready(tmp_path: P
     callee = steps(say("Hello?"), hear(), silence(2000), HANG_UP)
     async with (
         vendors(callee, RuleBrain([], otherwise="Yes."), elevenlabs_latency=slow_voice) as sims,
-        house(tmp_path, **sims.keys()) as home,
+        running_server(tmp_path, **sims.keys()) as server,
     ):
-        call = await home.ended(await home.call(scenario="quick", first_speaker="callee"))
+        call = await server.ended(await server.call(scenario="quick", first_speaker="callee"))
         assert [(turn["speaker"], turn["interrupted"]) for turn in call["transcript"]] == [
             ("callee", False),
             ("agent", False),

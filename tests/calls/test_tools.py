@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.calls.house import HANG_UP, hear, house, say, silence, steps, texts_of, vendors, wait
+from tests.calls.server import HANG_UP, hear, running_server, say, silence, steps, texts_of, vendors, wait
 from tests.simulators.anthropic import AnthropicSimulator
 from tests.simulators.brain import Reply, RuleBrain, ToolUse
 from tests.unit.loopback import serving
@@ -75,8 +75,8 @@ async def test_a_slow_tool_without_a_word_is_bridged(tmp_path: Path) -> None:
     async with serving() as desk, vendors(callee, mind) as sims:
         desk.body, desk.content_type, desk.after_seconds = '["9:00"]', "application/json", 3.0
         path = scenario(tmp_path, desk.url)
-        async with house(tmp_path, more_scenarios=[path], **sims.keys()) as home:
-            call = await home.ended(await home.call(scenario="desk"))
+        async with running_server(tmp_path, more_scenarios=[path], **sims.keys()) as server:
+            call = await server.ended(await server.call(scenario="desk"))
         assert call["ended_reason"] == "agent_hangup", call
         assert sims.anthropic.rejected == []
         said = " ".join(texts_of(call, "agent"))
@@ -92,8 +92,8 @@ async def test_a_tool_that_fails_is_told_even_after_words(tmp_path: Path) -> Non
     async with serving() as desk, vendors(callee, mind) as sims:
         desk.status, desk.body = 503, "down for maintenance"
         path = scenario(tmp_path, desk.url)
-        async with house(tmp_path, more_scenarios=[path], **sims.keys()) as home:
-            call = await home.ended(await home.call(scenario="desk"))
+        async with running_server(tmp_path, more_scenarios=[path], **sims.keys()) as server:
+            call = await server.ended(await server.call(scenario="desk"))
         assert call["ended_reason"] == "agent_hangup", call
         said = " ".join(texts_of(call, "agent"))
         assert "One second. I could not look it up." in said
@@ -112,8 +112,8 @@ async def test_who_speaks_while_a_tool_acts_does_not_undo_it(tmp_path: Path) -> 
     async with serving() as desk, vendors(callee, mind) as sims:
         desk.body, desk.after_seconds = "booked", 3.5
         path = scenario(tmp_path, desk.url)
-        async with house(tmp_path, more_scenarios=[path], **sims.keys()) as home:
-            call = await home.ended(await home.call(scenario="desk"))
+        async with running_server(tmp_path, more_scenarios=[path], **sims.keys()) as server:
+            call = await server.ended(await server.call(scenario="desk"))
         assert call["ended_reason"] == "agent_hangup", call
         assert sims.anthropic.rejected == []
         assert "It is booked." in " ".join(texts_of(call, "agent"))
@@ -126,8 +126,8 @@ async def test_who_hangs_up_while_a_tool_acts_does_not_undo_it(tmp_path: Path) -
     async with serving() as desk, vendors(callee, brain(("book friday", Reply("", (BOOK,))))) as sims:
         desk.body, desk.after_seconds = "booked", 3.0
         path = scenario(tmp_path, desk.url)
-        async with house(tmp_path, more_scenarios=[path], **sims.keys()) as home:
-            call = await home.ended(await home.call(scenario="desk"))
+        async with running_server(tmp_path, more_scenarios=[path], **sims.keys()) as server:
+            call = await server.ended(await server.call(scenario="desk"))
         assert call["ended_reason"] == "callee_hangup", call
         assert uses_of(call)["book"] == {"status": 200, "answer": "booked"}
 
@@ -150,8 +150,8 @@ command = "/nowhere/no-such-program"
     callee = steps(hear(), silence(1500), say("Is Friday free?"), hear(), say("Thanks, bye."), wait())
     async with serving() as desk, vendors(callee, mind) as sims:
         path = scenario(tmp_path, desk.url, mcp)
-        async with house(tmp_path, more_scenarios=[path], **sims.keys()) as home:
-            call = await home.ended(await home.call(scenario="desk"))
+        async with running_server(tmp_path, more_scenarios=[path], **sims.keys()) as server:
+            call = await server.ended(await server.call(scenario="desk"))
         assert call["ended_reason"] == "agent_hangup", call
         assert sims.anthropic.rejected == []
         assert "Friday 11:30" in told(sims.anthropic, "toolu_mcp")
@@ -169,12 +169,12 @@ async def test_a_variable_that_is_missing_is_said_before_the_phone_rings(
     callee = steps(hear(), HANG_UP)
     async with (
         vendors(callee, brain()) as sims,
-        house(tmp_path, more_scenarios=[path], **sims.keys()) as home,
+        running_server(tmp_path, more_scenarios=[path], **sims.keys()) as server,
     ):
         body = {"phone_number": "+12025550123", "action": "Ask", "scenario": "desk"}
-        answer = await home.http.post("/api/phone/call", json=body)
+        answer = await server.http.post("/api/phone/call", json=body)
         assert answer.status_code == 422
         assert "DESK_TOKEN" in answer.json()["error"]["message"]
-        assert (await home.ended(await home.call(scenario="quick")))["ended_reason"] == "callee_hangup"
-    async with house(tmp_path / "offline", callees=lambda _: callee, more_scenarios=[path]) as home:
-        assert (await home.ended(await home.call(scenario="desk")))["ended_reason"] == "callee_hangup"
+        assert (await server.ended(await server.call(scenario="quick")))["ended_reason"] == "callee_hangup"
+    async with running_server(tmp_path / "offline", callees=lambda _: callee, more_scenarios=[path]) as server:
+        assert (await server.ended(await server.call(scenario="desk")))["ended_reason"] == "callee_hangup"

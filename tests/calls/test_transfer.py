@@ -12,13 +12,13 @@ import pytest
 from bot.telephony.simulated.carrier import OfflineCarrier
 from bot.telephony.simulated.exchange import SimulatedCall
 from bot.telephony.simulated.script import TRANSFER_TARGET, Conversation, shipped_conversations
-from tests.calls.house import (
+from tests.calls.server import (
     HANG_UP,
     TO,
-    House,
+    RunningServer,
     Vendors,
     hear,
-    house,
+    running_server,
     say,
     silence,
     steps,
@@ -56,12 +56,12 @@ TAKES = steps(silence(600), press("1"), silence(300), say("This is Sam."), silen
 @asynccontextmanager
 async def desk(
     tmp_path: Path, caller: Conversation, person: Conversation, mind: RuleBrain
-) -> AsyncIterator[tuple[Vendors, House, str]]:
+) -> AsyncIterator[tuple[Vendors, RunningServer, str]]:
     """A call to TO on the vendor path; `person` answers every other number."""
-    async with vendors(caller, mind) as sims, house(tmp_path, **sims.keys()) as home:
+    async with vendors(caller, mind) as sims, running_server(tmp_path, **sims.keys()) as server:
         sims.twilio.conversations = lambda number: caller if number == TO else person
         sims.twilio.exchange._dialled = sims.twilio.conversations
-        yield sims, home, await home.call(scenario="desk", first_speaker="callee")
+        yield sims, server, await server.call(scenario="desk", first_speaker="callee")
 
 
 def legs(sims: Vendors) -> tuple[SimulatedCall, SimulatedCall]:
@@ -80,9 +80,9 @@ async def test_warm_and_taken(tmp_path: Path) -> None:
     slow = steps(
         silence(2500), press("1"), silence(800), say("This is Sam."), silence(700), HANG_UP, ring_ms=3000
     )
-    async with desk(tmp_path, caller, slow, brain("front desk")) as (sims, home, call_id):
-        call = await home.ended(call_id)
-        await home.all_over()
+    async with desk(tmp_path, caller, slow, brain("front desk")) as (sims, server, call_id):
+        call = await server.ended(call_id)
+        await server.all_over()
         assert (call["status"], call["ended_reason"], call["error"]) == ("completed", "transferred", None)
         said = texts_of(call, "agent")
         assert said[1] == "One moment, I am putting you through."
@@ -108,9 +108,9 @@ async def test_warm_and_taken(tmp_path: Path) -> None:
 )
 async def test_warm_and_not_taken(tmp_path: Path, person: Conversation, why: str) -> None:
     caller = steps(*ASKS, hear(), hear(), say("Never mind."), wait())
-    async with desk(tmp_path, caller, person, brain("front desk")) as (sims, home, call_id):
-        call = await home.ended(call_id)
-        await home.all_over()
+    async with desk(tmp_path, caller, person, brain("front desk")) as (sims, server, call_id):
+        call = await server.ended(call_id)
+        await server.all_over()
         assert (call["status"], call["ended_reason"]) == ("completed", "agent_hangup")
         said = texts_of(call, "agent")
         assert FAILED in " ".join(said)
@@ -123,9 +123,9 @@ async def test_warm_and_not_taken(tmp_path: Path, person: Conversation, why: str
 async def test_the_callee_hangs_up_while_the_person_is_asked(tmp_path: Path) -> None:
     caller = steps(*ASKS, hear(), silence(1500), HANG_UP)
     person = steps(wait(20_000), ring_ms=500)
-    async with desk(tmp_path, caller, person, brain("front desk")) as (sims, home, call_id):
-        call = await home.ended(call_id)
-        await home.all_over()
+    async with desk(tmp_path, caller, person, brain("front desk")) as (sims, server, call_id):
+        call = await server.ended(call_id)
+        await server.all_over()
         assert call["ended_reason"] == "callee_hangup"
         callee, asked = legs(sims)
         await over(callee, asked)
@@ -135,9 +135,9 @@ async def test_the_callee_hangs_up_while_the_person_is_asked(tmp_path: Path) -> 
 
 async def test_cold_and_taken(tmp_path: Path) -> None:
     caller = steps(*ASKS, wait())
-    async with desk(tmp_path, caller, TAKES, brain("sales", words="")) as (sims, home, call_id):
-        call = await home.ended(call_id)
-        await home.all_over()
+    async with desk(tmp_path, caller, TAKES, brain("sales", words="")) as (sims, server, call_id):
+        call = await server.ended(call_id)
+        await server.all_over()
         assert (call["status"], call["ended_reason"], call["error"]) == ("completed", "transferred", None)
         assert texts_of(call, "agent")[-1] == "One moment please.", "announced by the scenario's phrase"
         (stream,) = sims.twilio.streams
@@ -150,9 +150,9 @@ async def test_cold_and_taken(tmp_path: Path) -> None:
 async def test_cold_and_not_answered(tmp_path: Path) -> None:
     caller = steps(*ASKS, hear(), hear(), say("Never mind."), wait())
     nobody = steps(ring_ms=800, answer="busy")
-    async with desk(tmp_path, caller, nobody, brain("sales")) as (sims, home, call_id):
-        call = await home.ended(call_id)
-        await home.all_over()
+    async with desk(tmp_path, caller, nobody, brain("sales")) as (sims, server, call_id):
+        call = await server.ended(call_id)
+        await server.all_over()
         assert (call["status"], call["ended_reason"]) == ("completed", "agent_hangup")
         assert texts_of(call, "agent")[-2:] == [FAILED, "Alright, goodbye."]
         assert len(sims.twilio.streams) == 2
@@ -161,14 +161,14 @@ async def test_cold_and_not_answered(tmp_path: Path) -> None:
 async def test_without_an_account_a_simulated_person_takes_the_call(tmp_path: Path) -> None:
     """Line, ear, mind, voice and both people are of this machine."""
     people = {"desk": steps(*ASKS, wait()), TRANSFER_TARGET: shipped_conversations()[TRANSFER_TARGET]}
-    async with house(tmp_path, callees=people.__getitem__) as home:
-        call = await home.ended(await home.call(scenario="desk", first_speaker="callee"))
+    async with running_server(tmp_path, callees=people.__getitem__) as server:
+        call = await server.ended(await server.call(scenario="desk", first_speaker="callee"))
         assert (call["status"], call["ended_reason"]) == ("completed", "transferred")
         assert texts_of(call, "agent")[-1] == "One moment please."
         (used,) = [tool for turn in call["transcript"] for tool in turn["tools"]]
         assert used["arguments"] == {"target": "front desk", "summary": "Let me speak to a person."}
-        assert isinstance(home.agent.carrier, OfflineCarrier)
-        person, callee = home.agent.carrier._exchange.calls
+        assert isinstance(server.agent.carrier, OfflineCarrier)
+        person, callee = server.agent.carrier._exchange.calls
         await over(callee, person)
         assert person.callee is not None
         assert person.callee.said == ["Hello, this is Sam at the front desk. How can I help you?"]

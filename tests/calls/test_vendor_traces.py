@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from bot.telemetry import tracing
-from tests.calls.house import house, vendors
+from tests.calls.server import running_server, vendors
 from tests.calls.test_happy_vendors import CALLEE, brain
 
 
@@ -28,10 +28,10 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
 
 @pytest.mark.parametrize("scenario", ["quick", "quick_flux"])
 async def test_each_vendor_has_its_spans(tmp_path: Path, scenario: str, sent: InMemorySpanExporter) -> None:
-    async with vendors(CALLEE, brain()) as sims, house(tmp_path, **sims.keys()) as home:
-        call_id = await home.call(scenario=scenario, first_speaker="callee")
-        await home.ended(call_id)
-        await home.all_over()
+    async with vendors(CALLEE, brain()) as sims, running_server(tmp_path, **sims.keys()) as server:
+        call_id = await server.call(scenario=scenario, first_speaker="callee")
+        await server.ended(call_id)
+        await server.all_over()
     spans = [span for span in sent.get_finished_spans() if span.context is not None]
     assert {_trace(span) for span in spans} == {tracing.trace_id_of(call_id)}
 

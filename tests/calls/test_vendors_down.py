@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.calls.house import Vendors, hear, house, say, steps, texts_of, vendors, wait
+from tests.calls.server import Vendors, hear, running_server, say, steps, texts_of, vendors, wait
 from tests.simulators import anthropic, deepgram, elevenlabs
 from tests.simulators.brain import RuleBrain
 from tests.simulators.faults import Plan
@@ -48,9 +48,9 @@ async def test_the_callee_hears_an_apology(tmp_path: Path, case: str, reason: st
     callee = steps(hear(), say("Yes, it does."), wait())
     async with vendors(callee, RuleBrain([], otherwise="Fine.")) as sims:
         changes = break_vendor(sims, case)
-        async with house(tmp_path, **(sims.keys() | changes)) as home:
-            call = await home.ended(await home.call(scenario="quick_one_voice"), within=LONGEST_SECONDS)
-            await home.all_over()
+        async with running_server(tmp_path, **(sims.keys() | changes)) as server:
+            call = await server.ended(await server.call(scenario="quick_one_voice"), within=LONGEST_SECONDS)
+            await server.all_over()
             assert (call["status"], call["ended_reason"]) == ("completed", reason)
             assert call["error"]
             assert texts_of(call, "agent")[-1] == APOLOGY

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.calls.house import CHARACTER_MS, Vendors, hear, house, say, steps, texts_of, vendors, wait
+from tests.calls.server import CHARACTER_MS, Vendors, hear, running_server, say, steps, texts_of, vendors, wait
 from tests.simulators.brain import Reply, RuleBrain, ToolUse
 from tests.simulators.contexts import ContextFault, Empty, Silent
 from tests.simulators.elevenlabs import Babble, ElevenLabsLatency, Refuse
@@ -55,16 +55,16 @@ def check_the_talk(call: Mapping[str, Any], sims: Vendors) -> None:
 async def test_a_socket_lost_in_mid_sentence(tmp_path: Path, outage_seconds: float) -> None:
     async with (
         vendors(CALLEE, brain(), elevenlabs_latency=SLOW) as sims,
-        house(tmp_path, **sims.keys()) as home,
+        running_server(tmp_path, **sims.keys()) as server,
     ):
-        call_id = await home.call(scenario="quick")
+        call_id = await server.call(scenario="quick")
         await spoken(sims, "The office", 2000)
         if outage_seconds:
             sims.elevenlabs.faults = Plan(then=Refuse(503))
         sims.elevenlabs.drop_sockets()
         await asyncio.sleep(outage_seconds)
         sims.elevenlabs.faults = Plan()
-        call = await home.ended(call_id)
+        call = await server.ended(call_id)
         check_the_talk(call, sims)
         parts = [c for c in sims.elevenlabs.contexts if "town hall" in c.text]
         assert len(parts) == 2, "asked for again, from where it broke off"
@@ -78,12 +78,12 @@ async def test_a_socket_lost_in_mid_sentence(tmp_path: Path, outage_seconds: flo
 
 @pytest.mark.parametrize("fault", [Silent(), Empty(at_once=True)])
 async def test_a_context_without_audio_is_spoken_again(tmp_path: Path, fault: ContextFault) -> None:
-    async with vendors(CALLEE, brain()) as sims, house(tmp_path, **sims.keys()) as home:
-        call_id = await home.call(scenario="quick")
-        await home.talking(call_id)
+    async with vendors(CALLEE, brain()) as sims, running_server(tmp_path, **sims.keys()) as server:
+        call_id = await server.call(scenario="quick")
+        await server.talking(call_id)
         spoken_before = len([c for c in sims.elevenlabs.contexts if c.text.strip()])
         sims.elevenlabs.context_faults = Plan((*[None] * spoken_before, fault))
-        call = await home.ended(call_id)
+        call = await server.ended(call_id)
         check_the_talk(call, sims)
         assert [c for c in sims.elevenlabs.contexts if c.fault == fault]
 
@@ -91,18 +91,21 @@ async def test_a_context_without_audio_is_spoken_again(tmp_path: Path, fault: Co
 async def test_the_local_voice_goes_on_where_elevenlabs_refuses(tmp_path: Path) -> None:
     async with vendors(CALLEE, brain()) as sims:
         sims.elevenlabs.faults = Plan(then=Refuse(401))
-        async with house(tmp_path, **sims.keys()) as home:
-            call = await home.ended(await home.call(scenario="quick"), within=60)
+        async with running_server(tmp_path, **sims.keys()) as server:
+            call = await server.ended(await server.call(scenario="quick"), within=60)
             check_the_talk(call, sims)
 
 
 async def test_the_local_voice_finishes_what_elevenlabs_began(tmp_path: Path) -> None:
-    async with vendors(CALLEE, brain(), elevenlabs_latency=SLOW) as sims, house(tmp_path, **sims.keys()) as home:
-        call_id = await home.call(scenario="quick")
+    async with (
+        vendors(CALLEE, brain(), elevenlabs_latency=SLOW) as sims,
+        running_server(tmp_path, **sims.keys()) as server,
+    ):
+        call_id = await server.call(scenario="quick")
         await spoken(sims, "The office", 2000)
         sims.elevenlabs.faults = Plan(then=Refuse(401))
         sims.elevenlabs.drop_sockets()
-        call = await home.ended(call_id, within=60)
+        call = await server.ended(call_id, within=60)
         check_the_talk(call, sims)
 
 
@@ -110,8 +113,8 @@ async def test_nonsense_of_the_voice_is_not_heard(tmp_path: Path) -> None:
     nonsense = ("{", "[]", '{"audio": "AAAA"}', '{"contextId": "x", "audio": "////"}', '{"error": "hm"}')
     async with vendors(CALLEE, brain()) as sims:
         sims.elevenlabs.faults = Plan(then=Babble(nonsense))
-        async with house(tmp_path, **sims.keys()) as home:
-            call = await home.ended(await home.call(scenario="quick"))
+        async with running_server(tmp_path, **sims.keys()) as server:
+            call = await server.ended(await server.call(scenario="quick"))
             check_the_talk(call, sims)
             all_ms = CHARACTER_MS * len(OPENING + DIRECTIONS + GOODBYE)
             assert len(sims.stream.played()) / 8 == pytest.approx(all_ms, abs=400)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from tests.calls.house import HANG_UP, README_BODY, hear, house, say, steps
+from tests.calls.server import HANG_UP, README_BODY, hear, running_server, say, steps
 from tests.simulators.webhook_receiver import Reply, WebhookReceiver
 
 SECRET = "whsec_" + base64.b64encode(bytes([7] * 32)).decode()
@@ -27,11 +27,11 @@ async def receiver() -> AsyncIterator[WebhookReceiver]:
 
 async def test_an_answered_call_is_told_in_three_events(tmp_path: Path, receiver: WebhookReceiver) -> None:
     receiver.replies = [Reply(503)]  # the first one comes twice
-    async with house(tmp_path, callees=lambda _: PERSON, **SIGNED) as home:
-        call_id = await home.call(webhook_url=receiver.url + "/mine")
+    async with running_server(tmp_path, callees=lambda _: PERSON, **SIGNED) as server:
+        call_id = await server.call(webhook_url=receiver.url + "/mine")
         await receiver.until(lambda: len(receiver.events) == 4, seconds=45)
-        kept = await home.read(call_id)
-        metrics = (await home.http.get("/metrics")).text
+        kept = await server.read(call_id)
+        metrics = (await server.http.get("/metrics")).text
     started, again, ended, analyzed = receiver.events
     assert [event.type for event in receiver.events] == ["call_started", *ALL]
     assert (again.id, again.body) == (started.id, started.body)
@@ -46,10 +46,10 @@ async def test_an_answered_call_is_told_in_three_events(tmp_path: Path, receiver
 
 
 async def test_a_call_nobody_took_is_told_too(tmp_path: Path, receiver: WebhookReceiver) -> None:
-    async with house(
+    async with running_server(
         tmp_path, callees=lambda _: steps(answer="busy"), webhook_url=receiver.url, **SIGNED
-    ) as home:
-        await home.call()
+    ) as server:
+        await server.call()
         await receiver.until(lambda: len(receiver.events) == 3, seconds=30)
     assert [event.type for event in receiver.events] == ALL
     assert receiver.events[1].json["data"]["status"] == "busy"
@@ -67,11 +67,11 @@ async def test_a_call_nobody_took_is_told_too(tmp_path: Path, receiver: WebhookR
 async def test_a_url_that_cannot_be_is_refused_before_anybody_is_dialled(
     tmp_path: Path, settings: dict[str, Any], url: str, words: str
 ) -> None:
-    async with house(tmp_path, callees=lambda _: PERSON, **settings) as home:
+    async with running_server(tmp_path, callees=lambda _: PERSON, **settings) as server:
         for path in ("/api/phone/call", "/api/phone/register-call"):
-            answer = await home.http.post(path, json={**README_BODY, "webhook_url": url})
+            answer = await server.http.post(path, json={**README_BODY, "webhook_url": url})
             assert answer.status_code == 422, answer.text
             error = answer.json()["error"]
             assert error["field"] == "webhook_url"
             assert words in error["message"]
-        assert (await home.http.get("/api/phone/calls")).json()["calls"] == []
+        assert (await server.http.get("/api/phone/calls")).json()["calls"] == []

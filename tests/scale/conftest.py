@@ -10,7 +10,7 @@ import pytest
 with warnings.catch_warnings():
     # pipecat 1.14 defines classes upon its own deprecated ones; the import is what warns.
     warnings.simplefilter("ignore", DeprecationWarning)
-    import tests.calls.house  # noqa: F401
+    import tests.calls.server  # noqa: F401
 
 from tests.unit.store.postgres import PostgresServer
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.calls.house import HANG_UP, hear, say, steps, vendors
+from tests.calls.server import HANG_UP, hear, say, steps, vendors
 from tests.scale.cluster import Cluster, Server, cluster
 from tests.simulators.brain import RuleBrain
 from tests.simulators.webhook_receiver import WebhookReceiver

@@ -13,7 +13,7 @@ import pytest_asyncio
 from bot.calls.ingress import AMD_PATH
 from bot.telephony.simulated.courier import Courier
 from bot.telephony.simulated.script import Conversation
-from tests.calls.house import HANG_UP, Vendors, hear, say, silence, steps, texts_of, vendors, wait
+from tests.calls.server import HANG_UP, Vendors, hear, say, silence, steps, texts_of, vendors, wait
 from tests.scale.cluster import Cluster, Server, cluster
 from tests.simulators.brain import Reply, RuleBrain, ToolUse
 from tests.simulators.ear import ScriptedEar

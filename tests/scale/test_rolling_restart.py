@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.calls.house import hear, say, silence, steps, texts_of, vendors, wait
+from tests.calls.server import hear, say, silence, steps, texts_of, vendors, wait
 from tests.scale.cluster import Server, cluster
 from tests.simulators.brain import Reply, RuleBrain, ToolUse
 

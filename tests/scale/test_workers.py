@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.calls.house import HANG_UP, hear, say, steps, texts_of, vendors
+from tests.calls.server import HANG_UP, hear, say, steps, texts_of, vendors
 from tests.scale.cluster import Cluster, Server, cluster
 from tests.simulators.brain import RuleBrain
 

@@ -31,7 +31,7 @@ from bot.pipeline.tts import utterance
 from bot.pipeline.tts.elevenlabs import ElevenLabsService, parse
 from bot.pipeline.tts.vendors import ElevenLabs, LocalVoiceMember
 from bot.settings import Settings
-from tests.calls.house import shared_voice
+from tests.calls.server import shared_voice
 from tests.simulators.contexts import ContextFault, Empty, Silent
 from tests.simulators.elevenlabs import (
     VOICE,

@@ -11,7 +11,7 @@ import pytest
 from bot.audio import SAMPLE_RATE, mulaw_to_pcm, pcm_to_mulaw
 from bot.pipeline.offline.voice import CALLEE_PITCH
 from bot.pipeline.turns.beep import BeepDetector
-from tests.calls.house import shared_voice
+from tests.calls.server import shared_voice
 
 Wave = np.ndarray[tuple[int], np.dtype[np.float64]]
 WINDOW = 256

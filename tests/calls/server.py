@@ -1,8 +1,8 @@
-"""The house of a whole call: our real server on a loopback port, and the vendors it is to reach.
+"""A whole call's server: our real server on a loopback port, and the vendors it is to reach.
 
 The server is the product's own (PhoneServer, the router, PhoneAgent), listening on a socket bound before its
-settings are made, so that PUBLIC_HOST is right. The models are loaded once per process: every house shares
-one local voice, which no house closes.
+settings are made, so that PUBLIC_HOST is right. The models are loaded once per process: all servers share
+one local voice, which none of them closes.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ README_BODY: Mapping[str, Any] = {
 ANSWER_PAUSE_MS = 600
 """How long the callee waits after the agent's last sound."""
 POLL_SECONDS = 0.2
-"""How often a house looks at its queues: looking as often as a server does is a tenth of a short call."""
+"""How often a server of the tests looks at its queues: the product's pace is a tenth of a short call's work."""
 LOOK_SECONDS = 0.2
 """Between two looks at a call: each is a request to the process that holds it."""
 
@@ -117,14 +117,14 @@ HANG_UP: Mapping[str, Any] = {"do": "hang_up"}
 
 
 @dataclass
-class House:
+class RunningServer:
     """A running server and a client of its API."""
 
     url: str
     settings: Settings
     agent: PhoneAgent
     http: httpx.AsyncClient
-    server: PhoneServer
+    http_server: PhoneServer
     serving: asyncio.Task[None]
 
     @property
@@ -177,18 +177,18 @@ class House:
 
     async def stop(self) -> None:
         """As SIGTERM does."""
-        self.server.should_exit = True
+        self.http_server.should_exit = True
         await self.serving
 
 
 @asynccontextmanager
-async def house(
+async def running_server(
     data_dir: Path,
     *,
     callees: Callable[[str], Conversation] | None = None,
     more_scenarios: Sequence[Path] = (),
     **environment: Any,
-) -> AsyncIterator[House]:
+) -> AsyncIterator[RunningServer]:
     """A server with `environment` as its settings. `callees` by scenario, for the offline carrier."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -214,17 +214,17 @@ async def house(
         engine = DurableEngine(store.database.address, poll_seconds=POLL_SECONDS)
         agent = PhoneAgent(settings, scenarios, resources, store, carrier, present=as_event, engine=engine)
         app = _idle_apps.pop() if _idle_apps else _app()
-        app.state.house = agent
-        server = PhoneServer(app, settings, announcing=False)
-        serving = asyncio.create_task(server.serve(sockets=[listener]), name="server")
+        app.state.agent = agent
+        http_server = PhoneServer(app, settings, announcing=False)
+        serving = asyncio.create_task(http_server.serve(sockets=[listener]), name="server")
         try:
-            while not server.started:
+            while not http_server.started:
                 assert not serving.done(), "the server did not start"
                 await asyncio.sleep(0.01)
             async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=10.0) as http:
-                yield House(url, settings, agent, http, server, serving)
+                yield RunningServer(url, settings, agent, http, http_server, serving)
         finally:
-            server.should_exit = True
+            http_server.should_exit = True
             await serving
             _idle_apps.append(app)
 
@@ -234,11 +234,11 @@ _idle_apps: list[FastAPI] = []
 
 
 def _app() -> FastAPI:
-    """Serves the agent that is its house's when it starts."""
+    """Serves the agent that its state names when it starts."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        agent: PhoneAgent = app.state.house
+        agent: PhoneAgent = app.state.agent
         await agent.open()
         app.state.phone_agent = agent
         yield
@@ -255,7 +255,7 @@ def _app() -> FastAPI:
 
 @dataclass
 class Vendors:
-    """The four simulators of a house on the vendor path."""
+    """The four simulators of a server that has all vendors' keys."""
 
     twilio: TwilioSimulator
     deepgram: DeepgramSimulator

@@ -13,7 +13,7 @@ from websockets.exceptions import InvalidStatus
 
 from bot.telephony.twilio import signatures
 from tests.calls.handmade import close_code, media_socket, post, start, token_for
-from tests.calls.house import House, Vendors, house, steps, vendors, wait
+from tests.calls.server import RunningServer, Vendors, running_server, steps, vendors, wait
 from tests.simulators.brain import RuleBrain
 
 SID = "CA" + "1" * 32
@@ -22,68 +22,70 @@ WEBHOOKS = ("/api/phone/twilio/voice", "/api/phone/twilio/status")
 
 
 @asynccontextmanager
-async def doors(tmp_path: Path) -> AsyncIterator[tuple[House, Vendors]]:
+async def served(tmp_path: Path) -> AsyncIterator[tuple[RunningServer, Vendors]]:
     async with (
         vendors(steps(wait()), RuleBrain([], otherwise="Hm.")) as sims,
-        house(tmp_path, **sims.keys()) as home,
+        running_server(tmp_path, **sims.keys()) as server,
     ):
-        yield home, sims
+        yield server, sims
 
 
 @pytest.mark.parametrize("path", WEBHOOKS)
 async def test_webhooks_that_twilio_did_not_sign(tmp_path: Path, path: str) -> None:
-    async with doors(tmp_path) as (home, sims):
+    async with served(tmp_path) as (server, sims):
         fields = {"CallSid": SID, "From": "+12025550100", "To": "+15005550006", "CallStatus": "completed"}
         elsewhere = signatures.sign(sims.twilio.auth_token, f"https://evil.example{path}", fields)
-        stolen = signatures.sign(sims.twilio.auth_token, f"{home.url}{path}", {**fields, "From": "+12025550101"})
-        stranger = signatures.sign("another token", f"{home.url}{path}", fields)
+        stolen = signatures.sign(
+            sims.twilio.auth_token, f"{server.url}{path}", {**fields, "From": "+12025550101"}
+        )
+        stranger = signatures.sign("another token", f"{server.url}{path}", fields)
         for signature in (None, "nonsense", elsewhere, stolen, stranger):
-            answer = await post(home, sims.twilio, path, fields, signature=signature)
+            answer = await post(server, sims.twilio, path, fields, signature=signature)
             assert answer.status_code == 403
             assert answer.json()["error"]["code"] == "forbidden"
-        assert (await home.http.get("/api/phone/calls")).json()["calls"] == []
-        assert (await post(home, sims.twilio, path, fields)).status_code in (200, 204)
+        assert (await server.http.get("/api/phone/calls")).json()["calls"] == []
+        assert (await post(server, sims.twilio, path, fields)).status_code in (200, 204)
 
 
 async def test_a_status_that_twilio_did_not_sign_changes_nothing(tmp_path: Path) -> None:
-    async with doors(tmp_path) as (home, sims):
-        call_id = await home.call(scenario="quick")
-        before = await home.talking(call_id)
+    async with served(tmp_path) as (server, sims):
+        call_id = await server.call(scenario="quick")
+        before = await server.talking(call_id)
         fields = {"CallSid": before["call_sid"], "CallStatus": "busy"}
-        answer = await post(home, sims.twilio, WEBHOOKS[1], fields, signature="nonsense")
+        answer = await post(server, sims.twilio, WEBHOOKS[1], fields, signature="nonsense")
         assert answer.status_code == 403
-        assert (await home.read(call_id))["status"] == "in-progress"
+        assert (await server.read(call_id))["status"] == "in-progress"
 
 
 async def test_media_handshakes_that_twilio_did_not_sign(tmp_path: Path) -> None:
-    async with doors(tmp_path) as (home, sims):
-        token = await token_for(home, sims.twilio, SID)
-        wrong = signatures.sign("another token", home.media_url)
+    async with served(tmp_path) as (server, sims):
+        token = await token_for(server, sims.twilio, SID)
+        wrong = signatures.sign("another token", server.media_url)
         for headers in ({}, {signatures.HEADER: wrong}):
             with pytest.raises(InvalidStatus) as refused:
-                await connect(home.media_url, additional_headers=headers, proxy=None)
+                await connect(server.media_url, additional_headers=headers, proxy=None)
             assert refused.value.response.status_code == 403
         assert sims.deepgram.connections == []
-        async with media_socket(home, sims.twilio) as socket:  # the token is still good
+        async with media_socket(server, sims.twilio) as socket:  # the token is still good
             await socket.send(start(SID, token))
             await socket.recv()
 
 
 @pytest.mark.parametrize("case", ["unknown", "none", "reused", "of another call"])
 async def test_sockets_without_a_good_token(tmp_path: Path, case: str) -> None:
-    async with doors(tmp_path) as (home, sims):
-        token: str | None = await token_for(home, sims.twilio, SID)
+    async with served(tmp_path) as (server, sims):
+        token: str | None = await token_for(server, sims.twilio, SID)
         if case == "reused":
-            async with media_socket(home, sims.twilio) as socket:
+            async with media_socket(server, sims.twilio) as socket:
                 await socket.send(start(SID, token))
                 await socket.recv()
-            await home.all_over()
+            await server.all_over()
         elif case == "of another call":
-            await token_for(home, sims.twilio, OTHER_SID)
+            await token_for(server, sims.twilio, OTHER_SID)
         else:
             token = "x" * 43 if case == "unknown" else None
         ears = len(sims.deepgram.connections)
-        async with media_socket(home, sims.twilio) as socket:
+        async with media_socket(server, sims.twilio) as socket:
             await socket.send('{"event":"connected","protocol":"Call","version":"1.0.0"}')
             await socket.send(start(OTHER_SID if case == "of another call" else SID, token))
             assert await close_code(socket) == 4401
@@ -92,16 +94,16 @@ async def test_sockets_without_a_good_token(tmp_path: Path, case: str) -> None:
 
 
 async def test_sockets_that_come_too_late_or_say_nothing(tmp_path: Path) -> None:
-    async with doors(tmp_path) as (home, sims):
-        token = await token_for(home, sims.twilio, SID)
+    async with served(tmp_path) as (server, sims):
+        token = await token_for(server, sims.twilio, SID)
 
         async def silent() -> int:
-            async with media_socket(home, sims.twilio) as socket:
+            async with media_socket(server, sims.twilio) as socket:
                 return await close_code(socket)
 
         async def chatty() -> int:
             """Keeps talking and never starts."""
-            async with media_socket(home, sims.twilio) as socket:
+            async with media_socket(server, sims.twilio) as socket:
                 closed = asyncio.create_task(close_code(socket))
                 while not closed.done():
                     await socket.send('{"event":"media","media":{"payload":"/w=="}}')
@@ -110,7 +112,7 @@ async def test_sockets_that_come_too_late_or_say_nothing(tmp_path: Path) -> None
 
         async def late() -> int:
             await asyncio.sleep(5.1)  # ring_seconds of the scenario: the token's life
-            async with media_socket(home, sims.twilio) as socket:
+            async with media_socket(server, sims.twilio) as socket:
                 await socket.send(start(SID, token))
                 return await close_code(socket)
 
