@@ -2,7 +2,7 @@
 
 Live and ready are two questions: a process that drains is not ready, so no new call is sent to it, and it lives,
 so nobody kills it in the middle of those it has. One without a free line stays ready: a call that rings already
-must find its way in, and what is new is put off or turned away by the switchboard.
+must find its way in, and what is new is put off or turned away by the active_calls.
 """
 
 from __future__ import annotations

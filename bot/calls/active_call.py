@@ -10,7 +10,7 @@ from pathlib import Path
 
 from loguru import logger
 
-from bot.calls.active_calls import Seat, Switchboard
+from bot.calls.active_calls import ActiveCalls, CallSlot
 from bot.calls.finish import wrap_up
 from bot.conversation.call import Call, CallEnd, NeverAgain
 from bot.conversation.recorder import Recorder
@@ -27,10 +27,10 @@ from bot.telephony.twilio.media_streams import Started
 
 
 @dataclass(frozen=True)
-class Holder:
+class CallRunner:
     """What holding a call takes. `recordings` is a folder."""
 
-    switchboard: Switchboard
+    active_calls: ActiveCalls
     resources: Resources
     store: CallStore
     carrier: HangUp
@@ -41,15 +41,15 @@ class Holder:
     """This process's name in the durable engine: who has the line."""
 
     async def hold(
-        self, seat: Seat, socket: Socket, started: Started, on_turn: Callable[[Turn], None] | None
+        self, slot: CallSlot, socket: Socket, started: Started, on_turn: Callable[[Turn], None] | None
     ) -> None:
         """The whole life of a line. Never raises but for cancellation: an error ends its call, and only that."""
-        call_id = seat.plan.call_id
+        call_id = slot.plan.call_id
         answered_at = datetime.now(UTC)
         recording = Recording(self.recordings / f"{call_id}.wav")
         recorded = await self._open(recording)
         line = Line(socket, started, recording=recording if recorded else None)
-        vad_start_ms = round(seat.plan.scenario.vad.start_seconds * 1000)
+        vad_start_ms = round(slot.plan.scenario.vad.start_seconds * 1000)
         recorder = Recorder(
             call_id,
             self.store,
@@ -62,7 +62,7 @@ class Holder:
         end = CallEnd(EndedReason.SERVER_SHUTDOWN)
         try:
             with metrics.call_on_line():
-                end = await self._converse(seat, line, recorder, recorded=recorded)
+                end = await self._converse(slot, line, recorder, recorded=recorded)
         except Exception as e:
             logger.opt(exception=e).error("the call broke")
             end = CallEnd(EndedReason.ERROR_LINE, f"{type(e).__name__} in this server")
@@ -72,10 +72,10 @@ class Holder:
                 await self._put_away(recorder, keeping, recording)
                 metrics.turn_taken({"answer_to_first_audio": end.answer_to_first_audio_ms})
                 self.resources.scripts.forget(started.call_sid)
-                seat.call = None
-                await self._complete(seat, end, recorder, answered_at)
+                slot.call = None
+                await self._complete(slot, end, recorder, answered_at)
             finally:
-                await self.switchboard.release(call_id)
+                await self.active_calls.release(call_id)
 
     async def _put_away(self, recorder: Recorder, keeping: asyncio.Task[None], recording: Recording) -> None:
         recorder.trace.close()
@@ -91,11 +91,11 @@ class Holder:
         except OSError as e:
             logger.error("the recording is cut short: {}", e)
 
-    async def _complete(self, seat: Seat, end: CallEnd, recorder: Recorder, answered_at: datetime) -> None:
+    async def _complete(self, slot: CallSlot, end: CallEnd, recorder: Recorder, answered_at: datetime) -> None:
         try:
             await wrap_up(
                 self.store,
-                seat.plan,
+                slot.plan,
                 end,
                 recorder.kept_turns(),
                 answered_at=answered_at,
@@ -104,11 +104,11 @@ class Holder:
         except Exception as e:
             logger.opt(exception=e).error("the record could not be completed")
 
-    async def _converse(self, seat: Seat, line: Line, recorder: Recorder, *, recorded: bool) -> CallEnd:
-        name = f"{seat.plan.call_id}.wav" if recorded else None
-        await self.store.update(seat.plan.call_id, CallChange(recording=name, held_by=self.process))
+    async def _converse(self, slot: CallSlot, line: Line, recorder: Recorder, *, recorded: bool) -> CallEnd:
+        name = f"{slot.plan.call_id}.wav" if recorded else None
+        await self.store.update(slot.plan.call_id, CallChange(recording=name, held_by=self.process))
         recorder.trace.answered()
-        plan, services = await self.switchboard.prepared(seat, line.call_sid)
+        plan, services = await self.active_calls.prepared(slot, line.call_sid)
         call = Call(
             plan,
             line=line,
@@ -119,11 +119,11 @@ class Holder:
             transfers=self.transfers,
             do_not_call=self.do_not_call,
         )
-        seat.call = call
-        if seat.answered_by is not None:
-            call.note_amd(seat.answered_by)
-        if seat.wish is not None:
-            await call.hang_up(seat.wish)
+        slot.call = call
+        if slot.answered_by is not None:
+            call.note_amd(slot.answered_by)
+        if slot.wish is not None:
+            await call.hang_up(slot.wish)
         logger.info("answered: {}, {}", plan.scenario.name, plan.slots.vendors)
         return await call.hold()
 

@@ -1,7 +1,7 @@
 """Calls of this process, from the wish to dial to the freed line: capacity, preparation, drain.
 
-One seat a call, and one way to leave it: `release`. Whoever is late (a callback after the end, a hang-up
-during the answer) finds the seat as it is or finds none.
+One slot a call, and one way to leave it: `release`. Whoever is late (a callback after the end, a hang-up
+during the answer) finds the slot as it is or finds none.
 
 A process leaves in three steps: it drains (no new call; what rings or talks goes on), it takes leave of those
 who are still talking (an apology, heard to its end), it hangs up. Each may be skipped.
@@ -19,8 +19,7 @@ from typing import Any
 from loguru import logger
 
 from bot.audio import Speech
-from bot.calls.admission import Asking, Load, Refusal, refusal
-from bot.calls.loop_lag import LagWatch
+from bot.calls.capacity import Asking, LagWatch, Load, Refusal, refusal
 from bot.conversation import opening
 from bot.conversation.call import Call
 from bot.conversation.call_plan import Plan, Services, build_services
@@ -47,8 +46,8 @@ async def _not_kept(_plan: Plan) -> None:
 
 
 @dataclass
-class Seat:
-    """One call of this process. Its tasks are the switchboard's."""
+class CallSlot:
+    """One call of this process. Its tasks are the active_calls's."""
 
     plan: Plan
     has_line: bool = False
@@ -88,7 +87,7 @@ class Seat:
 
 
 @dataclass
-class Switchboard:
+class ActiveCalls:
     """Admits, prepares and ends calls."""
 
     capacity: int
@@ -103,84 +102,84 @@ class Switchboard:
     """Of calls that this process dialled, for whichever answers them."""
     spent: Callable[[Plan], Awaitable[None]] = _not_kept
     """Told of a call whose opening cost something."""
-    _seats: dict[str, Seat] = field(default_factory=dict)
+    _slots: dict[str, CallSlot] = field(default_factory=dict)
     _spoken: OrderedDict[tuple[str, str, str], Speech] = field(default_factory=OrderedDict)
     """Openings by text, voice and language: those without a name in them come again."""
     _phrases: PhraseBook = field(init=False)
     _freed: asyncio.Event = field(default_factory=asyncio.Event)
-    """A seat was left."""
+    """A slot was left."""
 
     def __post_init__(self) -> None:
         self._phrases = PhraseBook(self.resources)
 
-    # -- seats ----------------------------------------------------------------------------------------
+    # -- slots ----------------------------------------------------------------------------------------
 
     @property
     def lines_taken(self) -> int:
-        return sum(seat.has_line for seat in self.seats)  # a copy: the engine's threads ask, too
+        return sum(slot.has_line for slot in self.slots)  # a copy: the engine's threads ask, too
 
     @property
     def calls_on_line(self) -> int:
-        return sum(seat.call is not None for seat in self._seats.values())
+        return sum(slot.call is not None for slot in self._slots.values())
 
     @property
-    def seats(self) -> list[Seat]:
-        return list(self._seats.values())
+    def slots(self) -> list[CallSlot]:
+        return list(self._slots.values())
 
-    def seat_of(self, call_id: str) -> Seat | None:
-        return self._seats.get(call_id)
+    def slot_of(self, call_id: str) -> CallSlot | None:
+        return self._slots.get(call_id)
 
     def refusal(self, asking: Asking = Asking.NEW) -> Refusal | None:
         """Why no line is given now; None where one is."""
         load = Load(self.lines_taken, self.lag.late, draining=self.draining, closed=self.closed)
         return refusal(asking, load, self.capacity)
 
-    def take_line(self, plan: Plan, asking: Asking = Asking.NEW) -> Seat:
-        """A seat with a line; the same one for a call that has it. BusyError when there is none to give."""
-        seat = self._seats.get(plan.call_id)
-        if seat is not None and seat.has_line:
-            return seat
+    def take_line(self, plan: Plan, asking: Asking = Asking.NEW) -> CallSlot:
+        """A slot with a line; the same one for a call that has it. BusyError when there is none to give."""
+        slot = self._slots.get(plan.call_id)
+        if slot is not None and slot.has_line:
+            return slot
         refused = self.refusal(asking)
         if refused is not None:
             raise BusyError(refused.value, retry_after_seconds=RETRY_AFTER_SECONDS)
-        seat = seat or self._seats.setdefault(plan.call_id, Seat(plan))
-        seat.has_line = True
-        return seat
+        slot = slot or self._slots.setdefault(plan.call_id, CallSlot(plan))
+        slot.has_line = True
+        return slot
 
-    def expect(self, plan: Plan) -> Seat | None:
-        """A seat for a call that somebody else dials; None when too many are expected already."""
-        if self.draining or len(self._seats) - self.lines_taken >= self.capacity:
+    def expect(self, plan: Plan) -> CallSlot | None:
+        """A slot for a call that somebody else dials; None when too many are expected already."""
+        if self.draining or len(self._slots) - self.lines_taken >= self.capacity:
             return None
-        return self._seats.setdefault(plan.call_id, Seat(plan))
+        return self._slots.setdefault(plan.call_id, CallSlot(plan))
 
-    def release_after(self, seat: Seat, seconds: float, then: Callable[[], Awaitable[None]]) -> None:
-        """Unless the line is held by then, free the seat and do `then`. A new wait replaces the old one."""
+    def release_after(self, slot: CallSlot, seconds: float, then: Callable[[], Awaitable[None]]) -> None:
+        """Unless the line is held by then, free the slot and do `then`. A new wait replaces the old one."""
 
         async def expire() -> None:
             await asyncio.sleep(seconds)
-            if seat.holding is None:
-                seat.expiry = None
-                await self.release(seat.plan.call_id)
+            if slot.holding is None:
+                slot.expiry = None
+                await self.release(slot.plan.call_id)
                 try:
                     await then()
                 except Exception as e:
-                    logger.opt(exception=e).error("call {} left no word of its expiry", seat.plan.call_id)
+                    logger.opt(exception=e).error("call {} left no word of its expiry", slot.plan.call_id)
 
-        if seat.expiry is not None:
-            seat.expiry.cancel()
-        seat.expiry = asyncio.create_task(expire(), name=f"expiry {seat.plan.call_id}")
+        if slot.expiry is not None:
+            slot.expiry.cancel()
+        slot.expiry = asyncio.create_task(expire(), name=f"expiry {slot.plan.call_id}")
 
-    async def hold(self, seat: Seat, holding: Coroutine[Any, Any, None]) -> None:
-        """Run `holding` as the switchboard's own: a cancelled route does not cut a call's record short."""
-        seat.holding = asyncio.create_task(holding, name=f"hold {seat.plan.call_id}")
-        await asyncio.shield(seat.holding)
+    async def hold(self, slot: CallSlot, holding: Coroutine[Any, Any, None]) -> None:
+        """Run `holding` as the active_calls's own: a cancelled route does not cut a call's record short."""
+        slot.holding = asyncio.create_task(holding, name=f"hold {slot.plan.call_id}")
+        await asyncio.shield(slot.holding)
 
     async def release(self, call_id: str) -> None:
         """Forget a call: its line and whatever was prepared for it."""
-        seat = self._seats.pop(call_id, None)
-        if seat is not None:
+        slot = self._slots.pop(call_id, None)
+        if slot is not None:
             self._freed.set()
-            await _drop(seat.making, seat.services, seat.expiry)
+            await _drop(slot.making, slot.services, slot.expiry)
 
     # -- leaving --------------------------------------------------------------------------------------
 
@@ -198,14 +197,14 @@ class Switchboard:
             self._freed.clear()
             await self._freed.wait()
 
-    async def leave_waiting(self) -> list[Seat]:
-        """Give up every seat that nobody talks on; gives back those for which a phone may be ringing."""
+    async def leave_waiting(self) -> list[CallSlot]:
+        """Give up every slot that nobody talks on; gives back those for which a phone may be ringing."""
         self.draining = True
-        waiting = [seat for seat in self.seats if seat.holding is None]
-        for seat in waiting:
-            await seat.hang_up(EndedReason.SERVER_SHUTDOWN)
-            await self.release(seat.plan.call_id)
-        return [seat for seat in waiting if seat.has_line]
+        waiting = [slot for slot in self.slots if slot.holding is None]
+        for slot in waiting:
+            await slot.hang_up(EndedReason.SERVER_SHUTDOWN)
+            await self.release(slot.plan.call_id)
+        return [slot for slot in waiting if slot.has_line]
 
     async def take_leave(
         self, reason: EndedReason, *, within_seconds: float, hurry: asyncio.Event | None = None
@@ -218,7 +217,7 @@ class Switchboard:
         await self._speak_apologies()
         while talking := self._holding():
             for failure in await asyncio.gather(
-                *(seat.take_leave(reason) for seat in self.seats), return_exceptions=True
+                *(slot.take_leave(reason) for slot in self.slots), return_exceptions=True
             ):
                 if isinstance(failure, BaseException):
                     logger.opt(exception=failure).error("a callee hears no apology")
@@ -228,20 +227,20 @@ class Switchboard:
         """Take nothing any more and hang up on everybody; what does not end in time is cut."""
         self.draining = self.closed = True
         talking = self._holding()
-        for seat in self.seats:
-            await seat.hang_up(reason)
+        for slot in self.slots:
+            await slot.hang_up(reason)
         if talking:
             _, late = await asyncio.wait(talking, timeout=within_seconds)
             await _drop(*late)
-        for seat in self.seats:
-            await self.release(seat.plan.call_id)
+        for slot in self.slots:
+            await self.release(slot.plan.call_id)
 
     def _holding(self) -> list[asyncio.Task[None]]:
-        return [seat.holding for seat in self.seats if seat.holding is not None and not seat.holding.done()]
+        return [slot.holding for slot in self.slots if slot.holding is not None and not slot.holding.done()]
 
     async def _speak_apologies(self) -> None:
         """Each voice speaks its apology once, however many calls need it."""
-        plans = [seat.plan for seat in self.seats if seat.call is not None]
+        plans = [slot.plan for slot in self.slots if slot.call is not None]
         needed = {
             (p.slots.tts.model_dump_json(), p.scenario.language, p.scenario.phrases.trouble): p for p in plans
         }
@@ -255,29 +254,29 @@ class Switchboard:
 
     # -- preparation ----------------------------------------------------------------------------------
 
-    def prepare(self, seat: Seat, *, answered: bool = False) -> None:
+    def prepare(self, slot: CallSlot, *, answered: bool = False) -> None:
         """Write and speak the opening while the phone rings; once it was `answered`, another process may have."""
-        if seat.opening is None:
-            seat.opening = Recital(opening_text(seat.plan.spec, seat.plan.scenario))
-            making = self._make_and_tell(seat.plan, seat.opening, answered=answered)
-            seat.making = asyncio.create_task(making, name=f"opening {seat.plan.call_id}")
-            if seat.plan.calls_declared_tools:
-                self.resources.mcp.begin(seat.plan.scenario.mcp_servers)
+        if slot.opening is None:
+            slot.opening = Recital(opening_text(slot.plan.spec, slot.plan.scenario))
+            making = self._make_and_tell(slot.plan, slot.opening, answered=answered)
+            slot.making = asyncio.create_task(making, name=f"opening {slot.plan.call_id}")
+            if slot.plan.calls_declared_tools:
+                self.resources.mcp.begin(slot.plan.scenario.mcp_servers)
 
-    def build_ahead(self, seat: Seat, call_sid: str) -> None:
+    def build_ahead(self, slot: CallSlot, call_sid: str) -> None:
         """Build the services off the loop, now that the line is about to open."""
-        if seat.services is None:
-            build = asyncio.to_thread(build_services, seat.plan, self.resources, call_sid)
-            seat.services = asyncio.create_task(build, name=f"services {seat.plan.call_id}")
+        if slot.services is None:
+            build = asyncio.to_thread(build_services, slot.plan, self.resources, call_sid)
+            slot.services = asyncio.create_task(build, name=f"services {slot.plan.call_id}")
 
-    async def prepared(self, seat: Seat, call_sid: str) -> tuple[Plan, Services]:
+    async def prepared(self, slot: CallSlot, call_sid: str) -> tuple[Plan, Services]:
         """The plan with its opening, ready or still being made, and the services. Makes what is not there."""
-        self.prepare(seat, answered=True)
-        self.build_ahead(seat, call_sid)
-        assert seat.services is not None
-        text = opening_text(seat.plan.spec, seat.plan.scenario)
-        plan = replace(seat.plan, opening=seat.opening, opening_text=text, phrase_book=self._phrases)
-        return plan, await seat.services
+        self.prepare(slot, answered=True)
+        self.build_ahead(slot, call_sid)
+        assert slot.services is not None
+        text = opening_text(slot.plan.spec, slot.plan.scenario)
+        plan = replace(slot.plan, opening=slot.opening, opening_text=text, phrase_book=self._phrases)
+        return plan, await slot.services
 
     async def _make_and_tell(self, plan: Plan, recital: Recital, *, answered: bool) -> None:
         """Also of an opening nobody hears: it was made, and is billed."""

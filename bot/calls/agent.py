@@ -16,11 +16,11 @@ from typing import Any
 
 from loguru import logger
 
-from bot.calls.active_call import Holder
-from bot.calls.active_calls import Seat, Switchboard
-from bot.calls.admission import Asking
+from bot.calls.active_call import CallRunner
+from bot.calls.active_calls import ActiveCalls, CallSlot
 from bot.calls.after_call import AfterCall
 from bot.calls.campaigns import Campaigns
+from bot.calls.capacity import Asking, LagWatch, LoopProbe
 from bot.calls.carrier_events import CarrierNews
 from bot.calls.carriers import TWILIO_KEYS, build_carrier
 from bot.calls.cluster import private_address
@@ -30,12 +30,11 @@ from bot.calls.dialling.gate import DialGate
 from bot.calls.finish import keep_opening
 from bot.calls.idempotency import UNASKED, Asked
 from bot.calls.ingress import UNAUTHORIZED_CLOSE, Doors
-from bot.calls.loop_lag import LagWatch, LoopProbe
 from bot.calls.outcome import Analyst
-from bot.calls.placing import FrontDesk
+from bot.calls.placing import Placing
 from bot.calls.planner import Planner
 from bot.calls.retention import Retention
-from bot.calls.shutdown import Departure
+from bot.calls.shutdown import Shutdown
 from bot.calls.webhooks import Webhooks
 from bot.conversation.scenario.scenario import DEFAULT_OUTBOUND, Scenarios
 from bot.conversation.transfers.transfers import Transfers
@@ -61,6 +60,7 @@ from bot.store.durable.engine import DurableEngine
 from bot.store.notify import open_news
 from bot.store.openings import SqlOpeningStore
 from bot.store.retention import SqlRetentionStore
+from bot.supervisor import Supervisor
 from bot.telemetry import metrics
 from bot.telephony.carrier import Carrier
 from bot.telephony.simulated.carrier import OfflineCarrier
@@ -93,7 +93,7 @@ class PhoneAgent:
         self.settings = settings
         self.carrier = carrier
         self.openings = SqlOpeningStore(store.database)
-        self.switchboard = Switchboard(
+        self.active_calls = ActiveCalls(
             settings.max_calls,
             resources,
             LagWatch(late_seconds=settings.max_loop_lag_ms / 1000),
@@ -112,7 +112,7 @@ class PhoneAgent:
         address = private_address.find(settings, store.database.address, own_port or settings.port)
         self._doors = Doors(settings, carrier, store, simulated=self.simulated_line, address=address)
         self._transfers = Transfers(carrier, self._doors)
-        self.elsewhere = Elsewhere(open_news(store.database), self.switchboard, self._transfers, self._doors)
+        self.elsewhere = Elsewhere(open_news(store.database), self.active_calls, self._transfers, self._doors)
         self.engine = engine or DurableEngine(store.database.address)
         self._gate = DialGate(store, settings, self._planner)
         self.do_not_call = self._gate.do_not_call
@@ -120,7 +120,7 @@ class PhoneAgent:
             engine=self.engine,
             store=store,
             carrier=carrier,
-            switchboard=self.switchboard,
+            active_calls=self.active_calls,
             doors=self._doors,
             planner=self._planner,
             gate=self._gate,
@@ -163,7 +163,7 @@ class PhoneAgent:
         self._news = CarrierNews(
             doors=self._doors,
             store=store,
-            switchboard=self.switchboard,
+            active_calls=self.active_calls,
             planner=self._planner,
             dialler=self._dialler,
             transfers=self._transfers,
@@ -172,11 +172,11 @@ class PhoneAgent:
             max_lines=settings.max_lines,
             on_ended=self._note_ended,
         )
-        self.desk = FrontDesk(
+        self.placing = Placing(
             settings=settings,
             store=store,
             carrier=carrier,
-            switchboard=self.switchboard,
+            active_calls=self.active_calls,
             engine=self.engine,
             planner=self._planner,
             doors=self._doors,
@@ -194,8 +194,8 @@ class PhoneAgent:
             recordings=settings.data_dir / "recordings",
             cancel=self._dialler.cancel,
         )
-        self._holder = Holder(
-            self.switchboard,
+        self._holder = CallRunner(
+            self.active_calls,
             resources,
             store,
             carrier,
@@ -204,15 +204,15 @@ class PhoneAgent:
             do_not_call=self.do_not_call,
             process=self.engine.name,
         )
-        self.departure = Departure(
-            self.switchboard,
+        self.shutdown = Shutdown(
+            self.active_calls,
             store,
             carrier,
             drain_seconds=settings.drain_seconds,
             stop_taking=functools.partial(self.engine.stop_taking, LINES),
         )
-        self._probe = LoopProbe(self.switchboard.lag, told=metrics.observe_loop_lag)
-        self._adopting: asyncio.Task[None] | None = None
+        self._probe = LoopProbe(self.active_calls.lag)
+        self._background = Supervisor()
         self._ready = False
 
     @property
@@ -242,8 +242,8 @@ class PhoneAgent:
         self._register()
         await self.engine.open()
         await self.retention.open()
-        self._adopting = asyncio.create_task(self._adopt_orphans(), name="adopt orphans")
-        self._probe.open()
+        self._background.keep("the adoption of orphaned calls", self._adopt_orphans)
+        self._background.keep("the watch of the event loop", self._probe.run)
         self._ready = True
 
     def _register(self) -> None:
@@ -263,28 +263,22 @@ class PhoneAgent:
         self.retention.register()
         if self._store.database.shared:
             self.engine.schedule("sweep_openings", EVERY_MINUTE, self._sweep_openings)
-        self.desk.register_work()
+        self.placing.register_work()
 
     async def _sweep_openings(self) -> None:
         await self.openings.sweep()
 
     async def _adopt_orphans(self) -> None:
         while True:
-            try:
-                await self._dialler.adopt_orphans()
-            except Exception as e:
-                logger.warning("calls without a workflow cannot be looked for: {}", e)
+            await self._dialler.adopt_orphans()
             await asyncio.sleep(ORPHAN_LOOK_SECONDS)
 
     async def close(self) -> None:
         """End what is on the line and close everything."""
-        if self._adopting is not None:
-            self._adopting.cancel()
-            await asyncio.gather(self._adopting, return_exceptions=True)
         await self.stop_calls()
         await self.retention.close()
         await self.engine.close()
-        await self._probe.close()
+        await self._background.close()
         await self.carrier.close()
         await self.elsewhere.close()
         await self._store.close()
@@ -294,13 +288,13 @@ class PhoneAgent:
         """No new calls; returns when those of now are over, after DRAIN_SECONDS, or with `hurry`."""
         self._ready = False
         await asyncio.gather(
-            self.departure.drain(hurry), self.elsewhere.relay.drain(self.settings.drain_seconds, hurry)
+            self.shutdown.drain(hurry), self.elsewhere.relay.drain(self.settings.drain_seconds, hurry)
         )
 
     async def stop_calls(self, *, apologise: bool = False, hurry: asyncio.Event | None = None) -> None:
         """The server is told to stop: no new calls, those on the line end, phones stop ringing."""
         self._ready = False
-        await self.departure.end(apologise=apologise, hurry=hurry)
+        await self.shutdown.end(apologise=apologise, hurry=hurry)
 
     async def _load_ears(self) -> None:
         """Models that only some scenarios' ears need."""
@@ -333,23 +327,23 @@ class PhoneAgent:
     async def place_call(
         self, spec: CallSpec, terms: Terms = DEFAULT_TERMS, asked: Asked = UNASKED
     ) -> CallRecord:
-        """The call, dialled or queued: see FrontDesk.place."""
-        return await self.desk.place(spec, terms, asked)
+        """The call, dialled or queued: see Placing.place."""
+        return await self.placing.place(spec, terms, asked)
 
     async def register_call(self, spec: CallSpec, terms: Terms = DEFAULT_TERMS) -> Registration:
         """Keep a call for a caller who dials by himself; our voice webhook answers it."""
-        return await self.desk.register(spec, terms)
+        return await self.placing.register(spec, terms)
 
     async def hang_up(self, call_id: str) -> CallRecord:
         """End a call wherever it stands."""
-        return await self.desk.hang_up(call_id)
+        return await self.placing.hang_up(call_id)
 
     async def cancel_call(self, call_id: str) -> CallRecord:
         """Before it is dialled; the attempt that waits, where this one is over. ConflictError when none does."""
-        return await self.desk.cancel(call_id)
+        return await self.placing.cancel(call_id)
 
     async def get_call(self, call_id: str) -> CallRecord:
-        return await self.desk.get(call_id)
+        return await self.placing.get(call_id)
 
     def _check_campaign(self, campaign: Campaign) -> None:
         """RequestError when its calls could not be made, or told of."""
@@ -389,7 +383,7 @@ class PhoneAgent:
             return
         plan = self._planner.plan(record)
         try:
-            seat = self.switchboard.take_line(plan, Asking.ANSWERED)
+            slot = self.active_calls.take_line(plan, Asking.ANSWERED)
         except BusyError as e:
             if admitted.home is not None:  # where a line is kept for it
                 await self.elsewhere.pass_on(socket, admitted, path_and_query, signature)
@@ -398,8 +392,8 @@ class PhoneAgent:
             return
         if admitted.home is not None:
             await self.elsewhere.taken(record.call_id)
-        if seat.holding is not None:
-            if seat.call is not None and await seat.call.attach(socket, started):
+        if slot.holding is not None:
+            if slot.call is not None and await slot.call.attach(socket, started):
                 return
             # A voice webhook that was sent twice gave two tokens.
             logger.warning("a second media socket of a call was refused")
@@ -407,13 +401,13 @@ class PhoneAgent:
             return
         with logger.contextualize(call_id=record.call_id):
             note = self._note_turn(record.call_id)
-            await self.switchboard.hold(seat, self._hold(seat, socket, started, note))
+            await self.active_calls.hold(slot, self._hold(slot, socket, started, note))
 
-    async def _hold(self, seat: Seat, socket: Socket, started: Started, note: Callable[[Turn], None]) -> None:
+    async def _hold(self, slot: CallSlot, socket: Socket, started: Started, note: Callable[[Turn], None]) -> None:
         try:
-            await self._holder.hold(seat, socket, started, note)
+            await self._holder.hold(slot, socket, started, note)
         finally:
-            await self.engine.insist(lambda: self._news.ended(seat.plan.call_id))
+            await self.engine.insist(lambda: self._news.ended(slot.plan.call_id))
 
     async def call_id_of(self, call_sid: str) -> str:
         """The call of a carrier's id, waiting up to five seconds for a call that is coming in."""
@@ -437,12 +431,12 @@ class PhoneAgent:
     def health(self) -> Health:
         slots = self._planner.slots(DEFAULT_OUTBOUND).described()
         why_not = None if self._ready else "starting"
-        if self.switchboard.draining:
+        if self.active_calls.draining:
             why_not = "shutting down"
         return Health(
             ready=why_not is None,
             slots={"carrier": self._carrier_slot(), **slots},
-            calls_on_line=self.switchboard.calls_on_line,
+            calls_on_line=self.active_calls.calls_on_line,
             capacity=self.settings.max_calls,
             version=version("phone-agent"),
             why_not_ready=why_not,

@@ -13,8 +13,8 @@ from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit, urlunsplit
 
 from loguru import logger
 
-from bot.calls.active_calls import Seat, Switchboard
-from bot.calls.admission import Asking
+from bot.calls.active_calls import ActiveCalls, CallSlot
+from bot.calls.capacity import Asking
 from bot.calls.cluster.elsewhere import Elsewhere
 from bot.calls.dialling.dialler import Dialler
 from bot.calls.dialling.ending import BY_STATUS
@@ -46,7 +46,7 @@ class CarrierNews:
 
     doors: Doors
     store: CallStore
-    switchboard: Switchboard
+    active_calls: ActiveCalls
     planner: Planner
     dialler: Dialler
     transfers: Transfers
@@ -67,7 +67,7 @@ class CarrierNews:
             return twiml.hang_up()
         plan = self.planner.plan(record)
         inbound = record.direction is Direction.INBOUND
-        dialled_here = self.switchboard.seat_of(record.call_id) is not None
+        dialled_here = self.active_calls.slot_of(record.call_id) is not None
         if record.followed_by in (None, REGISTERED):
             # First of all: also a call that is turned away is told of.
             await self.dialler.follow(record.call_id)
@@ -75,7 +75,7 @@ class CarrierNews:
         try:
             if all_taken:
                 raise BusyError(f"All {self.max_lines} lines are in use; ask again.", retry_after_seconds=10)
-            seat = self.switchboard.take_line(plan, Asking.NEW if inbound else Asking.ANSWERED)
+            slot = self.active_calls.take_line(plan, Asking.NEW if inbound else Asking.ANSWERED)
         except BusyError as e:
             again = None if all_taken else await self._again(url_path_and_query)
             if again is not None:
@@ -87,18 +87,18 @@ class CarrierNews:
             turned_away = twiml.turn_away(plan.scenario.inbound.busy_message, plan.scenario.language)
             return turned_away if inbound else twiml.hang_up()
         if record.dialling_at is not None and not dialled_here:
-            # Not before: who dialled it gives up the seat that it has for it.
+            # Not before: who dialled it gives up the slot that it has for it.
             await self.dialler.news(record, "answered")
-        seat.call_sid = call_sid
+        slot.call_sid = call_sid
         # Whatever fails from here on, the line is freed in time.
         seconds = plan.scenario.limits.ring_seconds
         gone = functools.partial(self.never_came, record, Status.COMPLETED, EndedReason.ERROR_LINE)
-        self.switchboard.release_after(seat, seconds + HANDSHAKE_SECONDS, gone)
+        self.active_calls.release_after(slot, seconds + HANDSHAKE_SECONDS, gone)
         if record.call_sid is None:
             await self.store.update(plan.call_id, CallChange(call_sid=call_sid))
         await self.store.advance(plan.call_id, Status.IN_PROGRESS, at=datetime.now(UTC))
-        self.switchboard.prepare(seat, answered=True)
-        self.switchboard.build_ahead(seat, call_sid)
+        self.active_calls.prepare(slot, answered=True)
+        self.active_calls.build_ahead(slot, call_sid)
         door = await self.doors.stream(plan.call_id, seconds, held_here=False)
         return twiml.connect_stream(door.url, door.parameters)
 
@@ -142,16 +142,16 @@ class CarrierNews:
             await self.store.advance(record.call_id, status, at=datetime.now(UTC))
             return
         await self.transfers.call_over(call_sid)
-        if self.switchboard.seat_of(record.call_id) is None:
+        if self.active_calls.slot_of(record.call_id) is None:
             await self.elsewhere.over(record.call_id, call_sid)
         seconds = _seconds(form.get("CallDuration")) if status is Status.COMPLETED else None
         await self._over(record, status, seconds)
 
     async def _over(self, record: CallRecord, status: Status, seconds: float | None) -> None:
-        seat = self.switchboard.seat_of(record.call_id)
-        if seat is not None and seat.holding is not None:
-            if seat.call is not None:
-                seat.call.carrier_ended()
+        slot = self.active_calls.slot_of(record.call_id)
+        if slot is not None and slot.holding is not None:
+            if slot.call is not None:
+                slot.call.carrier_ended()
             return  # the line ends by itself in a moment, and its end knows more than this word
         if await self._held_elsewhere(record):
             # Its holder's end knows more; should none come, the workflow asks the carrier itself.
@@ -167,7 +167,7 @@ class CarrierNews:
 
     async def _end(self, record: CallRecord, status: Status, change: CallChange) -> None:
         news = await self.store.advance(record.call_id, status, at=datetime.now(UTC), change=change)
-        await self.switchboard.release(record.call_id)
+        await self.active_calls.release(record.call_id)
         if news:
             await self.ended(record.call_id)
 
@@ -189,15 +189,15 @@ class CarrierNews:
         """Who the carrier thinks has answered. Late, again, or of a call that is over: no error."""
         await self.doors.check(url_path_and_query, form, signature)
         call_id, call_sid = query(url_path_and_query, "call_id"), form.get("CallSid")
-        seats = [s for s in self.switchboard.seats if s.plan.call_id == call_id or s.call_sid == call_sid]
-        for seat in seats[:1]:
-            self.note_amd(seat, form.get("AnsweredBy", ""))
-        if not seats and call_id is not None:
+        slots = [s for s in self.active_calls.slots if s.plan.call_id == call_id or s.call_sid == call_sid]
+        for slot in slots[:1]:
+            self.note_amd(slot, form.get("AnsweredBy", ""))
+        if not slots and call_id is not None:
             await self.elsewhere.note_amd(call_id, form.get("AnsweredBy", ""))
 
-    def note_amd(self, seat: Seat, answered_by: str) -> None:
-        logger.info("call {}: the carrier heard {}", seat.plan.call_id, answered_by)
-        seat.note_amd(answered_by)
+    def note_amd(self, slot: CallSlot, answered_by: str) -> None:
+        logger.info("call {}: the carrier heard {}", slot.plan.call_id, answered_by)
+        slot.note_amd(answered_by)
 
     async def transfer(
         self, url_path_and_query: str, form: Mapping[str, str], signature: str | None, *, token: str, step: str
@@ -223,8 +223,8 @@ class CarrierNews:
         record = await self._known(url_path_and_query, form.get("CallSid", ""))
         if record is None:
             return await self._inbound(form)
-        seat = self.switchboard.seat_of(record.call_id)
-        if record.status.final or record.held_by is not None or (seat is not None and seat.holding is not None):
+        slot = self.active_calls.slot_of(record.call_id)
+        if record.status.final or record.held_by is not None or (slot is not None and slot.holding is not None):
             raise ConflictError(f"call {record.call_id} is {record.status}")
         return record
 

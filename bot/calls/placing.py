@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from bot.calls.active_calls import Switchboard
-from bot.calls.admission import Asking
+from bot.calls.active_calls import ActiveCalls
+from bot.calls.capacity import Asking
 from bot.calls.carrier_events import REGISTERED, CarrierNews
 from bot.calls.cluster.elsewhere import Elsewhere
 from bot.calls.dialling.dialler import Dialler
@@ -38,13 +38,13 @@ EXPIRE = "expire_registration"
 
 
 @dataclass
-class FrontDesk:
+class Placing:
     """One process's. `register_work` before the engine is opened."""
 
     settings: Settings
     store: SqlCallStore
     carrier: Carrier
-    switchboard: Switchboard
+    active_calls: ActiveCalls
     engine: DurableEngine
     planner: Planner
     doors: Doors
@@ -109,13 +109,13 @@ class FrontDesk:
     async def _is_full(self) -> bool:
         if self.settings.max_lines is not None and await self.store.lines_taken() >= self.settings.max_lines:
             return True
-        return not self.store.database.shared and self.switchboard.refusal(Asking.NEW) is not None
+        return not self.store.database.shared and self.active_calls.refusal(Asking.NEW) is not None
 
     def _dials_later(self, record: CallRecord) -> bool:
         """Nobody asks the carrier before its time, or before the next start."""
         if record.scheduled_at is not None and record.scheduled_at > datetime.now(UTC):
             return True
-        return not self.store.database.shared and self.switchboard.draining
+        return not self.store.database.shared and self.active_calls.draining
 
     async def _word_of(self, record: CallRecord) -> CallRecord:
         """The record once its first dialling is told of; as it stands where that takes long. CarrierError."""
@@ -158,11 +158,11 @@ class FrontDesk:
             queue=EXPIRE,
             delay_seconds=REGISTRATION_SECONDS,
         )
-        seat = self.switchboard.expect(plan)
-        if seat is not None:
-            self.switchboard.prepare(seat)
+        slot = self.active_calls.expect(plan)
+        if slot is not None:
+            self.active_calls.prepare(slot)
             gone = functools.partial(self.expire, record.call_id)
-            self.switchboard.release_after(seat, REGISTRATION_SECONDS, gone)
+            self.active_calls.release_after(slot, REGISTRATION_SECONDS, gone)
         order = self.planner.order(plan, origin)
         return Registration(
             call_id=plan.call_id,
@@ -184,9 +184,9 @@ class FrontDesk:
         record = await self.get(call_id)
         if record.status.final:
             raise ConflictError(f"Call {call_id!r} is over already: {record.status}.", field="call_id")
-        seat = self.switchboard.seat_of(call_id)
-        if seat is not None and seat.holding is not None:
-            await seat.hang_up(EndedReason.AGENT_HANGUP)
+        slot = self.active_calls.slot_of(call_id)
+        if slot is not None and slot.holding is not None:
+            await slot.hang_up(EndedReason.AGENT_HANGUP)
             return record
         if record.held_by is not None and await self.elsewhere.hang_up(call_id, EndedReason.AGENT_HANGUP):
             return record
@@ -196,7 +196,7 @@ class FrontDesk:
         reason = EndedReason.AGENT_HANGUP if answered else EndedReason.CANCELED
         status = Status.COMPLETED if answered else Status.CANCELED
         await self.store.advance(call_id, status, at=datetime.now(UTC), change=CallChange(ended_reason=reason))
-        await self.switchboard.release(call_id)
+        await self.active_calls.release(call_id)
         await self.news.ended(call_id)
         if record.call_sid is not None:
             await self.carrier.hang_up(record.call_sid)

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from loguru import logger
 
-from bot.calls.active_calls import Seat, Switchboard
+from bot.calls.active_calls import ActiveCalls, CallSlot
 from bot.records import EndedReason, Status
 from bot.store import CallChange
 from bot.store.call_store import NO_CHANGE
@@ -39,26 +39,26 @@ class Advance(Protocol):
     ) -> bool: ...
 
 
-class Departure:
+class Shutdown:
     """One process's. `stop_taking`: no call that waits to be dialled is begun here any more; what is due after
     calls still is."""
 
     def __init__(
         self,
-        switchboard: Switchboard,
+        active_calls: ActiveCalls,
         store: Advance,
         carrier: HangUp,
         *,
         drain_seconds: float,
         stop_taking: Callable[[], Awaitable[None]],
     ) -> None:
-        self._switchboard, self._store, self._carrier = switchboard, store, carrier
+        self._active_calls, self._store, self._carrier = active_calls, store, carrier
         self._drain_seconds = drain_seconds
         self._stop_taking = stop_taking
 
     async def drain(self, hurry: asyncio.Event | None = None) -> None:
         """Take no new calls, let those of now come to their end; no longer than the setting or until `hurry`."""
-        board = self._switchboard
+        board = self._active_calls
         board.draining = True
         await self._dial_nothing()
         if board.lines_taken:
@@ -74,12 +74,12 @@ class Departure:
         Harmless where nothing is left. Registered calls stay as they are: another process, or the next start,
         answers them.
         """
-        board = self._switchboard
+        board = self._active_calls
         board.draining = True
         await self._dial_nothing()
         ringing = await board.leave_waiting()
         await asyncio.gather(
-            self._take_leave(apologise=apologise, hurry=hurry), *(self._call_off(seat) for seat in ringing)
+            self._take_leave(apologise=apologise, hurry=hurry), *(self._call_off(slot) for slot in ringing)
         )
         await board.end_all(_REASON, within_seconds=STOP_SECONDS)
 
@@ -90,18 +90,18 @@ class Departure:
             logger.opt(exception=e).error("the queue of lines cannot be told that this process leaves")
 
     async def _take_leave(self, *, apologise: bool, hurry: asyncio.Event | None) -> None:
-        if apologise and self._switchboard.lines_taken:
-            await self._switchboard.take_leave(_REASON, within_seconds=APOLOGY_SECONDS, hurry=hurry)
+        if apologise and self._active_calls.lines_taken:
+            await self._active_calls.take_leave(_REASON, within_seconds=APOLOGY_SECONDS, hurry=hurry)
         else:
-            await self._switchboard.end_all(_REASON, within_seconds=STOP_SECONDS)
+            await self._active_calls.end_all(_REASON, within_seconds=STOP_SECONDS)
 
-    async def _call_off(self, seat: Seat) -> None:
+    async def _call_off(self, slot: CallSlot) -> None:
         """A call that nobody has answered stops ringing."""
-        if seat.call_sid is not None:
-            await try_hang_up(self._carrier, seat.call_sid)
+        if slot.call_sid is not None:
+            await try_hang_up(self._carrier, slot.call_sid)
         change = CallChange(ended_reason=_REASON)
         try:
-            await self._store.advance(seat.plan.call_id, Status.CANCELED, at=datetime.now(UTC), change=change)
+            await self._store.advance(slot.plan.call_id, Status.CANCELED, at=datetime.now(UTC), change=change)
         except Exception as e:
             # The other calls and the closing go on; the next start settles this one.
-            logger.error("call {} could not be closed: {}", seat.plan.call_id, e)
+            logger.error("call {} could not be closed: {}", slot.plan.call_id, e)

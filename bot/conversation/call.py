@@ -40,6 +40,7 @@ from bot.pipeline.turns.context import AssistantContext, UserContext
 from bot.pipeline.turns.speculation import Speculating
 from bot.pipeline.turns.vad import VoiceActivity
 from bot.records import AnsweredBy, EndedReason, Outcome
+from bot.supervisor import watched
 from bot.telephony.carrier import HangUp, try_hang_up
 from bot.telephony.socket import Socket
 from bot.telephony.twilio.media_streams import Started
@@ -222,7 +223,7 @@ class Call:
         conductor = asyncio.create_task(self._conductor.run(), name=f"conductor {self.plan.call_id}")
         pipeline = asyncio.create_task(self._pipeline.run(), name=f"pipeline {self.plan.call_id}")
         over = asyncio.create_task(self._farewell.over.wait(), name=f"over {self.plan.call_id}")
-        late_tools = asyncio.create_task(self._join_late_tools(), name=f"late tools {self.plan.call_id}")
+        late_tools = watched(self._join_late_tools(), f"late tools {self.plan.call_id}")
         try:
             await asyncio.wait({line_task, conductor, pipeline, over}, return_when=asyncio.FIRST_COMPLETED)
             if line_task.done():

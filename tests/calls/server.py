@@ -171,7 +171,7 @@ class RunningServer:
     async def all_over(self, within: float = 10.0) -> None:
         """Until no line is taken."""
         deadline = asyncio.get_running_loop().time() + within
-        while self.agent.switchboard.seats:
+        while self.agent.active_calls.slots:
             assert asyncio.get_running_loop().time() < deadline, "a line is still taken"
             await asyncio.sleep(0.02)
 

@@ -128,7 +128,7 @@ async def _serve(orders: Orders) -> None:
     store = SqlCallStore(open_database(settings))
     carrier = build_carrier(settings, resources)
     agent = PhoneAgent(settings, Scenarios([scenario]), resources, store, carrier, present=as_event)
-    agent.switchboard.prepare = _say_nothing  # type: ignore[method-assign]  # no voice here
+    agent.active_calls.prepare = _say_nothing  # type: ignore[method-assign]  # no voice here
     if orders.die_at is not None:
         _rig(agent, store, orders.die_at)
     await agent.open()

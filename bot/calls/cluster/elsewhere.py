@@ -12,7 +12,7 @@ from typing import Any
 
 from loguru import logger
 
-from bot.calls.active_calls import Switchboard
+from bot.calls.active_calls import ActiveCalls
 from bot.calls.cluster.relay import Relay, with_token
 from bot.calls.ingress import Admitted, Doors
 from bot.conversation.transfers.transfers import Transfers
@@ -32,7 +32,7 @@ class Elsewhere:
     """One process among those that share a database."""
 
     news: News
-    switchboard: Switchboard
+    active_calls: ActiveCalls
     transfers: Transfers
     doors: Doors
     relay: Relay = field(default_factory=Relay)
@@ -95,31 +95,31 @@ class Elsewhere:
     # -- said by others -------------------------------------------------------------------------------
 
     async def _taken(self, call_id: str, _: Any) -> None:
-        seat = self.switchboard.seat_of(call_id)
-        if seat is not None and seat.holding is None:
-            await self.switchboard.release(call_id)
+        slot = self.active_calls.slot_of(call_id)
+        if slot is not None and slot.holding is None:
+            await self.active_calls.release(call_id)
 
     async def _over(self, call_id: str, call_sid: str | None) -> None:
         if call_sid is not None:
             await self.transfers.call_over(call_sid)
-        seat = self.switchboard.seat_of(call_id)
-        if seat is None:
+        slot = self.active_calls.slot_of(call_id)
+        if slot is None:
             return
-        if seat.holding is None:
-            await self.switchboard.release(call_id)
-        elif seat.call is not None:
-            seat.call.carrier_ended()
+        if slot.holding is None:
+            await self.active_calls.release(call_id)
+        elif slot.call is not None:
+            slot.call.carrier_ended()
 
     async def _amd(self, call_id: str, answered_by: str) -> None:
-        seat = self.switchboard.seat_of(call_id)
-        if seat is not None:
-            seat.note_amd(answered_by)
+        slot = self.active_calls.slot_of(call_id)
+        if slot is not None:
+            slot.note_amd(answered_by)
 
     async def _hang_up(self, call_id: str, reason: str) -> bool | None:
-        seat = self.switchboard.seat_of(call_id)
-        if seat is None or seat.holding is None:
+        slot = self.active_calls.slot_of(call_id)
+        if slot is None or slot.holding is None:
             return None
-        await seat.hang_up(EndedReason(reason))
+        await slot.hang_up(EndedReason(reason))
         return True
 
     async def _transfer(self, _: str, data: dict[str, Any]) -> str | None:
@@ -134,7 +134,7 @@ class Elsewhere:
         answer = await self.transfers.webhook(token, step, form, query)
         if step == "dialled" and form.get("CallStatus") in _OVER:
             # A callee who hangs up while it rings: a number without a status callback tells it nowhere else.
-            for seat in self.switchboard.seats:
-                if seat.call is not None and seat.call_sid == form.get("CallSid"):
-                    seat.call.carrier_ended()
+            for slot in self.active_calls.slots:
+                if slot.call is not None and slot.call_sid == form.get("CallSid"):
+                    slot.call.carrier_ended()
         return answer

@@ -24,7 +24,7 @@ from typing import Any, Protocol
 
 from loguru import logger
 
-from bot.calls.active_calls import Switchboard
+from bot.calls.active_calls import ActiveCalls
 from bot.calls.dialling.dial_once import Begin, DialOnce, NotClaimedError
 from bot.calls.dialling.following import NEWS, Following, broken
 from bot.calls.dialling.policy import Go, Refuse, Wait, WaitUntil
@@ -106,16 +106,16 @@ class Dialler:
         engine: DurableEngine,
         store: CallStore,
         carrier: Carrier,
-        switchboard: Switchboard,
+        active_calls: ActiveCalls,
         doors: Doors,
         planner: Planner,
         gate: Gate,
         on_point: Callable[[str], None] = lambda _point: None,
     ) -> None:
         self._engine, self._store, self._carrier = engine, store, carrier
-        self._switchboard, self._doors, self._planner, self._gate = switchboard, doors, planner, gate
+        self._active_calls, self._doors, self._planner, self._gate = active_calls, doors, planner, gate
         self._once = DialOnce(store, carrier, gate, on_point)
-        self._following = Following(engine, store, carrier, switchboard, planner)
+        self._following = Following(engine, store, carrier, active_calls, planner)
         self._full_until = 0.0
         """On the monotonic clock: the lines of all processes were found taken."""
         self._told_here: dict[str, asyncio.Future[dict[str, Any]]] = {}
@@ -154,9 +154,9 @@ class Dialler:
 
     def _load(self) -> int:
         """Lines of this process that are taken, by whatever calls; all of them while it takes no new one."""
-        if time.monotonic() < self._full_until or self._switchboard.refusal() is not None:
+        if time.monotonic() < self._full_until or self._active_calls.refusal() is not None:
             return sys.maxsize
-        return self._switchboard.lines_taken
+        return self._active_calls.lines_taken
 
     async def adopt_orphans(self) -> None:
         """Begin, or follow to its end, what a process kept or held that died."""
@@ -348,7 +348,7 @@ class Dialler:
             raise  # the step is tried again
         except Exception as e:
             logger.opt(exception=e).error("call {} could not be dialled", call_id)
-            await self._switchboard.release(call_id)
+            await self._active_calls.release(call_id)
             return await self._broke(record, e)
 
     async def _is_full(self) -> bool:
@@ -385,26 +385,26 @@ class Dialler:
         try:
             plan = self._planner.plan(record)
             origin = await self._doors.origin()
-            seat = self._switchboard.take_line(plan)
+            slot = self._active_calls.take_line(plan)
         except BusyError:
             if record.dialling_at is None:
                 raise
-            seat = None  # it may be ringing already: that is not put off
+            slot = None  # it may be ringing already: that is not put off
         except PhoneAgentError as e:
             return await self._refused(record, e, EndedReason.DIAL_FAILED)
         try:
-            if seat is not None:
-                self._switchboard.prepare(seat)
+            if slot is not None:
+                self._active_calls.prepare(slot)
             change = CallChange(followed_by=workflow, vendors=self._planner.vendors(plan))
             sid = await self._once.dial(record, self._planner.order(plan, origin), change)
         except CarrierError as e:
-            await self._switchboard.release(call_id)
+            await self._active_calls.release(call_id)
             return await self._refused(record, e, EndedReason.DIAL_FAILED)
         except BaseException:
-            await self._switchboard.release(call_id)
+            await self._active_calls.release(call_id)
             raise
-        if seat is not None:
-            seat.call_sid = sid
+        if slot is not None:
+            slot.call_sid = sid
         self._following.known_here.add(call_id)
         if not await self._store.advance(call_id, Status.INITIATED, at=datetime.now(UTC)):
             await self._hang_up_cancelled(call_id, sid)

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 
 from loguru import logger
 
-from bot.calls.active_calls import Seat, Switchboard
+from bot.calls.active_calls import ActiveCalls, CallSlot
 from bot.calls.dialling.ending import ended_by
 from bot.calls.ingress import HANDSHAKE_SECONDS
 from bot.calls.planner import Planner
@@ -49,7 +49,7 @@ class Following:
     engine: DurableEngine
     store: CallStore
     carrier: Carrier
-    switchboard: Switchboard
+    active_calls: ActiveCalls
     planner: Planner
     known_here: set[str] = field(default_factory=set)
     """Calls that this process dialled, or heard come in: it has heard all of them that there was to hear."""
@@ -145,7 +145,7 @@ class Following:
             return None
         longest = self.planner.limits(record).max_duration_seconds + LOST_CALLBACK_SECONDS
         if news == "answered":
-            if call_id in self.known_here:  # else its seat, if there is one, is that of who answered
+            if call_id in self.known_here:  # else its slot, if there is one, is that of who answered
                 await self.let_go(call_id)
             return longest
         if record.held_by is None or self._let_go_of(record):
@@ -162,7 +162,7 @@ class Following:
 
     def _let_go_of(self, record: CallRecord) -> bool:
         """This process had the line, and could not keep how the call ended."""
-        return record.held_by == self.engine.name and self.switchboard.seat_of(record.call_id) is None
+        return record.held_by == self.engine.name and self.active_calls.slot_of(record.call_id) is None
 
     async def _ask_of_absent(self, record: CallRecord) -> float | None:
         """The holder may come back: only what the carrier ended is over."""
@@ -209,10 +209,10 @@ class Following:
         return None if left <= 0 else min(max(left, 1.0), LOST_CALLBACK_SECONDS)
 
     async def let_go(self, call_id: str) -> None:
-        """The seat of a call that this process does not hold."""
-        seat: Seat | None = self.switchboard.seat_of(call_id)
-        if seat is not None and seat.holding is None:
-            await self.switchboard.release(call_id)
+        """The slot of a call that this process does not hold."""
+        slot: CallSlot | None = self.active_calls.slot_of(call_id)
+        if slot is not None and slot.holding is None:
+            await self.active_calls.release(call_id)
 
 
 def broken(error: Exception) -> tuple[Status, CallChange]:

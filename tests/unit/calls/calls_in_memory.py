@@ -12,7 +12,7 @@ import pytest
 
 from bot.audio import Speech
 from bot.calls import active_call as hold
-from bot.calls import active_calls as switchboard
+from bot.calls import active_calls
 from bot.conversation import opening
 from bot.conversation.call import CallEnd
 from bot.errors import CarrierError
@@ -180,6 +180,6 @@ def hold_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
         return recital.speech()
 
     monkeypatch.setattr(opening, "speak", speak)
-    monkeypatch.setattr(switchboard, "build_services", lambda *_: object())
+    monkeypatch.setattr(active_calls, "build_services", lambda *_: object())
     monkeypatch.setattr(QuietCall, "made", [], raising=False)
     monkeypatch.setattr(hold, "Call", QuietCall)

@@ -1,4 +1,4 @@
-"""Holding a call: whatever breaks, the seat is freed, the carrier told and the record completed."""
+"""Holding a call: whatever breaks, the slot is freed, the carrier told and the record completed."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pytest
 
 from bot.calls import active_call as module
 from bot.calls import active_calls as switchboard_module
-from bot.calls.active_call import Holder
-from bot.calls.active_calls import Seat, Switchboard
+from bot.calls.active_call import CallRunner
+from bot.calls.active_calls import ActiveCalls, CallSlot
 from bot.conversation.call_plan import Plan
 from bot.conversation.scenario.parts import Opening
 from bot.conversation.scenario.scenario import Scenario
@@ -39,16 +39,16 @@ STARTED = Started("MZ1", "CA1", "AC1")
 class Stage:
     """One call that is about to be held."""
 
-    board: Switchboard
-    holder: Holder
+    board: ActiveCalls
+    holder: CallRunner
     store: ShakyStore
     carrier: NotingCarrier
-    seat: Seat
+    slot: CallSlot
     socket: MemorySocket
 
     async def hold(self) -> None:
         async with asyncio.timeout(10):
-            await self.board.hold(self.seat, self.holder.hold(self.seat, self.socket, STARTED, None))
+            await self.board.hold(self.slot, self.holder.hold(self.slot, self.socket, STARTED, None))
 
     async def record(self) -> CallRecord:
         record = await self.store.get("call-1")
@@ -66,12 +66,12 @@ async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     await store.add(record)
     await store.advance("call-1", Status.IN_PROGRESS, at=datetime.now(UTC))
     resources, carrier = Resources(SETTINGS), NotingCarrier()
-    board = Switchboard(1, resources)
+    board = ActiveCalls(1, resources)
     slots = choose(SCENARIO, SETTINGS, simulated_line=True)
-    seat = board.take_line(Plan("call-1", spec, Direction.OUTBOUND, SCENARIO, slots))
-    holder = Holder(board, resources, store, carrier, tmp_path / "recordings")
+    slot = board.take_line(Plan("call-1", spec, Direction.OUTBOUND, SCENARIO, slots))
+    holder = CallRunner(board, resources, store, carrier, tmp_path / "recordings")
     before = asyncio.all_tasks()
-    yield Stage(board, holder, store, carrier, seat, MemorySocket())
+    yield Stage(board, holder, store, carrier, slot, MemorySocket())
     store.failures = {}
     await store.close()
     assert not [t for t in asyncio.all_tasks() - before if "call-1" in t.get_name() or "CA1" in t.get_name()]
@@ -121,14 +121,14 @@ async def test_a_call_that_breaks_ends_everywhere(
     if carrier_refuses:
         stage.carrier.failures["hang_up"] = refusal()
     await stage.hold()
-    assert stage.board.seats == []
+    assert stage.board.slots == []
     assert stage.carrier.hung_up == ["CA1"]
     assert stage.socket.closed_with is not None
     record = await stage.record()
     assert (record.status, record.ended_reason) == (Status.COMPLETED, EndedReason.ERROR_LINE)
     assert record.error
     assert record.ended_at is not None
-    stage.board.take_line(stage.seat.plan)
+    stage.board.take_line(stage.slot.plan)
 
 
 async def test_a_call_whose_recording_fails_is_held_unrecorded(
@@ -136,14 +136,14 @@ async def test_a_call_whose_recording_fails_is_held_unrecorded(
 ) -> None:
     unusable_recordings(stage, monkeypatch)
     holding = asyncio.create_task(stage.hold())
-    await until(lambda: stage.seat.call is not None)
-    await stage.seat.hang_up(EndedReason.AGENT_HANGUP)
+    await until(lambda: stage.slot.call is not None)
+    await stage.slot.hang_up(EndedReason.AGENT_HANGUP)
     await holding
     record = await stage.record()
     assert (record.status, record.ended_reason) == (Status.COMPLETED, EndedReason.AGENT_HANGUP)
     assert record.recording is None
     assert record.error is None
-    assert stage.board.seats == []
+    assert stage.board.slots == []
 
 
 async def test_a_recording_that_fails_in_mid_call_does_not_keep_the_line(
@@ -154,13 +154,13 @@ async def test_a_recording_that_fails_in_mid_call_does_not_keep_the_line(
 
     monkeypatch.setattr(Recording, "_append", staticmethod(full))
     holding = asyncio.create_task(stage.hold())
-    await until(lambda: stage.seat.call is not None)
-    recording = cast(QuietCall, stage.seat.call).line.recording
+    await until(lambda: stage.slot.call is not None)
+    recording = cast(QuietCall, stage.slot.call).line.recording
     assert recording is not None
     recording.callee(bytes(800), 0)
-    await stage.seat.hang_up(EndedReason.AGENT_HANGUP)
+    await stage.slot.hang_up(EndedReason.AGENT_HANGUP)
     await holding
-    assert stage.board.seats == []
+    assert stage.board.slots == []
     record = await stage.record()
     assert (record.status, record.ended_reason) == (Status.COMPLETED, EndedReason.AGENT_HANGUP)
 
@@ -173,10 +173,10 @@ async def test_a_record_that_cannot_be_completed_does_not_keep_the_line(
     monkeypatch.setattr("bot.calls.finish.KEPT_AGAIN_SECONDS", 0.02)
     stage.store.failures = {"advance": OSError("disk full")}
     holding = asyncio.create_task(stage.hold())
-    await until(lambda: stage.seat.call is not None)
-    await stage.seat.hang_up(EndedReason.AGENT_HANGUP)
+    await until(lambda: stage.slot.call is not None)
+    await stage.slot.hang_up(EndedReason.AGENT_HANGUP)
     await holding
-    assert stage.board.seats == []
+    assert stage.board.slots == []
     assert stage.carrier.hung_up == ["CA1"]
 
 
@@ -186,10 +186,10 @@ async def test_the_server_ends_with_a_broken_call_on_it(
 ) -> None:
     breaks(stage, monkeypatch)
     holding = asyncio.create_task(stage.hold())
-    await until(lambda: stage.seat.holding is not None)
+    await until(lambda: stage.slot.holding is not None)
     async with asyncio.timeout(5):
         await stage.board.end_all(EndedReason.SERVER_SHUTDOWN, within_seconds=3)
-    assert stage.board.seats == []
+    assert stage.board.slots == []
     assert holding.done()
     assert not holding.cancelled(), "it ends, it is not cut"
     await holding
@@ -198,19 +198,19 @@ async def test_the_server_ends_with_a_broken_call_on_it(
 
 async def test_a_call_that_does_not_end_is_completed_when_it_is_cut(stage: Stage) -> None:
     holding = asyncio.create_task(stage.hold())
-    await until(lambda: stage.seat.call is not None)
+    await until(lambda: stage.slot.call is not None)
 
     async def deaf(_: EndedReason) -> None:
         return
 
-    cast(Any, stage.seat.call).hang_up = deaf
+    cast(Any, stage.slot.call).hang_up = deaf
     async with asyncio.timeout(5):
         await stage.board.end_all(EndedReason.SERVER_SHUTDOWN, within_seconds=0.05)
     with pytest.raises(asyncio.CancelledError):
         await holding
     record = await stage.record()
     assert (record.status, record.ended_reason) == (Status.COMPLETED, EndedReason.SERVER_SHUTDOWN)
-    assert stage.board.seats == []
+    assert stage.board.slots == []
 
 
 async def test_a_hang_up_while_the_services_are_built_ends_the_call_at_once(
@@ -218,14 +218,14 @@ async def test_a_hang_up_while_the_services_are_built_ends_the_call_at_once(
 ) -> None:
     built = asyncio.Event()
 
-    async def prepared(_: Switchboard, seat: Seat, call_sid: str) -> tuple[Plan, object]:
+    async def prepared(_: ActiveCalls, slot: CallSlot, call_sid: str) -> tuple[Plan, object]:
         await built.wait()
-        return seat.plan, object()
+        return slot.plan, object()
 
-    monkeypatch.setattr(Switchboard, "prepared", prepared)
+    monkeypatch.setattr(ActiveCalls, "prepared", prepared)
     holding = asyncio.create_task(stage.hold())
-    await until(lambda: stage.seat.holding is not None)
-    await stage.seat.hang_up(EndedReason.AGENT_HANGUP)
+    await until(lambda: stage.slot.holding is not None)
+    await stage.slot.hang_up(EndedReason.AGENT_HANGUP)
     built.set()
     await holding
     record = await stage.record()

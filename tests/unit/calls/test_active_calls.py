@@ -1,4 +1,4 @@
-"""The switchboard: so many lines and no more, one way out of a seat, an end that leaves nothing."""
+"""The active_calls: so many lines and no more, one way out of a slot, an end that leaves nothing."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 
 from bot.audio import Speech, TimedWord
 from bot.calls import active_calls as module
-from bot.calls.active_calls import Seat, Switchboard
-from bot.calls.admission import Asking, Refusal
+from bot.calls.active_calls import ActiveCalls, CallSlot
+from bot.calls.capacity import Asking, Refusal
 from bot.conversation import opening
 from bot.conversation.call import Call
 from bot.conversation.call_plan import Plan, Services
@@ -38,8 +38,8 @@ def plan(number: int = 1, scenario: Scenario = SCENARIO, **spec: Any) -> Plan:
 
 
 @pytest.fixture
-def board() -> Switchboard:
-    return Switchboard(2, Resources(Settings(_env_file=None)))
+def board() -> ActiveCalls:
+    return ActiveCalls(2, Resources(Settings(_env_file=None)))
 
 
 class Studio:
@@ -89,17 +89,17 @@ def studio(monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
     yield studio
 
 
-async def made(seat: Seat) -> Recital:
-    """The seat's opening once nothing more comes of it; its task has ended without an error."""
-    assert seat.opening is not None
-    assert seat.making is not None
-    await seat.making
-    assert seat.opening.finished
-    return seat.opening
+async def made(slot: CallSlot) -> Recital:
+    """The slot's opening once nothing more comes of it; its task has ended without an error."""
+    assert slot.opening is not None
+    assert slot.making is not None
+    await slot.making
+    assert slot.opening.finished
+    return slot.opening
 
 
 class OnLine:
-    """A call on the line, as far as the switchboard knows one. Its apology is heard when `heard` is set."""
+    """A call on the line, as far as the active_calls knows one. Its apology is heard when `heard` is set."""
 
     def __init__(self) -> None:
         self.reason: EndedReason | None = None
@@ -116,22 +116,22 @@ class OnLine:
         self.ended.set()
 
 
-async def answered(board: Switchboard, number: int) -> tuple[Seat, OnLine]:
-    seat, call = board.take_line(plan(number)), OnLine()
-    seat.call = cast(Call, call)
+async def answered(board: ActiveCalls, number: int) -> tuple[CallSlot, OnLine]:
+    slot, call = board.take_line(plan(number)), OnLine()
+    slot.call = cast(Call, call)
 
     async def hold() -> None:
         await call.ended.wait()
-        await board.release(seat.plan.call_id)
+        await board.release(slot.plan.call_id)
 
-    holding = asyncio.create_task(board.hold(seat, hold()))
+    holding = asyncio.create_task(board.hold(slot, hold()))
     await asyncio.sleep(0)
-    assert seat.holding is not None
-    seat.holding.add_done_callback(lambda _: holding.cancel())
-    return seat, call
+    assert slot.holding is not None
+    slot.holding.add_done_callback(lambda _: holding.cancel())
+    return slot, call
 
 
-async def test_lines_are_given_until_there_are_none(board: Switchboard) -> None:
+async def test_lines_are_given_until_there_are_none(board: ActiveCalls) -> None:
     board.take_line(plan(1))
     board.take_line(plan(2))
     with pytest.raises(BusyError) as caught:
@@ -143,23 +143,23 @@ async def test_lines_are_given_until_there_are_none(board: Switchboard) -> None:
     assert board.lines_taken == 2
 
 
-async def test_a_call_takes_one_line_however_often_it_asks(board: Switchboard) -> None:
+async def test_a_call_takes_one_line_however_often_it_asks(board: ActiveCalls) -> None:
     first = board.take_line(plan(1))
     assert board.take_line(plan(1)) is first
     assert board.lines_taken == 1
 
 
-async def test_an_expected_call_takes_a_line_only_when_it_comes(board: Switchboard) -> None:
-    seat = board.expect(plan(1))
-    assert seat is not None
+async def test_an_expected_call_takes_a_line_only_when_it_comes(board: ActiveCalls) -> None:
+    slot = board.expect(plan(1))
+    assert slot is not None
     assert board.expect(plan(2)) is not None
     assert board.expect(plan(3)) is None, "a bound on what may be expected"
     assert board.lines_taken == 0
-    assert board.take_line(plan(1)) is seat
+    assert board.take_line(plan(1)) is slot
     assert board.lines_taken == 1
 
 
-async def test_releasing_twice_or_nothing_is_harmless(board: Switchboard) -> None:
+async def test_releasing_twice_or_nothing_is_harmless(board: ActiveCalls) -> None:
     board.take_line(plan(1))
     await board.release("call-1")
     await board.release("call-1")
@@ -167,57 +167,57 @@ async def test_releasing_twice_or_nothing_is_harmless(board: Switchboard) -> Non
     assert board.lines_taken == 0
 
 
-async def test_the_opening_is_made_while_it_rings(board: Switchboard, studio: Studio) -> None:
-    seat = board.take_line(plan(1, callee_name="John"))
-    board.prepare(seat)
-    board.prepare(seat)
-    ready, services = await board.prepared(seat, "CA1")
+async def test_the_opening_is_made_while_it_rings(board: ActiveCalls, studio: Studio) -> None:
+    slot = board.take_line(plan(1, callee_name="John"))
+    board.prepare(slot)
+    board.prepare(slot)
+    ready, services = await board.prepared(slot, "CA1")
     assert services is SERVICES
     assert ready.opening_text == "Hi John."
-    assert ready.opening is seat.opening
-    assert (await made(seat)).speech() == Speech("Hi John.", bytes(160))
+    assert ready.opening is slot.opening
+    assert (await made(slot)).speech() == Speech("Hi John.", bytes(160))
     assert studio.spoken == ["Hi John."]
 
 
-async def test_an_opening_without_a_text_is_written(board: Switchboard, studio: Studio) -> None:
-    seat = board.take_line(plan(1, SCENARIO.model_copy(update={"opening": Opening()})))
-    ready, _ = await board.prepared(seat, "CA1")
+async def test_an_opening_without_a_text_is_written(board: ActiveCalls, studio: Studio) -> None:
+    slot = board.take_line(plan(1, SCENARIO.model_copy(update={"opening": Opening()})))
+    ready, _ = await board.prepared(slot, "CA1")
     assert ready.opening_text is None, "where it cannot be made, the model speaks for itself"
-    assert (await made(seat)).speech() == Speech("Written.", bytes(160))
+    assert (await made(slot)).speech() == Speech("Written.", bytes(160))
     assert studio.spoken == ["Written."]
 
 
-async def test_a_spoken_opening_is_kept_for_the_next_call(board: Switchboard, studio: Studio) -> None:
+async def test_a_spoken_opening_is_kept_for_the_next_call(board: ActiveCalls, studio: Studio) -> None:
     said: list[Speech] = []
     for number, name in enumerate(("John", "John", "Ann")):
-        seat = board.expect(plan(number, callee_name=name)) or pytest.fail()
-        board.prepare(seat)
-        said.append((await made(seat)).speech())
+        slot = board.expect(plan(number, callee_name=name)) or pytest.fail()
+        board.prepare(slot)
+        said.append((await made(slot)).speech())
         await board.release(f"call-{number}")
     assert studio.spoken == ["Hi John.", "Hi Ann."]
     assert said == [Speech(text, bytes(160)) for text in ("Hi John.", "Hi John.", "Hi Ann.")]
 
 
 async def test_kept_openings_have_a_bound(
-    board: Switchboard, studio: Studio, monkeypatch: pytest.MonkeyPatch
+    board: ActiveCalls, studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "KEPT_OPENINGS", 2)
     for number in range(4):
-        seat = board.take_line(plan(number, callee_name=f"N{number}"))
-        board.prepare(seat)
-        await made(seat)
+        slot = board.take_line(plan(number, callee_name=f"N{number}"))
+        board.prepare(slot)
+        await made(slot)
         await board.release(f"call-{number}")
     assert len(board._spoken) == 2
 
 
 @pytest.mark.parametrize("failure", [VendorError("no audio", provider="elevenlabs"), RuntimeError("a bug")])
 async def test_a_vendor_that_fails_leaves_the_opening_to_the_pipeline(
-    board: Switchboard, studio: Studio, failure: Exception
+    board: ActiveCalls, studio: Studio, failure: Exception
 ) -> None:
     studio.failure = failure
-    seat = board.take_line(plan(1))
-    ready, _ = await board.prepared(seat, "CA1")
-    assert (await made(seat)).silent
+    slot = board.take_line(plan(1))
+    ready, _ = await board.prepared(slot, "CA1")
+    assert (await made(slot)).silent
     assert ready.opening_text == "Hi there."
     studio.failure = None
     again = board.take_line(plan(2))
@@ -226,16 +226,16 @@ async def test_a_vendor_that_fails_leaves_the_opening_to_the_pipeline(
 
 
 async def test_a_model_that_cannot_write_leaves_the_languages_own_opening(
-    board: Switchboard, studio: Studio, monkeypatch: pytest.MonkeyPatch
+    board: ActiveCalls, studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def write(*_: Any, usage: Usage) -> str:
         raise VendorError("overloaded", provider="anthropic", retryable=True)
 
     monkeypatch.setattr(opening, "write", write)
     scenario = SCENARIO.model_copy(update={"opening": Opening(), "language": "es"})
-    seat = board.take_line(plan(1, scenario))
-    await board.prepared(seat, "CA1")
-    assert (await made(seat)).pcm
+    slot = board.take_line(plan(1, scenario))
+    await board.prepared(slot, "CA1")
+    assert (await made(slot)).pcm
     assert studio.spoken == ["Hola, le habla Alex. ¿En qué puedo ayudarle?"]
     # Nobody is greeted in English in a language that has no opening here: the model is asked once more.
     other = board.take_line(plan(2, scenario.model_copy(update={"language": "fr"})))
@@ -244,36 +244,36 @@ async def test_a_model_that_cannot_write_leaves_the_languages_own_opening(
     assert len(studio.spoken) == 1
 
 
-async def test_an_open_line_does_not_wait_for_a_slow_opening(board: Switchboard, studio: Studio) -> None:
+async def test_an_open_line_does_not_wait_for_a_slow_opening(board: ActiveCalls, studio: Studio) -> None:
     studio.hold.clear()
-    seat = board.take_line(plan(1))
+    slot = board.take_line(plan(1))
     async with asyncio.timeout(1):
-        ready, _ = await board.prepared(seat, "CA1")
+        ready, _ = await board.prepared(slot, "CA1")
     assert ready.opening is not None
     assert (ready.opening.finished, bytes(ready.opening.pcm)) == (False, b"")
     studio.hold.set()
-    await made(seat)
+    await made(slot)
     assert ready.opening.pcm, "what comes late is in the call's own recital"
 
 
-async def test_a_call_that_ends_stops_the_making_of_its_opening(board: Switchboard, studio: Studio) -> None:
+async def test_a_call_that_ends_stops_the_making_of_its_opening(board: ActiveCalls, studio: Studio) -> None:
     studio.hold.clear()
-    seat = board.take_line(plan(1))
-    ready, _ = await board.prepared(seat, "CA1")
+    slot = board.take_line(plan(1))
+    ready, _ = await board.prepared(slot, "CA1")
     await board.release("call-1")
-    assert seat.making is not None
-    assert seat.making.cancelled()
+    assert slot.making is not None
+    assert slot.making.cancelled()
     assert ready.opening is not None
     assert ready.opening.silent, "whoever listens is told that no more comes"
 
 
-async def test_a_call_that_is_forgotten_takes_its_tasks_along(board: Switchboard, studio: Studio) -> None:
+async def test_a_call_that_is_forgotten_takes_its_tasks_along(board: ActiveCalls, studio: Studio) -> None:
     studio.hold.clear()
     before = asyncio.all_tasks()
-    seat = board.take_line(plan(1))
-    board.prepare(seat)
-    board.build_ahead(seat, "CA1")
-    board.release_after(seat, 60, _never)
+    slot = board.take_line(plan(1))
+    board.prepare(slot)
+    board.build_ahead(slot, "CA1")
+    board.release_after(slot, 60, _never)
     await asyncio.sleep(0.01)
     await board.release("call-1")
     assert asyncio.all_tasks() == before
@@ -283,20 +283,20 @@ async def _never() -> None:
     raise AssertionError("not now")
 
 
-async def test_a_ring_nobody_answers_is_released_in_time(board: Switchboard) -> None:
+async def test_a_ring_nobody_answers_is_released_in_time(board: ActiveCalls) -> None:
     told = asyncio.Event()
 
     async def then() -> None:
         told.set()
 
-    seat = board.take_line(plan(1))
-    board.release_after(seat, 60, _never)
-    board.release_after(seat, 0.01, then)
+    slot = board.take_line(plan(1))
+    board.release_after(slot, 60, _never)
+    board.release_after(slot, 0.01, then)
     await told.wait()
     assert board.lines_taken == 0
 
 
-async def test_what_follows_an_expiry_may_fail(board: Switchboard) -> None:
+async def test_what_follows_an_expiry_may_fail(board: ActiveCalls) -> None:
     """The store is away when the line is freed: that is logged, by a task that ends without an error."""
     failed = asyncio.Event()
 
@@ -304,18 +304,18 @@ async def test_what_follows_an_expiry_may_fail(board: Switchboard) -> None:
         failed.set()
         raise RuntimeError("the store is away")
 
-    seat = board.take_line(plan(1))
-    board.release_after(seat, 0.0, then)
-    expiry = seat.expiry
+    slot = board.take_line(plan(1))
+    board.release_after(slot, 0.0, then)
+    expiry = slot.expiry
     assert expiry is not None
     await failed.wait()
     await expiry
     assert board.lines_taken == 0
 
 
-async def test_a_held_line_is_not_released_by_its_ring(board: Switchboard) -> None:
-    seat, call = await answered(board, 1)
-    board.release_after(seat, 0.0, _never)
+async def test_a_held_line_is_not_released_by_its_ring(board: ActiveCalls) -> None:
+    slot, call = await answered(board, 1)
+    board.release_after(slot, 0.0, _never)
     await asyncio.sleep(0.02)
     assert board.lines_taken == 1
     await call.hang_up(EndedReason.AGENT_HANGUP)
@@ -323,15 +323,15 @@ async def test_a_held_line_is_not_released_by_its_ring(board: Switchboard) -> No
         await asyncio.sleep(0.001)
 
 
-async def test_a_cancelled_route_does_not_cut_the_call(board: Switchboard) -> None:
-    seat = board.take_line(plan(1))
+async def test_a_cancelled_route_does_not_cut_the_call(board: ActiveCalls) -> None:
+    slot = board.take_line(plan(1))
     go, done = asyncio.Event(), asyncio.Event()
 
     async def hold() -> None:
         await go.wait()
         done.set()
 
-    route = asyncio.create_task(board.hold(seat, hold()))
+    route = asyncio.create_task(board.hold(slot, hold()))
     await asyncio.sleep(0)
     route.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -340,14 +340,14 @@ async def test_a_cancelled_route_does_not_cut_the_call(board: Switchboard) -> No
     await done.wait()
 
 
-async def test_a_hang_up_before_the_answer_is_remembered(board: Switchboard) -> None:
-    seat = board.take_line(plan(1))
-    await seat.hang_up(EndedReason.CANCELED)
-    await seat.hang_up(EndedReason.SERVER_SHUTDOWN)
-    assert seat.wish is EndedReason.CANCELED
+async def test_a_hang_up_before_the_answer_is_remembered(board: ActiveCalls) -> None:
+    slot = board.take_line(plan(1))
+    await slot.hang_up(EndedReason.CANCELED)
+    await slot.hang_up(EndedReason.SERVER_SHUTDOWN)
+    assert slot.wish is EndedReason.CANCELED
 
 
-async def test_a_late_loop_keeps_new_calls_away_and_nobody_who_was_answered(board: Switchboard) -> None:
+async def test_a_late_loop_keeps_new_calls_away_and_nobody_who_was_answered(board: ActiveCalls) -> None:
     board.take_line(plan(1))
     for _ in range(3):
         board.lag.note(0.2)
@@ -360,7 +360,7 @@ async def test_a_late_loop_keeps_new_calls_away_and_nobody_who_was_answered(boar
         board.take_line(plan(4), Asking.ANSWERED)
 
 
-async def test_a_drain_waits_for_what_rings_and_what_talks(board: Switchboard) -> None:
+async def test_a_drain_waits_for_what_rings_and_what_talks(board: ActiveCalls) -> None:
     _, call = await answered(board, 1)
     board.take_line(plan(2))
     assert board.expect(plan(5)) is not None
@@ -372,20 +372,20 @@ async def test_a_drain_waits_for_what_rings_and_what_talks(board: Switchboard) -
     await call.hang_up(EndedReason.AGENT_HANGUP)
     while board.lines_taken > 1:  # noqa: ASYNC110  # freed by the call's own task
         await asyncio.sleep(0.001)
-    seat, second = await answered(board, 2)
+    slot, second = await answered(board, 2)
     assert not draining.done(), "what rang is held"
     await second.hang_up(EndedReason.AGENT_HANGUP)
     await draining
-    assert (seat.wish, board.lines_taken, len(board.seats)) == (None, 0, 1)
+    assert (slot.wish, board.lines_taken, len(board.slots)) == (None, 0, 1)
 
 
-async def test_a_drain_takes_what_another_process_dialled(board: Switchboard) -> None:
+async def test_a_drain_takes_what_another_process_dialled(board: ActiveCalls) -> None:
     await board.drain(within_seconds=60)
     assert board.take_line(plan(1), Asking.ANSWERED).has_line
 
 
 @pytest.mark.parametrize("hurried", [True, False])
-async def test_a_drain_ends_in_time_or_in_a_hurry(board: Switchboard, hurried: bool) -> None:
+async def test_a_drain_ends_in_time_or_in_a_hurry(board: ActiveCalls, hurried: bool) -> None:
     board.take_line(plan(1))
     hurry = asyncio.Event()
     before = asyncio.all_tasks()
@@ -399,7 +399,7 @@ async def test_a_drain_ends_in_time_or_in_a_hurry(board: Switchboard, hurried: b
     assert asyncio.all_tasks() == before
 
 
-async def test_those_on_the_line_are_taken_leave_of(board: Switchboard) -> None:
+async def test_those_on_the_line_are_taken_leave_of(board: ActiveCalls) -> None:
     _, call = await answered(board, 1)
     _, other = await answered(board, 2)
     leaving = asyncio.create_task(board.take_leave(EndedReason.SERVER_SHUTDOWN, within_seconds=60))
@@ -412,7 +412,7 @@ async def test_those_on_the_line_are_taken_leave_of(board: Switchboard) -> None:
     assert board.lines_taken == 0
 
 
-async def test_an_apology_is_spoken_once_for_all_calls_of_a_voice(board: Switchboard, studio: Studio) -> None:
+async def test_an_apology_is_spoken_once_for_all_calls_of_a_voice(board: ActiveCalls, studio: Studio) -> None:
     calls = [await answered(board, number) for number in (1, 2)]
     leaving = asyncio.create_task(board.take_leave(EndedReason.SERVER_SHUTDOWN, within_seconds=60))
     for _, call in calls:
@@ -422,7 +422,7 @@ async def test_an_apology_is_spoken_once_for_all_calls_of_a_voice(board: Switchb
     assert studio.phrases == [SCENARIO.phrases.trouble]
 
 
-async def test_an_apology_may_be_cut_short(board: Switchboard, studio: Studio) -> None:
+async def test_an_apology_may_be_cut_short(board: ActiveCalls, studio: Studio) -> None:
     _, call = await answered(board, 1)
     hurry = asyncio.Event()
     leaving = asyncio.create_task(board.take_leave(EndedReason.SERVER_SHUTDOWN, within_seconds=60, hurry=hurry))
@@ -435,7 +435,7 @@ async def test_an_apology_may_be_cut_short(board: Switchboard, studio: Studio) -
 
 
 async def test_an_apology_that_cannot_be_said_does_not_stop_the_others(
-    board: Switchboard, monkeypatch: pytest.MonkeyPatch
+    board: ActiveCalls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, broken = await answered(board, 1)
     _, call = await answered(board, 2)
@@ -452,32 +452,32 @@ async def test_an_apology_that_cannot_be_said_does_not_stop_the_others(
     assert board.lines_taken == 0
 
 
-async def test_seats_nobody_talks_on_are_left(board: Switchboard) -> None:
+async def test_seats_nobody_talks_on_are_left(board: ActiveCalls) -> None:
     ringing = board.take_line(plan(1))
     expected = board.expect(plan(3))
     _, call = await answered(board, 2)
     assert await board.leave_waiting() == [ringing], "nobody's phone rings for a call that is only expected"
     assert ringing.wish is EndedReason.SERVER_SHUTDOWN
     assert expected is not None
-    assert [seat.plan.call_id for seat in board.seats] == ["call-2"]
+    assert [slot.plan.call_id for slot in board.slots] == ["call-2"]
     assert call.reason is None
 
 
-async def test_the_end_of_the_server_ends_all_calls(board: Switchboard) -> None:
+async def test_the_end_of_the_server_ends_all_calls(board: ActiveCalls) -> None:
     _, call = await answered(board, 1)
     board.take_line(plan(2))
     assert board.calls_on_line == 1
     await board.end_all(EndedReason.SERVER_SHUTDOWN, within_seconds=2)
     assert call.reason is EndedReason.SERVER_SHUTDOWN
-    assert (board.lines_taken, board.seats) == (0, [])
+    assert (board.lines_taken, board.slots) == (0, [])
     for asking in Asking:
         with pytest.raises(BusyError):
             board.take_line(plan(3), asking)
     assert board.expect(plan(4)) is None
 
 
-async def test_a_call_that_does_not_end_is_cut_at_the_servers_end(board: Switchboard) -> None:
-    seat = board.take_line(replace(plan(1)))
+async def test_a_call_that_does_not_end_is_cut_at_the_servers_end(board: ActiveCalls) -> None:
+    slot = board.take_line(replace(plan(1)))
     cut = asyncio.Event()
 
     async def hold() -> None:
@@ -486,7 +486,7 @@ async def test_a_call_that_does_not_end_is_cut_at_the_servers_end(board: Switchb
         finally:
             cut.set()
 
-    holding = asyncio.create_task(board.hold(seat, hold()))
+    holding = asyncio.create_task(board.hold(slot, hold()))
     await asyncio.sleep(0)
     await board.end_all(EndedReason.SERVER_SHUTDOWN, within_seconds=0.02)
     assert cut.is_set()
@@ -495,18 +495,18 @@ async def test_a_call_that_does_not_end_is_cut_at_the_servers_end(board: Switchb
     assert board.lines_taken == 0
 
 
-async def test_an_opening_nobody_hears_is_paid_all_the_same(board: Switchboard, studio: Studio) -> None:
+async def test_an_opening_nobody_hears_is_paid_all_the_same(board: ActiveCalls, studio: Studio) -> None:
     told: list[tuple[Used, ...]] = []
 
     async def spent(of: Plan) -> None:
         told.append(of.opening_usage.items)
 
     board.spent = spent
-    seat = board.take_line(plan(callee_name="John"))
-    board.prepare(seat)
-    assert seat.making is not None
-    await seat.making
-    await board.release(seat.plan.call_id)
+    slot = board.take_line(plan(callee_name="John"))
+    board.prepare(slot)
+    assert slot.making is not None
+    await slot.making
+    await board.release(slot.plan.call_id)
     (used,) = told
     assert used[0].vendor == "elevenlabs"
     assert used[0].quantity is not None
@@ -514,13 +514,13 @@ async def test_an_opening_nobody_hears_is_paid_all_the_same(board: Switchboard, 
 
 
 async def test_an_opening_made_again_by_who_answers_belongs_to_the_call(
-    board: Switchboard, studio: Studio
+    board: ActiveCalls, studio: Studio
 ) -> None:
-    seat = board.take_line(plan(callee_name="John"))
-    await board.prepared(seat, "CA1")
-    await made(seat)
-    assert seat.plan.opening_usage.items == ()
-    assert seat.plan.usage.items
+    slot = board.take_line(plan(callee_name="John"))
+    await board.prepared(slot, "CA1")
+    await made(slot)
+    assert slot.plan.opening_usage.items == ()
+    assert slot.plan.usage.items
 
 
 class Shelf:
@@ -541,36 +541,36 @@ class Shelf:
         return self.kept.get(call_id)
 
 
-async def test_who_dials_keeps_the_opening_for_others(board: Switchboard, studio: Studio) -> None:
+async def test_who_dials_keeps_the_opening_for_others(board: ActiveCalls, studio: Studio) -> None:
     board.openings = shelf = Shelf()
-    seat = board.take_line(plan(1, callee_name="Ann"))
-    board.prepare(seat)
-    recital = await made(seat)
+    slot = board.take_line(plan(1, callee_name="Ann"))
+    board.prepare(slot)
+    recital = await made(slot)
     assert shelf.kept == {"call-1": recital.speech()}
 
 
-async def test_who_answers_takes_the_opening_that_is_kept(board: Switchboard, studio: Studio) -> None:
+async def test_who_answers_takes_the_opening_that_is_kept(board: ActiveCalls, studio: Studio) -> None:
     board.openings = Shelf(**{"call-1": Speech("Hi there.", bytes(320), (TimedWord("Hi", 0.0, 9.0),))})
-    seat = board.take_line(plan(1))
-    board.prepare(seat, answered=True)
-    assert (await made(seat)).speech() == Speech("Hi there.", bytes(320), (TimedWord("Hi", 0.0, 9.0),))
+    slot = board.take_line(plan(1))
+    board.prepare(slot, answered=True)
+    assert (await made(slot)).speech() == Speech("Hi there.", bytes(320), (TimedWord("Hi", 0.0, 9.0),))
     assert "Hi there." not in studio.spoken
 
 
 @pytest.mark.parametrize("away", [False, True])
-async def test_who_answers_makes_what_is_not_kept(board: Switchboard, studio: Studio, away: bool) -> None:
+async def test_who_answers_makes_what_is_not_kept(board: ActiveCalls, studio: Studio, away: bool) -> None:
     board.openings = shelf = Shelf()
     shelf.away = away
-    seat = board.take_line(plan(1, callee_name="Ann"))
-    board.prepare(seat, answered=True)
-    assert (await made(seat)).text == "Hi Ann."
+    slot = board.take_line(plan(1, callee_name="Ann"))
+    board.prepare(slot, answered=True)
+    assert (await made(slot)).text == "Hi Ann."
     assert shelf.kept == {}, "nobody else will ask for it"
 
 
-async def test_an_opening_that_failed_is_not_kept(board: Switchboard, studio: Studio) -> None:
+async def test_an_opening_that_failed_is_not_kept(board: ActiveCalls, studio: Studio) -> None:
     board.openings = shelf = Shelf()
     studio.failure = VendorError("no voice", provider="elevenlabs")
-    seat = board.take_line(plan(1))
-    board.prepare(seat)
-    await made(seat)
+    slot = board.take_line(plan(1))
+    board.prepare(slot)
+    await made(slot)
     assert shelf.kept == {}

@@ -7,8 +7,8 @@ from datetime import datetime
 
 import pytest
 
-from bot.calls.active_calls import Seat, Switchboard
-from bot.calls.shutdown import Departure
+from bot.calls.active_calls import ActiveCalls, CallSlot
+from bot.calls.shutdown import Shutdown
 from bot.errors import CarrierError
 from bot.pipeline.resources import Resources
 from bot.records import EndedReason, Status
@@ -21,10 +21,10 @@ class Desk:
     """Keeps what is asked of the carrier, the store and the queues; each may fail."""
 
     def __init__(self) -> None:
-        self.board = Switchboard(4, Resources(Settings(_env_file=None)))
+        self.board = ActiveCalls(4, Resources(Settings(_env_file=None)))
         self.events: list[str] = []
         self.fails = False
-        self.departure = Departure(self.board, self, self, drain_seconds=60, stop_taking=self.stop_taking)
+        self.shutdown = Shutdown(self.board, self, self, drain_seconds=60, stop_taking=self.stop_taking)
 
     async def stop_taking(self) -> None:
         self.events.append("stop taking")
@@ -46,10 +46,10 @@ class Desk:
             raise OSError("disk full")
         return True
 
-    def rings(self, number: int) -> Seat:
-        seat = self.board.take_line(plan(number))
-        seat.call_sid = f"CA{number}"
-        return seat
+    def rings(self, number: int) -> CallSlot:
+        slot = self.board.take_line(plan(number))
+        slot.call_sid = f"CA{number}"
+        return slot
 
 
 @pytest.fixture
@@ -59,8 +59,8 @@ def desk() -> Desk:
 
 async def test_a_process_without_calls_does_not_wait(desk: Desk) -> None:
     async with asyncio.timeout(1):
-        await desk.departure.drain()
-        await desk.departure.end(apologise=True)
+        await desk.shutdown.drain()
+        await desk.shutdown.end(apologise=True)
     assert desk.board.draining
     assert set(desk.events) == {"stop taking"}
 
@@ -68,7 +68,7 @@ async def test_a_process_without_calls_does_not_wait(desk: Desk) -> None:
 async def test_a_drain_touches_no_call(desk: Desk) -> None:
     _, call = await answered(desk.board, 1)
     desk.rings(2)
-    draining = asyncio.create_task(desk.departure.drain())
+    draining = asyncio.create_task(desk.shutdown.drain())
     await asyncio.sleep(0.01)
     assert not draining.done()
     assert (desk.events, call.reason, call.left) == (["stop taking"], None, None)
@@ -85,19 +85,19 @@ async def test_phones_stop_ringing_and_who_talks_is_hung_up_on(desk: Desk, fails
     desk.board.expect(plan(3))
     desk.fails = fails
     async with asyncio.timeout(5):
-        await desk.departure.end()
+        await desk.shutdown.end()
     assert call.reason is EndedReason.SERVER_SHUTDOWN
     assert desk.events == ["stop taking", "hang up CA2", "call-2 canceled"], "a registered call is left as it is"
-    assert desk.board.seats == []
-    await desk.departure.end()
+    assert desk.board.slots == []
+    await desk.shutdown.end()
 
 
 async def test_phones_stop_ringing_while_others_hear_an_apology(desk: Desk) -> None:
     _, call = await answered(desk.board, 1)
     desk.rings(2)
-    ending = asyncio.create_task(desk.departure.end(apologise=True))
+    ending = asyncio.create_task(desk.shutdown.end(apologise=True))
     await call.apologising.wait()
-    while desk.board.seat_of("call-2") is not None or len(desk.events) < 3:  # noqa: ASYNC110  # its own task
+    while desk.board.slot_of("call-2") is not None or len(desk.events) < 3:  # noqa: ASYNC110  # its own task
         await asyncio.sleep(0.001)
     assert call.reason is None
     call.ended.set()

@@ -231,7 +231,7 @@ async def test_a_voice_that_stays_silent_is_left_alone_in_time(monkeypatch: pyte
 
 
 async def test_giving_up_while_it_is_made_leaves_nothing() -> None:
-    """The callee hung up while it rang: the switchboard cancels the opening's task."""
+    """The callee hung up while it rang: the active_calls cancels the opening's task."""
     hang = Plan[claude.AnthropicFault](then=claude.Hang())
     async with with_claude(TEXT, faults=hang) as (sim, resources), checked():
         writing = asyncio.create_task(opening.write(resources, [Claude()], MIND))

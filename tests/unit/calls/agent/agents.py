@@ -67,7 +67,7 @@ class House:
 
     @property
     def lines(self) -> int:
-        return self.agent.switchboard.lines_taken
+        return self.agent.active_calls.lines_taken
 
 
 def token_of(twiml: str) -> str:

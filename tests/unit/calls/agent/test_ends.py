@@ -115,7 +115,7 @@ async def test_the_server_ends_although_its_store_is_away(house: House) -> None:
     async with asyncio.timeout(5):
         await house.agent.stop_calls()
     assert house.carrier.hung_up == ["CA1"]
-    assert house.agent.switchboard.seats == []
+    assert house.agent.active_calls.slots == []
 
 
 async def test_the_end_of_the_server_ends_the_call_on_the_line(house: House) -> None:

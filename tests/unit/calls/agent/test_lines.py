@@ -36,7 +36,7 @@ async def test_an_answered_call_whose_media_never_comes_frees_its_line(
     assert waits == [5 + HANDSHAKE_SECONDS], "the life of the token, and the socket's own patience"
     assert (record.status, record.ended_reason) == (Status.COMPLETED, EndedReason.ERROR_LINE)
     assert ended == [record.call_id]
-    assert house.agent.switchboard.seats == []
+    assert house.agent.active_calls.slots == []
 
 
 async def test_an_answer_that_the_store_refuses_does_not_keep_the_line(
@@ -46,23 +46,23 @@ async def test_an_answer_that_the_store_refuses_does_not_keep_the_line(
     house.store.failures = {"issue_token": OSError("disk full")}
     with pytest.raises(OSError, match="disk full"):
         await house.answer(None, "CA9")
-    await until(lambda: not house.agent.switchboard.seats)
+    await until(lambda: not house.agent.active_calls.slots)
 
 
 async def test_a_line_that_is_held_outlives_its_token(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     twiml = await house.answer(None, "CA9")
     _, streaming = house.connect(twiml, "CA9")
     await until(lambda: bool(QuietCall.made))
-    (seat,) = house.agent.switchboard.seats
+    (slot,) = house.agent.active_calls.slots
 
     async def never() -> None:
         raise AssertionError("the call is on the line")
 
-    house.agent.switchboard.release_after(seat, 0.0, never)
-    assert seat.expiry is not None
-    await seat.expiry
+    house.agent.active_calls.release_after(slot, 0.0, never)
+    assert slot.expiry is not None
+    await slot.expiry
     assert house.lines == 1
-    await house.agent.hang_up(seat.plan.call_id)
+    await house.agent.hang_up(slot.plan.call_id)
     await streaming
     assert house.lines == 0
 
@@ -80,13 +80,13 @@ async def test_a_ring_that_nobody_tells_the_end_of_is_asked_about(
 
 
 def at_once(house: House, monkeypatch: pytest.MonkeyPatch, waits: list[float]) -> None:
-    """Every wait of a seat is over at once."""
-    board = house.agent.switchboard
+    """Every wait of a slot is over at once."""
+    board = house.agent.active_calls
     release_after = board.release_after
 
-    def soon(seat: Any, seconds: float, then: Callable[[], Awaitable[None]]) -> None:
+    def soon(slot: Any, seconds: float, then: Callable[[], Awaitable[None]]) -> None:
         waits.append(seconds)
-        release_after(seat, 0.0, then)
+        release_after(slot, 0.0, then)
 
     monkeypatch.setattr(board, "release_after", soon)
 
@@ -122,13 +122,13 @@ async def test_a_registered_call_that_nobody_dials_expires(house: House, monkeyp
     waits: list[float] = []
     at_once(house, monkeypatch, waits)
     registered = await house.agent.register_call(SPEC)
-    await until(lambda: not house.agent.switchboard.seats)
+    await until(lambda: not house.agent.active_calls.slots)
     assert waits == [module.REGISTRATION_SECONDS]
 
     async def canceled() -> bool:
         return (await house.record(registered.call_id)).status is Status.CANCELED
 
-    while not await canceled():  # noqa: ASYNC110  # written by the seat's own task
+    while not await canceled():  # noqa: ASYNC110  # written by the slot's own task
         await asyncio.sleep(0.002)
     assert "<Hangup" in await house.answer(registered.call_id, "CA9"), "too late"
 
@@ -141,7 +141,7 @@ async def test_a_hang_up_while_it_rings(house: House) -> None:
     record = await house.agent.hang_up(call.call_id)
     assert (record.status, record.ended_reason) == (Status.CANCELED, EndedReason.CANCELED)
     assert house.carrier.hung_up == ["CA1"]
-    assert house.agent.switchboard.seats == []
+    assert house.agent.active_calls.slots == []
     with pytest.raises(ConflictError):
         await house.agent.hang_up(call.call_id)
     assert "<Hangup" in await house.answer(call.call_id, "CA1"), "it was picked up all the same"
@@ -152,7 +152,7 @@ async def test_a_hang_up_that_the_carrier_refuses_frees_the_line(house: House) -
     house.carrier.failures["hang_up"] = refusal()
     with pytest.raises(CarrierError):
         await house.agent.hang_up(call.call_id)
-    assert house.agent.switchboard.seats == []
+    assert house.agent.active_calls.slots == []
     assert (await house.record(call.call_id)).status is Status.CANCELED
 
 
@@ -165,7 +165,7 @@ async def test_a_hang_up_while_the_carrier_is_asked(house: House) -> None:
     record = await placing
     assert (record.status, record.ended_reason) == (Status.CANCELED, EndedReason.CANCELED)
     assert house.carrier.hung_up == ["CA1"]
-    assert house.agent.switchboard.seats == []
+    assert house.agent.active_calls.slots == []
 
 
 async def test_a_hang_up_between_the_answer_and_the_media_socket(house: House) -> None:
@@ -182,7 +182,7 @@ async def test_a_hang_up_between_the_answer_and_the_media_socket(house: House) -
 
 
 async def test_a_hang_up_while_the_call_is_prepared(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    board, may_go = house.agent.switchboard, asyncio.Event()
+    board, may_go = house.agent.active_calls, asyncio.Event()
     prepared = board.prepared
 
     async def slow(*given: Any) -> Any:
@@ -192,7 +192,7 @@ async def test_a_hang_up_while_the_call_is_prepared(house: House, monkeypatch: p
     monkeypatch.setattr(board, "prepared", slow)
     call = await house.agent.place_call(SPEC)
     _, streaming = house.connect(await house.answer(call.call_id, "CA1"), "CA1")
-    await until(lambda: any(seat.holding is not None for seat in board.seats))
+    await until(lambda: any(slot.holding is not None for slot in board.slots))
     await house.agent.hang_up(call.call_id)
     may_go.set()
     await streaming
@@ -211,7 +211,7 @@ async def test_a_hang_up_on_the_line(house: House) -> None:
     record = await house.record(call.call_id)
     assert (record.status, record.ended_reason) == (Status.COMPLETED, EndedReason.AGENT_HANGUP)
     assert house.carrier.hung_up == ["CA1"]
-    assert house.agent.switchboard.seats == []
+    assert house.agent.active_calls.slots == []
 
 
 async def test_a_second_media_socket_does_not_take_over_a_call(house: House) -> None:

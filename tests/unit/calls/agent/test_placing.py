@@ -30,7 +30,7 @@ async def test_a_store_that_keeps_nothing_places_no_call(house: House) -> None:
     with pytest.raises(OSError, match="disk full"):
         await house.agent.place_call(SPEC)
     assert house.carrier.dialled == []
-    assert house.agent.switchboard.seats == []
+    assert house.agent.active_calls.slots == []
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ async def test_a_dial_that_fails_frees_the_line_and_closes_the_record(
     house.carrier.failures["dial"] = error
     with pytest.raises(shown):
         await house.agent.place_call(SPEC)
-    assert house.agent.switchboard.seats == []
+    assert house.agent.active_calls.slots == []
     record = await house.the_record()
     assert (record.status, record.ended_reason) == (Status.FAILED, EndedReason.DIAL_FAILED)
     assert record.error

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from bot.calls.active_calls import Seat, Switchboard
+from bot.calls.active_calls import ActiveCalls, CallSlot
 from bot.calls.cluster.elsewhere import Elsewhere
 from bot.calls.ingress import Doors
 from bot.conversation.call import Call
@@ -86,17 +86,17 @@ class OnLine:
 @dataclass
 class Process:
     elsewhere: Elsewhere
-    board: Switchboard
+    board: ActiveCalls
     transfers: KnownTransfers
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
-    def seat(self) -> Seat:
+    def slot(self) -> CallSlot:
         return self.board.take_line(plan())
 
     def on_line(self) -> OnLine:
-        seat, call = self.seat(), OnLine()
-        seat.call, seat.call_sid = cast(Call, call), "CA1"
-        seat.holding = asyncio.create_task(asyncio.sleep(60))
+        slot, call = self.slot(), OnLine()
+        slot.call, slot.call_sid = cast(Call, call), "CA1"
+        slot.holding = asyncio.create_task(asyncio.sleep(60))
         return call
 
 
@@ -104,28 +104,28 @@ class Process:
 async def processes() -> Any:
     post, made = Post(), []
     for token in ("mine", "theirs"):
-        board = Switchboard(2, Resources(Settings(_env_file=None)))
+        board = ActiveCalls(2, Resources(Settings(_env_file=None)))
         transfers = KnownTransfers(token)
         one = Elsewhere(OneNews(post), board, cast(Transfers, transfers), cast(Doors, object()))
         await one.open()
         made.append(Process(one, board, transfers))
     yield made
     for each in made:
-        for seat in each.board.seats:
-            if seat.holding is not None:
-                seat.holding.cancel()
-                await asyncio.gather(seat.holding, return_exceptions=True)
+        for slot in each.board.slots:
+            if slot.holding is not None:
+                slot.holding.cancel()
+                await asyncio.gather(slot.holding, return_exceptions=True)
         await each.elsewhere.close()
 
 
 async def test_who_prepared_lets_go_and_who_holds_does_not(processes: list[Process]) -> None:
     here, there = processes
-    there.seat()
+    there.slot()
     await here.elsewhere.taken("call-1")
-    assert there.board.seats == []
+    assert there.board.slots == []
     there.on_line()
     await here.elsewhere.taken("call-1")
-    assert len(there.board.seats) == 1
+    assert len(there.board.slots) == 1
 
 
 async def test_the_holder_is_told_what_the_carrier_says(processes: list[Process]) -> None:
@@ -140,9 +140,9 @@ async def test_the_holder_is_told_what_the_carrier_says(processes: list[Process]
 
 async def test_a_phone_that_rings_no_more_frees_its_line(processes: list[Process]) -> None:
     here, there = processes
-    there.seat()
+    there.slot()
     await here.elsewhere.over("call-1", None)
-    assert there.board.seats == []
+    assert there.board.slots == []
 
 
 async def test_only_the_holder_hangs_up(processes: list[Process]) -> None:

@@ -20,7 +20,7 @@ PATH = "/api/phone/media-stream?a=%2Fb"
 START = '{"event":"start","start":{"streamSid":"MZ1","callSid":"CA1","customParameters":{"token":"new"}}}'
 
 
-class Holder:
+class CallRunner:
     """The other process: keeps what came, and is told what to do with the socket."""
 
     def __init__(self) -> None:
@@ -37,8 +37,8 @@ class Holder:
 
 
 @asynccontextmanager
-async def holder() -> AsyncIterator[Holder]:
-    one = Holder()
+async def holder() -> AsyncIterator[CallRunner]:
+    one = CallRunner()
     async with serve(one, "127.0.0.1", 0) as server:
         one.address = f"http://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
         yield one

@@ -115,8 +115,8 @@ def build(tmp_path: Path, url: str | None = None, carrier: RingingCarrier | None
     store = ShakyStore(Database(parse_database_url(settings.database_url, tmp_path / "calls.db")))
     carrier = carrier or RingingCarrier()
     agent = PhoneAgent(settings, scenarios, QuietResources(settings), store, carrier, present=as_event)
-    agent.switchboard.prepare = _say_nothing  # type: ignore[method-assign]  # no voice here
-    agent.switchboard.build_ahead = _say_nothing  # type: ignore[method-assign]
+    agent.active_calls.prepare = _say_nothing  # type: ignore[method-assign]  # no voice here
+    agent.active_calls.build_ahead = _say_nothing  # type: ignore[method-assign]
     house = House(agent, carrier, store)
 
     async def note(record: CallRecord) -> None:

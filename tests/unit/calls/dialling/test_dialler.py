@@ -146,7 +146,7 @@ async def test_a_carrier_that_breaks_us_frees_the_line(house: House) -> None:
     house.carrier.failures["dial"] = RuntimeError("a bug")
     with pytest.raises(ConflictError):
         await house.agent.place_call(SPEC)
-    assert house.agent.switchboard.seats == []
+    assert house.agent.active_calls.slots == []
     (call,) = (await house.store.page()).calls
     assert (await house.is_over(call.call_id)).status is Status.FAILED
 

@@ -16,9 +16,9 @@ from bot.calls import placing as module
 from bot.calls.campaigns import rules
 from bot.calls.campaigns.contacts import RawRow
 from bot.calls.campaigns.rounds import next_call
+from bot.calls.capacity import KEPT_LOOKS
 from bot.calls.dialling.dialler import LINES
 from bot.calls.idempotency import Asked
-from bot.calls.loop_lag import KEPT_LOOKS
 from bot.records import CallRecord, Direction, Status
 from bot.store.campaign_records import Campaign, CampaignStatus
 from bot.store.campaigns import SqlCampaignStore
@@ -139,12 +139,12 @@ async def test_nothing_is_dialled_while_the_loop_is_later_than_it_may_be(tmp_pat
         await place(house, 1)
         await house.until(lambda: len(house.carrier.dialled) == 1)
         for _ in range(3):
-            house.agent.switchboard.lag.note(1e6)
+            house.agent.active_calls.lag.note(1e6)
         waits = await place(house, 2)
         await asyncio.sleep(OVERRUN_SECONDS)
         assert (await house.record(waits.call_id)).status is Status.QUEUED
         for _ in range(KEPT_LOOKS):
-            house.agent.switchboard.lag.note(0.0)
+            house.agent.active_calls.lag.note(0.0)
         await house.until(lambda: len(house.carrier.dialled) == 2)
 
 

@@ -64,7 +64,7 @@ async def test_a_call_that_is_sent_on_is_taken_where_a_line_is_free(house: House
     assert len((await house.store.page()).calls) == 2, "one record, however often the carrier asks"
     taken = await house.record(waiting.call_id)
     assert (taken.status, taken.direction) == (Status.IN_PROGRESS, Direction.INBOUND)
-    assert told == [], "who follows it would give up its seat, and is this process"
+    assert told == [], "who follows it would give up its slot, and is this process"
     await house.tell("CA91", Status.COMPLETED)
     assert (await house.is_over(taken.call_id)).status is Status.COMPLETED
 
@@ -101,7 +101,7 @@ async def test_where_all_lines_of_all_are_taken_nobody_else_is_asked(tmp_path: P
 
 
 async def test_an_answered_call_of_ours_goes_where_its_seat_is(house: House) -> None:
-    """Who dialled it keeps its seat until another process has one for it."""
+    """Who dialled it keeps its slot until another process has one for it."""
     call = CallRecord(
         "call-1",
         SPEC,
@@ -132,15 +132,15 @@ async def test_an_answered_call_of_ours_goes_where_its_seat_is(house: House) -> 
 
 async def test_who_only_follows_a_call_keeps_the_seat_of_its_answer(house: House) -> None:
     """The process that dialled it died; this one took it up, and then got its webhook."""
-    board, following = house.agent.switchboard, house.agent._dialler._following
+    board, following = house.agent.active_calls, house.agent._dialler._following
     registered = await house.agent.register_call(SPEC)
     await ask(house, f"{VOICE_PATH}?call_id={registered.call_id}", "CA90")
     following.known_here.discard(registered.call_id)
     await following.look(registered.call_id, "answered")
-    assert board.seat_of(registered.call_id) is not None
+    assert board.slot_of(registered.call_id) is not None
     following.known_here.add(registered.call_id)
     await following.look(registered.call_id, "answered")
-    assert board.seat_of(registered.call_id) is None
+    assert board.slot_of(registered.call_id) is None
 
 
 def test_the_tries_are_counted_in_the_url() -> None:

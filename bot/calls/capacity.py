@@ -1,7 +1,11 @@
-"""How late this process's event loop is: a task that sleeps and measures, and whether that has become a state.
+"""Which calls a process takes on: by how late its event loop is, and by a hard number of lines.
 
-A call is heard to suffer from a late loop, not from a busy core: other processes, threads that take the
-interpreter and a slow disk all show here, and a core at 95 % with a loop on time is full, not strained.
+Processor load was rejected as the measure: a core at 95 % whose loop is on time holds its calls without a gap,
+and one at 50 % whose loop waits for another thread does not. A late loop also shows other processes, threads that
+take the interpreter, and a slow disk.
+
+An answered call is worth more than a good moment: it, or a media stream that was promised, is refused only above
+a ceiling. That lies above the lines given to new calls, because another server may have dialled the call.
 """
 
 from __future__ import annotations
@@ -10,10 +14,15 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
 
 from loguru import logger
 
+from bot.telemetry import metrics
+
+ROOM_FOR_ANSWERED = 0.25
+"""Of the lines, on top of them."""
 PROBE_SECONDS = 0.1
 """Between two looks: a wake-up costs about 40 µs, so ten a second are 0.04 % of a core."""
 KEPT_LOOKS = 50
@@ -36,6 +45,56 @@ ON_TIME = 0.5
 """Below this much of it the process takes calls again: some three calls fewer."""
 
 
+class Asking(Enum):
+    """Who asks for a line."""
+
+    NEW = "new"
+    """A call to be dialled, or one that comes in: it can wait, or try elsewhere."""
+    ANSWERED = "answered"
+    """A call of ours that was answered, or a media stream of a call that was let in."""
+
+
+class Refusal(Enum):
+    """Why a call is not taken, as the caller is told."""
+
+    DRAINING = "This server is shutting down."
+    FULL = "All lines are in use; ask again."
+    LATE = "This server is at its limit; ask again."
+
+
+@dataclass(frozen=True)
+class Load:
+    """The process at one moment."""
+
+    lines_taken: int
+    late: bool
+    """Its event loop, as `LagWatch` sees it."""
+    draining: bool = False
+    """No new call is to be taken."""
+    closed: bool = False
+    """Nothing is."""
+
+
+def ceiling(lines: int) -> int:
+    """How many calls are held at most, with those that were answered already."""
+    return lines + max(1, math.ceil(lines * ROOM_FOR_ANSWERED))
+
+
+def refusal(asking: Asking, load: Load, lines: int) -> Refusal | None:
+    """Why not, or None: the call is taken. `lines`: what the process gives to new calls at most.
+
+    A process that holds no call takes one although its loop is late: there is nobody to disturb, and what makes
+    it late would not go away by waiting for its own calls to end.
+    """
+    if load.closed or (load.draining and asking is Asking.NEW):
+        return Refusal.DRAINING
+    if asking is Asking.ANSWERED:
+        return Refusal.FULL if load.lines_taken >= ceiling(lines) else None
+    if load.lines_taken >= lines:
+        return Refusal.FULL
+    return Refusal.LATE if load.late and load.lines_taken else None
+
+
 class LagWatch:
     """Whether the loop has been late for long enough to matter. Pure; lags are seconds.
 
@@ -43,12 +102,7 @@ class LagWatch:
     half of that: between the two it stays as it is, so that it does not flap with every call that ends.
     """
 
-    def __init__(
-        self,
-        *,
-        late_seconds: float = LATE_SECONDS,
-        looks: int = KEPT_LOOKS,
-    ) -> None:
+    def __init__(self, *, late_seconds: float = LATE_SECONDS, looks: int = KEPT_LOOKS) -> None:
         self._late_seconds = late_seconds
         self._lags: deque[float] = deque([0.0] * looks, maxlen=looks)
         self.late = False
@@ -70,34 +124,24 @@ class LagWatch:
 
 
 class LoopProbe:
-    """Looks at the loop it runs in until `close`; tells `watch`, and `told` (a metric) of every look."""
+    """Measures how late the loop is that it runs in, and tells `watch`."""
 
-    def __init__(self, watch: LagWatch, *, told: Callable[[float], None] | None = None) -> None:
-        self._watch, self._told = watch, told
-        self._looking: asyncio.Task[None] | None = None
+    def __init__(self, watch: LagWatch) -> None:
+        self._watch = watch
 
-    def open(self) -> None:
-        self._looking = asyncio.create_task(self._look(), name="loop lag")
-
-    async def close(self) -> None:
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
-            self._looking = None
-
-    async def _look(self) -> None:
+    async def run(self) -> None:
+        """Until it is cancelled."""
         while True:
             due_at = time.monotonic() + PROBE_SECONDS
             await asyncio.sleep(PROBE_SECONDS)
             lag = max(0.0, time.monotonic() - due_at)
             was_late = self._watch.late
             self._watch.note(lag)
-            if self._told is not None:
-                self._told(lag)
+            metrics.observe_loop_lag(lag)
             if self._watch.late is not was_late:
-                self._say()
+                self._log()
 
-    def _say(self) -> None:
+    def _log(self) -> None:
         lag_ms = self._watch.lag_seconds * 1000
         if self._watch.late:
             logger.warning(
