@@ -86,14 +86,14 @@ class CarrierNews:
             await self._end(record, Status.BUSY, change)
             turned_away = twiml.turn_away(plan.scenario.inbound.busy_message, plan.scenario.language)
             return turned_away if inbound else twiml.hang_up()
-        if record.dialling_at is not None and not dialled_here:
-            # Not before: who dialled it gives up the slot that it has for it.
-            await self.dialler.news(record, "answered")
         slot.call_sid = call_sid
-        # Whatever fails from here on, the line is freed in time.
+        # Before anything is awaited: whatever fails from here on, the line is freed in time.
         seconds = plan.scenario.limits.ring_seconds
         gone = functools.partial(self.never_came, record, Status.COMPLETED, EndedReason.ERROR_LINE)
         self.active_calls.release_after(slot, seconds + HANDSHAKE_SECONDS, gone)
+        if record.dialling_at is not None and not dialled_here:
+            # Only now: the process that dialled gives up the line it keeps for the call.
+            await self.dialler.news(record, "answered")
         if record.call_sid is None:
             await self.store.update(plan.call_id, CallChange(call_sid=call_sid))
         await self.store.advance(plan.call_id, Status.IN_PROGRESS, at=datetime.now(UTC))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,7 +17,7 @@ from bot.errors import CarrierError, ConflictError, ForbiddenError
 from bot.records import CallRecord, EndedReason, Status
 from bot.telephony.carrier import CarrierCall
 from bot.telephony.twilio import twiml
-from tests.unit.calls.agent.agents import ORIGIN, SPEC, House, ended
+from tests.unit.calls.agent.agents import ORIGIN, SPEC, House, ended, record_of
 from tests.unit.calls.calls_in_memory import SIGNED, QuietCall, refusal
 from tests.unit.pipeline.conversation import until
 
@@ -46,6 +47,23 @@ async def test_an_answer_that_the_store_refuses_does_not_keep_the_line(
     house.store.failures = {"issue_token": OSError("disk full")}
     with pytest.raises(OSError, match="disk full"):
         await house.answer(None, "CA9")
+    await until(lambda: not house.agent.active_calls.slots)
+
+
+async def test_an_answer_that_nobody_can_be_notified_of_does_not_keep_the_line(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process dialled; the word that it was answered fails right after the line was taken."""
+    at_once(house, monkeypatch, [])
+
+    async def away(*_: Any) -> None:
+        raise ConnectionError("the database is away")
+
+    record = record_of("c1", call_sid="CA1", followed_by="c1:1", dialling_at=datetime.now(UTC))
+    await house.store.add(record)
+    monkeypatch.setattr(house.agent._dialler, "news", away)
+    with pytest.raises(ConnectionError):
+        await house.answer("c1", "CA1")
     await until(lambda: not house.agent.active_calls.slots)
 
 
