@@ -59,7 +59,7 @@ class Settings(BaseSettings):
     max_calls: int = Field(default=20, ge=1)
     """On the line in one process."""
     max_loop_lag_ms: float = Field(default=50, gt=0)
-    """A process whose event loop is later takes no more calls: see `loop_lag`."""
+    """A process whose event loop is later takes no more calls: see `capacity`."""
     max_lines: int | None = Field(default=None, ge=1)
     """On the line over all processes of the database; None: what the processes carry."""
     max_lines_per_number: int | None = Field(default=None, ge=1)

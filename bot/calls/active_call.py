@@ -116,6 +116,7 @@ class CallRunner:
             recorder=recorder,
             carrier=self.carrier,
             resources=self.resources,
+            mcp=self.active_calls.mcp,
             transfers=self.transfers,
             do_not_call=self.do_not_call,
         )

@@ -26,6 +26,7 @@ from bot.conversation.call_plan import Plan, Services, build_services
 from bot.conversation.fillers import PhraseBook
 from bot.conversation.opening import NotKept, Openings, Recital
 from bot.conversation.prompt import opening_text, spare_opening
+from bot.conversation.tools.declared.mcp_server import McpServers
 from bot.errors import BusyError, PhoneAgentError, VendorError
 from bot.pipeline.resources import Resources
 from bot.pipeline.usage import Usage
@@ -91,17 +92,19 @@ class ActiveCalls:
     """Admits, prepares and ends calls."""
 
     capacity: int
-    """Lines for new calls; those that were answered already have a little more room: see `admission`."""
+    """Lines for new calls; those that were answered already have a little more room: see `capacity`."""
     resources: Resources
+    mcp: McpServers = field(default_factory=lambda: McpServers({}))
+    """Asked for their tools while it rings."""
     lag: LagWatch = field(default_factory=LagWatch)
-    draining: bool = False
-    """No new call is taken."""
-    closed: bool = False
-    """Nothing at all is taken."""
     openings: Openings = field(default_factory=NotKept)
     """Of calls that this process dialled, for whichever answers them."""
     spent: Callable[[Plan], Awaitable[None]] = _not_kept
     """Told of a call whose opening cost something."""
+    draining: bool = field(default=False, init=False)
+    """No new call is taken."""
+    closed: bool = field(default=False, init=False)
+    """Nothing at all is taken."""
     _slots: dict[str, CallSlot] = field(default_factory=dict)
     _spoken: OrderedDict[tuple[str, str, str], Speech] = field(default_factory=OrderedDict)
     """Openings by text, voice and language: those without a name in them come again."""
@@ -261,7 +264,7 @@ class ActiveCalls:
             making = self._make_and_tell(slot.plan, slot.opening, answered=answered)
             slot.making = asyncio.create_task(making, name=f"opening {slot.plan.call_id}")
             if slot.plan.calls_declared_tools:
-                self.resources.mcp.begin(slot.plan.scenario.mcp_servers)
+                self.mcp.begin(slot.plan.scenario.mcp_servers)
 
     def build_ahead(self, slot: CallSlot, call_sid: str) -> None:
         """Build the services off the loop, now that the line is about to open."""

@@ -37,6 +37,7 @@ from bot.calls.retention import Retention
 from bot.calls.shutdown import Shutdown
 from bot.calls.webhooks import Webhooks
 from bot.conversation.scenario.scenario import DEFAULT_OUTBOUND, Scenarios
+from bot.conversation.tools.declared.mcp_server import McpServers
 from bot.conversation.transfers.transfers import Transfers
 from bot.errors import BusyError, NotFoundError
 from bot.pipeline.resources import Resources
@@ -93,9 +94,11 @@ class PhoneAgent:
         self.settings = settings
         self.carrier = carrier
         self.openings = SqlOpeningStore(store.database)
+        self._mcp = McpServers(resources.environment)
         self.active_calls = ActiveCalls(
             settings.max_calls,
             resources,
+            self._mcp,
             LagWatch(late_seconds=settings.max_loop_lag_ms / 1000),
             openings=self.openings,
             spent=functools.partial(keep_opening, store),
@@ -282,6 +285,7 @@ class PhoneAgent:
         await self.carrier.close()
         await self.elsewhere.close()
         await self._store.close()
+        await self._mcp.close()
         await self._resources.close()
 
     async def drain(self, hurry: asyncio.Event | None = None) -> None:
@@ -320,7 +324,7 @@ class PhoneAgent:
             if missing:
                 logger.warning("{}.toml: set {} in the environment or in .env", name, ", ".join(missing))
         if any(self.scenarios.get(name).mcp_servers for name in self.scenarios.names):
-            await self._resources.mcp.load()
+            await self._mcp.load()
 
     # -- what the routes ask --------------------------------------------------------------------------
 

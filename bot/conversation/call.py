@@ -27,6 +27,7 @@ from bot.conversation.hang_up import Farewell
 from bot.conversation.machines.answering import HUSH_SECONDS
 from bot.conversation.recorder import Recorder
 from bot.conversation.replies import Replies
+from bot.conversation.tools.declared.mcp_server import McpServers
 from bot.conversation.tools.toolbox import Toolbox, declared_tools
 from bot.conversation.transfers.handover import Handover
 from bot.conversation.transfers.transfers import Transfers
@@ -84,12 +85,14 @@ class Call:
         recorder: Recorder,
         carrier: HangUp,
         resources: Resources,
+        mcp: McpServers | None = None,
         transfers: Transfers | None = None,
         do_not_call: NeverAgain | None = None,
     ) -> None:
         self.plan = plan
         self._do_not_call = do_not_call
         self._resources = resources
+        self._mcp = mcp or McpServers(resources.environment)
         self._line = line
         self._services = services
         self._recorder = recorder
@@ -110,7 +113,7 @@ class Call:
                 say=self._say_bridge,
                 working=self._note_tools,
             ),
-            declared=declared_tools(scenario, resources) if plan.calls_declared_tools else (),
+            declared=declared_tools(scenario, resources, self._mcp) if plan.calls_declared_tools else (),
         )
         context = LLMContext(messages=[{"role": "user", "content": _CALL_OPENED}], tools=self._toolbox.schemas())
         self._context = context
@@ -250,7 +253,7 @@ class Call:
 
     async def _join_late_tools(self) -> None:
         if self.plan.calls_declared_tools:
-            await self._toolbox.join_late(self._resources, self._context, self._services.llms)
+            await self._toolbox.join_late(self._mcp, self._context, self._services.llms)
 
     def _say_bridge(self, phrase: str) -> bool:
         return self._fillers.say(phrase)

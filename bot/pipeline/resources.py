@@ -11,7 +11,6 @@ from typing import Any
 
 from anthropic import AsyncAnthropic, Timeout
 
-from bot.conversation.tools.declared.mcp_server import McpServers
 from bot.pipeline import warm_up
 from bot.pipeline.llm.fallback import Circuit
 from bot.pipeline.offline.scripted_stt import CalleeScripts
@@ -52,11 +51,6 @@ class Resources:
         return Outgoing(self.tls or ssl.create_default_context())
 
     @cached_property
-    def mcp(self) -> McpServers:
-        """The sessions with MCP servers."""
-        return McpServers(self.environment)
-
-    @cached_property
     def decoders(self) -> Decoders:
         """pocketsphinx decoders, made when a call needs one: 90 MB each."""
         return Decoders()
@@ -79,9 +73,8 @@ class Resources:
 
     async def close(self) -> None:
         self.voice.close()
-        for opened in ("mcp", "outgoing"):
-            if opened in self.__dict__:
-                await self.__dict__[opened].close()
+        if "outgoing" in self.__dict__:
+            await self.outgoing.close()
         for loaded in ("decoders", "moonshine"):
             if loaded in self.__dict__:
                 await asyncio.to_thread(self.__dict__[loaded].close)

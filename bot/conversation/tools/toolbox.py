@@ -22,7 +22,7 @@ from pipecat.services.llm_service import FunctionCallParams, LLMService
 from bot.conversation.bridge import Bridge
 from bot.conversation.scenario.scenario import Scenario
 from bot.conversation.tools import TOOLS, CallControl, Tool
-from bot.conversation.tools.declared.mcp_server import McpServer
+from bot.conversation.tools.declared.mcp_server import McpServer, McpServers
 from bot.conversation.tools.notes import Notes
 from bot.conversation.tools.transfer_call import target_schema
 from bot.errors import SettingsError
@@ -34,7 +34,7 @@ FINISH_SECONDS = 5.0
 """How long a tool that acts outside may go on after the call is over."""
 
 
-def declared_tools(scenario: Scenario, resources: Resources) -> list[Tool]:
+def declared_tools(scenario: Scenario, resources: Resources, mcp: McpServers) -> list[Tool]:
     """Those of the scenario's file that can be had now: HTTP tools, and those of MCP servers that are there."""
     tools: list[Tool] = []
     for http_tool in scenario.http_tools:
@@ -43,7 +43,7 @@ def declared_tools(scenario: Scenario, resources: Resources) -> list[Tool]:
         except SettingsError as e:
             logger.warning("http tool {} is not offered: {}", http_tool.name, e.message)
     for server in scenario.mcp_servers:
-        tools += resources.mcp.ready(server) or ()
+        tools += mcp.ready(server) or ()
     return tools
 
 
@@ -99,11 +99,11 @@ class Toolbox:
             timeout_secs=tool.timeout_seconds + BACKSTOP_SECONDS,
         )
 
-    async def join_late(self, resources: Resources, context: LLMContext, llms: Sequence[LLMService[Any]]) -> None:
+    async def join_late(self, mcp: McpServers, context: LLMContext, llms: Sequence[LLMService[Any]]) -> None:
         """Add the tools of MCP servers that were not there when the line opened, as soon as they are."""
 
         async def join(server: McpServer) -> None:
-            added = self._add(await resources.mcp.joined(server))
+            added = self._add(await mcp.joined(server))
             for tool in added:
                 for llm in llms:
                     self._register(tool, llm)
@@ -112,7 +112,7 @@ class Toolbox:
 
         async with asyncio.TaskGroup() as joining:
             for server in self._scenario.mcp_servers:
-                if resources.mcp.ready(server) is None:
+                if mcp.ready(server) is None:
                     joining.create_task(join(server), name=f"tools of {server.name}")
 
     async def finish(self) -> None:

@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from bot.calls import active_call as module
-from bot.calls import active_calls as switchboard_module
+from bot.calls import active_calls as active_calls_module
 from bot.calls.active_call import CallRunner
 from bot.calls.active_calls import ActiveCalls, CallSlot
 from bot.conversation.call_plan import Plan
@@ -85,7 +85,7 @@ def services_that_cannot_be_built(_: Stage, monkeypatch: pytest.MonkeyPatch) -> 
     def fail(*_: Any) -> None:
         raise RuntimeError("no such model")
 
-    monkeypatch.setattr(switchboard_module, "build_services", fail)
+    monkeypatch.setattr(active_calls_module, "build_services", fail)
 
 
 def a_store_that_takes_no_change(stage: Stage, _: pytest.MonkeyPatch) -> None:
