@@ -5,8 +5,8 @@ before the request proves nothing: DNS may answer otherwise a moment later. So t
 connection is made: the name is resolved once, every address it has must be public, and the socket goes to one
 of those addresses. TLS still verifies the name. Redirects are not followed.
 
-httpx has no place for that in its own transport; its pool comes from httpcore, which has. A rejected
-alternative is to write the address into the URL: httpx would then share one connection among the names
+httpx2 has no place for that in its own transport; its pool comes from httpcore2, which has. A rejected
+alternative is to write the address into the URL: httpx2 would then share one connection among the names
 behind an address, whichever name its certificate was checked for.
 """
 
@@ -16,12 +16,12 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
-import httpcore
-import httpx
+import httpcore2
+import httpx2
 
 from bot.errors import AddressError
 
@@ -29,8 +29,10 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolver = Callable[[str, int], Awaitable[list[str]]]
 """Host and port to addresses, the best first. OSError where there are none."""
 
-CONNECTIONS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30.0)
+CONNECTIONS = httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30.0)
 STALLED_SECONDS = 30.0
+SILENT_STREAM_SECONDS = 300.0
+"""The MCP SDK's own: a server may hold a stream open for its events."""
 _NOT_FOR_STRANGERS = (
     ipaddress.ip_network("168.63.129.16/32"),  # Azure's own services, on a public address
     ipaddress.ip_network("192.88.99.0/24"),  # 6to4 relays, RFC 7526
@@ -73,50 +75,50 @@ async def check_public(host: str, port: int, resolver: Resolver = resolve) -> li
     return addresses
 
 
-class PublicOnly(httpcore.AsyncNetworkBackend):
+class PublicOnly(httpcore2.AsyncNetworkBackend):
     """Opens connections to public addresses only."""
 
     def __init__(self, resolver: Resolver = resolve) -> None:
         self._resolver = resolver
-        self._inner = httpcore.AnyIOBackend()
+        self._inner = httpcore2.AnyIOBackend()
 
     async def connect_tcp(
         self,
         host: str,
         port: int,
-        timeout: float | None = None,  # the signature is httpcore's
+        timeout: float | None = None,  # the signature is httpcore2's
         local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
         try:
             async with asyncio.timeout(timeout):
                 addresses = await check_public(host, port, self._resolver)
         except TimeoutError as e:
-            raise httpcore.ConnectTimeout(f"{host} was not resolved in time") from e
+            raise httpcore2.ConnectTimeout(f"{host} was not resolved in time") from e
         except OSError as e:
-            raise httpcore.ConnectError(str(e)) from e
-        failure: Exception = httpcore.ConnectError(f"{host} has no address")
+            raise httpcore2.ConnectError(str(e)) from e
+        failure: Exception = httpcore2.ConnectError(f"{host} has no address")
         share = None if timeout is None else timeout / len(addresses)
         for address in addresses:
             try:
                 return await self._inner.connect_tcp(address, port, share, local_address, socket_options)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as e:
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as e:
                 failure = e
         raise failure
 
-    async def connect_unix_socket(self, path: str, *_: Any, **__: Any) -> httpcore.AsyncNetworkStream:
+    async def connect_unix_socket(self, path: str, *_: Any, **__: Any) -> httpcore2.AsyncNetworkStream:
         raise AddressError(f"{path} is no address of the internet")
 
     async def sleep(self, seconds: float) -> None:
         await self._inner.sleep(seconds)
 
 
-class _PublicTransport(httpx.AsyncHTTPTransport):
-    """httpx's transport over a pool that connects to public addresses only."""
+class _PublicTransport(httpx2.AsyncHTTPTransport):
+    """httpx2's transport over a pool that connects to public addresses only."""
 
     def __init__(self, tls: ssl.SSLContext, resolver: Resolver) -> None:
         super().__init__(verify=tls, trust_env=False)
-        self._pool = httpcore.AsyncConnectionPool(
+        self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=tls,
             max_connections=CONNECTIONS.max_connections,
             max_keepalive_connections=CONNECTIONS.max_keepalive_connections,
@@ -133,21 +135,34 @@ class Outgoing:
     """
 
     def __init__(self, tls: ssl.SSLContext, *, resolver: Resolver = resolve) -> None:
+        self._tls, self._resolver = tls, resolver
         self._public = _client(_PublicTransport(tls, resolver))
-        self._any = _client(httpx.AsyncHTTPTransport(verify=tls, trust_env=False, limits=CONNECTIONS))
+        self._any = _client(_open_transport(tls))
 
-    def client(self, *, allow_private: bool) -> httpx.AsyncClient:
+    def client(self, *, allow_private: bool) -> httpx2.AsyncClient:
         """A client that gives up a silent connection; a deadline for the whole request is its user's to set."""
         return self._any if allow_private else self._public
+
+    def session(self, *, allow_private: bool, headers: Mapping[str, str]) -> httpx2.AsyncClient:
+        """A client for one session of a protocol, with the same checks; its user closes it."""
+        transport = _open_transport(self._tls) if allow_private else _PublicTransport(self._tls, self._resolver)
+        client = _client(transport)
+        client.headers.update(headers)
+        client.timeout = httpx2.Timeout(STALLED_SECONDS, read=SILENT_STREAM_SECONDS)
+        return client
 
     async def close(self) -> None:
         await self._public.aclose()
         await self._any.aclose()
 
 
-def _client(transport: httpx.AsyncHTTPTransport) -> httpx.AsyncClient:
+def _open_transport(tls: ssl.SSLContext) -> httpx2.AsyncHTTPTransport:
+    return httpx2.AsyncHTTPTransport(verify=tls, trust_env=False, limits=CONNECTIONS)
+
+
+def _client(transport: httpx2.AsyncHTTPTransport) -> httpx2.AsyncClient:
     # No cookie goes from one request to the next: each is another call's.
     no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
-    return httpx.AsyncClient(
+    return httpx2.AsyncClient(
         transport=transport, timeout=STALLED_SECONDS, follow_redirects=False, trust_env=False, cookies=no_cookies
     )

@@ -94,7 +94,7 @@ class PhoneAgent:
         self.settings = settings
         self.carrier = carrier
         self.openings = SqlOpeningStore(store.database)
-        self._mcp = McpServers(resources.environment)
+        self._mcp = McpServers(resources.environment, lambda: resources.outgoing)
         self.active_calls = ActiveCalls(
             settings.max_calls,
             resources,

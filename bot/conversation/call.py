@@ -92,7 +92,7 @@ class Call:
         self.plan = plan
         self._do_not_call = do_not_call
         self._resources = resources
-        self._mcp = mcp or McpServers(resources.environment)
+        self._mcp = mcp or McpServers(resources.environment, lambda: resources.outgoing)
         self._line = line
         self._services = services
         self._recorder = recorder

@@ -45,14 +45,14 @@ class Loopback:
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[Loopback]:
+async def serving(host: str = "127.0.0.1") -> AsyncIterator[Loopback]:
     """Every method and path, for as long as the block lasts."""
     loopback = Loopback(port=0)
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", loopback.answer)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, host, 0)
     await site.start()
     loopback.port = runner.addresses[0][1]
     try:

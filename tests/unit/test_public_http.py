@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import ssl
 
-import httpx
+import httpx2
 import pytest
 
 from bot.errors import AddressError
@@ -115,6 +115,6 @@ async def test_a_name_nobody_knows_is_a_connection_error() -> None:
         raise OSError("no such name")
 
     outgoing = Outgoing(ssl.create_default_context(), resolver=resolver)
-    with pytest.raises(httpx.ConnectError, match="no such name"):
+    with pytest.raises(httpx2.ConnectError, match="no such name"):
         await outgoing.client(allow_private=False).get("http://nowhere.example/")
     await outgoing.close()

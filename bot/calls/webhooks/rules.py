@@ -23,7 +23,7 @@ from enum import StrEnum
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 from pydantic import SecretStr
 from standardwebhooks import Webhook
 
@@ -148,9 +148,9 @@ def check_url(url: str, *, signed: bool, allow_private: bool) -> None:
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018  # raises ValueError for a port that is none
-        httpx.URL(url)
+        httpx2.URL(url)
         (parts.hostname or "").encode("idna")  # as the resolver will; a label may be too long
-    except (ValueError, httpx.InvalidURL):
+    except (ValueError, httpx2.InvalidURL):
         raise _refused("give an http:// or https:// URL.") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or not url.isprintable() or " " in url:
         raise _refused("give an http:// or https:// URL.")

@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import httpx
+import httpx2
 from loguru import logger
 
 from bot.calls.webhooks.rules import Signer
@@ -74,8 +74,8 @@ class Sender:
         if not self._signer:
             return Answer(datetime.now(UTC), 0, error="this server has no WEBHOOK_SECRET")
         try:
-            receiver = httpx.URL(url).netloc.decode()
-        except httpx.InvalidURL:
+            receiver = httpx2.URL(url).netloc.decode()
+        except httpx2.InvalidURL:
             return Answer(datetime.now(UTC), 0, error=_UNUSABLE, hopeless=True)
         async with self._place(receiver):
             now, begun = datetime.now(UTC), time.monotonic()
@@ -119,11 +119,11 @@ class Sender:
                 response = await client.send(request, stream=True)
         except AddressError as e:
             return _Came(error=f"not sent: {e.message}", hopeless=True)
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError):
+        except (httpx2.InvalidURL, httpx2.UnsupportedProtocol, UnicodeError):
             return _Came(error=_UNUSABLE, hopeless=True)
-        except (TimeoutError, httpx.TimeoutException):
+        except (TimeoutError, httpx2.TimeoutException):
             return _Came(error=f"no answer within {self._timeout_seconds:g} s", silent=True)
-        except httpx.HTTPError as e:
+        except httpx2.HTTPError as e:
             return _Came(error=f"{type(e).__name__}: {e}"[:_MAX_WORDS])
         except Exception as e:
             logger.opt(exception=e).error("a webhook could not be sent")
@@ -143,7 +143,7 @@ class _Came:
     silent: bool = False
 
 
-async def _read(response: httpx.Response, seconds: float) -> _Came:
+async def _read(response: httpx2.Response, seconds: float) -> _Came:
     """The status is the answer; the body is only read for its first words, or to use the connection again."""
     code = response.status_code
     words = await _first_words(response, min(seconds, _DRAIN_SECONDS))
@@ -155,7 +155,7 @@ async def _read(response: httpx.Response, seconds: float) -> _Came:
     return _Came(code, error, response.headers.get("retry-after"))
 
 
-async def _first_words(response: httpx.Response, seconds: float) -> str:
+async def _first_words(response: httpx2.Response, seconds: float) -> str:
     read = b""
     try:
         async with asyncio.timeout(seconds):
@@ -163,7 +163,7 @@ async def _first_words(response: httpx.Response, seconds: float) -> str:
                 read += chunk
                 if len(read) >= MAX_ANSWER_BYTES:
                     break
-    except (TimeoutError, httpx.HTTPError):
+    except (TimeoutError, httpx2.HTTPError):
         pass  # a body that does not come changes nothing about the status
     text = read[:MAX_ANSWER_BYTES].decode("utf-8", "replace")
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:_MAX_WORDS]

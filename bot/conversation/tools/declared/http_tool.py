@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import Any, Literal
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
-import httpx
+import httpx2
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from bot.conversation.tools.declared.environment import filled, names_in, secrets_of, without
@@ -130,7 +130,7 @@ class HttpTool(BaseModel):
         )
 
 
-def prepare(tool: HttpTool, arguments: Mapping[str, Any]) -> httpx.Request:
+def prepare(tool: HttpTool, arguments: Mapping[str, Any]) -> httpx2.Request:
     """The request without its headers. ValueError says to the model what is wrong with the arguments."""
     given = {name: value for name, value in arguments.items() if name in tool.parameters and value is not None}
     parts = urlsplit(tool.url)
@@ -158,12 +158,12 @@ def prepare(tool: HttpTool, arguments: Mapping[str, Any]) -> httpx.Request:
     url = urlunsplit((parts.scheme, parts.netloc, path, urlencode(pairs), ""))
     match body:
         case "json":
-            return httpx.Request(tool.method, url, json=rest)
+            return httpx2.Request(tool.method, url, json=rest)
         case "form":
             headers = {"Content-Type": "application/x-www-form-urlencoded"}
-            return httpx.Request(tool.method, url, content=urlencode(_pairs(rest)), headers=headers)
+            return httpx2.Request(tool.method, url, content=urlencode(_pairs(rest)), headers=headers)
         case _:
-            return httpx.Request(tool.method, url)
+            return httpx2.Request(tool.method, url)
 
 
 def _pairs(arguments: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -178,7 +178,7 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-async def _ask(client: httpx.AsyncClient, request: httpx.Request, headers: Mapping[str, str]) -> dict[str, Any]:
+async def _ask(client: httpx2.AsyncClient, request: httpx2.Request, headers: Mapping[str, str]) -> dict[str, Any]:
     """What the model is told. A deadline is the caller's."""
     request.headers["Accept"] = "application/json, text/plain;q=0.9, */*;q=0.5"
     # What is small on the wire could unfold to anything; so it is asked for as it is.
@@ -193,14 +193,14 @@ async def _ask(client: httpx.AsyncClient, request: httpx.Request, headers: Mappi
             await response.aclose()
     except AddressError as e:
         return {"error": f"the request was not made: {e.message}"}
-    except httpx.TimeoutException:
+    except httpx2.TimeoutException:
         return {"error": f"{host} did not answer in time"}
-    except (httpx.HTTPError, httpx.InvalidURL) as e:
+    except (httpx2.HTTPError, httpx2.InvalidURL) as e:
         return {"error": f"{host} could not be reached: {type(e).__name__}"}
     return understood(response.status_code, response.headers, read, whole=whole)
 
 
-async def _read(response: httpx.Response) -> tuple[bytes, bool]:
+async def _read(response: httpx2.Response) -> tuple[bytes, bool]:
     """The body's beginning, and whether that is all of it."""
     read = bytearray()
     async for chunk in response.aiter_raw():

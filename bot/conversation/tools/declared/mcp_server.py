@@ -4,9 +4,8 @@ One session a server and process, shared by its calls, opened when a phone first
 names the server and looked after at each ring that follows. Nobody waits for one on the line: a server that
 is down, or late, costs a call its tools and nothing else.
 
-The session is pipecat's MCPClient, whose calls reconnect by themselves. Its tools are not handed to pipecat
-as they are: it would close the shared session with the first call that ends, and offer names and schemas
-that Claude refuses together with the whole request.
+The tools are not handed to pipecat as they are: it would close the shared session with the first call that
+ends, and offer names and schemas that Claude refuses together with the whole request.
 """
 
 from __future__ import annotations
@@ -16,8 +15,10 @@ import contextvars
 import importlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+import ssl
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -28,7 +29,7 @@ from bot.conversation.tools.declared.environment import filled, names_in, secret
 from bot.conversation.tools.declared.schema import checked_properties
 from bot.conversation.tools.tool import CallControl, Tool
 from bot.errors import PhoneAgentError
-from bot.public_http import check_public
+from bot.public_http import Outgoing
 
 if TYPE_CHECKING:
     from bot.conversation.tools.declared.mcp_session import McpSession
@@ -121,9 +122,10 @@ class _Entry:
 
 @dataclass
 class McpServers:
-    """The sessions of one process. `environment` fills {env:NAME}."""
+    """The sessions of one process. `environment` fills {env:NAME}; `outgoing` opens the connections."""
 
     environment: Mapping[str, str]
+    outgoing: Callable[[], Outgoing] = lambda: Outgoing(ssl.create_default_context())
     _entries: dict[str, _Entry] = field(default_factory=dict)
 
     async def load(self) -> None:
@@ -193,21 +195,20 @@ class McpServers:
 
     async def _list(self, server: McpServer, entry: _Entry) -> None:
         await self.load()
-        from bot.conversation.tools.declared.mcp_session import McpSession
-
         async with asyncio.timeout(CONNECT_SECONDS):
-            if server.url is not None and not server.allow_private:
-                parts = urlsplit(server.url)
-                await check_public(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
             if entry.session is None:
-                entry.session = McpSession(
-                    url=server.url,
-                    headers={name: filled(text, self.environment) for name, text in server.headers.items()},
-                    command=server.command,
-                    args=server.args,
-                    env={name: filled(text, self.environment) for name, text in server.env.items()},
-                )
+                entry.session = self._session_with(server)
             entry.offered = tuple(await entry.session.list())
+
+    def _session_with(self, server: McpServer) -> McpSession:
+        from bot.conversation.tools.declared import mcp_session  # imports the SDK
+
+        if server.command is not None:
+            env = {name: filled(text, self.environment) for name, text in server.env.items()}
+            return mcp_session.McpSession(mcp_session.program(server.command, server.args, env))
+        headers = {name: filled(text, self.environment) for name, text in server.headers.items()}
+        client = partial(self.outgoing().session, allow_private=server.allow_private, headers=headers)
+        return mcp_session.McpSession(mcp_session.over_http(server.url or "", client))
 
     def _log_down(self, server: McpServer, failure: Exception) -> None:
         why = failure.message if isinstance(failure, PhoneAgentError) else str(failure) or type(failure).__name__

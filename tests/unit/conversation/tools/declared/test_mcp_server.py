@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,8 +18,10 @@ from pydantic import ValidationError
 from bot.conversation.tools.declared.mcp_server import McpServer, McpServers, offered_name
 from bot.conversation.tools.declared.schema import checked_properties
 from bot.conversation.tools.tool import Tool
+from bot.public_http import Outgoing, is_public
 from tests.unit.conversation.tools.control import NotedControl
 from tests.unit.conversation.tools.declared.mcp_server_of_a_clinic import serving_clinic
+from tests.unit.loopback import serving
 
 PROGRAM = Path(__file__).with_name("mcp_server_of_a_clinic.py")
 
@@ -33,9 +36,11 @@ def program(**fields: Any) -> McpServer:
 
 @pytest.fixture
 async def servers() -> AsyncIterator[McpServers]:
-    opened = McpServers({"WHO": "Ann"})
+    outgoing = Outgoing(ssl.create_default_context())
+    opened = McpServers({"WHO": "Ann"}, lambda: outgoing)
     yield opened
     await opened.close()
+    await outgoing.close()
 
 
 async def use(tools: tuple[Tool, ...], name: str, **arguments: Any) -> dict[str, Any]:
@@ -94,6 +99,39 @@ async def test_a_server_that_is_down_brings_nothing(servers: McpServers) -> None
 async def test_a_private_address_needs_leave(servers: McpServers) -> None:
     async with serving_clinic() as url:
         assert await servers.ask(server(url=url, allow_private=False)) == ()
+
+
+async def test_a_name_that_changes_its_address_is_refused(
+    servers: McpServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DNS rebinding: public when the name is checked, this machine when the socket opens."""
+    addresses = ["127.0.0.2"]  # taken for public here; nothing listens on it
+    asked = socket.getaddrinfo
+
+    def rebinding(host: Any, *args: Any, **kwargs: Any) -> Any:
+        if host in ("clinic.example", b"clinic.example"):
+            host = addresses.pop() if addresses else "127.0.0.1"
+        return asked(host, *args, **kwargs)
+
+    monkeypatch.setattr("bot.public_http.is_public", lambda a: str(a) == "127.0.0.2" or is_public(a))
+    monkeypatch.setattr(socket, "getaddrinfo", rebinding)
+    async with serving() as private:
+        declared = server(url=f"http://clinic.example:{private.port}/mcp", allow_private=False)
+        assert await servers.ask(declared) == ()
+        assert not addresses
+        assert private.requests == []
+
+
+async def test_a_redirect_to_a_private_address_is_refused(
+    servers: McpServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.public_http.is_public", lambda a: str(a) == "127.0.0.2" or is_public(a))
+    async with serving() as private, serving(host="127.0.0.2") as public:
+        public.status, public.headers = 307, {"Location": private.url}
+        declared = server(url=f"http://127.0.0.2:{public.port}/mcp", allow_private=False)
+        assert await servers.ask(declared) == ()
+        assert public.requests
+        assert private.requests == []
 
 
 async def test_secrets_stay_out_of_answers_and_logs() -> None:
