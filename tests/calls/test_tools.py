@@ -14,7 +14,7 @@ from tests.simulators.brain import Reply, RuleBrain, ToolUse
 from tests.unit.loopback import serving
 
 QUICK = (Path(__file__).parent / "pipelines" / "quick.toml").read_text(encoding="utf-8")
-CLINIC = Path(__file__).parents[1] / "unit" / "tools" / "declared" / "mcp_server_of_a_clinic.py"
+CLINIC = Path(__file__).parents[1] / "unit" / "conversation" / "tools" / "declared" / "mcp_server_of_a_clinic.py"
 GOODBYE = Reply("Goodbye then.", (ToolUse("end_call", {"reason": "done"}),))
 LOOK_UP = ToolUse("free_slots", {"day": "Friday"}, "toolu_look")
 BOOK = ToolUse("book", {"slot": "Friday 9:00"}, "toolu_book")
