@@ -26,15 +26,13 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions, SetWorkflowID
-from dbos._error import DBOSNonExistentWorkflowError, DBOSWorkflowIDInUseError
-from dbos._sys_db import workflow_is_active
 from loguru import logger
 
 from bot.errors import SettingsError
 from bot.store.address import PostgresAddress, SqliteAddress
 from bot.store.connections import DATABASE_ERRORS
+from bot.store.durable.dbos_internals import DbosInternals, UnknownWorkflowError, WorkflowIdTakenError, system_url
 from bot.store.durable.presence import presence_at
-from bot.store.durable.tables import count_workflows, forget_workflows, put_first, system_url, workflow_statuses
 from bot.telemetry.metrics import Depth
 
 NAME = "phone-agent"
@@ -57,6 +55,9 @@ _MOMENT = 0.001
 _NEARLY = 0.9
 """Of the time between two looks: they are not exactly that far apart."""
 _THREADS = 32
+"""Of DBOS; while its database is away, each may wait for ever."""
+_OWN_THREADS = 4
+"""Of this engine, for its own statements."""
 _POOL = 10
 """Connections of the engine to the database. Every queue's thread, the listener and each step take one for a
 moment; who finds none waits for half a minute at a time."""
@@ -92,7 +93,8 @@ class DurableEngine:
         self._queues: dict[str, _Queue] = {}
         self._schedules: dict[str, tuple[str, Callable[[], Awaitable[None]]]] = {}
         self._presence = presence_at(address)
-        self._dbos: DBOS | None = None
+        self._dbos: DbosInternals | None = None
+        self._threads = ThreadPoolExecutor(_OWN_THREADS, thread_name_prefix="durable")
         self._looking: asyncio.Task[None] | None = None
         self._absent_since: dict[str, float] = {}
         self._left: set[str] = set()
@@ -137,15 +139,15 @@ class DurableEngine:
         await self._presence.enter(self.name)
         try:
             await asyncio.to_thread(self._prepare)
-            self._dbos = DBOS(config=self._config())
-            self._count_loads(self._dbos)
+            dbos = DBOS(config=self._config())
+            self._dbos = DbosInternals(dbos)
+            self._stop_events = dbos.background_thread_stop_events
+            self._dbos.keep_threads_apart()
+            self._dbos.count_running(self._count)
             for name, run in self._workflows.items():
                 DBOS.workflow(name=name, max_recovery_attempts=None)(_coroutine(name, run))
             scheduled = {name: self._scheduled(name, run) for name, (_, run) in self._schedules.items()}
-            # Workflows run on this loop: DBOS takes one of its own whenever it does not find this one running,
-            # and what runs there cannot be ended from here.
-            loop = asyncio.get_running_loop()
-            self._dbos._background_event_loop.target_loop = lambda: loop  # type: ignore[method-assign]
+            self._dbos.run_workflows_on(asyncio.get_running_loop())
             # Migrations and the first connections: off the loop.
             await asyncio.to_thread(DBOS.launch)
             if scheduled:
@@ -196,20 +198,15 @@ class DurableEngine:
         """
         self._left.update(queues)
         if self._dbos is not None and not queues:
-            for event in self._dbos.background_thread_stop_events:
+            for event in self._stop_events:
                 event.set()
 
-    def _count_loads(self, dbos: DBOS) -> None:
-        """DBOS asks for this count before it takes anything for a queue with a limit per process."""
-        running = dbos._active_workflows_set.count_for_queue
-
-        def count(queue_name: str) -> int:
-            if queue_name in self._left:
-                return sys.maxsize
-            load = self._queues[queue_name].load if queue_name in self._queues else None
-            return running(queue_name) if load is None else max(running(queue_name), load())
-
-        dbos._active_workflows_set.count_for_queue = count  # type: ignore[method-assign]
+    def _count(self, queue_name: str, running: int) -> int:
+        """How many workflows of a queue with a limit per process count as running here."""
+        if queue_name in self._left:
+            return sys.maxsize
+        load = self._queues[queue_name].load if queue_name in self._queues else None
+        return running if load is None else max(running, load())
 
     async def close(self) -> None:
         """Leave what is under way to whoever opens the database next. Harmless when not open."""
@@ -219,29 +216,21 @@ class DurableEngine:
             self._looking = None
         if self._dbos is not None:
             await self.stop_taking()
-            await self._end_polls(self._dbos)
+            # A queue's thread may be about to begin a workflow: past this it begins none.
+            polls = [asyncio.to_thread(thread.join, POLLS_SECONDS) for thread in self._dbos.queue_threads]
+            await asyncio.gather(*polls)
             logging.getLogger("dbos").setLevel(logging.CRITICAL)  # it warns of each cancelled task
             # A cancelled workflow keeps its row as it is: pending, to be begun again.
-            while tasks := list(self._dbos._workflow_tasks):
+            while tasks := self._dbos.tasks:
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
             await self._hand_back(frozenset({self.name}))
+            await asyncio.to_thread(functools.partial(DBOS.destroy, destroy_registry=True))
+            self._dbos.give_back()
             self._dbos = None
-            loop = asyncio.get_running_loop()
-            # DBOS made its threads the loop's own; they end with it.
-            loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix="asyncio"))
-            await loop.run_in_executor(None, functools.partial(DBOS.destroy, destroy_registry=True))
+        self._threads.shutdown(wait=False, cancel_futures=True)
         await self._presence.leave()
-
-    async def _end_polls(self, dbos: DBOS) -> None:
-        """A queue's thread may be about to begin a workflow: past this it begins none."""
-        polls = [
-            thread
-            for thread in dbos._background_threads
-            if getattr(getattr(thread, "_target", None), "__name__", "") == "queue_thread"
-        ]
-        await asyncio.gather(*(asyncio.to_thread(thread.join, POLLS_SECONDS) for thread in polls))
 
     def _config(self) -> DBOSConfig:
         url, schema = system_url(self._address)
@@ -295,7 +284,7 @@ class DurableEngine:
             options["priority"] = priority
         try:
             await _apart(DBOS.enqueue_workflow_with_options_async(options, *args))
-        except DBOSWorkflowIDInUseError:
+        except WorkflowIdTakenError:
             return False
         return True
 
@@ -304,9 +293,8 @@ class DurableEngine:
         await _apart(self._start(workflow, *args, id=id))
 
     async def _start(self, workflow: str, *args: Any, id: str) -> None:  # noqa: A002
-        assert self._dbos is not None
         with SetWorkflowID(id):
-            await DBOS.start_workflow_async(self._dbos._registry.workflow_info_map[workflow], *args)
+            await DBOS.start_workflow_async(self._internals.registered(workflow), *args)
 
     async def arguments(self, id: str) -> tuple[Any, ...] | None:  # noqa: A002
         """What the workflow was enqueued with; None: there is none."""
@@ -315,15 +303,13 @@ class DurableEngine:
 
     async def unfinished(self, ids: Collection[str]) -> Mapping[str, bool]:
         """Of those workflows that there are, whether each still has something to do."""
-        assert self._dbos is not None
-        found = await asyncio.to_thread(workflow_statuses, self._dbos._sys_db, ids)
-        return {workflow: workflow_is_active(status) for workflow, status in found.items()}
+        return await self._in_thread(self._internals.active_workflows, ids)
 
     async def send(self, id: str, message: Any, topic: str) -> bool:  # noqa: A002
         """A message for a workflow, kept until it is received. False: there is no such workflow."""
         try:
             await _apart(DBOS.send_async(id, message, topic))
-        except DBOSNonExistentWorkflowError:
+        except UnknownWorkflowError:
             return False
         return True
 
@@ -339,8 +325,7 @@ class DurableEngine:
 
     async def _counted(self, by: str, *statuses: str) -> dict[tuple[str | None, str], int]:
         """Workflows of these statuses by a column; counted there, for a hundred thousand may wait."""
-        assert self._dbos is not None
-        return await asyncio.to_thread(count_workflows, self._dbos._sys_db, by, statuses)
+        return await self._in_thread(self._internals.count_workflows, by, *statuses)
 
     async def absent_seconds(self, name: str) -> float:
         """How long the process of that name has been seen to be absent; 0.0: it is there.
@@ -368,8 +353,15 @@ class DurableEngine:
 
         DBOS keeps them for ever. Not by its methods: inside of a workflow those count as its steps.
         """
+        return await self._in_thread(self._internals.forget_workflows, before, limit)
+
+    @property
+    def _internals(self) -> DbosInternals:
         assert self._dbos is not None
-        return await asyncio.to_thread(forget_workflows, self._dbos._sys_db, before, limit)
+        return self._dbos
+
+    async def _in_thread(self, function: Callable[..., _T], *args: Any) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, functools.partial(function, *args))
 
     # -- inside a workflow ----------------------------------------------------------------------------
 
@@ -437,10 +429,8 @@ class DurableEngine:
             await self._hand_back(gone)
 
     async def _hand_back(self, names: frozenset[str]) -> None:
-        assert self._dbos is not None
         try:
-            await asyncio.to_thread(put_first, self._dbos._sys_db, names)
-            await asyncio.to_thread(DBOS._recover_pending_workflows, sorted(names))
+            await self._in_thread(self._internals.hand_back, names)
         except Exception as e:
             # Whoever looks next does it.
             logger.warning("workflows could not be handed back: {}", e)

@@ -57,7 +57,7 @@ async def dial_all(house: House, count: int, at_once: int) -> None:
 def begun_ms(house: House) -> list[int]:
     """When the engine let each dialling begin, in order; the carrier may be asked later."""
     assert house.agent.engine._dbos is not None
-    tables = house.agent.engine._dbos._sys_db
+    tables = house.agent.engine._dbos.tables
     rows = tables.tables.workflow_status
     query = sa.select(rows.c.started_at_epoch_ms).where(rows.c.queue_name == LINES)
     with tables.engine.begin() as connection:

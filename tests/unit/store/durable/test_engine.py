@@ -171,7 +171,7 @@ async def test_what_a_killed_process_had_begun_goes_before_all_that_waits(tmp_pa
         for number in range(3):
             await engine.enqueue("dial", f"waits {number}", id=f"waits {number}", queue="lines")
         assert engine._dbos is not None
-        tables = engine._dbos._sys_db
+        tables = engine._dbos.tables
         rows = tables.tables.workflow_status
         with tables.engine.begin() as connection:  # they waited longer
             waiting = rows.c.workflow_uuid.startswith("waits")
