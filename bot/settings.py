@@ -30,7 +30,7 @@ class Settings(BaseSettings):
     twilio_phone_number: str | None = None
     twilio_base_url: str = "https://api.twilio.com"
     simulated_callee: str | None = None
-    """Who picks up every call of the offline carrier; None: whoever fits the scenario."""
+    """Who picks up every call of the simulated carrier; None: whoever fits the scenario."""
 
     # Vendors of the stages
     deepgram_api_key: SecretStr | None = None
@@ -142,7 +142,7 @@ def environment() -> dict[str, str]:
 
 
 def with_scheme(url: str, *, websocket: bool) -> str:
-    """`url` for a WebSocket or an HTTP client: http/ws and https/wss are the same door.
+    """`url` for a WebSocket or an HTTP client: http/ws and https/wss reach the same server.
 
     A bare host is taken as TLS. The path is kept, a trailing slash is not.
     """

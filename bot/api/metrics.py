@@ -20,7 +20,7 @@ from loguru import logger
 from bot.api.auth import bearer_scheme, header_scheme, is_one_of
 from bot.api.lifespan import agent_of
 from bot.api.problems import ProblemRoute
-from bot.calls.public_url import is_loopback
+from bot.calls.ingress import is_loopback
 from bot.errors import UnauthorizedError
 from bot.telemetry import metrics
 

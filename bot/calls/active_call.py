@@ -21,7 +21,7 @@ from bot.pipeline.resources import Resources
 from bot.records import EndedReason, Turn
 from bot.store import CallChange, CallStore
 from bot.telemetry import metrics, tracing
-from bot.telephony.carrier import HangUp, try_hang_up
+from bot.telephony.carrier import EndsCalls, try_hang_up
 from bot.telephony.socket import Socket
 from bot.telephony.twilio.media_streams import Started
 
@@ -33,7 +33,7 @@ class CallRunner:
     active_calls: ActiveCalls
     resources: Resources
     store: CallStore
-    carrier: HangUp
+    carrier: EndsCalls
     recordings: Path
     transfers: Transfers | None = None
     do_not_call: NeverAgain | None = None

@@ -29,7 +29,7 @@ from bot.calls.dialling.dialler import LINES, Dialler, LineLimits
 from bot.calls.dialling.gate import DialGate
 from bot.calls.finish import keep_opening
 from bot.calls.idempotency import UNASKED, Asked
-from bot.calls.ingress import UNAUTHORIZED_CLOSE, Doors
+from bot.calls.ingress import UNAUTHORIZED_CLOSE, Ingress
 from bot.calls.outcome import Analyst
 from bot.calls.placing import Placing
 from bot.calls.planner import Planner
@@ -64,7 +64,7 @@ from bot.store.retention import SqlRetentionStore
 from bot.supervisor import Supervisor
 from bot.telemetry import metrics
 from bot.telephony.carrier import Carrier
-from bot.telephony.simulated.carrier import OfflineCarrier
+from bot.telephony.simulated.carrier import SimulatedCarrier
 from bot.telephony.socket import Socket
 from bot.telephony.twilio.media_streams import Started
 
@@ -113,9 +113,9 @@ class PhoneAgent:
             scenarios, settings, resources.environment, carrier.vendor, simulated_line=self.simulated_line
         )
         address = private_address.find(settings, store.database.address, own_port or settings.port)
-        self._doors = Doors(settings, carrier, store, simulated=self.simulated_line, address=address)
-        self._transfers = Transfers(carrier, self._doors)
-        self.elsewhere = Elsewhere(open_news(store.database), self.active_calls, self._transfers, self._doors)
+        self._ingress = Ingress(settings, carrier, store, simulated=self.simulated_line, address=address)
+        self._transfers = Transfers(carrier, self._ingress)
+        self.elsewhere = Elsewhere(open_news(store.database), self.active_calls, self._transfers, self._ingress)
         self.engine = engine or DurableEngine(store.database.address)
         self._gate = DialGate(store, settings, self._planner)
         self.do_not_call = self._gate.do_not_call
@@ -124,7 +124,7 @@ class PhoneAgent:
             store=store,
             carrier=carrier,
             active_calls=self.active_calls,
-            doors=self._doors,
+            ingress=self._ingress,
             planner=self._planner,
             gate=self._gate,
         )
@@ -164,7 +164,7 @@ class PhoneAgent:
         self._dialler.after, self._dialler.started = self._after.begin, self._after.started
         self._dialler.on_released = self._note_ended
         self._news = CarrierNews(
-            doors=self._doors,
+            ingress=self._ingress,
             store=store,
             active_calls=self.active_calls,
             planner=self._planner,
@@ -182,7 +182,7 @@ class PhoneAgent:
             active_calls=self.active_calls,
             engine=self.engine,
             planner=self._planner,
-            doors=self._doors,
+            ingress=self._ingress,
             gate=self._gate,
             dialler=self._dialler,
             news=self._news,
@@ -220,7 +220,7 @@ class PhoneAgent:
 
     @property
     def simulated_line(self) -> bool:
-        return isinstance(self.carrier, OfflineCarrier)
+        return isinstance(self.carrier, SimulatedCarrier)
 
     @property
     def scenarios(self) -> Scenarios:
@@ -234,7 +234,7 @@ class PhoneAgent:
 
     async def open(self) -> None:
         """Ready to take calls when this returns. SettingsError when the environment forbids it."""
-        await self._doors.open()
+        await self._ingress.open()
         await self._resources.open()
         await self._load_ears()
         await self._look_at_tools()
@@ -378,7 +378,7 @@ class PhoneAgent:
         self, socket: Socket, path_and_query: str, signature: str | None, path_token: str | None
     ) -> None:
         """One media socket from handshake to close."""
-        admitted = await self._doors.admit(socket, path_and_query, signature, path_token)
+        admitted = await self._ingress.admit(socket, path_and_query, signature, path_token)
         if admitted is None:
             return
         started, record = admitted.started, admitted.record
@@ -452,10 +452,10 @@ class PhoneAgent:
     def _carrier_slot(self) -> Slot:
         if self.simulated_line:
             missing = [n for n in TWILIO_KEYS if not getattr(self.settings, n.lower())]
-            return Slot("offline", "ready", f"{' and '.join(missing)} not set; callees are simulated")
-        if self._doors.public_url is None:
+            return Slot("simulated", "ready", f"{' and '.join(missing)} not set; callees are simulated")
+        if self._ingress.public_url is None:
             return Slot("twilio", "failed", "PUBLIC_HOST not set and no local ngrok agent runs")
-        return Slot("twilio", "ready", f"{' and '.join(TWILIO_KEYS)} set; webhooks at {self._doors.public_url}")
+        return Slot("twilio", "ready", f"{' and '.join(TWILIO_KEYS)} set; webhooks at {self._ingress.public_url}")
 
     # -- one call -------------------------------------------------------------------------------------
 

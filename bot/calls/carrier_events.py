@@ -18,7 +18,7 @@ from bot.calls.capacity import Asking
 from bot.calls.cluster.elsewhere import Elsewhere
 from bot.calls.dialling.dialler import Dialler
 from bot.calls.dialling.ending import BY_STATUS
-from bot.calls.ingress import HANDSHAKE_SECONDS, Doors
+from bot.calls.ingress import HANDSHAKE_SECONDS, Ingress
 from bot.calls.planner import Planner
 from bot.conversation.transfers.transfers import Transfers
 from bot.errors import BusyError, ConflictError
@@ -44,7 +44,7 @@ class CarrierNews:
     `others`: whether there are other processes behind our public address.
     """
 
-    doors: Doors
+    ingress: Ingress
     store: CallStore
     active_calls: ActiveCalls
     planner: Planner
@@ -58,7 +58,7 @@ class CarrierNews:
 
     async def voice(self, url_path_and_query: str, form: Mapping[str, str], signature: str | None) -> str:
         """TwiML that connects the media stream, sends the call to another process, or turns it away."""
-        await self.doors.check(url_path_and_query, form, signature)
+        await self.ingress.check(url_path_and_query, form, signature)
         call_sid = form.get("CallSid", "")
         try:
             record = await self._called(url_path_and_query, form)
@@ -99,8 +99,8 @@ class CarrierNews:
         await self.store.advance(plan.call_id, Status.IN_PROGRESS, at=datetime.now(UTC))
         self.active_calls.prepare(slot, answered=True)
         self.active_calls.build_ahead(slot, call_sid)
-        door = await self.doors.stream(plan.call_id, seconds, held_here=False)
-        return twiml.connect_stream(door.url, door.parameters)
+        stream = await self.ingress.stream(plan.call_id, seconds, held_here=False)
+        return twiml.connect_stream(stream.url, stream.parameters)
 
     async def _all_lines_taken(self) -> bool:
         """Of all processes, by others than the call that asks."""
@@ -118,11 +118,11 @@ class CarrierNews:
         except DATABASE_ERRORS as e:
             logger.warning("nobody can tell whether there are other processes: {}", e)
             return None
-        return f"{await self.doors.origin()}{again}"
+        return f"{await self.ingress.origin()}{again}"
 
     async def status(self, url_path_and_query: str, form: Mapping[str, str], signature: str | None) -> None:
         """The carrier's news of a call. In any order, more than once, or of nobody we know: no error."""
-        await self.doors.check(url_path_and_query, form, signature)
+        await self.ingress.check(url_path_and_query, form, signature)
         call_sid = form.get("CallSid", "")
         record = await self._known(url_path_and_query, call_sid)
         try:
@@ -187,7 +187,7 @@ class CarrierNews:
 
     async def amd(self, url_path_and_query: str, form: Mapping[str, str], signature: str | None) -> None:
         """Who the carrier thinks has answered. Late, again, or of a call that is over: no error."""
-        await self.doors.check(url_path_and_query, form, signature)
+        await self.ingress.check(url_path_and_query, form, signature)
         call_id, call_sid = query(url_path_and_query, "call_id"), form.get("CallSid")
         slots = [s for s in self.active_calls.slots if s.plan.call_id == call_id or s.call_sid == call_sid]
         for slot in slots[:1]:
@@ -203,7 +203,7 @@ class CarrierNews:
         self, url_path_and_query: str, form: Mapping[str, str], signature: str | None, *, token: str, step: str
     ) -> str:
         """TwiML for the leg of a person a call is put through to, or for the callee who comes back; or none."""
-        await self.doors.check(url_path_and_query, form, signature)
+        await self.ingress.check(url_path_and_query, form, signature)
         return await self.elsewhere.transfer(
             token, step, form, dict(parse_qsl(urlsplit(url_path_and_query).query))
         )

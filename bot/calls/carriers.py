@@ -10,7 +10,7 @@ from bot.pipeline.offline.voice import CALLEE_PITCH, LocalVoice
 from bot.pipeline.resources import Resources
 from bot.settings import Settings
 from bot.telephony.carrier import Carrier
-from bot.telephony.simulated.carrier import OfflineCarrier
+from bot.telephony.simulated.carrier import SimulatedCarrier
 from bot.telephony.twilio.carrier import TwilioCarrier
 
 TWILIO_KEYS = ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN")
@@ -27,7 +27,7 @@ class _CalleeVoice:
 
 
 def build_carrier(settings: Settings, resources: Resources, own_port: int | None = None) -> Carrier:
-    """Twilio with its keys, the offline carrier without. SettingsError on half a key pair or an unknown callee.
+    """Twilio with its keys, the simulated carrier without. SettingsError on half a key pair or an unknown callee.
 
     `own_port`: of this process alone, where others listen on PORT too: the simulated callees are this one's.
     """
@@ -39,7 +39,7 @@ def build_carrier(settings: Settings, resources: Resources, own_port: int | None
     if present:
         missing = next(name for name in TWILIO_KEYS if name not in present)
         raise SettingsError(f"{present[0]} is set and {missing} is not: set both, or neither.", field=missing)
-    carrier = OfflineCarrier(
+    carrier = SimulatedCarrier(
         voice=_CalleeVoice(resources.voice),
         listener=resources.scripts,
         max_lines=settings.max_calls,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
+import httpx
 from loguru import logger
 
-from bot.calls import public_url as public
 from bot.errors import ForbiddenError, SettingsError
 from bot.records import CallRecord
 from bot.settings import Settings, with_scheme
@@ -28,6 +30,8 @@ TRANSFER_PATH = "/api/phone/twilio/transfer"
 HANDSHAKE_SECONDS = 4.0
 """A media socket that has not shown a token by then is closed; the promise is 5 s."""
 UNAUTHORIZED_CLOSE = 4401
+NGROK_SECONDS = 1.0
+"""A local agent answers at once; one that does not is not there."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class Admitted:
     home: Home | None = None
 
 
-class Doors:
+class Ingress:
     """One process's. `simulated`: the line is our own, and needs no way to us from outside.
 
     `address`: where other processes reach this one (`http://host:port`); None where there are none.
@@ -64,13 +68,13 @@ class Doors:
     async def open(self) -> None:
         """Look for our public origin. SettingsError where what was found may not be opened."""
         found = await self._find()
-        public.check_doors(self._settings, found)
+        check_exposure(self._settings, found)
         self.public_url = found  # not before: what may not be opened stays unknown
 
     async def _find(self) -> str | None:
         if self._simulated:
             return self._settings.public_host or f"http://127.0.0.1:{self._settings.port}"
-        return await public.find(self._settings)
+        return await find_public_url(self._settings)
 
     async def origin(self) -> str:
         """Our public origin. SettingsError when the carrier could not reach us."""
@@ -90,7 +94,7 @@ class Doors:
         if not signature or not self._carrier.signature_holds(url, form, signature):
             raise ForbiddenError("The X-Twilio-Signature does not hold for this URL and form.")
 
-    async def stream(self, call_id: str, seconds: float, *, held_here: bool = True) -> twiml.StreamDoor:
+    async def stream(self, call_id: str, seconds: float, *, held_here: bool = True) -> twiml.StreamAddress:
         """A media stream of the call may open, once, within `seconds`.
 
         At any process where the call has no line yet; `held_here`: at this one, wherever it arrives.
@@ -98,7 +102,7 @@ class Doors:
         home = None if self.address is None else Home(self.address, held_here)
         token = await self._issue(call_id, seconds, home)
         origin = with_scheme(await self.origin(), websocket=True)
-        return twiml.StreamDoor(f"{origin}{MEDIA_PATH}", {"token": token})
+        return twiml.StreamAddress(f"{origin}{MEDIA_PATH}", {"token": token})
 
     async def onward(self, call_id: str) -> str:
         """A token for a socket that was let in here and is passed on at once to another process."""
@@ -161,3 +165,54 @@ class Doors:
             raise ForbiddenError("the token belongs to another call")
         home = home_of(token or "")
         return Admitted(event, record, frame, None if home is None or home.address == self.address else home)
+
+
+async def find_public_url(settings: Settings) -> str | None:
+    """The https origin (or http, where PUBLIC_HOST says so); None where there is neither."""
+    if settings.public_host is not None:
+        return settings.public_host
+    return await _ngrok_tunnel(settings)
+
+
+async def _ngrok_tunnel(settings: Settings) -> str | None:
+    """The agent's tunnel to our port. https://ngrok.com/docs/agent/api#list-tunnels"""
+    try:
+        async with httpx.AsyncClient(timeout=NGROK_SECONDS, trust_env=False) as client:
+            answer = await client.get(f"{settings.ngrok_api_url.rstrip('/')}/api/tunnels")
+            tunnels = answer.json()["tunnels"]
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        return None
+    ours: list[str] = []
+    for tunnel in tunnels if isinstance(tunnels, list) else []:
+        url = tunnel.get("public_url") if isinstance(tunnel, dict) else None
+        config = tunnel.get("config") if isinstance(tunnel, dict) else None
+        address = str(config.get("addr", "")) if isinstance(config, dict) else ""
+        if isinstance(url, str) and address.rstrip("/").endswith(f":{settings.port}"):
+            ours.append(url.rstrip("/"))
+    https = [url for url in ours if url.startswith("https://")]
+    return next(iter(https + ours), None)
+
+
+def check_exposure(settings: Settings, public_url: str | None) -> None:
+    """SettingsError when strangers could reach the API without a key."""
+    if settings.api_keys:
+        return
+    public_host = None if public_url is None else urlsplit(public_url).hostname or ""
+    for name, host, shown in (("PUBLIC_HOST", public_host, public_url), ("HOST", settings.host, settings.host)):
+        if host is not None and not is_loopback(host):
+            raise SettingsError(
+                f"{name} makes this server reachable from outside ({shown}) and API_KEYS is not set: anybody "
+                "could place calls. Set API_KEYS to one or more secrets, comma-separated, and send one as "
+                "'Authorization: Bearer …'.",
+                field="API_KEYS",
+            )
+
+
+def is_loopback(host: str) -> bool:
+    """localhost, 127.0.0.0/8, ::1."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -19,7 +19,7 @@ from bot.calls.dialling.dialler import Dialler
 from bot.calls.dialling.gate import DialGate
 from bot.calls.dialling.policy import Refuse, Wait, WaitUntil
 from bot.calls.idempotency import UNASKED, Asked, check_same
-from bot.calls.ingress import Doors
+from bot.calls.ingress import Ingress
 from bot.calls.planner import Planner
 from bot.calls.webhooks import Webhooks
 from bot.errors import BusyError, ConflictError, NotFoundError
@@ -47,7 +47,7 @@ class Placing:
     active_calls: ActiveCalls
     engine: DurableEngine
     planner: Planner
-    doors: Doors
+    ingress: Ingress
     gate: DialGate
     dialler: Dialler
     news: CarrierNews
@@ -73,7 +73,7 @@ class Placing:
         CarrierError as the carrier refused it, RequestError, BusyError when the caller does not wait,
         ConflictError when the key came with another request.
         """
-        await self.doors.origin()
+        await self.ingress.origin()
         record = self.planner.record(spec, Direction.OUTBOUND, call_id=asked.id_of("call"))
         record = replace(
             record,
@@ -144,7 +144,7 @@ class Placing:
 
     async def register(self, spec: CallSpec, terms: Terms = DEFAULT_TERMS) -> Registration:
         """Keep a call for a caller who dials by himself; our voice webhook answers it."""
-        origin = await self.doors.origin()
+        origin = await self.ingress.origin()
         self.webhooks.check_url(terms.webhook_url)
         record = self.planner.record(spec, Direction.OUTBOUND)
         await self.gate.do_not_call.check(spec.phone_number)

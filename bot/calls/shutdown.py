@@ -22,7 +22,7 @@ from bot.calls.active_calls import ActiveCalls, CallSlot
 from bot.records import EndedReason, Status
 from bot.store import CallChange
 from bot.store.call_store import NO_CHANGE
-from bot.telephony.carrier import HangUp, try_hang_up
+from bot.telephony.carrier import EndsCalls, try_hang_up
 
 APOLOGY_SECONDS = 12.0
 """For all apologies together: the voice, a sentence of about five seconds, its mark."""
@@ -47,7 +47,7 @@ class Shutdown:
         self,
         active_calls: ActiveCalls,
         store: Advance,
-        carrier: HangUp,
+        carrier: EndsCalls,
         *,
         drain_seconds: float,
         stop_taking: Callable[[], Awaitable[None]],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from bot.calls.public_url import find
+from bot.calls.ingress import find_public_url
 from bot.cli.doctor import Finding, call_would_work, examine
 from bot.cli.server import serving
 from bot.conversation.scenario.scenario import Scenarios
@@ -23,7 +23,7 @@ async def check_up() -> int:
         carrier = TwilioCarrier.from_settings(settings)
         await carrier.open()
     try:
-        public_host = await find(settings)
+        public_host = await find_public_url(settings)
         if carrier is not None and not await _answers(settings):
             async with serving(settings):
                 findings = await examine(settings, carrier=carrier, public_host=public_host)

@@ -167,7 +167,7 @@ async def check_twilio(settings: Settings, carrier: AccountCarrier | None) -> Fi
     name = "twilio account"
     sid, token = settings.twilio_account_sid, settings.twilio_auth_token
     if sid is None and token is None:
-        return _offline(name, "TWILIO_ACCOUNT_SID", "the offline carrier with its simulated callee")
+        return _offline(name, "TWILIO_ACCOUNT_SID", "the simulated carrier with its simulated callee")
     if sid is None or token is None:
         missing = "TWILIO_AUTH_TOKEN" if token is None else "TWILIO_ACCOUNT_SID"
         given = "TWILIO_ACCOUNT_SID" if token is None else "TWILIO_AUTH_TOKEN"
@@ -345,6 +345,6 @@ def _closed_from_outside(name: str, public_host: str, error: Exception) -> Findi
 
 def _no_public_host(name: str, settings: Settings) -> Finding:
     if settings.twilio_account_sid is None:
-        return Finding(name, True, "Not needed: the offline carrier is on this machine.")
+        return Finding(name, True, "Not needed: the simulated carrier is on this machine.")
     fix = "Set PUBLIC_HOST to where Twilio can reach this server, or run a local ngrok agent."
     return Finding(name, False, "Twilio cannot reach this server: it has no public host.", fix)

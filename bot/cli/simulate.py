@@ -21,7 +21,7 @@ from bot.conversation.scenario.scenario import DEFAULT_OUTBOUND, Scenario, Scena
 from bot.conversation.slots import choose
 from bot.records import CallRecord, CallSpec, Speaker, ToolUse, Turn, TurnLatency
 from bot.settings import Settings, load_settings
-from bot.telephony.simulated.carrier import OfflineCarrier
+from bot.telephony.simulated.carrier import SimulatedCarrier
 
 SIMULATED_NUMBER = "+12025550123"
 OUR_NUMBER = "+12025550100"
@@ -57,7 +57,7 @@ async def _simulate(settings: Settings, wish: Wish) -> int:
         for stranger in chosen.strangers(scenario.language):
             print(f"{'':<8} {stranger:<13} takes {scenario.language} for English")
         print()
-        assert isinstance(agent.carrier, OfflineCarrier)
+        assert isinstance(agent.carrier, SimulatedCarrier)
         if wish.callee is not None:
             agent.carrier.answer_with(wish.callee)
         ended: asyncio.Event = asyncio.Event()
@@ -87,7 +87,7 @@ async def with_outcome(
         await asyncio.sleep(0.05)
 
 
-async def _begin(agent: PhoneAgent, carrier: OfflineCarrier, scenario: Scenario, wish: Wish) -> str:
+async def _begin(agent: PhoneAgent, carrier: SimulatedCarrier, scenario: Scenario, wish: Wish) -> str:
     example = scenario.example
     if scenario.direction == "inbound":
         agent.scenarios = _with_example(agent.scenarios, scenario, wish)
@@ -126,7 +126,7 @@ def _with_example(scenarios: Scenarios, scenario: Scenario, wish: Wish) -> Scena
 
 
 def _without_account(settings: Settings, folder: Path) -> Settings:
-    """The same vendors, the offline carrier, a port of its own, and a database in `folder`.
+    """The same vendors, the simulated carrier, a port of its own, and a database in `folder`.
 
     Of a run alone: whoever shares it would take this call from its queue and dial it himself.
     """

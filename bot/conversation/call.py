@@ -42,7 +42,7 @@ from bot.pipeline.turns.speculation import Speculating
 from bot.pipeline.turns.vad import VoiceActivity
 from bot.records import AnsweredBy, EndedReason, Outcome
 from bot.supervisor import watched
-from bot.telephony.carrier import HangUp, try_hang_up
+from bot.telephony.carrier import EndsCalls, try_hang_up
 from bot.telephony.socket import Socket
 from bot.telephony.twilio.media_streams import Started
 
@@ -83,7 +83,7 @@ class Call:
         line: Line,
         services: Services,
         recorder: Recorder,
-        carrier: HangUp,
+        carrier: EndsCalls,
         resources: Resources,
         mcp: McpServers | None = None,
         transfers: Transfers | None = None,

@@ -103,13 +103,13 @@ class Carrier(Protocol):
         ...
 
 
-class HangUp(Protocol):
+class EndsCalls(Protocol):
     """What of a carrier ends calls."""
 
     async def hang_up(self, call_sid: str) -> None: ...
 
 
-async def try_hang_up(carrier: HangUp, call_sid: str, within_seconds: float = HANG_UP_SECONDS) -> None:
+async def try_hang_up(carrier: EndsCalls, call_sid: str, within_seconds: float = HANG_UP_SECONDS) -> None:
     """Ends the call; a carrier that cannot be told is logged, and the call's own time limit ends it then."""
     try:
         await asyncio.wait_for(carrier.hang_up(call_sid), within_seconds)

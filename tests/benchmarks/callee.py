@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from bot.audio import MULAW_SILENCE
 from bot.pipeline.offline.voice import CALLEE_PITCH, LocalVoice
 from bot.telephony.simulated.callee import is_loud, line_of, noise_payloads
-from bot.telephony.simulated.media_stream import FRAME_MS, FRAME_SAMPLES, Tick
+from bot.telephony.simulated.stream import FRAME_MS, FRAME_SAMPLES, Tick
 from tests.benchmarks.figures import Reply, reply_in, silent_after_ms
 
 QUESTIONS = (

@@ -40,7 +40,7 @@ async def spill(
             await elevenlabs.say(text)
             # Twilio's frames are small: an oversized one would be the attack of a stranger.
             if kind != "oversized":
-                await twilio.courier.sockets[-1].raw.send_str(text)
+                await twilio.client.sockets[-1].raw.send_str(text)
     if kind == "stray":
         mulaw = pcm_to_mulaw(printed(STRAY, 8000).pcm)
         pcm = printed(STRAY, 8000).pcm

@@ -18,10 +18,10 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from bot.telephony.simulated.callee import Line
-from bot.telephony.simulated.exchange import SimulatedCall, new_sid
-from bot.telephony.simulated.media_stream import MediaStream, StreamIds
-from bot.telephony.simulated.script import Conversation, Pickup
+from bot.telephony.simulated.callee import SpokenLine
+from bot.telephony.simulated.network import SimulatedCall, new_sid
+from bot.telephony.simulated.script import CalleePickup, Conversation
+from bot.telephony.simulated.stream import SimulatedStream, StreamIds
 from tests.benchmarks import voiceprint
 from tests.benchmarks.acts import BreakClaude, BreakDeepgram, BreakElevenLabs, Fault, Garbage, SpoilVoice
 from tests.benchmarks.evidence import Evidence
@@ -121,7 +121,7 @@ class Lane:
         async with aiohttp.ClientSession() as session:
             socket = await session.ws_connect(url, timeout=aiohttp.ClientWSTimeout(ws_close=2.0))
             ids = StreamIds(self.twilio.account_sid, new_sid("CA"), new_sid("MZ"))
-            await MediaStream(ids=ids, parameters={}, far_end=phone).run(socket)
+            await SimulatedStream(ids=ids, parameters={}, far_end=phone).run(socket)
         self.phone = None
         return Evidence(phone, tuple(_PRINTS))
 
@@ -150,7 +150,7 @@ class Lane:
                 placed = await answer.json()
                 if answer.status != 201:
                     raise RuntimeError(f"no call: {answer.status} {placed}")
-            call = self.twilio.exchange.get(placed["call_sid"])
+            call = self.twilio.network.get(placed["call_sid"])
             assert call is not None
             await call.ended.wait()
             return await _record(session, f"{origin}/api/phone/calls/{placed['call_id']}")
@@ -204,9 +204,9 @@ class Lane:
 
     def conversation(self, _number: str) -> Conversation:
         """Without steps: the phone brings its own."""
-        return Conversation(name="benchmark", description="", pickup=Pickup(ring_ms=RING_MS))
+        return Conversation(name="benchmark", description="", pickup=CalleePickup(ring_ms=RING_MS))
 
-    def pick_up(self, _call: SimulatedCall, _lines: dict[str, Line]) -> Phone:
+    def pick_up(self, _call: SimulatedCall, _lines: dict[str, SpokenLine]) -> Phone:
         assert self.phone is not None
         return self.phone
 
@@ -276,7 +276,7 @@ async def lane(studio: Studio, *, names: Sequence[str] = ("ours",)) -> AsyncIter
         made = Lane(studio, twilio, stt, llm, tts, addresses, environment)
         opened.append(made)
         twilio.conversations = made.conversation
-        twilio.exchange._callee = made.pick_up  # type: ignore[method-assign, assignment]  # a Callee in all it does
+        twilio.network._callee = made.pick_up  # type: ignore[method-assign, assignment]  # a Callee in all it does
         for name in names:
             made.servers[name] = await enter(server(name, addresses, environment, core=None))
         yield made

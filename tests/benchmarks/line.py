@@ -1,6 +1,6 @@
 """Carries callees to a server: ours is asked to dial through the simulated Twilio, stock is connected to.
 
-The far end is the product's own MediaStream; what answers in it is the benchmark's callee.
+The far end is the product's own SimulatedStream; what answers in it is the benchmark's callee.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any
 
 import aiohttp
 
-from bot.telephony.simulated.callee import Line
-from bot.telephony.simulated.exchange import SimulatedCall, new_sid
-from bot.telephony.simulated.media_stream import MediaStream, StreamIds
-from bot.telephony.simulated.script import Conversation, Pickup
+from bot.telephony.simulated.callee import SpokenLine
+from bot.telephony.simulated.network import SimulatedCall, new_sid
+from bot.telephony.simulated.script import CalleePickup, Conversation
+from bot.telephony.simulated.stream import SimulatedStream, StreamIds
 from tests.benchmarks.callee import Callee
 from tests.benchmarks.servers import Server
 from tests.simulators.twilio import OWN_NUMBER, TwilioSimulator
@@ -43,7 +43,7 @@ class Operator:
         self.ring_ms = RING_MS
         self._waiting: deque[Callee] = deque()
         twilio.conversations = self._nobody
-        twilio.exchange._callee = self._pick_up  # type: ignore[method-assign, assignment]  # a Callee in all it does
+        twilio.network._callee = self._pick_up  # type: ignore[method-assign, assignment]  # a Callee in all it does
 
     @property
     def environment(self) -> dict[str, str]:
@@ -73,7 +73,7 @@ class Operator:
             if answer.status not in (201, 202):
                 raise RuntimeError(f"no call: {answer.status} {placed}")
         url = f"{server.origin}/api/phone/calls/{placed['call_id']}"
-        call = self.twilio.exchange.get(await _sid(session, url, placed))
+        call = self.twilio.network.get(await _sid(session, url, placed))
         assert call is not None
         await call.ended.wait()
         return await _record(session, url)
@@ -83,13 +83,13 @@ class Operator:
         url = f"{server.origin.replace('http', 'ws')}/ws"
         socket = await session.ws_connect(url, timeout=aiohttp.ClientWSTimeout(ws_close=2.0))
         ids = StreamIds(self.twilio.account_sid, new_sid("CA"), new_sid("MZ"))
-        await MediaStream(ids=ids, parameters={}, far_end=callee).run(socket)
+        await SimulatedStream(ids=ids, parameters={}, far_end=callee).run(socket)
 
     def _nobody(self, _number: str) -> Conversation:
         """A conversation without steps: the benchmark's callee brings its own."""
-        return Conversation(name="benchmark", description="", pickup=Pickup(ring_ms=self.ring_ms))
+        return Conversation(name="benchmark", description="", pickup=CalleePickup(ring_ms=self.ring_ms))
 
-    def _pick_up(self, _call: SimulatedCall, _lines: Mapping[str, Line]) -> Callee:
+    def _pick_up(self, _call: SimulatedCall, _lines: Mapping[str, SpokenLine]) -> Callee:
         return self._waiting.popleft()
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bot.audio import MULAW_SILENCE, SAMPLE_RATE, SAMPLES_PER_MS, TimedWord, mulaw_to_pcm, pcm_to_mulaw
-from bot.telephony.simulated.media_stream import FRAME_MS, FRAME_SAMPLES, Tick
+from bot.telephony.simulated.stream import FRAME_MS, FRAME_SAMPLES, Tick
 from tests.benchmarks import sounds
 from tests.benchmarks.acts import (
     Act,

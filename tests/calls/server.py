@@ -33,7 +33,7 @@ from bot.settings import Settings
 from bot.store import SqlCallStore, open_database
 from bot.store.durable.engine import DurableEngine
 from bot.telephony.carrier import Carrier
-from bot.telephony.simulated.carrier import OfflineCarrier
+from bot.telephony.simulated.carrier import SimulatedCarrier
 from bot.telephony.simulated.script import Conversation
 from tests.busy import ANY_LAG_MS
 from tests.simulators.anthropic import AnthropicLatency, AnthropicSimulator
@@ -189,7 +189,7 @@ async def running_server(
     more_scenarios: Sequence[Path] = (),
     **environment: Any,
 ) -> AsyncIterator[RunningServer]:
-    """A server with `environment` as its settings. `callees` by scenario, for the offline carrier."""
+    """A server with `environment` as its settings. `callees` by scenario, for the simulated carrier."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         url = f"http://127.0.0.1:{port}"
@@ -205,7 +205,7 @@ async def running_server(
         resources = Resources(settings, voice=shared_voice())
         carrier: Carrier = build_carrier(settings, resources)
         if callees is not None:
-            carrier = OfflineCarrier(
+            carrier = SimulatedCarrier(
                 voice=FormantVoice(character_ms=CHARACTER_MS), listener=resources.scripts, conversations=callees
             )
         files = [path for folder in SCENARIO_FOLDERS for path in sorted(folder.glob("*.toml"))]

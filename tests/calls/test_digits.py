@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from bot.telephony.simulated.carrier import OfflineCarrier
+from bot.telephony.simulated.carrier import SimulatedCarrier
 from tests.calls.server import hear, running_server, say, silence, steps, texts_of, vendors, wait
 from tests.simulators.anthropic import AnthropicSimulator
 from tests.simulators.brain import Reply, RuleBrain, ToolUse
@@ -46,7 +46,7 @@ async def test_the_conversation_goes_on_on_the_next_stream(tmp_path: Path) -> No
         assert (call["status"], call["ended_reason"], call["error"]) == ("completed", "agent_hangup", None)
         said = texts_of(call, "agent")
         assert said[1:] == SAID
-        (simulated,) = sims.twilio.exchange.calls
+        (simulated,) = sims.twilio.network.calls
         assert simulated.callee is not None
         assert simulated.callee.digits_heard == "1#"
         first, second = sims.twilio.streams
@@ -88,7 +88,7 @@ async def test_without_an_account_the_simulated_callee_gets_the_keys(tmp_path: P
             call = await server.ended(await server.call(scenario="desk", first_speaker="callee"))
             assert (call["status"], call["ended_reason"]) == ("completed", "agent_hangup")
             assert texts_of(call, "agent")[1:] == SAID
-            assert isinstance(server.agent.carrier, OfflineCarrier)
-            (simulated,) = server.agent.carrier._exchange.calls
+            assert isinstance(server.agent.carrier, SimulatedCarrier)
+            (simulated,) = server.agent.carrier._network.calls
             assert simulated.callee is not None
             assert simulated.callee.digits_heard == "1#"

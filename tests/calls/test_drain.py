@@ -63,7 +63,7 @@ async def test_sigterm_lets_calls_finish(tmp_path: Path) -> None:
     how = [(call["status"], call["ended_reason"]) for call in ended]
     assert how == [("completed", "agent_hangup")] * 4, [texts_of(call, "agent") for call in ended]
     assert all(texts_of(call, "agent")[-1] == "Goodbye now." for call in ended)
-    assert len(sims.twilio.exchange.calls) == 4
+    assert len(sims.twilio.network.calls) == 4
 
 
 async def test_a_call_beyond_the_drain_hears_an_apology(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ async def test_a_call_beyond_the_drain_hears_an_apology(tmp_path: Path) -> None:
             server.tell(signal.SIGTERM)
             told_at = time.monotonic()
             assert await server.gone(within=30) == 0
-        (simulated,) = sims.twilio.exchange.calls
+        (simulated,) = sims.twilio.network.calls
         await simulated.ended.wait()
         assert simulated.status == "completed"
         (call,) = await records(tmp_path, environment, call_id)

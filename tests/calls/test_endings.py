@@ -83,7 +83,7 @@ async def test_hanging_up_while_it_rings(tmp_path: Path) -> None:
         call = await server.ended(call_id)
         await server.all_over()
         assert (call["status"], call["ended_reason"]) == ("canceled", "canceled")
-        (simulated,) = sims.twilio.exchange.calls
+        (simulated,) = sims.twilio.network.calls
         await simulated.ended.wait()
         assert simulated.status == "canceled"
         await _is_over(server, call_id)
@@ -98,7 +98,7 @@ async def test_hanging_up_while_they_talk(tmp_path: Path) -> None:
         call = await server.ended(call_id)
         await server.all_over()
         assert (call["status"], call["ended_reason"]) == ("completed", "agent_hangup")
-        (simulated,) = sims.twilio.exchange.calls
+        (simulated,) = sims.twilio.network.calls
         await simulated.ended.wait()
         assert simulated.status == "completed"
         await _is_over(server, call_id)

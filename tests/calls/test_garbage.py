@@ -56,7 +56,7 @@ async def test_nonsense_in_the_middle_of_a_call(tmp_path: Path) -> None:
     async with vendors(CALLEE, BRAIN) as sims, running_server(tmp_path, **sims.keys()) as server:
         call_id = await server.call(scenario="quick")
         await server.talking(call_id)
-        socket = sims.twilio.courier.sockets[-1].raw
+        socket = sims.twilio.client.sockets[-1].raw
         for text in nonsense():
             await socket.send_str(text)
         await socket.send_bytes(b"\x00\xff" * 100)
@@ -74,7 +74,7 @@ async def test_a_huge_frame_closes_its_own_socket_only(tmp_path: Path) -> None:
         struck = await server.call(scenario="quick")
         await server.talking(struck)
         sid = (await server.read(struck))["call_sid"]
-        socket = next(s for s in sims.twilio.courier.sockets if s.log.call_sid == sid)
+        socket = next(s for s in sims.twilio.client.sockets if s.log.call_sid == sid)
         await socket.raw.send_str(f'{{"event":"media","media":{{"payload":"{"A" * (1 << 20)}"}}}}')
         call = await server.ended(struck)
         assert (call["status"], call["ended_reason"]) == ("completed", "callee_hangup")

@@ -24,7 +24,7 @@ async def test_the_readmes_call(tmp_path: Path) -> None:
         assert placed["status"] in ("queued", "initiated", "ringing")
         call = await server.ended(placed["call_id"], within=80)
         assert (call["status"], call["ended_reason"]) == ("completed", "agent_hangup")
-        assert call["vendors"] == {"carrier": "offline", "stt": "scripted", "llm": "rules", "tts": "hibari"}
+        assert call["vendors"] == {"carrier": "simulated", "stt": "scripted", "llm": "rules", "tts": "hibari"}
         said, heard = texts_of(call, "agent"), texts_of(call, "callee")
         assert said[0].startswith("Hi John, this is Alex calling from Downtown Dental.")
         assert said[0].endswith("Does that still work for you?")

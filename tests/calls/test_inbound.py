@@ -58,7 +58,7 @@ async def test_somebody_calls_us_while_all_lines_are_taken(tmp_path: Path, numbe
             from_number=FROM,
             to=number,
         )
-        simulated = sims.twilio.exchange.get(sid)
+        simulated = sims.twilio.network.get(sid)
         assert simulated is not None
         await simulated.ended.wait()
         assert simulated.status == told

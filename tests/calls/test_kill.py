@@ -88,7 +88,7 @@ async def test_kill_and_start_again(tmp_path: Path) -> None:
         assert health["calls_on_line"] == 0
         calls = (await http.get("/api/phone/calls")).json()["calls"]
         assert [known["call_id"] for known in calls] == [call_id], "it was dialled again"
-    assert (tmp_path / "log").read_text().count("the offline carrier dials") == 1
+    assert (tmp_path / "log").read_text().count("the simulated carrier dials") == 1
 
 
 async def _read(http: httpx.AsyncClient, call_id: str) -> dict[str, Any]:

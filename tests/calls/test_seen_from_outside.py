@@ -92,7 +92,7 @@ def _check_page(page: bytes, call: dict[str, Any]) -> None:
     }
     assert value("phone_agent_calls_total", page, **labels) == 1
     assert value("phone_agent_calls_on_line", page) == 0
-    assert value("phone_agent_dials_total", page, carrier="offline", result="accepted") == 1
+    assert value("phone_agent_dials_total", page, carrier="simulated", result="accepted") == 1
     for part in ("voice_to_voice", "llm", "tts", "answer_to_first_audio"):
         assert value("phone_agent_turn_latency_seconds_count", page, part=part) >= 1, part
     assert value("phone_agent_event_loop_lag_seconds_count", page) > 10

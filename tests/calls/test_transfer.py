@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from bot.telephony.simulated.carrier import OfflineCarrier
-from bot.telephony.simulated.exchange import SimulatedCall
+from bot.telephony.simulated.carrier import SimulatedCarrier
+from bot.telephony.simulated.network import SimulatedCall
 from bot.telephony.simulated.script import TRANSFER_TARGET, Conversation, shipped_conversations
 from tests.calls.server import (
     HANG_UP,
@@ -60,13 +60,13 @@ async def desk(
     """A call to TO on the vendor path; `person` answers every other number."""
     async with vendors(caller, mind) as sims, running_server(tmp_path, **sims.keys()) as server:
         sims.twilio.conversations = lambda number: caller if number == TO else person
-        sims.twilio.exchange._dialled = sims.twilio.conversations
+        sims.twilio.network._dialled = sims.twilio.conversations
         yield sims, server, await server.call(scenario="desk", first_speaker="callee")
 
 
 def legs(sims: Vendors) -> tuple[SimulatedCall, SimulatedCall]:
     """The callee's and the person's."""
-    person, callee = sims.twilio.exchange.calls
+    person, callee = sims.twilio.network.calls
     return callee, person
 
 
@@ -167,8 +167,8 @@ async def test_without_an_account_a_simulated_person_takes_the_call(tmp_path: Pa
         assert texts_of(call, "agent")[-1] == "One moment please."
         (used,) = [tool for turn in call["transcript"] for tool in turn["tools"]]
         assert used["arguments"] == {"target": "front desk", "summary": "Let me speak to a person."}
-        assert isinstance(server.agent.carrier, OfflineCarrier)
-        person, callee = server.agent.carrier._exchange.calls
+        assert isinstance(server.agent.carrier, SimulatedCarrier)
+        person, callee = server.agent.carrier._network.calls
         await over(callee, person)
         assert person.callee is not None
         assert person.callee.said == ["Hello, this is Sam at the front desk. How can I help you?"]

@@ -198,7 +198,7 @@ class Runs:
                 record = await self._sid(database_url)
             finally:
                 await asyncio.to_thread(_reap, second)
-            dialled = tuple(call.call_sid for call in twilio.exchange.calls if call.leg.to == TO)
+            dialled = tuple(call.call_sid for call in twilio.network.calls if call.leg.to == TO)
             return Left(dialled, record)
 
     async def run_killed(self, number: int, seconds: float, database_url: str, folder: Path) -> Left:
@@ -217,7 +217,7 @@ class Runs:
                 record = await self._sid(database_url) if asked else None
             finally:
                 await asyncio.to_thread(_reap, second)
-            dialled = tuple(call.call_sid for call in twilio.exchange.calls if call.leg.to == TO)
+            dialled = tuple(call.call_sid for call in twilio.network.calls if call.leg.to == TO)
             return Left(dialled, record, asked)
 
     async def _kept(self, database_url: str) -> bool:

@@ -63,7 +63,7 @@ async def run(folder: Path, database_url: str, calls: int, *, within: float) -> 
         different = {event.id: (event.call_id, event.type) for event in receiver.events}
         return Outcome(
             calls=tuple(found),
-            dialled=Counter(call.leg.to for call in sims.twilio.exchange.calls),
+            dialled=Counter(call.leg.to for call in sims.twilio.network.calls),
             events=Counter(different.values()),
             took_part=sum("answered:" in server.log for server in town.servers),
         )

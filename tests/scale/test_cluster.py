@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 
 from bot.calls.ingress import AMD_PATH
-from bot.telephony.simulated.courier import Courier
 from bot.telephony.simulated.script import Conversation
+from bot.telephony.simulated.signed_client import SignedClient
 from tests.calls.server import HANG_UP, Vendors, hear, say, silence, steps, texts_of, vendors, wait
 from tests.scale.cluster import Cluster, Server, cluster
 from tests.simulators.brain import Reply, RuleBrain, ToolUse
@@ -126,14 +126,14 @@ async def test_the_carriers_detection_finds_the_call(town: Town) -> None:
     await town.dials(QUIET)
     call_id = await town.house.call(phone_number="+12025550111")
     other = await town.not_holding()
-    door = Courier(auth_token=town.sims.twilio.auth_token, local_origin=f"http://127.0.0.1:{other.port}")
-    await door.open()
+    client = SignedClient(auth_token=town.sims.twilio.auth_token, local_origin=f"http://127.0.0.1:{other.port}")
+    await client.open()
     try:
         form = {"CallSid": (await town.house.read(call_id))["call_sid"], "AnsweredBy": "machine_end_beep"}
-        answer = await door.post(f"{town.house.url}{AMD_PATH}?call_id={call_id}", form)
+        answer = await client.post(f"{town.house.url}{AMD_PATH}?call_id={call_id}", form)
         assert answer.status == 204
     finally:
-        await door.close()
+        await client.close()
     call = await town.house.ended(call_id, within=20.0)
     assert (call["status"], call["ended_reason"]) == ("completed", "voicemail_reached")
 
@@ -160,7 +160,7 @@ async def test_a_transfer_is_decided_where_its_call_is(town: Town) -> None:
     call_id = await town.house.call(phone_number="+12025550130", scenario="desk", first_speaker="callee")
     call = await town.house.ended(call_id, within=45.0)
     assert (call["status"], call["ended_reason"], call["error"]) == ("completed", "transferred", None)
-    person = next(leg for leg in town.sims.twilio.exchange.calls if leg.leg.to == DESK)
+    person = next(leg for leg in town.sims.twilio.network.calls if leg.leg.to == DESK)
     await asyncio.wait_for(person.ended.wait(), 20.0)
     assert person.callee is not None
     assert person.callee.said == ["This is Sam."], "the two were not joined"

@@ -51,7 +51,7 @@ async def test_no_call_notices_a_rolling_restart(tmp_path: Path, database_url: s
             for server in town.servers:
                 await _restart(server)
             restarted.set()
-        dialled = len(sims.twilio.exchange.calls)
+        dialled = len(sims.twilio.network.calls)
     assert len(ended) >= 2 * lines
     how = Counter((call["status"], call["ended_reason"], texts_of(call, "agent")[-1]) for call in ended)
     assert how == {("completed", "agent_hangup", "Goodbye then."): len(ended)}

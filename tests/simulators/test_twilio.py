@@ -92,7 +92,7 @@ async def test_refusals(changes: dict[str, object], code: int) -> None:
         with pytest.raises(TwilioRestException) as caught:
             await asyncio.to_thread(create, client, **changes)
         assert (caught.value.status, caught.value.code) == (400, code)
-        assert simulator.exchange.calls == ()
+        assert simulator.network.calls == ()
 
 
 async def test_doors() -> None:
@@ -136,7 +136,7 @@ async def test_a_whole_call_signed_with_the_accounts_token() -> None:
         await media.socket.send_bytes(b"\x00")
         await media.play(bytes(1600), mark="played")
         await media.until("mark")
-        await asyncio.to_thread(client.calls(simulator.exchange.calls[0].call_sid).update, status="completed")
+        await asyncio.to_thread(client.calls(simulator.network.calls[0].call_sid).update, status="completed")
 
     async with MediaServer(agent) as server, TwilioSimulator(conversations=lambda _: script(WAITS)) as simulator:
         validator = RequestValidator(simulator.auth_token)
@@ -152,7 +152,7 @@ async def test_a_whole_call_signed_with_the_accounts_token() -> None:
             await server.until_over()
             assert server.unsigned == []
             assert server.words == ["initiated", "ringing", "in-progress", "completed"]
-            call = simulator.exchange.get(made.sid)
+            call = simulator.network.get(made.sid)
             assert call is not None
             assert call.refused_messages == 5
             for filters, found in (
@@ -172,7 +172,7 @@ async def test_a_whole_call_signed_with_the_accounts_token() -> None:
 async def test_twiml_by_rest_ends_the_stream() -> None:
     async def agent(media: Media) -> None:
         await media.until("media", 2)
-        sid = simulator.exchange.calls[0].call_sid
+        sid = simulator.network.calls[0].call_sid
         await asyncio.to_thread(client.calls(sid).update, twiml=twiml.hang_up())
         await media.until("stop")
 

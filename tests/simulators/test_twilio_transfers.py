@@ -1,4 +1,4 @@
-"""The simulated exchange on the verbs of a transfer, against a server that answers TwiML by path."""
+"""the simulated network on the verbs of a transfer, against a server that answers TwiML by path."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from bot.records import Status
-from bot.telephony.simulated.exchange import SimulatedCall
+from bot.telephony.simulated.network import SimulatedCall
 from bot.telephony.simulated.script import Conversation
 from bot.telephony.twilio import twiml
 from tests.simulators.twilio import OWN_NUMBER, TwilioSimulator
@@ -96,7 +96,7 @@ def call(twilio: TwilioSimulator, server: Answers, voice: str = "voice") -> Simu
         scenario=twilio.conversations(CALLER),
         from_number=CALLER,
     )
-    found = twilio.exchange.get(sid)
+    found = twilio.network.get(sid)
     assert found is not None
     return found
 
@@ -109,7 +109,7 @@ async def test_a_dialled_number_talks_and_the_action_is_asked() -> None:
     async with Answers(voice=dial_on(), dialled=twiml.hang_up()) as server, simulator(PATIENT, BRIEF) as twilio:
         first = call(twilio, server)
         await first.ended.wait()
-        other = twilio.exchange.calls[0]
+        other = twilio.network.calls[0]
         assert (other.leg.direction, other.leg.from_number, other.status) == (
             "outbound-dial",
             OWN_NUMBER,
@@ -144,7 +144,7 @@ async def test_a_caller_who_hangs_up_ends_the_dialled_leg() -> None:
     async with Answers(voice=dial_on()) as server, simulator(caller, steps(wait(), ring_ms=5000)) as twilio:
         first = call(twilio, server)
         await first.ended.wait()
-        other = twilio.exchange.calls[0]
+        other = twilio.network.calls[0]
         await other.ended.wait()
         assert (first.status, other.status) == (Status.COMPLETED, Status.CANCELED)
 
@@ -174,10 +174,10 @@ async def test_two_meet_in_a_conference_and_it_ends_for_both() -> None:
         sid = twilio.call_in(
             voice_url=f"{server.origin}/voice", status_url=None, scenario=BRIEF, from_number=OTHER
         )
-        second = twilio.exchange.get(sid)
+        second = twilio.network.get(sid)
         assert second is not None
         await asyncio.gather(first.ended.wait(), second.ended.wait())
-        assert twilio.exchange._rooms == {}
+        assert twilio.network._conferences == {}
 
 
 async def test_new_twiml_and_a_new_limit_reach_a_call_in_a_conference() -> None:
@@ -185,14 +185,14 @@ async def test_new_twiml_and_a_new_limit_reach_a_call_in_a_conference() -> None:
     async with Answers(**documents) as server, simulator(PATIENT, BRIEF) as twilio:
         first = call(twilio, server)
         await asyncio.sleep(0.1)
-        assert twilio.exchange.instruct(first.call_sid, question().replace("HERE", server.origin))
+        assert twilio.network.instruct(first.call_sid, question().replace("HERE", server.origin))
         async with asyncio.timeout(5):
             while not server.forms("reply"):  # noqa: ASYNC110  # told by a list
                 await asyncio.sleep(0.01)
         await first.ended.wait()
         second = call(twilio, server)
         await asyncio.sleep(0.1)
-        twilio.exchange.limit(second.call_sid, 0.2)
+        twilio.network.limit(second.call_sid, 0.2)
         async with asyncio.timeout(3):
             await second.ended.wait()
         assert second.status is Status.COMPLETED

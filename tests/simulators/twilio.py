@@ -1,6 +1,6 @@
 """Twilio: its REST API for calls over HTTP, and the carrier behind it, on 127.0.0.1.
 
-The carrier's side (ringing, webhooks, media streams, callees) is the product's own simulated exchange,
+The carrier's side (ringing, webhooks, media streams, callees) is the product's own simulated network,
 signing with this account's token. What is written here is the REST door: authentication, Twilio's error
 bodies, call resources, faults. https://www.twilio.com/docs/voice/api/call-resource
 """
@@ -22,11 +22,11 @@ from aiohttp import web
 
 from bot.audio import SAMPLE_RATE, Speech, TimedWord
 from bot.records import Status
-from bot.telephony.simulated.callee import DeafListener, Listener, Voice
+from bot.telephony.simulated.callee import NoListener, ScriptListener, Voice
 from bot.telephony.simulated.carrier import number_refusal
-from bot.telephony.simulated.courier import Answer, Courier
-from bot.telephony.simulated.exchange import Exchange, Leg, LinesBusyError, SimulatedCall, new_sid
+from bot.telephony.simulated.network import Leg, LinesBusyError, SimulatedCall, SimulatedNetwork, new_sid
 from bot.telephony.simulated.script import Conversation, conversation_for
+from bot.telephony.simulated.signed_client import SignedClient, WebhookAnswer
 from tests.simulators.faults import Plan
 from tests.simulators.stream_log import LoggedSocket, StreamLog
 from tests.simulators.voice import CHARACTER_MS, speak
@@ -116,8 +116,8 @@ class FormantVoice:
         return Speech(text=text, pcm=sound.pcm, words=tuple(words))
 
 
-class FaultyCourier(Courier):
-    """A courier that loses, repeats and reorders status callbacks, and logs media sockets."""
+class FaultyCourier(SignedClient):
+    """A client that loses, repeats and reorders status callbacks, and logs media sockets."""
 
     def __init__(self, *, auth_token: str, faults: CallbackFaults) -> None:
         super().__init__(auth_token=auth_token)
@@ -131,16 +131,16 @@ class FaultyCourier(Courier):
         self.sockets.append(socket)
         return cast(aiohttp.ClientWebSocketResponse, socket)
 
-    async def post(self, url: str, fields: Mapping[str, str]) -> Answer:
+    async def post(self, url: str, fields: Mapping[str, str]) -> WebhookAnswer:
         if "CallbackSource" not in fields:
             return await super().post(url, fields)
         status, call_sid = fields["CallStatus"], fields["CallSid"]
         if status in self._faults.lost:
-            return Answer(200, "")
+            return WebhookAnswer(200, "")
         if status in self._faults.late:
             self._held[call_sid] = (url, fields)
-            return Answer(200, "")
-        answer = Answer(0, "")
+            return WebhookAnswer(200, "")
+        answer = WebhookAnswer(0, "")
         for _ in range(2 if status in self._faults.duplicated else 1):
             self.posted.append(fields)
             answer = await super().post(url, fields)
@@ -164,7 +164,7 @@ class TwilioSimulator:
     """The account's numbers, each with whether it can do voice."""
     conversations: Callable[[str], Conversation] = conversation_for
     voice: Voice = field(default_factory=FormantVoice)
-    listener: Listener = field(default_factory=DeafListener)
+    listener: ScriptListener = field(default_factory=NoListener)
     rest: Plan[RestFault] = field(default_factory=Plan)
     callbacks: CallbackFaults = CallbackFaults()
     amd: tuple[AmdNews, ...] = ()
@@ -177,16 +177,16 @@ class TwilioSimulator:
     url: str = ""
 
     async def __aenter__(self) -> TwilioSimulator:
-        self.courier = FaultyCourier(auth_token=self.auth_token, faults=self.callbacks)
-        self.exchange = Exchange(
+        self.client = FaultyCourier(auth_token=self.auth_token, faults=self.callbacks)
+        self.network = SimulatedNetwork(
             account_sid=self.account_sid,
-            courier=self.courier,
+            client=self.client,
             voice=self.voice,
             listener=self.listener,
             max_lines=self.max_lines,
             dialled=self.conversations,
         )
-        await self.exchange.open()
+        await self.network.open()
         self._news: list[asyncio.Task[None]] = []
         app = web.Application(middlewares=[self._door])
         account = f"/2010-04-01/Accounts/{self.account_sid}"
@@ -210,13 +210,13 @@ class TwilioSimulator:
         for news in self._news:
             news.cancel()
         await asyncio.gather(*self._news, return_exceptions=True)
-        await self.exchange.close()
+        await self.network.close()
         await self._runner.cleanup()
 
     @property
     def streams(self) -> list[StreamLog]:
         """Media sockets that were opened, in order, as this end saw them."""
-        return [socket.log for socket in self.courier.sockets]
+        return [socket.log for socket in self.client.sockets]
 
     def call_in(
         self,
@@ -236,7 +236,7 @@ class TwilioSimulator:
             conversation=conversation_for(scenario) if isinstance(scenario, str) else scenario,
             direction="inbound",
         )
-        return self.exchange.place(leg).call_sid
+        return self.network.place(leg).call_sid
 
     @web.middleware
     async def _door(self, request: web.Request, handler: Callable[[web.Request], Any]) -> web.StreamResponse:
@@ -293,7 +293,7 @@ class TwilioSimulator:
         query = request.query
         found = [
             self._resource(call)
-            for call in self.exchange.calls
+            for call in self.network.calls
             if query.get("To") in (None, call.leg.to)
             and query.get("From") in (None, call.leg.from_number)
             and query.get("Status") in (None, call.status.value)
@@ -323,7 +323,7 @@ class TwilioSimulator:
             return _error(400, 21205, "Url is not a valid URL")
         events = frozenset(str(event) for event in form.getall("StatusCallbackEvent", ["completed"]))
         try:
-            call = self.exchange.place(
+            call = self.network.place(
                 Leg(
                     to=to,
                     from_number=from_number,
@@ -357,17 +357,17 @@ class TwilioSimulator:
                 "AnsweredBy": news.answered_by,
                 "MachineDetectionDuration": str(news.after_ms),
             }
-            await self.courier.post(url, form)
+            await self.client.post(url, form)
 
     async def _fetch(self, request: web.Request) -> web.Response:
-        call = self.exchange.get(request.match_info["sid"])
+        call = self.network.get(request.match_info["sid"])
         if call is None:
             raise web.HTTPNotFound
         return web.json_response(self._resource(call))
 
     async def _update(self, request: web.Request) -> web.Response:
         """`completed` ends an answered call, `canceled` one that rings; each leaves the other alone."""
-        call = self.exchange.get(request.match_info["sid"])
+        call = self.network.get(request.match_info["sid"])
         if call is None:
             raise web.HTTPNotFound
         form = await request.post()
@@ -377,13 +377,13 @@ class TwilioSimulator:
         before = self._resource(call)
         answered = call.status is Status.IN_PROGRESS
         if "TimeLimit" in form:
-            self.exchange.limit(call.call_sid, float(str(form["TimeLimit"])))
+            self.network.limit(call.call_sid, float(str(form["TimeLimit"])))
         if "Twiml" in form:
-            self.exchange.instruct(call.call_sid, str(form["Twiml"]))
+            self.network.instruct(call.call_sid, str(form["Twiml"]))
         elif (form.get("Status") == "completed" and answered) or (
             form.get("Status") == "canceled" and not answered
         ):
-            self.exchange.hang_up(call.call_sid)
+            self.network.hang_up(call.call_sid)
             if not self.lazy_updates:
                 await call.ended.wait()
         return web.json_response(before if self.lazy_updates else self._resource(call))

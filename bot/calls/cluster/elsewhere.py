@@ -14,7 +14,7 @@ from loguru import logger
 
 from bot.calls.active_calls import ActiveCalls
 from bot.calls.cluster.relay import Relay, with_token
-from bot.calls.ingress import Admitted, Doors
+from bot.calls.ingress import Admitted, Ingress
 from bot.conversation.transfers.transfers import Transfers
 from bot.records import EndedReason, Status
 from bot.store.notify import News
@@ -34,7 +34,7 @@ class Elsewhere:
     news: News
     active_calls: ActiveCalls
     transfers: Transfers
-    doors: Doors
+    ingress: Ingress
     relay: Relay = field(default_factory=Relay)
 
     async def open(self) -> None:
@@ -87,7 +87,7 @@ class Elsewhere:
     ) -> None:
         """A media socket that was let in here goes to its home, until it is over."""
         assert admitted.home is not None
-        token = await self.doors.onward(admitted.record.call_id)
+        token = await self.ingress.onward(admitted.record.call_id)
         start = with_token(admitted.frame, token)
         logger.debug("call {}: its media stream is passed on", admitted.record.call_id)
         await self.relay.pass_on(socket, start, admitted.home.address, path_and_query, signature)

@@ -28,7 +28,7 @@ from bot.calls.active_calls import ActiveCalls
 from bot.calls.dialling.dial_once import Begin, DialOnce, NotClaimedError
 from bot.calls.dialling.following import NEWS, Following, broken
 from bot.calls.dialling.policy import Go, Refuse, Wait, WaitUntil
-from bot.calls.ingress import Doors
+from bot.calls.ingress import Ingress
 from bot.calls.planner import Planner
 from bot.errors import BusyError, CarrierError, ConflictError, DialUnconfirmedError, PhoneAgentError
 from bot.records import CallRecord, Direction, EndedReason, Status
@@ -107,13 +107,13 @@ class Dialler:
         store: CallStore,
         carrier: Carrier,
         active_calls: ActiveCalls,
-        doors: Doors,
+        ingress: Ingress,
         planner: Planner,
         gate: Gate,
         on_point: Callable[[str], None] = lambda _point: None,
     ) -> None:
         self._engine, self._store, self._carrier = engine, store, carrier
-        self._active_calls, self._doors, self._planner, self._gate = active_calls, doors, planner, gate
+        self._active_calls, self._ingress, self._planner, self._gate = active_calls, ingress, planner, gate
         self._once = DialOnce(store, carrier, gate, on_point)
         self._following = Following(engine, store, carrier, active_calls, planner)
         self._full_until = 0.0
@@ -384,7 +384,7 @@ class Dialler:
         call_id = record.call_id
         try:
             plan = self._planner.plan(record)
-            origin = await self._doors.origin()
+            origin = await self._ingress.origin()
             slot = self._active_calls.take_line(plan)
         except BusyError:
             if record.dialling_at is None:

@@ -71,10 +71,10 @@ _OF_STATUS = {
 _OVER = frozenset(status.value for status in Status if status.final)
 
 
-class Doors(Protocol):
+class StreamAddresses(Protocol):
     """Where the carrier finds us."""
 
-    async def stream(self, call_id: str, seconds: float) -> twiml.StreamDoor:
+    async def stream(self, call_id: str, seconds: float) -> twiml.StreamAddress:
         """A media stream of the call may open here, once, within `seconds`."""
         ...
 
@@ -202,17 +202,17 @@ class Transfer:
 class Transfers:
     """All transfers of one process, and the orders they give the carrier."""
 
-    def __init__(self, carrier: TransferCarrier, doors: Doors) -> None:
+    def __init__(self, carrier: TransferCarrier, ingress: StreamAddresses) -> None:
         self._carrier = carrier
-        self._doors = doors
+        self._ingress = ingress
         self._by_token: dict[str, Transfer] = {}
 
     # -- asked by calls -------------------------------------------------------------------------------
 
     async def press(self, caller: Caller, digits: str, seconds: float) -> None:
         """Press keys on the call and bring it back to its stream within `seconds`. CarrierError."""
-        door = await self._doors.stream(caller.call_id, seconds)
-        await self._carrier.instruct(caller.call_sid, twiml.play_digits(digits, door))
+        stream = await self._ingress.stream(caller.call_id, seconds)
+        await self._carrier.instruct(caller.call_sid, twiml.play_digits(digits, stream))
 
     async def ring(self, transfer: Transfer) -> None:
         """Call the person. CarrierError: nobody was called. DialUnconfirmedError: nobody may have been."""
@@ -222,8 +222,8 @@ class Transfers:
                 DialOrder(
                     to=transfer.target.number,
                     from_number=transfer.caller.from_number,
-                    voice_url=await self._doors.transfer_url(transfer.token, "answered"),
-                    status_url=await self._doors.transfer_url(transfer.token, "status"),
+                    voice_url=await self._ingress.transfer_url(transfer.token, "answered"),
+                    status_url=await self._ingress.transfer_url(transfer.token, "status"),
                     ring_seconds=transfer.target.ring_seconds,
                     time_limit_seconds=TALK_SECONDS,
                     scenario=TRANSFER_TARGET,
@@ -243,8 +243,8 @@ class Transfers:
             transfer.target.number,
             caller_id=transfer.caller.from_number or self._carrier.default_from,
             ring_seconds=transfer.target.ring_seconds,
-            action_url=await self._doors.transfer_url(transfer.token, "dialled"),
-            status_url=await self._doors.transfer_url(transfer.token, "status"),
+            action_url=await self._ingress.transfer_url(transfer.token, "dialled"),
+            status_url=await self._ingress.transfer_url(transfer.token, "status"),
         )
         await self._carrier.instruct(transfer.caller.call_sid, document, time_limit_seconds=TALK_SECONDS)
 
@@ -257,8 +257,10 @@ class Transfers:
     async def bring_back(self, transfer: Transfer, seconds: float) -> None:
         """Back to the agent's stream from where nobody waits. CarrierError."""
         transfer.settle(joined=False)
-        door = await self._doors.stream(transfer.caller.call_id, seconds)
-        await self._carrier.instruct(transfer.caller.call_sid, twiml.connect_stream(door.url, door.parameters))
+        stream = await self._ingress.stream(transfer.caller.call_id, seconds)
+        await self._carrier.instruct(
+            transfer.caller.call_sid, twiml.connect_stream(stream.url, stream.parameters)
+        )
 
     async def give_up(self, transfer: Transfer) -> None:
         """Nobody takes the call: the person's leg ends, ringing or not. Harmless after a join."""
@@ -308,7 +310,7 @@ class Transfers:
         return await self._ask(transfer, words, words.asked(transfer.summary, transfer.target.accept_key), 1)
 
     async def _ask(self, transfer: Transfer, words: Asking, text: str, round_: int) -> str:
-        url = await self._doors.transfer_url(transfer.token, "reply")
+        url = await self._ingress.transfer_url(transfer.token, "reply")
         return twiml.ask(
             text,
             action_url=f"{url}?round={round_}",
@@ -343,10 +345,10 @@ class Transfers:
             self._forget(transfer)
             return twiml.hang_up()
         known = {"busy": Verdict.BUSY, "no-answer": Verdict.NO_ANSWER, "canceled": Verdict.NO_ANSWER}
-        door = await self._doors.stream(transfer.caller.call_id, LOST_CALLBACK_SECONDS)
+        stream = await self._ingress.stream(transfer.caller.call_id, LOST_CALLBACK_SECONDS)
         transfer.decide(known.get(status, Verdict.FAILED))
         self._forget(transfer)
-        return twiml.connect_stream(door.url, door.parameters)
+        return twiml.connect_stream(stream.url, stream.parameters)
 
     async def _status(self, transfer: Transfer, form: Mapping[str, str]) -> None:
         try:

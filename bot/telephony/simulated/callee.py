@@ -1,6 +1,6 @@
 """The simulated callee: listens to the agent, speaks its conversation, on the media clock.
 
-A conversation is a generator that yields one payload per 20 ms, driven by MediaStream's beat. Tasks that
+A conversation is a generator that yields one payload per 20 ms, driven by SimulatedStream's beat. Tasks that
 sleep were the other way; their waits would follow the machine's load instead of the line, and could not be
 tested without waiting.
 """
@@ -20,20 +20,20 @@ from typing import Protocol
 import numpy as np
 
 from bot.audio import MULAW_SILENCE, SAMPLE_RATE, Speech, TimedWord, mulaw_to_pcm, pcm_to_mulaw
-from bot.telephony.simulated.media_stream import FRAME_MS, FRAME_SAMPLES, Tick
 from bot.telephony.simulated.script import (
-    Beep,
+    BeepStep,
     Conversation,
-    HangUp,
-    Hear,
-    Interrupt,
-    Menu,
-    Press,
-    Say,
-    Silence,
+    HangUpStep,
+    HearStep,
+    InterruptStep,
+    MenuStep,
+    PressStep,
+    SayStep,
+    SilenceStep,
     Step,
-    WaitForHangUp,
+    WaitForHangUpStep,
 )
+from bot.telephony.simulated.stream import FRAME_MS, FRAME_SAMPLES, Tick
 
 NOISE_DBFS = -62.0
 """A line is never digitally silent; at this level it is heard as quiet (and a VAD wakes up faster)."""
@@ -51,7 +51,7 @@ class Voice(Protocol):
     async def speak(self, text: str) -> Speech: ...
 
 
-class Listener(Protocol):
+class ScriptListener(Protocol):
     """Is told what the callee says, as it begins to say it."""
 
     def tell(self, call_sid: str, text: str, words: Sequence[TimedWord]) -> None:
@@ -59,7 +59,7 @@ class Listener(Protocol):
         ...
 
 
-class DeafListener:
+class NoListener:
     """Nobody asked what the callee says."""
 
     def tell(self, call_sid: str, text: str, words: Sequence[TimedWord]) -> None:
@@ -67,7 +67,7 @@ class DeafListener:
 
 
 @dataclass(frozen=True)
-class Line:
+class SpokenLine:
     """A text ready for the wire: one payload (base64 of 160 μ-law bytes) per 20 ms."""
 
     text: str
@@ -80,13 +80,13 @@ def _noise(samples: int, seed: int = 0) -> np.ndarray[tuple[int], np.dtype[np.fl
     return np.random.default_rng(seed).normal(0.0, 32768 * 10 ** (NOISE_DBFS / 20), samples)
 
 
-def line_of(speech: Speech) -> Line:
+def line_of(speech: Speech) -> SpokenLine:
     """Speech over the line's noise, filled up to a whole frame."""
     spoken = np.frombuffer(speech.pcm, dtype=np.int16)
     frames = max(1, math.ceil(len(spoken) / FRAME_SAMPLES))
     mixed = _noise(frames * FRAME_SAMPLES)
     mixed[: len(spoken)] += spoken
-    return Line(text=speech.text, payloads=_payloads(mixed), words=speech.words)
+    return SpokenLine(text=speech.text, payloads=_payloads(mixed), words=speech.words)
 
 
 def _payloads(samples: np.ndarray[tuple[int], np.dtype[np.float64]]) -> tuple[str, ...]:
@@ -109,18 +109,18 @@ def beep_payloads(for_ms: int, hertz: int) -> tuple[str, ...]:
     return _payloads(_BEEP_AMPLITUDE * np.sin(2 * math.pi * hertz * time))
 
 
-class Lines:
+class SpokenLines:
     """The callees' lines, each text spoken once and kept: callees of one conversation share them."""
 
     def __init__(self, voice: Voice, *, keep: int = 256) -> None:
         self._voice = voice
         self._keep = keep
-        self._lines: dict[str, Line] = {}
+        self._lines: dict[str, SpokenLine] = {}
         self._speaking = asyncio.Lock()
 
-    async def ready(self, conversation: Conversation) -> Mapping[str, Line]:
+    async def ready(self, conversation: Conversation) -> Mapping[str, SpokenLine]:
         """Every line of a conversation. One text at a time: callees who ring together share the work."""
-        lines: dict[str, Line] = {}
+        lines: dict[str, SpokenLine] = {}
         for text in conversation.texts:
             async with self._speaking:
                 line = self._lines.get(text)
@@ -150,7 +150,7 @@ def is_loud(mulaw: bytes | None) -> bool:
     return sum(mulaw.translate(_LEVELS)) >= _LOUD
 
 
-class Ear:
+class AgentSpeech:
     """When the agent began to speak and how long it has been quiet, in frames."""
 
     def __init__(self) -> None:
@@ -192,13 +192,18 @@ class Callee:
     """
 
     def __init__(
-        self, *, call_sid: str, conversation: Conversation, lines: Mapping[str, Line], listener: Listener
+        self,
+        *,
+        call_sid: str,
+        conversation: Conversation,
+        lines: Mapping[str, SpokenLine],
+        listener: ScriptListener,
     ) -> None:
         self._call_sid = call_sid
         self._conversation = conversation
         self._lines = lines
         self._listener = listener
-        self._ear = Ear()
+        self._ear = AgentSpeech()
         self._noise = noise_payloads()
         self._frame = 0
         self._unstreamed = 0
@@ -261,28 +266,28 @@ class Callee:
     def _take(self, step: Step) -> Generator[str, None, bool]:
         """One step, a payload per 20 ms; False to hang up after it."""
         match step:
-            case Say():
+            case SayStep():
                 yield from self._say(step.text)
-            case Hear():
+            case HearStep():
                 heard = yield from self._hear(step)
                 return heard or step.or_else == "go_on"
-            case Interrupt():
+            case InterruptStep():
                 yield from self._interrupt(step)
-            case Press():
+            case PressStep():
                 for digit in step.digits:
                     self._digits = digit
                     # A person's fingers: five keys a second.
                     yield from self._wait(200)
-            case Silence():
+            case SilenceStep():
                 yield from self._wait(step.for_ms)
-            case Beep():
+            case BeepStep():
                 yield from beep_payloads(step.for_ms, step.hertz)
-            case WaitForHangUp():
+            case WaitForHangUpStep():
                 yield from self._wait(step.within_ms)
                 return False
-            case Menu():
+            case MenuStep():
                 return (yield from self._offer(step))
-            case HangUp():
+            case HangUpStep():
                 return False
         return True
 
@@ -300,7 +305,7 @@ class Callee:
         self.said.append(text)
         self._last_word_frame = self._frame
 
-    def _offer(self, step: Menu) -> Generator[str, None, bool]:
+    def _offer(self, step: MenuStep) -> Generator[str, None, bool]:
         """Whether one of the keys was pressed; other keys are not understood."""
         known = len(self.digits_heard)
         for _ in range(step.times):
@@ -310,7 +315,7 @@ class Callee:
                 yield payload
         return False
 
-    def _hear(self, step: Hear) -> Generator[str, None, bool]:
+    def _hear(self, step: HearStep) -> Generator[str, None, bool]:
         """Whether the agent spoke. The deadline is for its first sound; `longest_ms` bounds its speech."""
         self._ear.attend()
         waited_ms = 0
@@ -323,7 +328,7 @@ class Callee:
             yield self._quiet()
             waited_ms += FRAME_MS
 
-    def _interrupt(self, step: Interrupt) -> Generator[str, None, None]:
+    def _interrupt(self, step: InterruptStep) -> Generator[str, None, None]:
         self._ear.attend()
         waited_ms = 0
         while (self._ear.speaking_ms or 0) < max(step.after_ms, 1) and (

@@ -1,4 +1,4 @@
-"""The offline carrier: the contract of a carrier, with no account.
+"""The simulated carrier: the contract of a carrier, with no account.
 
 Our server meets Twilio's own protocols: a signed voice webhook, a signed media socket, signed status
 callbacks. The auth token is drawn per process, so nobody else's signature holds.
@@ -16,10 +16,10 @@ from loguru import logger
 
 from bot.errors import CarrierError, RequestError
 from bot.telephony.carrier import CarrierCall, DialOrder, masked
-from bot.telephony.simulated.callee import DeafListener, Listener, Voice
-from bot.telephony.simulated.courier import Courier
-from bot.telephony.simulated.exchange import Exchange, Leg, LinesBusyError, SimulatedCall, new_sid
+from bot.telephony.simulated.callee import NoListener, ScriptListener, Voice
+from bot.telephony.simulated.network import Leg, LinesBusyError, SimulatedCall, SimulatedNetwork, new_sid
 from bot.telephony.simulated.script import TRANSFER_TARGET, Conversation, conversation_for, shipped_conversations
+from bot.telephony.simulated.signed_client import SignedClient
 from bot.telephony.twilio import signatures
 
 DEFAULT_FROM = "+15005550006"
@@ -27,16 +27,16 @@ DEFAULT_FROM = "+15005550006"
 _E164 = re.compile(r"\+[1-9]\d{1,14}")
 
 
-class OfflineCarrier:
+class SimulatedCarrier:
     """Dials simulated callees. `local_origin`: where this server listens if its public URL is elsewhere."""
 
-    vendor = "offline"
+    vendor = "simulated"
 
     def __init__(
         self,
         *,
         voice: Voice,
-        listener: Listener | None = None,
+        listener: ScriptListener | None = None,
         max_lines: int = 20,
         local_origin: str | None = None,
         conversations: Callable[[str], Conversation] = conversation_for,
@@ -44,18 +44,18 @@ class OfflineCarrier:
         """`conversations` gives the callee for a scenario's name."""
         self._auth_token = secrets.token_hex(16)
         self._conversations = conversations
-        self._exchange = Exchange(
+        self._network = SimulatedNetwork(
             account_sid=new_sid("AC"),
-            courier=Courier(auth_token=self._auth_token, local_origin=local_origin),
+            client=SignedClient(auth_token=self._auth_token, local_origin=local_origin),
             voice=voice,
-            listener=listener or DeafListener(),
+            listener=listener or NoListener(),
             max_lines=max_lines,
             dialled=lambda _number: self._conversations(TRANSFER_TARGET),
         )
 
     @property
     def account_sid(self) -> str:
-        return self._exchange.account_sid
+        return self._network.account_sid
 
     @property
     def request_seconds(self) -> float:
@@ -67,13 +67,13 @@ class OfflineCarrier:
 
     @property
     def lines_taken(self) -> int:
-        return self._exchange.lines_taken
+        return self._network.lines_taken
 
     async def open(self) -> None:
-        await self._exchange.open()
+        await self._network.open()
 
     async def close(self) -> None:
-        await self._exchange.close()
+        await self._network.close()
 
     async def dial(self, order: DialOrder) -> str:
         refusal = number_refusal(order.to, "To", 21211) or number_refusal(
@@ -92,7 +92,7 @@ class OfflineCarrier:
                 time_limit_seconds=order.time_limit_seconds,
             )
         )
-        logger.info("the offline carrier dials {} as {}", masked(order.to), call_sid)
+        logger.info("the simulated carrier dials {} as {}", masked(order.to), call_sid)
         return call_sid
 
     def answer_with(self, name: str) -> None:
@@ -118,12 +118,12 @@ class OfflineCarrier:
         )
 
     async def hang_up(self, call_sid: str) -> None:
-        self._exchange.hang_up(call_sid)
+        self._network.hang_up(call_sid)
 
     async def instruct(self, call_sid: str, twiml: str, *, time_limit_seconds: int | None = None) -> None:
         if time_limit_seconds is not None:
-            self._exchange.limit(call_sid, time_limit_seconds)
-        if not self._exchange.instruct(call_sid, twiml):
+            self._network.limit(call_sid, time_limit_seconds)
+        if not self._network.instruct(call_sid, twiml):
             raise CarrierError(
                 "Call is not in-progress. Cannot redirect.",
                 provider=self.vendor,
@@ -132,12 +132,12 @@ class OfflineCarrier:
             )
 
     async def fetch(self, call_sid: str) -> CarrierCall | None:
-        call = self._exchange.get(call_sid)
+        call = self._network.get(call_sid)
         return None if call is None else _carrier_call(call)
 
     async def recent_calls(self, to: str, since: datetime) -> Sequence[CarrierCall]:
         return [
-            _carrier_call(call) for call in self._exchange.calls if call.leg.to == to and call.created_at >= since
+            _carrier_call(call) for call in self._network.calls if call.leg.to == to and call.created_at >= since
         ]
 
     def signature_holds(self, url: str, params: Mapping[str, str], signature: str) -> bool:
@@ -145,7 +145,7 @@ class OfflineCarrier:
 
     def _place(self, leg: Leg) -> str:
         try:
-            return self._exchange.place(leg).call_sid
+            return self._network.place(leg).call_sid
         except LinesBusyError as error:
             raise CarrierError(
                 f"Call concurrency limit exceeded: {error}",
@@ -171,7 +171,7 @@ def number_refusal(number: str, name: str, code: int) -> CarrierError | None:
         return None
     return CarrierError(
         f"The '{name}' number {number} is not a valid phone number.",
-        provider=OfflineCarrier.vendor,
+        provider=SimulatedCarrier.vendor,
         status=400,
         carrier_code=code,
     )

@@ -26,7 +26,7 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Pickup(_Strict):
+class CalleePickup(_Strict):
     """What happens while it rings."""
 
     answer: Literal["answered", "busy", "no-answer", "failed"] = "answered"
@@ -34,12 +34,12 @@ class Pickup(_Strict):
     """Ringing before that; `no-answer` rings for as long as the caller lets it."""
 
 
-class Say(_Strict):
+class SayStep(_Strict):
     do: Literal["say"]
     text: str = Field(min_length=1)
 
 
-class Hear(_Strict):
+class HearStep(_Strict):
     """Wait until the agent has spoken and has been quiet for `pause_ms`."""
 
     do: Literal["hear"]
@@ -49,7 +49,7 @@ class Hear(_Strict):
     """What to do when the agent has said nothing by then."""
 
 
-class Interrupt(_Strict):
+class InterruptStep(_Strict):
     """Start to speak while the agent does: `after_ms` after its first sound."""
 
     do: Literal["interrupt"]
@@ -59,17 +59,17 @@ class Interrupt(_Strict):
     """With no sound of the agent by then, it is said all the same."""
 
 
-class Press(_Strict):
+class PressStep(_Strict):
     do: Literal["press"]
     digits: str = Field(pattern=r"^[0-9*#]+$")
 
 
-class Silence(_Strict):
+class SilenceStep(_Strict):
     do: Literal["silence"]
     for_ms: Milliseconds
 
 
-class Beep(_Strict):
+class BeepStep(_Strict):
     """A voicemail's tone."""
 
     do: Literal["beep"]
@@ -77,7 +77,7 @@ class Beep(_Strict):
     hertz: Annotated[int, Field(ge=100, le=3_000)] = 1000
 
 
-class Menu(_Strict):
+class MenuStep(_Strict):
     """Say `text`, `times` at most, until one of `keys` is pressed; it interrupts. Without it, hang up."""
 
     do: Literal["menu"]
@@ -88,11 +88,11 @@ class Menu(_Strict):
     """After the text, before it is said again."""
 
 
-class HangUp(_Strict):
+class HangUpStep(_Strict):
     do: Literal["hang_up"]
 
 
-class WaitForHangUp(_Strict):
+class WaitForHangUpStep(_Strict):
     """Let the agent end the call; hang up after `within_ms` if it does not."""
 
     do: Literal["wait_for_hang_up"]
@@ -100,7 +100,16 @@ class WaitForHangUp(_Strict):
 
 
 Step = Annotated[
-    Say | Hear | Interrupt | Press | Silence | Beep | Menu | HangUp | WaitForHangUp, Field(discriminator="do")
+    SayStep
+    | HearStep
+    | InterruptStep
+    | PressStep
+    | SilenceStep
+    | BeepStep
+    | MenuStep
+    | HangUpStep
+    | WaitForHangUpStep,
+    Field(discriminator="do"),
 ]
 
 
@@ -109,7 +118,7 @@ class Conversation(_Strict):
 
     name: str
     description: str
-    pickup: Pickup = Pickup()
+    pickup: CalleePickup = CalleePickup()
     steps: list[Step] = []
     longest_ms: Annotated[int, Field(ge=1000, le=600_000)] = 120_000
     """The callee hangs up after this long on the line, wherever it stands."""
@@ -117,7 +126,7 @@ class Conversation(_Strict):
     @property
     def texts(self) -> tuple[str, ...]:
         """Everything it may say, in order."""
-        return tuple(step.text for step in self.steps if isinstance(step, Say | Interrupt | Menu))
+        return tuple(step.text for step in self.steps if isinstance(step, SayStep | InterruptStep | MenuStep))
 
 
 def parse_conversation(text: str, *, file: str) -> Conversation:

@@ -56,15 +56,15 @@ def say_and_hang_up(text: str, language: str | None = None) -> str:
 
 
 @dataclass(frozen=True)
-class StreamDoor:
+class StreamAddress:
     """Where a media stream may open: its URL, and what its `start` has to show."""
 
     url: str
     parameters: Mapping[str, str] = field(repr=False)
 
 
-def play_digits(digits: str, door: StreamDoor | None = None) -> str:
-    """Press `digits` (0-9 * #, w for half a second, W for a whole one), then reconnect the stream at `door`.
+def play_digits(digits: str, stream: StreamAddress | None = None) -> str:
+    """Press `digits` (0-9 * #, w for half a second, W for a whole one), then reconnect the stream at `stream`.
 
     Tones inside a media stream are unreliable, so the carrier plays them. ValueError for other characters.
     """
@@ -72,8 +72,8 @@ def play_digits(digits: str, door: StreamDoor | None = None) -> str:
         raise ValueError("digits are 0-9, *, #, w and W")
     response = VoiceResponse()
     response.play(digits=digits)
-    if door is not None:
-        _stream(response, door.url, door.parameters)
+    if stream is not None:
+        _stream(response, stream.url, stream.parameters)
     return str(response)
 
 

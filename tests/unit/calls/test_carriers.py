@@ -8,13 +8,13 @@ from bot.calls.carriers import build_carrier
 from bot.errors import SettingsError
 from bot.pipeline.resources import Resources
 from bot.settings import Settings
-from bot.telephony.simulated.carrier import OfflineCarrier
+from bot.telephony.simulated.carrier import SimulatedCarrier
 
 
-def built(callee: str | None) -> OfflineCarrier:
+def built(callee: str | None) -> SimulatedCarrier:
     settings = Settings(_env_file=None, simulated_callee=callee)
     carrier = build_carrier(settings, Resources(settings))
-    assert isinstance(carrier, OfflineCarrier)
+    assert isinstance(carrier, SimulatedCarrier)
     return carrier
 
 

@@ -49,10 +49,10 @@ def test_a_dated_model_costs_what_the_model_does_and_no_other() -> None:
 
 
 def test_this_machine_costs_nothing() -> None:
-    vendors = {"carrier": "offline", "stt": "scripted", "llm": "rules", "tts": "hibari"}
+    vendors = {"carrier": "simulated", "stt": "scripted", "llm": "rules", "tts": "hibari"}
     used = engine_usage(vendors, 12.5)
     assert used == (Used("scripted", "hearing", "seconds", 12.5), Used("rules", "replies", "seconds", 12.5))
-    line = carrier_usage("offline", Direction.OUTBOUND, US, 12.5, amd=True, transferred=False)
+    line = carrier_usage("simulated", Direction.OUTBOUND, US, 12.5, amd=True, transferred=False)
     speech = Used("hibari", "speech", "characters", 80.0)
     assert total_usd({CostPart.CALL: TABLE.priced((*used, *line, speech))}) == 0.0
     assert engine_usage({"stt": "deepgram", "llm": "anthropic"}, 12.5) == ()

@@ -259,14 +259,14 @@ async def on_the_line(house: House) -> tuple[CallRecord, QuietCall, asyncio.Task
 async def test_a_call_that_expects_a_stream_goes_on_on_it(house: House) -> None:
     call, held, streaming = await on_the_line(house)
     held.expects_stream = True
-    door = await house.agent._doors.stream(call.call_id, 10)
-    assert door.url == f"{ORIGIN.replace('http', 'ws', 1)}{MEDIA_PATH}"
-    socket, again = house.connect(twiml.connect_stream(door.url, door.parameters), "CA1")
+    address = await house.agent._ingress.stream(call.call_id, 10)
+    assert address.url == f"{ORIGIN.replace('http', 'ws', 1)}{MEDIA_PATH}"
+    socket, again = house.connect(twiml.connect_stream(address.url, address.parameters), "CA1")
     await until(lambda: bool(held.attached))
     assert not again.done(), "the socket is held open until the stream is over"
     await house.agent.hang_up(call.call_id)
     await asyncio.gather(streaming, again)
-    assert socket.closed_with is None, "the door closes it behind us"
+    assert socket.closed_with is None, "the route closes it"
     assert len(QuietCall.made) == 1
 
 
@@ -282,7 +282,7 @@ async def test_a_final_word_of_the_carrier_reaches_a_call_between_two_streams(ho
 
 async def test_a_callee_who_hung_up_while_they_were_dialled_on_is_known_without_a_status(house: House) -> None:
     call, held, streaming = await on_the_line(house)
-    path = urlsplit(await house.agent._doors.transfer_url("t", "dialled")).path
+    path = urlsplit(await house.agent._ingress.transfer_url("t", "dialled")).path
     for form in ({"CallSid": "CA1", "CallStatus": "in-progress"}, {"CallSid": "CA2", "CallStatus": "completed"}):
         await house.agent.transfer_webhook(path, form, SIGNED, token="t", step="dialled")
         assert not held.told_over
@@ -294,7 +294,7 @@ async def test_a_callee_who_hung_up_while_they_were_dialled_on_is_known_without_
 
 
 async def test_webhooks_of_a_transfer_are_signed_and_an_unknown_one_is_hung_up(house: House) -> None:
-    path = urlsplit(await house.agent._doors.transfer_url("nobody", "answered")).path
+    path = urlsplit(await house.agent._ingress.transfer_url("nobody", "answered")).path
     with pytest.raises(ForbiddenError):
         await house.agent.transfer_webhook(path, {}, "forged", token="nobody", step="answered")
     answer = await house.agent.transfer_webhook(path, {}, SIGNED, token="nobody", step="answered")

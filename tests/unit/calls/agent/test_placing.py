@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from bot.calls import ingress
 from bot.calls import placing as module
-from bot.calls import public_url as public
 from bot.calls.carrier_events import REGISTERED
 from bot.calls.idempotency import Asked
 from bot.errors import BusyError, CarrierError, ConflictError, DialUnconfirmedError, SettingsError
@@ -139,7 +139,7 @@ async def test_a_refusal_of_the_carrier_is_repeated_with_the_key(house: House) -
     assert len(house.carrier.dialled) == 1
 
 
-# -- doors ------------------------------------------------------------------------------------------------
+# -- the way to us -----------------------------------------------------------------------------------------------
 
 
 async def test_a_tunnel_that_appears_later_does_not_open_the_api(
@@ -151,7 +151,7 @@ async def test_a_tunnel_that_appears_later_does_not_open_the_api(
     async def find(_: Settings) -> str | None:
         return tunnel[-1] if tunnel else None
 
-    monkeypatch.setattr(public, "find", find)
+    monkeypatch.setattr(ingress, "find_public_url", find)
     await house.agent.open()
     with pytest.raises(SettingsError, match="PUBLIC_HOST"):
         await house.agent.place_call(SPEC)

@@ -11,7 +11,7 @@ import pytest
 
 from bot.calls.active_calls import ActiveCalls, CallSlot
 from bot.calls.cluster.elsewhere import Elsewhere
-from bot.calls.ingress import Doors
+from bot.calls.ingress import Ingress
 from bot.conversation.call import Call
 from bot.conversation.transfers.transfers import Transfers
 from bot.pipeline.resources import Resources
@@ -106,7 +106,7 @@ async def processes() -> Any:
     for token in ("mine", "theirs"):
         board = ActiveCalls(2, Resources(Settings(_env_file=None)))
         transfers = KnownTransfers(token)
-        one = Elsewhere(OneNews(post), board, cast(Transfers, transfers), cast(Doors, object()))
+        one = Elsewhere(OneNews(post), board, cast(Transfers, transfers), cast(Ingress, object()))
         await one.open()
         made.append(Process(one, board, transfers))
     yield made

@@ -42,7 +42,7 @@ def gate(store: SqlCallStore, tmp_path: Path) -> DialGate:
     (tmp_path / "office.toml").write_text(OFFICE, encoding="utf-8")
     scenarios = Scenarios([load_file(tmp_path / "office.toml")])
     settings = Settings(_env_file=None, max_calls_per_number_per_day=2, data_dir=tmp_path)
-    return DialGate(store, settings, Planner(scenarios, settings, {}, "offline", simulated_line=True))
+    return DialGate(store, settings, Planner(scenarios, settings, {}, "simulated", simulated_line=True))
 
 
 def a_call(call_id: str = "call-1", terms: Terms = Terms(), **changes: Any) -> CallRecord:  # noqa: B008 - frozen

@@ -12,7 +12,7 @@ import pytest
 from bot.calls.carrier_events import next_try
 from bot.calls.ingress import VOICE_PATH
 from bot.records import CallRecord, Direction, EndedReason, Status
-from bot.telephony.simulated import verbs
+from bot.telephony.simulated import twiml_reader as verbs
 from tests.unit.calls.calls_in_memory import SIGNED
 from tests.unit.calls.dialling.dialling import SPEC, House, build, opened
 

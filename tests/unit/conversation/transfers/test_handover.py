@@ -42,9 +42,9 @@ SCENARIO = Scenario(
 REFUSED = CarrierError("Call is not in-progress.", provider="twilio", status=400, carrier_code=21220)
 
 
-class Doors:
-    async def stream(self, call_id: str, seconds: float) -> twiml.StreamDoor:
-        return twiml.StreamDoor("wss://a.example/media", {"token": "t"})
+class Ingress:
+    async def stream(self, call_id: str, seconds: float) -> twiml.StreamAddress:
+        return twiml.StreamAddress("wss://a.example/media", {"token": "t"})
 
     async def transfer_url(self, token: str, step: str) -> str:
         return f"https://a.example/{token}/{step}"
@@ -84,7 +84,7 @@ class Desk:
         self.line = Line(self.socket, STARTED)
         self.pipeline, self.farewell = SpokenAtOnce(), Ending()
         self.context = LLMContext(messages=[])
-        self.transfers = Transfers(self.carrier, Doors())
+        self.transfers = Transfers(self.carrier, Ingress())
         self.keys_answered = 0
         plan = SimpleNamespace(call_id="call-1", scenario=SCENARIO, spec=CallSpec("+12025550123", "s"))
         self.handover = Handover(

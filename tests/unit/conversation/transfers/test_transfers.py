@@ -20,7 +20,7 @@ from bot.conversation.transfers.transfers import (
 )
 from bot.errors import CarrierError
 from bot.languages.colleague import asking
-from bot.telephony.simulated import verbs
+from bot.telephony.simulated import twiml_reader as verbs
 from bot.telephony.twilio import twiml
 from tests.unit.calls.calls_in_memory import NotingCarrier, refusal
 
@@ -33,9 +33,9 @@ class HouseDoors:
     def __init__(self) -> None:
         self.opened: list[tuple[str, float]] = []
 
-    async def stream(self, call_id: str, seconds: float) -> twiml.StreamDoor:
+    async def stream(self, call_id: str, seconds: float) -> twiml.StreamAddress:
         self.opened.append((call_id, seconds))
-        return twiml.StreamDoor("wss://a.example/media", {"token": f"t{len(self.opened)}"})
+        return twiml.StreamAddress("wss://a.example/media", {"token": f"t{len(self.opened)}"})
 
     async def transfer_url(self, token: str, step: str) -> str:
         return f"https://a.example/transfer/{token}/{step}"
@@ -45,8 +45,8 @@ class Desk:
     """A transfer on its way."""
 
     def __init__(self, target: TransferTarget = WARM, summary: str = "John wants to pay.") -> None:
-        self.carrier, self.doors = NotingCarrier(), HouseDoors()
-        self.transfers = Transfers(self.carrier, self.doors)
+        self.carrier, self.ingress = NotingCarrier(), HouseDoors()
+        self.transfers = Transfers(self.carrier, self.ingress)
         self.transfer = Transfer(CALLER, target, summary)
 
     async def tell(self, step: str, **form: str) -> str:
@@ -200,7 +200,7 @@ async def test_a_callee_is_brought_back_from_where_nobody_waits() -> None:
     await desk.transfers.join(desk.transfer)
     await desk.transfers.bring_back(desk.transfer, 10.0)
     (back,) = verbs.read(desk.carrier.instructed[-1][1])
-    assert back == verbs.Stream("wss://a.example/media", {"token": "t1"})
+    assert back == verbs.StreamVerb("wss://a.example/media", {"token": "t1"})
     await desk.transfers.give_up(desk.transfer)
     await desk.transfers.call_over("CA-callee")
     assert desk.carrier.hung_up == [], "the leg had ended by itself"
@@ -245,8 +245,8 @@ async def test_a_callee_whom_nobody_took_comes_back_to_the_stream(status: str, v
     await desk.tell("status", CallStatus=status or "completed")
     assert desk.transfer.verdict is None
     (stream,) = verbs.read(await desk.tell("dialled", DialCallStatus=status))
-    assert stream == verbs.Stream("wss://a.example/media", {"token": "t1"})
-    assert desk.doors.opened[0][0] == "call-1"
+    assert stream == verbs.StreamVerb("wss://a.example/media", {"token": "t1"})
+    assert desk.ingress.opened[0][0] == "call-1"
     assert await desk.transfer.outcome() is verdict
 
 
@@ -262,7 +262,7 @@ async def test_a_callee_who_hangs_up_while_it_rings_gets_no_stream() -> None:
     await desk.transfers.dial_on(desk.transfer)
     answer = await desk.tell("dialled", DialCallStatus="canceled", CallStatus="completed")
     assert verbs.read(answer) == (verbs.Hangup(),)
-    assert desk.doors.opened == []
+    assert desk.ingress.opened == []
     assert await desk.transfer.outcome() is Verdict.NO_ANSWER
 
 
@@ -289,10 +289,10 @@ async def test_keys_are_pressed_and_the_stream_comes_back() -> None:
     ((call_sid, document),) = desk.carrier.instructed
     assert call_sid == "CA-callee"
     assert verbs.read(document) == (
-        verbs.Wait(ms=1000, digits="1#"),
-        verbs.Stream("wss://a.example/media", {"token": "t1"}),
+        verbs.TimedVerb(ms=1000, digits="1#"),
+        verbs.StreamVerb("wss://a.example/media", {"token": "t1"}),
     )
-    assert desk.doors.opened == [("call-1", 12.0)]
+    assert desk.ingress.opened == [("call-1", 12.0)]
 
 
 async def test_old_attempts_are_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from bot.pipeline.line import line as line_module
 from bot.pipeline.line.line import INPUT_FRAME_SAMPLES, MAX_GAP_MS, MAX_WAITING_SECONDS, Line, LineEnd, Payload
 from bot.pipeline.line.line_ends import HeardTextFrame
 from bot.pipeline.line.recording import Recording
-from bot.telephony.simulated.media_stream import FRAME_SAMPLES, Playout
+from bot.telephony.simulated.stream import FRAME_SAMPLES, Playback
 from bot.telephony.twilio.media_streams import Started
 from tests.unit.pipeline.conversation import until
 from tests.unit.pipeline.memory_socket import STARTED, MemorySocket, media
@@ -329,7 +329,7 @@ class FarEnd:
         self._loop = loop
         self._socket = socket
         self._random = random.Random(seed)
-        self._playout = Playout()
+        self._playout = Playback()
         self.heard = bytearray()
         """The agent as the callee heard it, from media clock 0."""
         self._taken = 0

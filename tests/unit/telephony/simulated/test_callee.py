@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from bot.audio import SAMPLE_RATE, Speech, TimedWord, mulaw_to_pcm, pcm_to_mulaw
-from bot.telephony.simulated.callee import Callee, Line, Lines, is_loud, line_of, noise_payloads
-from bot.telephony.simulated.media_stream import FRAME_SAMPLES, Tick
+from bot.telephony.simulated.callee import Callee, SpokenLine, SpokenLines, is_loud, line_of, noise_payloads
 from bot.telephony.simulated.script import Conversation, conversation_for, parse_conversation
+from bot.telephony.simulated.stream import FRAME_SAMPLES, Tick
 
 
 def tone(ms: int, amplitude: int = 6000) -> bytes:
@@ -45,7 +45,7 @@ class Stepper:
 
     def __init__(self, conversation: Conversation) -> None:
         self.told = Told()
-        lines: Mapping[str, Line] = {text: line_of(speech(text)) for text in conversation.texts}
+        lines: Mapping[str, SpokenLine] = {text: line_of(speech(text)) for text in conversation.texts}
         self.callee = Callee(call_sid="CA1", conversation=conversation, lines=lines, listener=self.told)
         self.digits = ""
         self.ms = 0
@@ -228,7 +228,7 @@ class CountingVoice:
 
 async def test_a_text_is_spoken_once_for_all_callees() -> None:
     voice = CountingVoice()
-    lines = Lines(voice, keep=2)
+    lines = SpokenLines(voice, keep=2)
     first = conversation('[[steps]]\ndo="say"\ntext="one"\n[[steps]]\ndo="say"\ntext="two"')
     assert set(await lines.ready(first)) == {"one", "two"}
     await lines.ready(first)

@@ -1,4 +1,4 @@
-"""The offline carrier against a server over real sockets: protocol, timing, hang-ups, callbacks, signatures."""
+"""The simulated carrier against a server over real sockets: protocol, timing, hang-ups, callbacks, signatures."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from bot.errors import CarrierError
 from bot.records import Status
 from bot.telephony.carrier import Carrier, DialOrder
 from bot.telephony.simulated.callee import Voice
-from bot.telephony.simulated.carrier import OfflineCarrier
-from bot.telephony.simulated.media_stream import FRAME_MS
+from bot.telephony.simulated.carrier import SimulatedCarrier
 from bot.telephony.simulated.script import Conversation, parse_conversation, shipped_conversations
+from bot.telephony.simulated.stream import FRAME_MS
 from bot.telephony.twilio import twiml
 from tests.simulators.twilio import FormantVoice
 from tests.unit.telephony.simulated.media_server import Media, MediaServer, until
@@ -66,10 +66,10 @@ async def line(
     max_lines: int = 20,
     local: bool = False,
     voice: Voice | None = None,
-) -> AsyncIterator[OfflineCarrier]:
+) -> AsyncIterator[SimulatedCarrier]:
     """An open carrier whose every callee follows `script`; leaves no task behind."""
     before = asyncio.all_tasks()
-    carrier = OfflineCarrier(
+    carrier = SimulatedCarrier(
         voice=voice or FormantVoice(),
         listener=told,
         max_lines=max_lines,
@@ -88,8 +88,8 @@ async def line(
 
 
 async def test_it_keeps_the_contract() -> None:
-    carrier: Carrier = OfflineCarrier(voice=FormantVoice())
-    assert carrier.vendor == "offline"
+    carrier: Carrier = SimulatedCarrier(voice=FormantVoice())
+    assert carrier.vendor == "simulated"
     assert re.fullmatch(r"AC[0-9a-f]{32}", carrier.account_sid)
 
 
@@ -297,7 +297,7 @@ async def test_calls_that_are_never_answered(pickup: str, word: str) -> None:
 async def test_a_hang_up_while_it_rings_cancels() -> None:
     script = shipped_conversations()["no_answer"]
     async with MediaServer() as server:
-        carrier = OfflineCarrier(voice=FormantVoice(), conversations=lambda _: script)
+        carrier = SimulatedCarrier(voice=FormantVoice(), conversations=lambda _: script)
         server.holds = carrier.signature_holds
         await carrier.open()
         sid = await carrier.dial(order(server))
@@ -353,7 +353,7 @@ async def test_new_twiml_ends_the_stream_presses_keys_and_connects_again() -> No
         await media.until("media", 3)
         if len(server.media) == 1:
             url = f"{server.origin}/media".replace("http", "ws", 1)
-            await carrier.instruct(sid, twiml.play_digits("12#", twiml.StreamDoor(url, {"token": "t-2"})))
+            await carrier.instruct(sid, twiml.play_digits("12#", twiml.StreamAddress(url, {"token": "t-2"})))
         else:
             await carrier.hang_up(sid)
 
@@ -413,7 +413,7 @@ async def test_numbers_are_checked(to: str, from_number: str | None, code: int) 
     assert TO not in repr(order(server))
 
 
-async def calls_in(carrier: OfflineCarrier, server: MediaServer) -> None:
+async def calls_in(carrier: SimulatedCarrier, server: MediaServer) -> None:
     await carrier.call_in(
         voice_url=server.voice_url,
         status_url=server.status_url,

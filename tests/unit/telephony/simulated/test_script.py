@@ -8,8 +8,8 @@ from bot.errors import ScenarioError
 from bot.pipeline.offline.understanding import name_said, phone_said
 from bot.telephony.simulated.script import (
     DEFAULT,
-    Interrupt,
-    WaitForHangUp,
+    InterruptStep,
+    WaitForHangUpStep,
     conversation_for,
     parse_conversation,
     shipped_conversations,
@@ -34,13 +34,13 @@ def test_what_is_shipped() -> None:
     assert set(shipped) == SCENARIOS | SMALL
     for name in SCENARIOS:
         assert shipped[name].texts
-        assert isinstance(shipped[name].steps[-1], WaitForHangUp)
+        assert isinstance(shipped[name].steps[-1], WaitForHangUpStep)
 
 
 def test_the_default_interrupts_once_and_says_goodbye() -> None:
     default = conversation_for("a scenario of their own")
     assert default.name == DEFAULT
-    assert sum(isinstance(step, Interrupt) for step in default.steps) == 1
+    assert sum(isinstance(step, InterruptStep) for step in default.steps) == 1
     assert default.texts[0] == "Hello?"
     assert "office" in default.texts[1]
     assert "," not in default.texts[1], "the voice's pause at a comma is long enough to end the turn"

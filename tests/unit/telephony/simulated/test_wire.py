@@ -7,12 +7,12 @@ import json
 
 import pytest
 
-from bot.telephony.simulated.media_stream import (
+from bot.telephony.simulated.stream import (
     ClearReceived,
     MarkReceived,
     MediaReceived,
     StreamIds,
-    Wire,
+    StreamMessages,
     parse_command,
 )
 
@@ -20,7 +20,7 @@ IDS = StreamIds(account_sid="AC1", call_sid="CA1", stream_sid="MZ1")
 
 
 def test_messages_byte_for_byte() -> None:
-    wire = Wire(IDS)
+    wire = StreamMessages(IDS)
     assert wire.connected() == '{"event":"connected","protocol":"Call","version":"1.0.0"}'
     assert wire.start({"token": 'a"b'}) == (
         '{"event":"start","sequenceNumber":"1","start":{"accountSid":"AC1","streamSid":"MZ1",'

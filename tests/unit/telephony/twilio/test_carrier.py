@@ -93,7 +93,7 @@ async def test_it_keeps_the_contract_and_reads_the_settings(monkeypatch: pytest.
 async def test_dial_orders_everything() -> None:
     async with account() as (simulator, carrier):
         sid = await carrier.dial(order())
-        assert simulator.exchange.get(sid) is not None
+        assert simulator.network.get(sid) is not None
         (request,) = simulator.requests
         assert request.path == f"/2010-04-01/Accounts/{simulator.account_sid}/Calls.json"
         events = [value for name, value in request.form if name == "StatusCallbackEvent"]
@@ -185,7 +185,7 @@ async def test_429_is_waited_out_and_dials_once() -> None:
         await carrier.dial(order())
         assert asyncio.get_running_loop().time() - started >= 0.2
         assert len(simulator.requests) == 3
-        assert len(simulator.exchange.calls) == 1
+        assert len(simulator.network.calls) == 1
 
 
 async def test_429_for_ever_is_reported_as_retryable() -> None:
@@ -241,7 +241,7 @@ async def test_reading_is_repeated() -> None:
 async def test_hang_up_finds_the_word_for_a_ringing_call() -> None:
     async with account() as (simulator, carrier):
         sid = await carrier.dial(order())
-        await until(lambda: simulator.exchange.calls[0].status is Status.RINGING)
+        await until(lambda: simulator.network.calls[0].status is Status.RINGING)
         await carrier.hang_up(sid)
         words = [dict(request.form)["Status"] for request in simulator.requests[1:]]
         assert words == ["completed", "canceled"]
@@ -277,7 +277,7 @@ async def test_hang_up_is_repeated_through_faults() -> None:
     async with account(WAITS, rest=plan) as (simulator, carrier):
         sid = await carrier.dial(order())
         await carrier.hang_up(sid)
-        assert simulator.exchange.calls[0].status.final
+        assert simulator.network.calls[0].status.final
 
 
 async def test_instruct_is_given_once() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.telephony.simulated.media_stream import ClearReceived, MarkReceived, MediaReceived, parse_command
+from bot.telephony.simulated.stream import ClearReceived, MarkReceived, MediaReceived, parse_command
 from bot.telephony.twilio import media_streams as protocol
 from bot.telephony.twilio.media_streams import Connected, Dtmf, Malformed, Marked, Media, Started, Stopped, parse
 

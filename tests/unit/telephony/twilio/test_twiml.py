@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from bot.telephony.simulated import verbs
+from bot.telephony.simulated import twiml_reader as verbs
 from bot.telephony.twilio import twiml
 
 
@@ -18,7 +18,7 @@ def test_connect_stream_is_the_last_word() -> None:
         "</Stream></Connect></Response>"
     )
     assert [child.tag for child in ET.fromstring(document)] == ["Connect"]
-    stream = verbs.Stream("wss://a.example/media", {"token": 'a<b&"', "call_id": "c1"})
+    stream = verbs.StreamVerb("wss://a.example/media", {"token": 'a<b&"', "call_id": "c1"})
     assert verbs.read(document) == (stream,)
 
 
@@ -27,7 +27,7 @@ def test_the_short_documents() -> None:
     assert verbs.read(twiml.hang_up()) == (verbs.Hangup(),)
     assert verbs.read(twiml.ask_again("https://a/b?c=1&d=2")) == (verbs.Redirect("https://a/b?c=1&d=2"),)
     said = verbs.read(twiml.say_and_hang_up("We will call back."))
-    assert isinstance(said[0], verbs.Wait)
+    assert isinstance(said[0], verbs.TimedVerb)
     assert said[0].ms > 0
     assert said[1] == verbs.Hangup()
 
@@ -41,8 +41,11 @@ def test_a_caller_is_turned_away_by_a_tone_or_by_words() -> None:
 
 
 def test_digits_then_the_stream_again() -> None:
-    pressed = verbs.read(twiml.play_digits("1w#", twiml.StreamDoor("wss://a.example/media", {"token": "t"})))
-    assert pressed == (verbs.Wait(ms=1000, digits="1#"), verbs.Stream("wss://a.example/media", {"token": "t"}))
+    pressed = verbs.read(twiml.play_digits("1w#", twiml.StreamAddress("wss://a.example/media", {"token": "t"})))
+    assert pressed == (
+        verbs.TimedVerb(ms=1000, digits="1#"),
+        verbs.StreamVerb("wss://a.example/media", {"token": "t"}),
+    )
     assert len(verbs.read(twiml.play_digits("12"))) == 1
 
 
@@ -70,6 +73,6 @@ def test_documents_twilio_would_refuse(document: str, why: str) -> None:
 
 def test_a_pause_is_as_long_as_it_says() -> None:
     assert verbs.read('<Response><Pause length="3"/><Pause/></Response>') == (
-        verbs.Wait(ms=3000),
-        verbs.Wait(ms=1000),
+        verbs.TimedVerb(ms=3000),
+        verbs.TimedVerb(ms=1000),
     )

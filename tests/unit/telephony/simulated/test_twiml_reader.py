@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.telephony.simulated import verbs
+from bot.telephony.simulated import twiml_reader as verbs
 from bot.telephony.twilio import twiml
 
 ACTION = "https://a.example/next?a=1&b=2"

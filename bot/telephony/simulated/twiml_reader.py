@@ -22,7 +22,7 @@ class TwimlError(ValueError):
 
 
 @dataclass(frozen=True)
-class Stream:
+class StreamVerb:
     """<Connect><Stream>: until either side ends it."""
 
     url: str
@@ -30,7 +30,7 @@ class Stream:
 
 
 @dataclass(frozen=True)
-class Wait:
+class TimedVerb:
     """<Say>, <Pause>, <Play digits>: the line is taken for so long. `digits` reach the callee."""
 
     ms: int
@@ -91,7 +91,7 @@ class DialConference:
     action: str | None
 
 
-Verb = Stream | Wait | Reject | Redirect | Hangup | Gather | DialNumber | DialConference
+Verb = StreamVerb | TimedVerb | Reject | Redirect | Hangup | Gather | DialNumber | DialConference
 
 
 def read(document: str) -> tuple[Verb, ...]:
@@ -111,13 +111,13 @@ def _verb(element: ET.Element) -> Verb:
         case "Connect":
             return _stream(element)
         case "Say":
-            return Wait(ms=_MS_PER_CHARACTER * len(element.text or ""))
+            return TimedVerb(ms=_MS_PER_CHARACTER * len(element.text or ""))
         case "Pause":
-            return Wait(ms=1000 * int(element.get("length", "1")))
+            return TimedVerb(ms=1000 * int(element.get("length", "1")))
         case "Play" if element.get("digits"):
             digits = cast(str, element.get("digits"))
             took = sum(_MS_OF_WAIT.get(digit, _MS_PER_DIGIT) for digit in digits)
-            return Wait(ms=took, digits=digits.replace("w", "").replace("W", ""))
+            return TimedVerb(ms=took, digits=digits.replace("w", "").replace("W", ""))
         case "Gather":
             return _gather(element)
         case "Dial":
@@ -133,7 +133,7 @@ def _verb(element: ET.Element) -> Verb:
 
 def _gather(element: ET.Element) -> Gather:
     prompts = [_verb(child) for child in element]
-    if not all(isinstance(prompt, Wait) and not prompt.digits for prompt in prompts):
+    if not all(isinstance(prompt, TimedVerb) and not prompt.digits for prompt in prompts):
         raise TwimlError("12200: <Gather> holds <Say>, <Play> and <Pause>")
     inputs = frozenset(element.get("input", "dtmf").split())
     if not inputs or inputs - {"dtmf", "speech"}:
@@ -142,7 +142,7 @@ def _gather(element: ET.Element) -> Gather:
     return Gather(
         action=_url(element, "action"),
         inputs=inputs,
-        prompt_ms=sum(prompt.ms for prompt in prompts if isinstance(prompt, Wait)),
+        prompt_ms=sum(prompt.ms for prompt in prompts if isinstance(prompt, TimedVerb)),
         timeout_seconds=float(element.get("timeout", "5")),
         num_digits=None if digits is None else int(digits),
         finish_on_key=element.get("finishOnKey", "#"),
@@ -179,7 +179,7 @@ def _absolute(url: str, what: str) -> str:
     return url
 
 
-def _stream(connect: ET.Element) -> Stream:
+def _stream(connect: ET.Element) -> StreamVerb:
     streams = connect.findall("Stream")
     if len(connect) != 1 or len(streams) != 1:
         raise TwimlError("12200: <Connect> holds one <Stream>")
@@ -188,7 +188,7 @@ def _stream(connect: ET.Element) -> Stream:
         raise TwimlError("12200: the url of <Stream> is not ws:// or wss://")
     if "?" in url:
         raise TwimlError("31920: the url of <Stream> has a query string, which Twilio drops")
-    return Stream(
+    return StreamVerb(
         url=url,
         parameters={
             parameter.get("name", ""): parameter.get("value", "") for parameter in streams[0].findall("Parameter")

@@ -1,4 +1,4 @@
-"""Where simulated callees are without a media stream: asked by the carrier's voice, or in a room with another.
+"""A simulated callee off the media stream: asked by the carrier's voice, or in a conference with another.
 
 As on a stream, a callee takes a step per 20 ms, on an absolute schedule; it hears what the other one said in
 the 20 ms before, or a tone for as long as the carrier's voice speaks.
@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from bot.telephony.simulated.callee import Callee, beep_payloads
-from bot.telephony.simulated.media_stream import FRAME_MS, FRAME_SECONDS
-from bot.telephony.simulated.verbs import Gather
+from bot.telephony.simulated.stream import FRAME_MS, FRAME_SECONDS
+from bot.telephony.simulated.twiml_reader import Gather
 
 _SPEECH_END_MS = 500
 """Silence after words that ends a <Gather> of speech."""
@@ -65,8 +65,8 @@ async def gather(callee: Callee, verb: Gather, stirred: asyncio.Event) -> Gather
 
 
 @dataclass(eq=False)
-class Room:
-    """Two who talk: a dialled number, or a conference. Closed, it lets everybody go."""
+class Conference:
+    """Two legs that hear each other: a dialled number's or a conference's. Once closed, all of them leave."""
 
     closed: asyncio.Event = field(default_factory=asyncio.Event)
     _sounds: dict[str, bytes] = field(default_factory=dict)
@@ -77,7 +77,7 @@ class Room:
         return tuple(self._sounds)
 
     async def talk(self, call_sid: str, callee: Callee, stirred: asyncio.Event) -> bool:
-        """Be here until the room is closed or `stirred`; True if the callee has hung up."""
+        """Be here until the conference is closed or `stirred`; True if the callee has hung up."""
         self._sounds[call_sid] = b""
         try:
             async for _ in beats(stirred):

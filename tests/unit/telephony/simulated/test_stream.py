@@ -1,4 +1,4 @@
-"""Playout: what is heard, when marks come back, what a clear forgets; against a sample-by-sample model."""
+"""Playback: what is heard, when marks come back, what a clear forgets; against a sample-by-sample model."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.audio import MULAW_SILENCE
-from bot.telephony.simulated.media_stream import LONGEST_PLAYOUT_SAMPLES, Playout
+from bot.telephony.simulated.stream import LONGEST_PLAYOUT_SAMPLES, Playback
 
 SILENCE = MULAW_SILENCE
 
 
 def test_audio_starts_at_once_in_an_empty_queue_and_follows_in_a_full_one() -> None:
-    playout = Playout()
+    playout = Playback()
     playout.media(100, b"a" * 50)
     playout.media(120, b"b" * 50)
     assert playout.end == 200
@@ -24,14 +24,14 @@ def test_audio_starts_at_once_in_an_empty_queue_and_follows_in_a_full_one() -> N
 
 
 def test_take_cuts_a_message_at_the_frame() -> None:
-    playout = Playout()
+    playout = Playback()
     playout.media(0, bytes(range(1, 251)))
     assert playout.take(160) == bytes(range(1, 161))
     assert playout.take(320) == bytes(range(161, 251)) + bytes([SILENCE]) * 70
 
 
 def test_a_mark_waits_for_the_audio_before_it_and_not_for_the_audio_behind() -> None:
-    playout = Playout()
+    playout = Playback()
     playout.media(0, b"x" * 800)
     playout.mark(10, "first")
     playout.media(20, b"y" * 800)
@@ -44,13 +44,13 @@ def test_a_mark_waits_for_the_audio_before_it_and_not_for_the_audio_behind() -> 
 
 
 def test_a_mark_with_nothing_to_wait_for_is_due_now() -> None:
-    playout = Playout()
+    playout = Playback()
     playout.mark(500, "now")
     assert playout.marks_due(500) == ["now"]
 
 
 def test_clear_gives_every_pending_mark_in_order_and_keeps_what_was_heard() -> None:
-    playout = Playout()
+    playout = Playback()
     playout.media(0, b"x" * 800)
     playout.mark(0, "one")
     playout.media(0, b"y" * 800)
@@ -62,7 +62,7 @@ def test_clear_gives_every_pending_mark_in_order_and_keeps_what_was_heard() -> N
 
 
 def test_a_playout_is_bounded() -> None:
-    playout = Playout()
+    playout = Playback()
     assert playout.media(0, bytes(LONGEST_PLAYOUT_SAMPLES))
     assert not playout.media(0, b"x")
     assert playout.media(1, b"x")
@@ -103,7 +103,7 @@ steps = st.lists(
 
 @given(steps)
 def test_playout_is_the_model(script: list[Step]) -> None:
-    playout, model = Playout(), Model()
+    playout, model = Playback(), Model()
     now = taken = 0
     for number, (action, wait, size) in enumerate(script):
         now += wait

@@ -1,6 +1,6 @@
 """Carries a simulated carrier's requests to our server: signed webhooks and media sockets.
 
-A request is signed for its public URL and may be sent to another door of the same server (`local_origin`), as
+A request is signed for its public URL and may be sent to another address of the same server (`local_origin`), as
 a proxy in front of it would.
 """
 
@@ -21,12 +21,12 @@ _CLOSE_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
-class Answer:
+class WebhookAnswer:
     status: int
     body: str
 
 
-class Courier:
+class SignedClient:
     """`open` before use. `post` and `connect` raise aiohttp.ClientError or TimeoutError."""
 
     def __init__(self, *, auth_token: str, local_origin: str | None = None) -> None:
@@ -45,7 +45,7 @@ class Courier:
             await self._session.close()
         self._session = None
 
-    async def post(self, url: str, fields: Mapping[str, str]) -> Answer:
+    async def post(self, url: str, fields: Mapping[str, str]) -> WebhookAnswer:
         """A webhook: a signed form."""
         signature = signatures.sign(self._auth_token, url, fields)
         async with self._opened.post(
@@ -55,7 +55,7 @@ class Courier:
             timeout=aiohttp.ClientTimeout(total=_WEBHOOK_SECONDS),
             allow_redirects=False,
         ) as response:
-            return Answer(response.status, await response.text())
+            return WebhookAnswer(response.status, await response.text())
 
     async def connect(self, url: str) -> aiohttp.ClientWebSocketResponse:
         """A media socket, its handshake signed. WSServerHandshakeError if the server refuses."""
@@ -79,5 +79,5 @@ class Courier:
     @property
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
-            raise RuntimeError("Courier is not open")
+            raise RuntimeError("SignedClient is not open")
         return self._session

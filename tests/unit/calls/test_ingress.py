@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
-from bot.calls.public_url import check_doors, find, is_loopback
+from bot.calls.ingress import check_exposure, find_public_url, is_loopback
 from bot.errors import SettingsError
 from bot.settings import Settings
 
@@ -44,11 +44,11 @@ def tunnel(url: str, address: str) -> dict[str, Any]:
 
 async def found(tunnels: object, port: int = 8000) -> str | None:
     async with agent(lambda: web.json_response(tunnels)) as url:
-        return await find(settings(ngrok_api_url=f"{url}/", port=port))
+        return await find_public_url(settings(ngrok_api_url=f"{url}/", port=port))
 
 
 async def test_the_setting_wins_and_nobody_is_asked() -> None:
-    assert await find(settings(public_host="bot.example.com", ngrok_api_url="http://[bad")) == (
+    assert await find_public_url(settings(public_host="bot.example.com", ngrok_api_url="http://[bad")) == (
         "https://bot.example.com"
     )
 
@@ -89,16 +89,16 @@ async def test_an_answer_that_is_none_means_no_tunnel(answer: object) -> None:
 
 async def test_a_page_that_is_no_json_or_an_error_means_no_tunnel() -> None:
     async with agent(lambda: web.Response(text="<html>")) as url:
-        assert await find(settings(ngrok_api_url=url)) is None
+        assert await find_public_url(settings(ngrok_api_url=url)) is None
     async with agent(lambda: web.Response(status=502, text="")) as url:
-        assert await find(settings(ngrok_api_url=url)) is None
+        assert await find_public_url(settings(ngrok_api_url=url)) is None
 
 
 async def test_no_agent_means_no_tunnel() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-        assert await find(settings(ngrok_api_url=f"http://127.0.0.1:{port}")) is None
+        assert await find_public_url(settings(ngrok_api_url=f"http://127.0.0.1:{port}")) is None
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "127.0.0.1", "127.1.2.3", "::1"])
@@ -114,9 +114,9 @@ def test_names_that_are_not_loopback(host: str) -> None:
 
 
 def test_a_private_server_needs_no_key() -> None:
-    check_doors(settings(), None)
-    check_doors(settings(host="::1"), "http://localhost:8000")
-    check_doors(settings(host="localhost"), "http://[::1]:8000")
+    check_exposure(settings(), None)
+    check_exposure(settings(host="::1"), "http://localhost:8000")
+    check_exposure(settings(host="localhost"), "http://[::1]:8000")
 
 
 @pytest.mark.parametrize(
@@ -132,8 +132,8 @@ def test_a_private_server_needs_no_key() -> None:
 )
 def test_an_open_door_without_keys_is_refused(host: str, url: str | None, named: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        check_doors(settings(host=host), url)
+        check_exposure(settings(host=host), url)
     assert caught.value.message.startswith(f"{named} ")
     assert "API_KEYS" in caught.value.message
     assert caught.value.field == "API_KEYS"
-    check_doors(settings(host=host, api_keys=(SecretStr("k"),)), url)
+    check_exposure(settings(host=host, api_keys=(SecretStr("k"),)), url)

@@ -1,4 +1,4 @@
-"""Simulated callees off a stream: asked by the carrier's voice, and in a room with another."""
+"""Simulated callees off a stream: asked by the carrier's voice, and in a conference with another."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from bot.telephony.simulated.callee import Callee, DeafListener, line_of
-from bot.telephony.simulated.rooms import Gathered, Room, gather
+from bot.telephony.simulated.callee import Callee, NoListener, line_of
+from bot.telephony.simulated.off_stream import Conference, Gathered, gather
 from bot.telephony.simulated.script import Conversation
-from bot.telephony.simulated.verbs import Gather
+from bot.telephony.simulated.twiml_reader import Gather
 from tests.simulators.twilio import FormantVoice
 
 VOICE = FormantVoice(character_ms=20)
@@ -21,7 +21,7 @@ WAIT = {"do": "wait_for_hang_up", "within_ms": 20_000}
 async def callee(*steps: Mapping[str, object]) -> Callee:
     conversation = Conversation.model_validate({"name": "t", "description": "t", "steps": list(steps)})
     lines = {text: line_of(await VOICE.speak(text)) for text in conversation.texts}
-    return Callee(call_sid="CA1", conversation=conversation, lines=lines, listener=DeafListener())
+    return Callee(call_sid="CA1", conversation=conversation, lines=lines, listener=NoListener())
 
 
 def question(**changes: object) -> Gather:
@@ -73,13 +73,13 @@ async def test_new_orders_end_a_question() -> None:
 
 
 async def test_two_in_a_room_hear_each_other() -> None:
-    room, stirred = Room(), asyncio.Event()
+    conference, stirred = Conference(), asyncio.Event()
     speaks = await callee({"do": "silence", "for_ms": 100}, SAY, WAIT)
     hears = await callee({"do": "hear", "pause_ms": 100, "or_else": "hang_up"}, {"do": "hang_up"})
-    first = asyncio.create_task(room.talk("CA1", speaks, stirred))
-    assert await room.talk("CA2", hears, asyncio.Event()), "heard, and hung up"
+    first = asyncio.create_task(conference.talk("CA1", speaks, stirred))
+    assert await conference.talk("CA2", hears, asyncio.Event()), "heard, and hung up"
     assert speaks.said == ["Yes please."]
-    assert room.calls == ("CA1",)
-    room.closed.set()
+    assert conference.calls == ("CA1",)
+    conference.closed.set()
     assert not await first
-    assert not room.calls
+    assert not conference.calls

@@ -1,6 +1,6 @@
-"""The simulated telephone exchange: each call's life, from ringing to its last status callback.
+"""The simulated telephone network: each call's life, from ringing to its last status callback.
 
-The offline carrier and the Twilio simulator of the tests are two doors to it. A call is one task, the owner
+The simulated carrier and the Twilio simulator of the tests both place calls on it. A call is one task, the owner
 of its stream and of its callbacks' order; a hang-up, the time limit and new TwiML reach it as facts it looks
 at, so there is one place where a call ends.
 """
@@ -19,12 +19,12 @@ import aiohttp
 from loguru import logger
 
 from bot.records import Status
-from bot.telephony.simulated import verbs
-from bot.telephony.simulated.callee import Callee, Line, Lines, Listener, Voice
-from bot.telephony.simulated.courier import Courier
-from bot.telephony.simulated.media_stream import MediaStream, StreamEnd, StreamIds
-from bot.telephony.simulated.rooms import Gathered, Room, gather
+from bot.telephony.simulated import twiml_reader as verbs
+from bot.telephony.simulated.callee import Callee, ScriptListener, SpokenLine, SpokenLines, Voice
+from bot.telephony.simulated.off_stream import Conference, Gathered, gather
 from bot.telephony.simulated.script import Conversation
+from bot.telephony.simulated.signed_client import SignedClient
+from bot.telephony.simulated.stream import SimulatedStream, StreamEnd, StreamIds
 
 API_VERSION = "2010-04-01"
 ALL_EVENTS = frozenset({"initiated", "ringing", "answered", "completed"})
@@ -32,7 +32,7 @@ _EVENT_OF = {Status.INITIATED: "initiated", Status.RINGING: "ringing", Status.IN
 _STREAM_END_SECONDS = 3.0
 """A stream asked to stop is cut off after this."""
 _FAREWELL_SECONDS = 1.0
-"""For the last callbacks when the exchange closes."""
+"""For the last callbacks when the network closes."""
 _KEPT_CALLS = 1000
 
 
@@ -56,13 +56,13 @@ class Leg:
     """Which of initiated, ringing, answered, completed are called back."""
     parent_sid: str | None = None
     """The call whose <Dial> made this one."""
-    room: Room | None = field(default=None, repr=False)
+    conference: Conference | None = field(default=None, repr=False)
     """Where the two talk then; instead of a voice webhook."""
 
 
 @dataclass
 class SimulatedCall:
-    """A call on the exchange; its own life changes it, the doors read it."""
+    """A call on the network; only its own task changes it."""
 
     call_sid: str
     account_sid: str
@@ -75,7 +75,7 @@ class SimulatedCall:
     callee: Callee | None = field(default=None, repr=False)
     refused_messages: int = 0
     """Messages of our server that Twilio would not have understood."""
-    stream: MediaStream | None = field(default=None, repr=False)
+    stream: SimulatedStream | None = field(default=None, repr=False)
     next_twiml: str | None = None
     hung_up: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
     stirred: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
@@ -149,33 +149,33 @@ class _Carried:
     then: tuple[verbs.Verb, ...] | None = None
 
 
-class Exchange:
+class SimulatedNetwork:
     """Carries simulated calls. `open` before use; `close` ends every call and leaves no task behind."""
 
     def __init__(
         self,
         *,
         account_sid: str,
-        courier: Courier,
+        client: SignedClient,
         voice: Voice,
-        listener: Listener,
+        listener: ScriptListener,
         max_lines: int,
         dialled: Callable[[str], Conversation],
     ) -> None:
         """`dialled` gives the callee for a number that TwiML dials."""
         self.account_sid = account_sid
-        self._courier = courier
-        self._lines = Lines(voice)
+        self._client = client
+        self._lines = SpokenLines(voice)
         self._listener = listener
         self._max_lines = max_lines
         self._dialled = dialled
-        self._rooms: dict[str, Room] = {}
+        self._conferences: dict[str, Conference] = {}
         """Conferences by name."""
         self._calls: dict[str, SimulatedCall] = {}
         self._lives: dict[str, asyncio.Task[None]] = {}
 
     async def open(self) -> None:
-        await self._courier.open()
+        await self._client.open()
 
     async def close(self) -> None:
         """Hang up every call, give the last callbacks a moment, end what is left."""
@@ -187,7 +187,7 @@ class Exchange:
             for life in lives:
                 life.cancel()
             await asyncio.gather(*lives, return_exceptions=True)
-        await self._courier.close()
+        await self._client.close()
 
     @property
     def calls(self) -> tuple[SimulatedCall, ...]:
@@ -254,8 +254,8 @@ class Exchange:
             if call.stream is not None:
                 await asyncio.wait({talking}, timeout=_STREAM_END_SECONDS)
             call.advance(await _outcome(call, talking), datetime.now(UTC))
-            if call.leg.room is not None:
-                call.leg.room.closed.set()
+            if call.leg.conference is not None:
+                call.leg.conference.closed.set()
             call.callbacks.put_nowait(None)
             await posting
         finally:
@@ -290,19 +290,19 @@ class Exchange:
         call.callee = self._callee(call, lines)
         return await self._talk(call, None)
 
-    def _callee(self, call: SimulatedCall, lines: Mapping[str, Line]) -> Callee:
+    def _callee(self, call: SimulatedCall, lines: Mapping[str, SpokenLine]) -> Callee:
         return Callee(
             call_sid=call.call_sid, conversation=call.leg.conversation, lines=lines, listener=self._listener
         )
 
     async def _talk(self, call: SimulatedCall, todo: tuple[verbs.Verb, ...] | None) -> Status:
-        """Answer and carry out TwiML until there is none; `todo` None: ask for it once answered."""
+        """WebhookAnswer and carry out TwiML until there is none; `todo` None: ask for it once answered."""
         call.advance(Status.IN_PROGRESS, datetime.now(UTC))
         loop = asyncio.get_running_loop()
         call.limit = loop.call_later(call.leg.time_limit_seconds, self.hang_up, call.call_sid)
         try:
-            if call.leg.room is not None:
-                await self._talk_in(call, call.leg.room)
+            if call.leg.conference is not None:
+                await self._talk_in(call, call.leg.conference)
                 return Status.COMPLETED
             todo = await self._first_verbs(call) if todo is None else todo
             while todo:
@@ -321,8 +321,8 @@ class Exchange:
                     todo = _read(call, document)
         finally:
             call.limit.cancel()
-            if call.leg.room is not None:
-                call.leg.room.closed.set()
+            if call.leg.conference is not None:
+                call.leg.conference.closed.set()
         return Status.COMPLETED
 
     async def _first_verbs(self, call: SimulatedCall) -> tuple[verbs.Verb, ...]:
@@ -331,7 +331,7 @@ class Exchange:
     async def _asked(self, call: SimulatedCall, url: str, more: Mapping[str, str]) -> tuple[verbs.Verb, ...]:
         """What a webhook answers; nothing (Twilio's 11200) if it fails, which ends the call."""
         try:
-            answer = await self._courier.post(url, {**webhook_fields(call), **more})
+            answer = await self._client.post(url, {**webhook_fields(call), **more})
         except (aiohttp.ClientError, TimeoutError) as error:
             logger.warning("{}: the voice webhook failed: {}", call.call_sid, type(error).__name__)
             return ()
@@ -344,12 +344,12 @@ class Exchange:
         """One verb to its end."""
         assert call.callee is not None
         match verb:
-            case verbs.Wait(ms, digits):
+            case verbs.TimedVerb(ms, digits):
                 call.callee.press_heard(digits)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(ms / 1000):
                         await call.stirred.wait()
-            case verbs.Stream(url, parameters):
+            case verbs.StreamVerb(url, parameters):
                 return _Carried(left=await self._stream(call, call.callee, url, parameters))
             case verbs.Redirect(url):
                 return _Carried(then=await self._asked(call, url, {}))
@@ -373,8 +373,8 @@ class Exchange:
         return _Carried()
 
     async def _dial(self, call: SimulatedCall, verb: verbs.DialNumber) -> _Carried:
-        """https://www.twilio.com/docs/voice/twiml/dial: a second call, and the two in one room."""
-        room = Room()
+        """https://www.twilio.com/docs/voice/twiml/dial: a second call, and the two in one conference."""
+        conference = Conference()
         try:
             other = self.place(
                 Leg(
@@ -387,12 +387,12 @@ class Exchange:
                     direction="outbound-dial",
                     events=verb.events,
                     parent_sid=call.call_sid,
-                    room=room,
+                    conference=conference,
                 )
             )
         except LinesBusyError:
             return await self._dialled_on(call, verb, {"DialCallStatus": "failed"})
-        left = await self._talk_in(call, room)
+        left = await self._talk_in(call, conference)
         self.hang_up(other.call_sid)
         await other.ended.wait()
         if left or call.stirred.is_set():
@@ -407,32 +407,34 @@ class Exchange:
 
     async def _confer(self, call: SimulatedCall, verb: verbs.DialConference) -> _Carried:
         """https://www.twilio.com/docs/voice/twiml/conference"""
-        room = self._rooms.setdefault(verb.name, Room())
+        conference = self._conferences.setdefault(verb.name, Conference())
         try:
-            left = await self._talk_in(call, room)
+            left = await self._talk_in(call, conference)
         finally:
             if verb.end_on_exit:
-                room.closed.set()
-            if (room.closed.is_set() or not room.calls) and self._rooms.get(verb.name) is room:
-                del self._rooms[verb.name]
+                conference.closed.set()
+            if (conference.closed.is_set() or not conference.calls) and self._conferences.get(
+                verb.name
+            ) is conference:
+                del self._conferences[verb.name]
         if left or call.stirred.is_set() or verb.action is None:
             return _Carried(left=left)
         return _Carried(then=await self._asked(call, verb.action, {}))
 
-    async def _talk_in(self, call: SimulatedCall, room: Room) -> bool:
+    async def _talk_in(self, call: SimulatedCall, conference: Conference) -> bool:
         assert call.callee is not None
         call.callee.off_stream()
-        return await room.talk(call.call_sid, call.callee, call.stirred)
+        return await conference.talk(call.call_sid, call.callee, call.stirred)
 
     async def _stream(self, call: SimulatedCall, callee: Callee, url: str, parameters: Mapping[str, str]) -> bool:
         try:
-            socket = await self._courier.connect(url)
+            socket = await self._client.connect(url)
         except (aiohttp.ClientError, TimeoutError) as error:
             # Twilio's 31920; it goes on with the next verb.
             logger.warning("{}: the media socket was refused: {}", call.call_sid, type(error).__name__)
             return False
         callee.stream_begins()
-        stream = MediaStream(
+        stream = SimulatedStream(
             ids=StreamIds(call.account_sid, call.call_sid, new_sid("MZ")),
             parameters=parameters,
             far_end=callee,
@@ -453,7 +455,7 @@ class Exchange:
         while (form := await call.callbacks.get()) is not None:
             assert url is not None
             try:
-                answer = await self._courier.post(url, form)
+                answer = await self._client.post(url, form)
             except (aiohttp.ClientError, TimeoutError) as error:
                 logger.warning("{}: a status callback failed: {}", call.call_sid, type(error).__name__)
                 continue

@@ -2,7 +2,7 @@
 
 https://www.twilio.com/docs/voice/media-streams/websocket-messages. The callee's side is one call of `tick`
 per 20 ms of the media clock; it runs inside the beat, so a conversation has no task, sleep or clock of its
-own and a test can step through it. Playout and Wire are pure; MediaStream is the only part with a socket.
+own and a test can step through it. Playback and StreamMessages are pure; only SimulatedStream has a socket.
 The beat is an absolute schedule from one start: a late frame is followed at once by the next, so a stall
 delays audio and never stretches it.
 """
@@ -32,7 +32,7 @@ LONGEST_PLAYOUT_SAMPLES = 600 * SAMPLE_RATE
 """Audio received beyond ten minutes ahead of playback is dropped: memory has an end."""
 
 
-class Playout:
+class Playback:
     """What the far end was sent and has yet to play.
 
     Positions are samples of the media clock. `now` never runs backwards; `take` may trail it.
@@ -55,7 +55,7 @@ class Playout:
         return self._marks[0][0] if self._marks else None
 
     def media(self, now: int, mulaw: bytes) -> bool:
-        """Queue audio behind what is queued; with an empty queue it starts now. False if there is no room."""
+        """Queue audio behind what is queued; with an empty queue it starts now. False if it is full."""
         start = max(self._end, now)
         if start + len(mulaw) - now > LONGEST_PLAYOUT_SAMPLES:
             return False
@@ -156,7 +156,7 @@ def parse_command(text: str | bytes, stream_sid: str) -> Command:
     raise ValueError(f"unknown or incomplete event {message.get('event')!r}")
 
 
-class Wire:
+class StreamMessages:
     """Writes the far end's messages, in Twilio's field order, and counts them.
 
     The media message is put together from strings: it is sent fifty times a second and call.
@@ -262,15 +262,15 @@ class StreamEnd(Enum):
     SERVER_CLOSED = "server closed"
 
 
-class MediaStream:
+class SimulatedStream:
     """One stream over one socket, from `connected` to `stop`."""
 
     def __init__(self, *, ids: StreamIds, parameters: Mapping[str, str], far_end: FarEnd) -> None:
         self._ids = ids
         self._parameters = parameters
         self._far_end = far_end
-        self._wire = Wire(ids)
-        self._playout = Playout()
+        self._wire = StreamMessages(ids)
+        self._playout = Playback()
         self._cleared_marks: deque[str] = deque()
         self._wake: asyncio.Future[None] | None = None
         self._wake_at = 0.0
