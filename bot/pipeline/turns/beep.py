@@ -1,8 +1,9 @@
 """A voicemail's beep, found in the callee's audio. Pure: 32 ms windows in, True once a beep is over.
 
-A beep is one steady tone with silence behind it. Speech has harmonics that move, a key of a telephone is two
-tones, ringback beats, a note of music is followed by the next; each fails one of the tests below. A Goertzel
-filter a known frequency was rejected: every voicemail has its own.
+A beep is one steady tone with silence before and behind it. A vowel can be as steady for 0.1 s, but sound leads
+up to it. Speech has harmonics that move, a key of a telephone is two tones, ringback beats, a note of music is
+followed by the next; each fails one of the tests below. A Goertzel filter a known frequency was rejected: every
+voicemail has its own.
 """
 
 from __future__ import annotations
@@ -49,6 +50,10 @@ class BeepDetector:
 
     _tone: list[_Tone] = field(default_factory=list)
     _silent: int = 0
+    _edges: int = 0
+    """Audible windows without a tone since the tone began."""
+    _before: tuple[float, float] = (0.0, 0.0)
+    """Powers of the two windows before this one."""
     _spoilt: bool = False
     """The sound of now was broken by something else: what goes on until it is quiet is no beep."""
 
@@ -56,6 +61,7 @@ class BeepDetector:
         """`pcm`: 256 samples, 16 bit. True for the third silent window behind a beep."""
         samples = np.frombuffer(pcm, dtype=np.int16).astype(np.float32)
         power = float(np.dot(samples, samples)) / len(samples)
+        before, self._before = self._before, (self._before[1], power)
         if self._tone and power < _SILENT_POWER * self._loudness:
             self._silent += 1
             if self._silent < SILENT_WINDOWS:
@@ -67,14 +73,16 @@ class BeepDetector:
             self._forget()
         tone = None if power < _AUDIBLE_POWER else _tone(samples, power)
         if tone is None:
-            # The window a tone ends in is part silence, spread over many bins, and quieter.
-            self._spoilt = self._spoilt or (bool(self._tone) and power >= self._loudness)
-            if not self._tone:
-                self._spoilt = False
+            # The window a tone ends in is part silence, spread over many bins, and quieter. A second such window
+            # is another sound.
+            self._edges += bool(self._tone)
+            self._spoilt = bool(self._tone) and (self._spoilt or self._edges > 1 or power >= self._loudness)
         elif self._tone and abs(tone.hertz - self._tone[-1].hertz) > 2 * _STEADY_HERTZ:
             self._spoilt = True
             self._tone = [tone]
         else:
+            # The window before may hold the tone's first edge; of two, one is silent.
+            self._spoilt = self._spoilt or (not self._tone and min(before) >= _SILENT_POWER * tone.power)
             self._tone.append(tone)
             if len(self._tone) > LONGEST_WINDOWS + 1:
                 del self._tone[0]  # still too long, and no more to remember
@@ -95,7 +103,7 @@ class BeepDetector:
 
     def _forget(self) -> None:
         self._tone.clear()
-        self._silent = 0
+        self._silent = self._edges = 0
         self._spoilt = False
 
 

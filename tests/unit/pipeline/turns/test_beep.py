@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -107,6 +108,16 @@ async def test_speech_is_no_beep_and_a_beep_behind_it_is_one(snr: float | None, 
         assert beeps(line(speech, snr)) == []
         gap = np.zeros(int(0.2 * SAMPLE_RATE))
         assert len(beeps(line(np.concatenate([speech, gap, tone(1000, 0.4)]), snr))) == 1
+
+
+PREMIUM_OPTION = Path(__file__).with_name("no-beep-premium-option.ulaw")
+"""3.1 s of synthesised speech: "Yes, that works for me, but let me think about the premium option." """
+
+
+def test_a_steady_vowel_before_a_pause_is_no_beep_at_any_alignment() -> None:
+    speech = np.frombuffer(mulaw_to_pcm(PREMIUM_OPTION.read_bytes()), dtype=np.int16).astype(np.float64)
+    for offset in range(0, WINDOW, 8):
+        assert beeps(line(speech, None), offset) == [], offset
 
 
 @pytest.mark.parametrize(
