@@ -7,7 +7,7 @@ blocking.py     python -m tests.benchmarks.blocking: what holds the event loop w
 conversation.py python -m tests.benchmarks.conversation: does the agent behave, by situations, beside stock
 situations/     the situations, as data: acts.py is what the callee's end can do, rules.py what can be asked for
 lane.py         a server, its vendors and one call at a time · phone.py the callee's telephone
-sounds.py       speech and noises · hearing.py the ear of Deepgram · garbage.py what no one should send
+sounds.py       speech and noises · recogniser.py what Deepgram hears · garbage.py what no one should send
 voiceprint.py   the agent's voice, found again in what was heard · evidence.py all that is known of a call
 callee.py       who holds the phone: talks, listens, interrupts, keeps the times
 line.py         carries callees to a server: through the simulated Twilio, or straight to a media socket

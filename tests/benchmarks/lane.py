@@ -26,8 +26,8 @@ from tests.benchmarks import voiceprint
 from tests.benchmarks.acts import BreakClaude, BreakDeepgram, BreakElevenLabs, Fault, Garbage, SpoilVoice
 from tests.benchmarks.evidence import Evidence
 from tests.benchmarks.garbage import spill
-from tests.benchmarks.hearing import PhoneEar
 from tests.benchmarks.phone import Phone
+from tests.benchmarks.recogniser import PhoneRecogniser
 from tests.benchmarks.servers import Server, server
 from tests.benchmarks.servers import Vendors as Addresses
 from tests.benchmarks.situations.situation import Situation, going_on
@@ -35,10 +35,10 @@ from tests.benchmarks.sounds import Studio
 from tests.benchmarks.vendors import LLM_FIRST_TOKEN_MS, STT_FINAL_MS, TOKENS_PER_SECOND, TTS_FIRST_AUDIO_MS
 from tests.simulators import contexts, deepgram, elevenlabs
 from tests.simulators.anthropic import AnthropicLatency, AnthropicSimulator, Exchange
-from tests.simulators.brain import Brain, MessagesRequest, Reply
 from tests.simulators.deepgram import DeepgramLatency, DeepgramSimulator
 from tests.simulators.elevenlabs import ElevenLabsLatency, ElevenLabsSimulator
 from tests.simulators.faults import Plan
+from tests.simulators.llm_replies import MessagesRequest, Replies, Reply
 from tests.simulators.serving import LoopbackServer
 from tests.simulators.twilio import OWN_NUMBER, TwilioSimulator
 
@@ -198,9 +198,9 @@ class Lane:
 
     # What the simulators ask
 
-    def brain(self, request: MessagesRequest) -> Reply:
+    def replies(self, request: MessagesRequest) -> Reply:
         assert self.situation is not None
-        return going_on(self.situation.brain)(request)
+        return going_on(self.situation.replies)(request)
 
     def conversation(self, _number: str) -> Conversation:
         """Without steps: the phone brings its own."""
@@ -247,7 +247,7 @@ async def lane(studio: Studio, *, names: Sequence[str] = ("ours",)) -> AsyncIter
     async with contextlib.AsyncExitStack() as stack:
         enter = stack.enter_async_context
         twilio = await enter(TwilioSimulator(max_lines=10))
-        listening = PhoneEar(lambda: opened[0].phone)
+        listening = PhoneRecogniser(lambda: opened[0].phone)
         stt = await enter(
             DeepgramSimulator(
                 lambda _query: listening,
@@ -282,11 +282,11 @@ async def lane(studio: Studio, *, names: Sequence[str] = ("ours",)) -> AsyncIter
         yield made
 
 
-def _asked(lanes: Sequence[Lane]) -> Brain:
-    """The brain of the call on the first of `lanes`, which need not be there yet."""
+def _asked(lanes: Sequence[Lane]) -> Replies:
+    """The replies of the call on the first of `lanes`, which need not be there yet."""
 
     def answer(request: MessagesRequest) -> Reply:
-        return lanes[0].brain(request)
+        return lanes[0].replies(request)
 
     return answer
 

@@ -33,7 +33,7 @@ from tests.benchmarks.acts import (
 )
 
 SLOT_MS = 10
-"""The ear's grid: see hearing.py."""
+"""The recogniser's grid: see recogniser.py."""
 SLOT_BYTES = 2 * SLOT_MS * SAMPLES_PER_MS
 _SILENCE = bytes([MULAW_SILENCE]) * FRAME_SAMPLES
 _LOUD = 0.02

@@ -26,7 +26,7 @@ SPEECH_DBFS = -21.0
 FLOOR_DBFS = -62.0
 """A line is never digitally silent."""
 FLOOR_SECONDS = 90
-"""A call must be over before its noise comes again: hearing.py knows a moment of the line by it."""
+"""A call must be over before its noise comes again: recogniser.py knows a moment of the line by it."""
 LOW_HZ, HIGH_HZ = 300.0, 3400.0
 _FADE_HZ = 60.0
 

@@ -1,4 +1,4 @@
-"""The conversation benchmark judges what was heard: its phone, ear, voice prints and rules, without a call."""
+"""The conversation benchmark judges what was heard: phone, recogniser, voice prints and rules, without a call."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from tests.benchmarks.acts import (
     UntilHungUp,
 )
 from tests.benchmarks.evidence import Evidence, plain, recital
-from tests.benchmarks.hearing import PhoneEar, PhoneHearing
 from tests.benchmarks.phone import Phone
+from tests.benchmarks.recogniser import PhoneRecogniser, PhoneRecognition
 from tests.benchmarks.rules import Answers, Ends, GoesOn, Opens, Rule, Says, Silent, Sounds, Stops
 from tests.benchmarks.situations import ALL
 from tests.benchmarks.situations.situation import TALK, Situation, going_on
 from tests.benchmarks.voiceprint import heard_words, printed
-from tests.simulators.brain import MessagesRequest
+from tests.simulators.llm_replies import MessagesRequest
 
 REPLY = "It is on Thursday, at two in the afternoon."
 LONG = (
@@ -202,13 +202,13 @@ def _spoken(acts: Sequence[Act], circuit: Circuit | None = None) -> tuple[Phone,
     return phone, [sent[at : at + 320] for at in range(0, len(sent), 320)]
 
 
-def _ear(phone: Phone) -> PhoneHearing:
-    return PhoneEar(lambda: phone).open(SAMPLE_RATE)
+def _recogniser(phone: Phone) -> PhoneRecognition:
+    return PhoneRecogniser(lambda: phone).open(SAMPLE_RATE)
 
 
 def test_the_ear_understands_what_arrived_in_noise_too() -> None:
     phone, frames = _spoken((Pause(300), ASK, Pause(600)), Circuit(10, "white"))
-    hearing = _ear(phone)
+    hearing = _recogniser(phone)
     hearing.hear(b"".join(frames[:40]))
     assert [word.text for word in hearing.words()] == ["where", "is"]
     assert not hearing.over
@@ -220,7 +220,7 @@ def test_the_ear_understands_what_arrived_in_noise_too() -> None:
 
 def test_a_cough_is_no_word_and_garbage_is_nothing() -> None:
     phone, frames = _spoken((Noise("cough", 300), Pause(300)))
-    hearing = _ear(phone)
+    hearing = _recogniser(phone)
     hearing.hear(b"".join(frames))
     hearing.hear(bytes(3200))
     assert hearing.words() == ()
@@ -229,17 +229,17 @@ def test_a_cough_is_no_word_and_garbage_is_nothing() -> None:
 
 def test_what_was_lost_on_the_way_is_not_understood_and_a_replay_is() -> None:
     phone, frames = _spoken((ASK, Pause(300)))
-    hearing = _ear(phone)
+    hearing = _recogniser(phone)
     hearing.hear(b"".join(frames[:10] + frames[20:]))
     assert [word.text for word in hearing.words()] == ["where", "it", "please"]
-    after = _ear(phone)
+    after = _recogniser(phone)
     after.hear(b"".join(frames))
     assert [word.text for word in after.words()] == ["where", "is", "it", "please"]
 
 
 def test_an_ear_for_another_rate_is_refused() -> None:
     with pytest.raises(ValueError, match="8000"):
-        PhoneEar(lambda: None).open(16_000)
+        PhoneRecogniser(lambda: None).open(16_000)
 
 
 def test_the_phone_waits_for_the_agent() -> None:

@@ -17,13 +17,13 @@ import numpy as np
 from bot.audio import SAMPLE_RATE
 from tests.simulators import contexts
 from tests.simulators.anthropic import AnthropicLatency, AnthropicSimulator
-from tests.simulators.brain import MessagesRequest, Reply
 from tests.simulators.deepgram import DeepgramLatency, DeepgramSimulator
-from tests.simulators.ear import ScriptedEar
 from tests.simulators.elevenlabs import VOICE, ElevenLabsLatency, ElevenLabsSimulator
 from tests.simulators.listen import Query
+from tests.simulators.llm_replies import MessagesRequest, Reply
 from tests.simulators.messages import tokens
-from tests.simulators.voice import CHARACTER_MS, Sound
+from tests.simulators.stt_recogniser import ScriptedRecogniser
+from tests.simulators.tts_sound import CHARACTER_MS, Sound
 
 STT_FINAL_MS = 100.0
 LLM_FIRST_TOKEN_MS = 300.0
@@ -70,8 +70,8 @@ def _answer(_request: MessagesRequest) -> Reply:
     return Reply(ANSWER)
 
 
-def _ear(_query: Query) -> ScriptedEar:
-    return ScriptedEar([HEARD] * 500)
+def _recogniser(_query: Query) -> ScriptedRecogniser:
+    return ScriptedRecogniser([HEARD] * 500)
 
 
 async def main() -> None:
@@ -79,7 +79,9 @@ async def main() -> None:
     _hum()
     latency = AnthropicLatency(first_token_ms=LLM_FIRST_TOKEN_MS, tokens_per_second=TOKENS_PER_SECOND)
     async with (
-        DeepgramSimulator(_ear, latency=DeepgramLatency(final_ms=STT_FINAL_MS), keep_audio=False) as deepgram,
+        DeepgramSimulator(
+            _recogniser, latency=DeepgramLatency(final_ms=STT_FINAL_MS), keep_audio=False
+        ) as deepgram,
         AnthropicSimulator(_answer, latency=latency) as anthropic,
         ElevenLabsSimulator(latency=ElevenLabsLatency(first_audio_ms=TTS_FIRST_AUDIO_MS)) as elevenlabs,
     ):

@@ -16,7 +16,7 @@ import numpy as np
 
 from bot.audio import SAMPLE_RATE, SAMPLES_PER_MS, TimedWord, pcm_to_mulaw
 from tests.benchmarks.sounds import full_scale
-from tests.simulators.voice import Sound, speak
+from tests.simulators.tts_sound import Sound, speak
 
 CHARACTER_MS = 50
 """Twenty characters a second: brisk, so that a run stays short."""

@@ -37,12 +37,12 @@ from bot.telephony.simulated.carrier import SimulatedCarrier
 from bot.telephony.simulated.script import Conversation
 from tests.busy import ANY_LAG_MS
 from tests.simulators.anthropic import AnthropicLatency, AnthropicSimulator
-from tests.simulators.brain import Brain
 from tests.simulators.deepgram import DeepgramSimulator
-from tests.simulators.ear import ScriptedEar
 from tests.simulators.elevenlabs import VOICE, ElevenLabsLatency, ElevenLabsSimulator
 from tests.simulators.listen import Query
+from tests.simulators.llm_replies import Replies
 from tests.simulators.stream_log import StreamLog
+from tests.simulators.stt_recogniser import ScriptedRecogniser
 from tests.simulators.twilio import OWN_NUMBER, FormantVoice, TwilioSimulator
 
 ROOT = Path(__file__).parents[2]
@@ -286,23 +286,23 @@ class Vendors:
 @asynccontextmanager
 async def vendors(
     callee: Conversation,
-    brain: Brain,
+    replies: Replies,
     *,
     anthropic_latency: AnthropicLatency | None = None,
     elevenlabs_latency: ElevenLabsLatency | None = None,
 ) -> AsyncIterator[Vendors]:
-    """The vendors, with the callee that answers; their ear knows what this callee says."""
+    """The vendors, with the callee that answers; their recogniser knows what this callee says."""
     voice = FormantVoice(character_ms=CHARACTER_MS)
     said = [await voice.speak(text) for text in callee.texts]
 
-    def ear(_query: Query) -> ScriptedEar:
-        return ScriptedEar(said)
+    def recogniser(_query: Query) -> ScriptedRecogniser:
+        return ScriptedRecogniser(said)
 
     async with (
         TwilioSimulator(voice=voice, conversations=lambda _: callee) as twilio,
-        DeepgramSimulator(ear, api_key="deepgram-key") as deepgram,
+        DeepgramSimulator(recogniser, api_key="deepgram-key") as deepgram,
         AnthropicSimulator(
-            brain,
+            replies,
             api_key="anthropic-key",
             latency=anthropic_latency or AnthropicLatency(100.0, 150.0, 120.0),
         ) as anthropic,

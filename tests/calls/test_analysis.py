@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.calls.server import hear, running_server, say, steps, vendors, wait
-from tests.simulators.brain import MessagesRequest, Reply, RuleBrain, ToolUse
+from tests.simulators.llm_replies import MessagesRequest, Reply, RuleReplies, ToolUse
 
 GOODBYE = Reply("You are welcome, John. Goodbye.", (ToolUse("end_call", {"reason": "done"}),))
 CALLEE = steps(say("Hello?"), hear(), say("Yes it does."), hear(), say("Thank you, goodbye."), wait())
@@ -34,10 +34,10 @@ def analyst(request: MessagesRequest) -> Reply:
 
 @pytest.mark.parametrize("own_schema", [False, True])
 async def test_a_call_is_analysed_and_billed(tmp_path: Path, own_schema: bool) -> None:
-    brain = RuleBrain([("goodbye", GOODBYE), ("does", "Great.")], otherwise="Pardon?")
+    replies = RuleReplies([("goodbye", GOODBYE), ("does", "Great.")], otherwise="Pardon?")
     schema = {"type": "object", "properties": {"attends": {"type": "boolean"}, "guests": {"type": "integer"}}}
     extra: dict[str, Any] = {"outcome_schema": schema} if own_schema else {}
-    async with vendors(CALLEE, brain) as sims, running_server(tmp_path, **sims.keys()) as server:
+    async with vendors(CALLEE, replies) as sims, running_server(tmp_path, **sims.keys()) as server:
         sims.anthropic.analyst = analyst
         call_id = await server.call(scenario="quick", first_speaker="callee", **extra)
         ended = await server.ended(call_id)

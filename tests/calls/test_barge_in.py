@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.calls.server import CHARACTER_MS, hear, interrupt, running_server, say, steps, vendors, wait
-from tests.simulators.brain import Reply, RuleBrain, ToolUse
+from tests.simulators.llm_replies import Reply, RuleReplies, ToolUse
 
 LONG = (
     "The office is in Suite 200 on the second floor of the building beside the post office on Main Street "
@@ -15,10 +15,10 @@ CALLEE = steps(hear(), say("Where is it?"), interrupt("Stop please, thanks, good
 
 
 async def test_what_was_played_is_what_is_remembered(tmp_path: Path) -> None:
-    brain = RuleBrain(
+    replies = RuleReplies(
         [("goodbye", Reply("All right, goodbye.", (ToolUse("end_call"),))), ("where", LONG)], otherwise="Pardon?"
     )
-    async with vendors(CALLEE, brain) as sims, running_server(tmp_path, **sims.keys()) as server:
+    async with vendors(CALLEE, replies) as sims, running_server(tmp_path, **sims.keys()) as server:
         call = await server.ended(await server.call(scenario="quick"))
         stream = sims.stream
         (clear,) = stream.received_of("clear")
@@ -49,10 +49,10 @@ async def test_an_mhm_pauses_the_agent_and_loses_nothing(tmp_path: Path) -> None
     callee = steps(
         hear(), say("Where is it?"), interrupt("Uh-huh.", 2000), hear(), say("Great, thank you, goodbye."), wait()
     )
-    brain = RuleBrain(
+    replies = RuleReplies(
         [("goodbye", Reply("Goodbye.", (ToolUse("end_call"),))), ("where", LONG)], otherwise="Pardon?"
     )
-    async with vendors(callee, brain) as sims, running_server(tmp_path, **sims.keys()) as server:
+    async with vendors(callee, replies) as sims, running_server(tmp_path, **sims.keys()) as server:
         call = await server.ended(await server.call(scenario="quick"))
         said = [turn["text"] for turn in call["transcript"] if turn["speaker"] == "agent"]
         assert LONG in said, said
@@ -77,10 +77,10 @@ async def test_an_mhm_pauses_the_agent_and_loses_nothing(tmp_path: Path) -> None
 
 async def test_the_reply_is_begun_before_the_turn_is_over(tmp_path: Path) -> None:
     callee = steps(hear(), say("Where is the office?"), hear(), say("Thank you, goodbye."), wait())
-    brain = RuleBrain(
+    replies = RuleReplies(
         [("goodbye", Reply("Goodbye.", (ToolUse("end_call"),))), ("where", "In Suite 200.")], otherwise="Pardon?"
     )
-    async with vendors(callee, brain) as sims, running_server(tmp_path, **sims.keys()) as server:
+    async with vendors(callee, replies) as sims, running_server(tmp_path, **sims.keys()) as server:
         call = await server.ended(await server.call(scenario="quick"))
         assert [turn["text"] for turn in call["transcript"] if turn["speaker"] == "agent"][1:] == [
             "In Suite 200.",

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from bot.telephony.simulated.carrier import SimulatedCarrier
 from tests.calls.server import hear, running_server, say, silence, steps, texts_of, vendors, wait
 from tests.simulators.anthropic import AnthropicSimulator
-from tests.simulators.brain import Reply, RuleBrain, ToolUse
+from tests.simulators.llm_replies import Reply, RuleReplies, ToolUse
 
 KEYPAD = steps(
     say("Hello?"),
@@ -28,8 +28,8 @@ KEYPAD = steps(
 SAID = ["Here it comes.", "Good, then I would like to order.", "Goodbye then."]
 
 
-def brain() -> RuleBrain:
-    return RuleBrain(
+def replies() -> RuleReplies:
+    return RuleReplies(
         [
             ("goodbye", Reply(SAID[2], (ToolUse("end_call"),))),
             ("that is right", SAID[1]),
@@ -40,7 +40,7 @@ def brain() -> RuleBrain:
 
 
 async def test_the_conversation_goes_on_on_the_next_stream(tmp_path: Path) -> None:
-    async with vendors(KEYPAD, brain()) as sims, running_server(tmp_path, **sims.keys()) as server:
+    async with vendors(KEYPAD, replies()) as sims, running_server(tmp_path, **sims.keys()) as server:
         call = await server.ended(await server.call(scenario="desk", first_speaker="callee"))
         await server.all_over()
         assert (call["status"], call["ended_reason"], call["error"]) == ("completed", "agent_hangup", None)
@@ -63,7 +63,7 @@ async def test_the_conversation_goes_on_on_the_next_stream(tmp_path: Path) -> No
 
 async def test_a_carrier_that_refuses_the_keys_leaves_the_call_as_it_is(tmp_path: Path) -> None:
     """The model is told and goes on; the line keeps its stream."""
-    refused = RuleBrain(
+    refused = RuleReplies(
         [
             ("not pressed", Reply("I cannot press keys, goodbye.", (ToolUse("end_call"),))),
             ("code", Reply(SAID[0], (ToolUse("send_digits", {"digits": "1"}),))),
@@ -82,7 +82,7 @@ async def test_a_carrier_that_refuses_the_keys_leaves_the_call_as_it_is(tmp_path
 
 
 async def test_without_an_account_the_simulated_callee_gets_the_keys(tmp_path: Path) -> None:
-    async with AnthropicSimulator(brain(), api_key="anthropic-key") as claude:
+    async with AnthropicSimulator(replies(), api_key="anthropic-key") as claude:
         keys: dict[str, Any] = {"anthropic_api_key": SecretStr("anthropic-key"), "anthropic_base_url": claude.url}
         async with running_server(tmp_path, callees=lambda _: KEYPAD, **keys) as server:
             call = await server.ended(await server.call(scenario="desk", first_speaker="callee"))

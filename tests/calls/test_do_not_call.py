@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.calls.server import TO, hear, running_server, say, steps, texts_of, vendors, wait
-from tests.simulators.brain import Reply, RuleBrain, ToolUse
+from tests.simulators.llm_replies import Reply, RuleReplies, ToolUse
 
 URL = f"/api/phone/do-not-call/{TO}"
 SPANISH = {
@@ -72,8 +72,8 @@ async def test_claude_uses_the_tool(tmp_path: Path) -> None:
     callee = steps(say("Hello?"), hear(within_ms=12_000), say("Stop calling me."), wait())
     goodbye = "I'm sorry. You will not be called again. Goodbye."
     said = Reply(goodbye, (ToolUse("do_not_call", {"reason": "Stop calling me."}), ToolUse("end_call", {})))
-    brain = RuleBrain([("stop calling", said)], otherwise="Pardon?")
-    async with vendors(callee, brain) as sims, running_server(tmp_path, **sims.keys()) as server:
+    replies = RuleReplies([("stop calling", said)], otherwise="Pardon?")
+    async with vendors(callee, replies) as sims, running_server(tmp_path, **sims.keys()) as server:
         call = await server.ended(await server.call())
         await server.all_over()
         assert (call["ended_reason"], call["error"]) == ("agent_hangup", None)

@@ -22,9 +22,9 @@ from bot.settings import Settings
 from tests.busy import ANY_LAG_MS
 from tests.calls.process import ServerProcess, free_port, server_process
 from tests.calls.server import CHARACTER_MS, hear, say, silence, steps, texts_of, vendors, wait
-from tests.simulators.brain import Reply, RuleBrain, ToolUse
+from tests.simulators.llm_replies import Reply, RuleReplies, ToolUse
 
-BRAIN = RuleBrain([("goodbye", Reply("Goodbye now.", (ToolUse("end_call"),)))], otherwise="Pardon?")
+REPLIES = RuleReplies([("goodbye", Reply("Goodbye now.", (ToolUse("end_call"),)))], otherwise="Pardon?")
 TALKS_ON = steps(hear(), say("Well, it is a nice day."), hear(), silence(2000), say("Goodbye."), wait())
 RINGS_FIRST = TALKS_ON.model_copy(update={"pickup": TALKS_ON.pickup.model_copy(update={"ring_ms": 2500})})
 STAYS = steps(*[act for _ in range(20) for act in (hear(), say("And what else is there?"))], wait())
@@ -42,7 +42,7 @@ async def records(folder: Path, environment: dict[str, Any], *call_ids: str) -> 
 
 
 async def test_sigterm_lets_calls_finish(tmp_path: Path) -> None:
-    async with vendors(TALKS_ON, BRAIN) as sims:
+    async with vendors(TALKS_ON, REPLIES) as sims:
         environment = sims.keys()
         async with server_process(tmp_path, environment) as server:
             calls = [await server.call(scenario="quick", phone_number=f"+1202555012{n}") for n in range(3)]
@@ -67,7 +67,7 @@ async def test_sigterm_lets_calls_finish(tmp_path: Path) -> None:
 
 
 async def test_a_call_beyond_the_drain_hears_an_apology(tmp_path: Path) -> None:
-    async with vendors(STAYS, BRAIN) as sims:
+    async with vendors(STAYS, REPLIES) as sims:
         environment = {**sims.keys(), "drain_seconds": 1.5}
         async with server_process(tmp_path, environment) as server:
             call_id = await server.call(scenario="quick")
@@ -108,7 +108,7 @@ async def test_without_vendors_the_callee_hears_it_too(tmp_path: Path) -> None:
 
 
 async def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
-    async with vendors(STAYS, BRAIN) as sims:
+    async with vendors(STAYS, REPLIES) as sims:
         environment = sims.keys()
         async with server_process(tmp_path, environment) as server:
             call_id = await server.call(scenario="quick")
@@ -124,7 +124,7 @@ async def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
 
 
 async def test_ctrl_c_apologises_and_does_not_drain(tmp_path: Path) -> None:
-    async with vendors(STAYS, BRAIN) as sims:
+    async with vendors(STAYS, REPLIES) as sims:
         environment = sims.keys()
         async with server_process(tmp_path, environment) as server:
             call_id = await server.call(scenario="quick")
@@ -148,7 +148,7 @@ async def test_without_calls_it_ends_at_once(tmp_path: Path, sig: signal.Signals
 
 async def test_an_app_of_somebody_else_records_its_own_end(tmp_path: Path) -> None:
     port = free_port()
-    async with vendors(STAYS, BRAIN) as sims:
+    async with vendors(STAYS, REPLIES) as sims:
         settings = Settings(
             _env_file=None,
             port=port,

@@ -19,13 +19,15 @@ from tests.calls.server import (
     vendors,
     wait,
 )
-from tests.simulators.brain import RuleBrain
+from tests.simulators.llm_replies import RuleReplies
 
-BRAIN = RuleBrain([], otherwise="One moment, let me think about this for a good long while before I answer you.")
+REPLIES = RuleReplies(
+    [], otherwise="One moment, let me think about this for a good long while before I answer you."
+)
 
 
 async def test_a_silent_callee(tmp_path: Path) -> None:
-    async with vendors(steps(wait()), BRAIN) as sims, running_server(tmp_path, **sims.keys()) as server:
+    async with vendors(steps(wait()), REPLIES) as sims, running_server(tmp_path, **sims.keys()) as server:
         call = await server.ended(await server.call(scenario="quick"))
         assert (call["status"], call["ended_reason"]) == ("completed", "silence")
         assert call["answered_by"] == "nobody"
@@ -39,7 +41,7 @@ async def test_a_silent_callee(tmp_path: Path) -> None:
 
 async def test_the_callee_hangs_up_in_mid_reply(tmp_path: Path) -> None:
     callee = steps(hear(), say("Well?"), silence(2200), HANG_UP)
-    async with vendors(callee, BRAIN) as sims, running_server(tmp_path, **sims.keys()) as server:
+    async with vendors(callee, REPLIES) as sims, running_server(tmp_path, **sims.keys()) as server:
         call = await server.ended(await server.call(scenario="quick"))
         await server.all_over()
         assert (call["status"], call["ended_reason"]) == ("completed", "callee_hangup")
@@ -62,7 +64,7 @@ async def test_the_callee_hangs_up_in_mid_reply(tmp_path: Path) -> None:
 )
 async def test_nobody_there(tmp_path: Path, answer: str, status: str, reason: str) -> None:
     callee: Conversation = steps(wait(), answer=answer)
-    async with vendors(callee, BRAIN) as sims, running_server(tmp_path, **sims.keys()) as server:
+    async with vendors(callee, REPLIES) as sims, running_server(tmp_path, **sims.keys()) as server:
         call = await server.ended(await server.call(scenario="quick"))
         await server.all_over()
         assert (call["status"], call["ended_reason"]) == (status, reason)
@@ -74,7 +76,7 @@ async def test_nobody_there(tmp_path: Path, answer: str, status: str, reason: st
 
 async def test_hanging_up_while_it_rings(tmp_path: Path) -> None:
     async with (
-        vendors(steps(wait(), ring_ms=4000), BRAIN) as sims,
+        vendors(steps(wait(), ring_ms=4000), REPLIES) as sims,
         running_server(tmp_path, **sims.keys()) as server,
     ):
         call_id = await server.call(scenario="quick")
@@ -90,7 +92,7 @@ async def test_hanging_up_while_it_rings(tmp_path: Path) -> None:
 
 
 async def test_hanging_up_while_they_talk(tmp_path: Path) -> None:
-    async with vendors(steps(wait()), BRAIN) as sims, running_server(tmp_path, **sims.keys()) as server:
+    async with vendors(steps(wait()), REPLIES) as sims, running_server(tmp_path, **sims.keys()) as server:
         call_id = await server.call(scenario="quick")
         await server.talking(call_id)
         answer = await server.http.post(f"/api/phone/calls/{call_id}/hangup")

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.calls.server import hear, running_server, say, silence, steps, texts_of, vendors, wait
-from tests.simulators.brain import Reply, RuleBrain, ToolUse
+from tests.simulators.llm_replies import Reply, RuleReplies, ToolUse
 
-BRAIN = RuleBrain(
+REPLIES = RuleReplies(
     [("goodbye", Reply("Goodbye now.", (ToolUse("end_call"),))), ("where", "In Suite 200.")], otherwise="Pardon?"
 )
 CALLEE = steps(hear(), silence(600), say("Where is it?"), hear(), say("Thanks, goodbye."), wait())
@@ -53,7 +53,7 @@ def nonsense() -> list[str]:
 
 
 async def test_nonsense_in_the_middle_of_a_call(tmp_path: Path) -> None:
-    async with vendors(CALLEE, BRAIN) as sims, running_server(tmp_path, **sims.keys()) as server:
+    async with vendors(CALLEE, REPLIES) as sims, running_server(tmp_path, **sims.keys()) as server:
         call_id = await server.call(scenario="quick")
         await server.talking(call_id)
         socket = sims.twilio.client.sockets[-1].raw
@@ -68,7 +68,7 @@ async def test_nonsense_in_the_middle_of_a_call(tmp_path: Path) -> None:
 
 
 async def test_a_huge_frame_closes_its_own_socket_only(tmp_path: Path) -> None:
-    async with vendors(CALLEE, BRAIN) as sims, running_server(tmp_path, **sims.keys()) as server:
+    async with vendors(CALLEE, REPLIES) as sims, running_server(tmp_path, **sims.keys()) as server:
         healthy = await server.call(scenario="quick")
         await server.talking(healthy)
         struck = await server.call(scenario="quick")

@@ -9,8 +9,8 @@ import pytest
 
 from bot.audio import mulaw_to_pcm
 from tests.calls.server import CHARACTER_MS, Vendors, hear, running_server, say, steps, texts_of, vendors, wait
-from tests.simulators.brain import Reply, RuleBrain, ToolUse
-from tests.simulators.voice import speak
+from tests.simulators.llm_replies import Reply, RuleReplies, ToolUse
+from tests.simulators.tts_sound import speak
 
 GOODBYE = "You are welcome, John. Goodbye."
 OUTCOME = {"reached_goal": True, "summary": "John confirmed.", "confirmed": True}
@@ -24,19 +24,19 @@ CALLEE = steps(
 )
 
 
-def brain() -> RuleBrain:
+def replies() -> RuleReplies:
     goodbye = Reply(GOODBYE, (ToolUse("record_outcome", OUTCOME), ToolUse("end_call", {"reason": "done"})))
-    return RuleBrain([("goodbye", goodbye), ("office", "We are in Suite 200.")], otherwise="Pardon?")
+    return RuleReplies([("goodbye", goodbye), ("office", "We are in Suite 200.")], otherwise="Pardon?")
 
 
 @pytest.mark.parametrize("scenario", ["quick", "quick_flux"])
 async def test_question_and_goodbye(tmp_path: Path, scenario: str) -> None:
-    async with vendors(CALLEE, brain()) as sims, running_server(tmp_path, **sims.keys()) as server:
+    async with vendors(CALLEE, replies()) as sims, running_server(tmp_path, **sims.keys()) as server:
         call = await server.ended(await server.call(scenario=scenario, first_speaker="callee"))
         await server.all_over()
         assert (call["status"], call["ended_reason"], call["error"]) == ("completed", "agent_hangup", None)
-        ear = "deepgram_flux" if scenario == "quick_flux" else "deepgram"
-        assert call["vendors"] == {"carrier": "twilio", "stt": ear, "llm": "anthropic", "tts": "elevenlabs"}
+        stt = "deepgram_flux" if scenario == "quick_flux" else "deepgram"
+        assert call["vendors"] == {"carrier": "twilio", "stt": stt, "llm": "anthropic", "tts": "elevenlabs"}
         assert texts_of(call, "agent") == ["Hi John. Does Thursday work?", "We are in Suite 200.", GOODBYE]
         assert texts_of(call, "callee")[0].lower().startswith("hello")
         assert call["outcome"]["reached_goal"] is True
@@ -78,11 +78,11 @@ def _check_voice(sims: Vendors) -> None:
 
 
 def _check_ear(sims: Vendors, *, flux: bool) -> None:
-    (ear,) = sims.deepgram.connections
-    assert ear.query.path == ("/v2/listen" if flux else "/v1/listen")
-    assert ear.query.get("encoding") == "linear16"
-    assert ear.query.get("sample_rate") == "8000"
-    assert ear.query.get("model") == ("flux-general-en" if flux else "nova-3")
+    (connection,) = sims.deepgram.connections
+    assert connection.query.path == ("/v2/listen" if flux else "/v1/listen")
+    assert connection.query.get("encoding") == "linear16"
+    assert connection.query.get("sample_rate") == "8000"
+    assert connection.query.get("model") == ("flux-general-en" if flux else "nova-3")
 
 
 def _check_the_end(sims: Vendors) -> None:

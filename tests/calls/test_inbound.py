@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.calls.server import hear, running_server, say, steps, texts_of, vendors, wait
-from tests.simulators.brain import Reply, RuleBrain, ToolUse
+from tests.simulators.llm_replies import Reply, RuleReplies, ToolUse
 
 MESSAGE = {"message": "Please move my appointment", "name": "Ann", "phone_number": "+12025550111"}
-BRAIN = RuleBrain(
+REPLIES = RuleReplies(
     [("message", Reply("I will pass it on. Goodbye.", (ToolUse("take_message", MESSAGE), ToolUse("end_call"))))],
     otherwise="Pardon?",
 )
@@ -26,7 +26,7 @@ FROM = "+12025550188"
     ],
 )
 async def test_somebody_calls_us(tmp_path: Path, number: str, scenario: str, opening: str) -> None:
-    async with vendors(CALLER, BRAIN) as sims, running_server(tmp_path, **sims.keys()) as server:
+    async with vendors(CALLER, REPLIES) as sims, running_server(tmp_path, **sims.keys()) as server:
         sid = sims.twilio.call_in(
             voice_url=f"{server.url}/api/phone/twilio/voice",
             status_url=f"{server.url}/api/phone/twilio/status",
@@ -48,7 +48,7 @@ async def test_somebody_calls_us(tmp_path: Path, number: str, scenario: str, ope
 @pytest.mark.parametrize(("number", "told"), [("+15005550006", "busy"), ("+15005550009", "completed")])
 async def test_somebody_calls_us_while_all_lines_are_taken(tmp_path: Path, number: str, told: str) -> None:
     """The busy tone; or a message, where the scenario has one. Who is talking notices nothing."""
-    async with vendors(CALLER, BRAIN) as sims, running_server(tmp_path, max_calls=1, **sims.keys()) as server:
+    async with vendors(CALLER, REPLIES) as sims, running_server(tmp_path, max_calls=1, **sims.keys()) as server:
         talking = await server.call(scenario="quick")
         await server.talking(talking)
         sid = sims.twilio.call_in(
@@ -75,7 +75,7 @@ async def test_somebody_calls_us_while_all_lines_are_taken(tmp_path: Path, numbe
 
 async def test_a_registered_call(tmp_path: Path) -> None:
     callee = steps(hear(), say("Take a message please."), wait())
-    async with vendors(callee, BRAIN) as sims, running_server(tmp_path, **sims.keys()) as server:
+    async with vendors(callee, REPLIES) as sims, running_server(tmp_path, **sims.keys()) as server:
         registered = await server.http.post(
             "/api/phone/register-call",
             json={

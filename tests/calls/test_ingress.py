@@ -14,7 +14,7 @@ from websockets.exceptions import InvalidStatus
 from bot.telephony.twilio import signatures
 from tests.calls.handmade import close_code, media_socket, post, start, token_for
 from tests.calls.server import RunningServer, Vendors, running_server, steps, vendors, wait
-from tests.simulators.brain import RuleBrain
+from tests.simulators.llm_replies import RuleReplies
 
 SID = "CA" + "1" * 32
 OTHER_SID = "CA" + "2" * 32
@@ -24,7 +24,7 @@ WEBHOOKS = ("/api/phone/twilio/voice", "/api/phone/twilio/status")
 @asynccontextmanager
 async def served(tmp_path: Path) -> AsyncIterator[tuple[RunningServer, Vendors]]:
     async with (
-        vendors(steps(wait()), RuleBrain([], otherwise="Hm.")) as sims,
+        vendors(steps(wait()), RuleReplies([], otherwise="Hm.")) as sims,
         running_server(tmp_path, **sims.keys()) as server,
     ):
         yield server, sims
@@ -84,12 +84,12 @@ async def test_sockets_without_a_good_token(tmp_path: Path, case: str) -> None:
             await token_for(server, sims.twilio, OTHER_SID)
         else:
             token = "x" * 43 if case == "unknown" else None
-        ears = len(sims.deepgram.connections)
+        connections = len(sims.deepgram.connections)
         async with media_socket(server, sims.twilio) as socket:
             await socket.send('{"event":"connected","protocol":"Call","version":"1.0.0"}')
             await socket.send(start(OTHER_SID if case == "of another call" else SID, token))
             assert await close_code(socket) == 4401
-        assert len(sims.deepgram.connections) == ears, "a vendor was contacted"
+        assert len(sims.deepgram.connections) == connections, "a vendor was contacted"
         assert sims.anthropic.exchanges == []
 
 

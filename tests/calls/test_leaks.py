@@ -14,9 +14,9 @@ import pytest
 
 from bot.telephony.simulated.script import Conversation
 from tests.calls.server import HANG_UP, hear, running_server, say, silence, steps, vendors, wait
-from tests.simulators.brain import Reply, RuleBrain, ToolUse
+from tests.simulators.llm_replies import Reply, RuleReplies, ToolUse
 
-BRAIN = RuleBrain([("goodbye", Reply("Goodbye now.", (ToolUse("end_call"),)))], otherwise="Pardon?")
+REPLIES = RuleReplies([("goodbye", Reply("Goodbye now.", (ToolUse("end_call"),)))], otherwise="Pardon?")
 SAYS_GOODBYE = steps(hear(), say("Goodbye."), wait())
 HANGS_UP = steps(hear(), HANG_UP)
 IN_THE_OPENING = steps(silence(400), HANG_UP)
@@ -53,7 +53,7 @@ def complaints() -> Iterator[list[dict[str, Any]]]:
 async def five_endings(tmp_path: Path, *, all_of_them: bool) -> dict[str, str]:
     """How each call ended, by the callee it met."""
     reasons: dict[str, str] = {}
-    async with vendors(SAYS_GOODBYE, BRAIN) as sims, running_server(tmp_path, **sims.keys()) as server:
+    async with vendors(SAYS_GOODBYE, REPLIES) as sims, running_server(tmp_path, **sims.keys()) as server:
 
         async def hold(name: str, callee: Conversation) -> None:
             sims.twilio.conversations = lambda _: callee

@@ -10,8 +10,8 @@ import pytest
 
 from tests.calls.server import Vendors, hear, running_server, say, steps, texts_of, vendors, wait
 from tests.simulators.anthropic import AnthropicFault, Drop, ErrorEvent, Garbage, Hang, Refuse, Slow, Stall
-from tests.simulators.brain import Brain, MessagesRequest, Reply, ScriptedBrain, ToolUse, text_of
 from tests.simulators.faults import Plan
+from tests.simulators.llm_replies import MessagesRequest, Replies, Reply, ScriptedReplies, ToolUse, text_of
 
 FIRST, SECOND = "claude-haiku-5-5", "claude-haiku-4-5"
 APOLOGY = "I'm sorry, trouble. Goodbye."
@@ -20,7 +20,7 @@ END_CALL = (ToolUse("end_call", {}),)
 FILLERS = ("One moment.", "Let me see.", "Just a second.")
 
 
-def brain(request: MessagesRequest) -> Reply:
+def replies(request: MessagesRequest) -> Reply:
     """By what was said last: the reply to a repeated request is the same."""
     return Reply("Wonderful. Anything else?") if "else" in request.last_user_text else Reply(REPLY, END_CALL)
 
@@ -33,7 +33,7 @@ def listen() -> dict[str, Any]:
 async def talk(
     tmp_path: Path,
     *faults: AnthropicFault | None,
-    brain: Brain = brain,
+    replies: Replies = replies,
     then: AnthropicFault | None = None,
     more: str = "",
     acts: Sequence[dict[str, Any]] = (say("Yes, it does."), wait()),
@@ -42,7 +42,7 @@ async def talk(
 
     The opening is in the scenario: the first request is the first reply.
     """
-    async with vendors(steps(hear(), *acts), brain) as sims:
+    async with vendors(steps(hear(), *acts), replies) as sims:
         sims.anthropic.faults = Plan(faults, then)
         async with running_server(tmp_path, more_scenarios=[scenario(tmp_path, more)], **sims.keys()) as server:
             call = await server.ended(await server.call(scenario="failing"), within=60)
@@ -139,7 +139,7 @@ async def test_events_that_make_no_sense_change_nothing(tmp_path: Path) -> None:
 
 async def test_a_model_that_says_nothing_is_asked_again(tmp_path: Path) -> None:
     patience = "[patience]\nfiller_seconds = 1\nask_again_seconds = 3\n"
-    call, sims = await talk(tmp_path, brain=ScriptedBrain(["", Reply(REPLY, END_CALL)]), more=patience)
+    call, sims = await talk(tmp_path, replies=ScriptedReplies(["", Reply(REPLY, END_CALL)]), more=patience)
     assert whole(call)
     (said,) = texts_of(call, "agent")[1:]
     assert said.startswith(FILLERS)

@@ -25,7 +25,7 @@ from tests.calls.server import (
     vendors,
     wait,
 )
-from tests.simulators.brain import Reply, RuleBrain, ToolUse
+from tests.simulators.llm_replies import Reply, RuleReplies, ToolUse
 from tests.simulators.twilio import AmdNews
 
 MESSAGE = "This is Alex. I was calling about Thursday. Please call us back."
@@ -180,8 +180,8 @@ async def test_twilio_s_detection_settles_what_the_words_left_open(
 ) -> None:
     script = (AmdNews("unheard_of", 0), AmdNews(verdict, 3800), AmdNews(verdict, 3850), AmdNews("unknown", 3900))
     callee = steps(say(UNCLEAR), hear(), say("Who is calling please?"), wait())
-    brain = RuleBrain([], otherwise=Reply("Thank you, goodbye.", (ToolUse("end_call"),)))
-    async with vendors(callee, brain) as sims, running_server(tmp_path, **sims.keys()) as server:
+    replies = RuleReplies([], otherwise=Reply("Thank you, goodbye.", (ToolUse("end_call"),)))
+    async with vendors(callee, replies) as sims, running_server(tmp_path, **sims.keys()) as server:
         sims.twilio.amd = script
         call = await server.ended(await server.call(scenario="machines"))
     assert call["ended_reason"] == reason

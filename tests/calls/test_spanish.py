@@ -8,7 +8,7 @@ from typing import Any
 
 from bot.telephony.simulated.script import conversation_for
 from tests.calls.server import hear, running_server, say, steps, texts_of, vendors, wait
-from tests.simulators.brain import Reply, RuleBrain, ToolUse
+from tests.simulators.llm_replies import Reply, RuleReplies, ToolUse
 
 REQUEST = {
     "scenario": "confirmacion_de_cita",
@@ -36,13 +36,13 @@ CALLEE = steps(
 )
 
 
-def brain() -> RuleBrain:
+def replies() -> RuleReplies:
     goodbye = Reply(GOODBYE, (ToolUse("record_outcome", OUTCOME), ToolUse("end_call", {"reason": "confirmada"})))
-    return RuleBrain([("adiós", goodbye), ("consulta", WHERE)], otherwise="¿Cómo dice?")
+    return RuleReplies([("adiós", goodbye), ("consulta", WHERE)], otherwise="¿Cómo dice?")
 
 
 async def test_every_vendor_works_in_spanish(tmp_path: Path) -> None:
-    async with vendors(CALLEE, brain()) as sims, running_server(tmp_path, **sims.keys()) as server:
+    async with vendors(CALLEE, replies()) as sims, running_server(tmp_path, **sims.keys()) as server:
         call = await server.ended(await server.call(**REQUEST))
         await server.all_over()
         assert (call["status"], call["ended_reason"], call["error"]) == ("completed", "agent_hangup", None)
@@ -61,8 +61,8 @@ async def test_every_vendor_works_in_spanish(tmp_path: Path) -> None:
         assert call["outcome"]["fields"]["confirmada"] is True
         assert call["outcome"]["summary"] == "Juan confirmó."
         # Deepgram is told the language; nova-3 knows Spanish.
-        (ear,) = sims.deepgram.connections
-        assert (ear.query.get("model"), ear.query.get("language")) == ("nova-3", "es")
+        (connection,) = sims.deepgram.connections
+        assert (connection.query.get("model"), connection.query.get("language")) == ("nova-3", "es")
         # So is ElevenLabs, in the query of each socket, and no word of English is sent to it.
         assert sims.elevenlabs.sockets
         for socket in sims.elevenlabs.sockets:
@@ -106,12 +106,15 @@ async def test_flux_is_told_the_language_as_well(tmp_path: Path) -> None:
     callee = steps(
         say("¿Bueno?"), hear(), say("Sí ¿dónde está la consulta?"), hear(), say("Gracias, adiós."), wait()
     )
-    async with vendors(callee, brain()) as sims, running_server(tmp_path, **sims.keys()) as server:
+    async with vendors(callee, replies()) as sims, running_server(tmp_path, **sims.keys()) as server:
         call = await server.ended(await server.call(**REQUEST | {"scenario": "cita_flux"}))
         await server.all_over()
         assert (call["ended_reason"], call["vendors"]["stt"]) == ("agent_hangup", "deepgram_flux")
         opening = OPENING.replace(", le habla Elena de Clínica Sonrisa", "")
         assert texts_of(call, "agent") == [opening, WHERE, GOODBYE]
-        (ear,) = sims.deepgram.connections
-        assert (ear.query.get("model"), ear.query.all("language_hint")) == ("flux-general-multi", ["es"])
+        (connection,) = sims.deepgram.connections
+        assert (connection.query.get("model"), connection.query.all("language_hint")) == (
+            "flux-general-multi",
+            ["es"],
+        )
         assert {socket.query["language_code"] for socket in sims.elevenlabs.sockets} == {"es"}

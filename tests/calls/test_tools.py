@@ -10,7 +10,7 @@ import pytest
 
 from tests.calls.server import HANG_UP, hear, running_server, say, silence, steps, texts_of, vendors, wait
 from tests.simulators.anthropic import AnthropicSimulator
-from tests.simulators.brain import Reply, RuleBrain, ToolUse
+from tests.simulators.llm_replies import Reply, RuleReplies, ToolUse
 from tests.unit.loopback import serving
 
 QUICK = (Path(__file__).parent / "pipelines" / "quick.toml").read_text(encoding="utf-8")
@@ -51,9 +51,9 @@ parameters.slot = {{ type = "string" }}
     return path
 
 
-def brain(*rules: tuple[str, Reply | str]) -> RuleBrain:
+def answers(*rules: tuple[str, Reply | str]) -> RuleReplies:
     """By what is to be answered, not by count: replies that are begun early and dropped count too."""
-    return RuleBrain([*rules, ("bye", GOODBYE)], otherwise="Yes?")
+    return RuleReplies([*rules, ("bye", GOODBYE)], otherwise="Yes?")
 
 
 def told(sim: AnthropicSimulator, call_id: str) -> str:
@@ -70,9 +70,9 @@ def uses_of(call: dict[str, Any]) -> dict[str, Any]:
 
 
 async def test_a_slow_tool_without_a_word_is_bridged(tmp_path: Path) -> None:
-    mind = brain(("9:00", "Friday at nine is free."), ("friday free", Reply("", (LOOK_UP,))))
+    replies = answers(("9:00", "Friday at nine is free."), ("friday free", Reply("", (LOOK_UP,))))
     callee = steps(hear(), say("Is Friday free?"), hear(), hear(), say("Thanks, bye."), wait())
-    async with serving() as desk, vendors(callee, mind) as sims:
+    async with serving() as desk, vendors(callee, replies) as sims:
         desk.body, desk.content_type, desk.after_seconds = '["9:00"]', "application/json", 3.0
         path = scenario(tmp_path, desk.url)
         async with running_server(tmp_path, more_scenarios=[path], **sims.keys()) as server:
@@ -87,9 +87,9 @@ async def test_a_slow_tool_without_a_word_is_bridged(tmp_path: Path) -> None:
 
 
 async def test_a_tool_that_fails_is_told_even_after_words(tmp_path: Path) -> None:
-    mind = brain(("503", "I could not look it up."), ("friday free", Reply("One second.", (LOOK_UP,))))
+    replies = answers(("503", "I could not look it up."), ("friday free", Reply("One second.", (LOOK_UP,))))
     callee = steps(hear(), say("Is Friday free?"), hear(), hear(), say("Thanks, bye."), wait())
-    async with serving() as desk, vendors(callee, mind) as sims:
+    async with serving() as desk, vendors(callee, replies) as sims:
         desk.status, desk.body = 503, "down for maintenance"
         path = scenario(tmp_path, desk.url)
         async with running_server(tmp_path, more_scenarios=[path], **sims.keys()) as server:
@@ -103,13 +103,13 @@ async def test_a_tool_that_fails_is_told_even_after_words(tmp_path: Path) -> Non
 
 
 async def test_who_speaks_while_a_tool_acts_does_not_undo_it(tmp_path: Path) -> None:
-    mind = brain(
+    replies = answers(
         ("200", "It is booked."), ("are you there", "I am still booking it."), ("book", Reply("", (BOOK,)))
     )
     callee = steps(
         hear(), say("Book Friday."), silence(900), say("Are you there?"), hear(), hear(), say("Bye."), wait()
     )
-    async with serving() as desk, vendors(callee, mind) as sims:
+    async with serving() as desk, vendors(callee, replies) as sims:
         desk.body, desk.after_seconds = "booked", 3.5
         path = scenario(tmp_path, desk.url)
         async with running_server(tmp_path, more_scenarios=[path], **sims.keys()) as server:
@@ -123,7 +123,7 @@ async def test_who_speaks_while_a_tool_acts_does_not_undo_it(tmp_path: Path) -> 
 
 async def test_who_hangs_up_while_a_tool_acts_does_not_undo_it(tmp_path: Path) -> None:
     callee = steps(hear(), say("Book Friday."), silence(1500), HANG_UP)
-    async with serving() as desk, vendors(callee, brain(("book friday", Reply("", (BOOK,))))) as sims:
+    async with serving() as desk, vendors(callee, answers(("book friday", Reply("", (BOOK,))))) as sims:
         desk.body, desk.after_seconds = "booked", 3.0
         path = scenario(tmp_path, desk.url)
         async with running_server(tmp_path, more_scenarios=[path], **sims.keys()) as server:
@@ -146,9 +146,11 @@ name = "gone"
 command = "/nowhere/no-such-program"
 """
     clinic = ToolUse("clinic_free_slots", {"day": "Friday"}, "toolu_mcp")
-    mind = brain(("11:30", "Friday at half past eleven is free."), ("friday free", Reply("", (clinic, LOOK_UP))))
+    replies = answers(
+        ("11:30", "Friday at half past eleven is free."), ("friday free", Reply("", (clinic, LOOK_UP)))
+    )
     callee = steps(hear(), silence(1500), say("Is Friday free?"), hear(), say("Thanks, bye."), wait())
-    async with serving() as desk, vendors(callee, mind) as sims:
+    async with serving() as desk, vendors(callee, replies) as sims:
         path = scenario(tmp_path, desk.url, mcp)
         async with running_server(tmp_path, more_scenarios=[path], **sims.keys()) as server:
             call = await server.ended(await server.call(scenario="desk"))
@@ -168,7 +170,7 @@ async def test_a_variable_that_is_missing_is_said_before_the_phone_rings(
     path = scenario(tmp_path, "http://127.0.0.1:9/", secret + 'headers.Authorization = "{env:DESK_TOKEN}"')
     callee = steps(hear(), HANG_UP)
     async with (
-        vendors(callee, brain()) as sims,
+        vendors(callee, answers()) as sims,
         running_server(tmp_path, more_scenarios=[path], **sims.keys()) as server,
     ):
         body = {"phone_number": "+12025550123", "action": "Ask", "scenario": "desk"}

@@ -26,7 +26,7 @@ from tests.calls.server import (
     vendors,
     wait,
 )
-from tests.simulators.brain import Reply, RuleBrain, ToolUse
+from tests.simulators.llm_replies import Reply, RuleReplies, ToolUse
 
 DESK, SALES = "+12025550177", "+12025550178"
 SUMMARY = "John wants to move his appointment & pay."
@@ -37,9 +37,9 @@ def press(digits: str) -> dict[str, Any]:
     return {"do": "press", "digits": digits}
 
 
-def brain(target: str, words: str = "One moment, I am putting you through.") -> RuleBrain:
+def replies(target: str, words: str = "One moment, I am putting you through.") -> RuleReplies:
     transfer = ToolUse("transfer_call", {"target": target, "summary": SUMMARY})
-    return RuleBrain(
+    return RuleReplies(
         [
             ("never mind", Reply("Alright, goodbye.", (ToolUse("end_call"),))),
             ("how long", "It should not take long."),
@@ -55,10 +55,10 @@ TAKES = steps(silence(600), press("1"), silence(300), say("This is Sam."), silen
 
 @asynccontextmanager
 async def desk(
-    tmp_path: Path, caller: Conversation, person: Conversation, mind: RuleBrain
+    tmp_path: Path, caller: Conversation, person: Conversation, replies: RuleReplies
 ) -> AsyncIterator[tuple[Vendors, RunningServer, str]]:
     """A call to TO on the vendor path; `person` answers every other number."""
-    async with vendors(caller, mind) as sims, running_server(tmp_path, **sims.keys()) as server:
+    async with vendors(caller, replies) as sims, running_server(tmp_path, **sims.keys()) as server:
         sims.twilio.conversations = lambda number: caller if number == TO else person
         sims.twilio.network._dialled = sims.twilio.conversations
         yield sims, server, await server.call(scenario="desk", first_speaker="callee")
@@ -80,7 +80,7 @@ async def test_warm_and_taken(tmp_path: Path) -> None:
     slow = steps(
         silence(2500), press("1"), silence(800), say("This is Sam."), silence(700), HANG_UP, ring_ms=3000
     )
-    async with desk(tmp_path, caller, slow, brain("front desk")) as (sims, server, call_id):
+    async with desk(tmp_path, caller, slow, replies("front desk")) as (sims, server, call_id):
         call = await server.ended(call_id)
         await server.all_over()
         assert (call["status"], call["ended_reason"], call["error"]) == ("completed", "transferred", None)
@@ -108,7 +108,7 @@ async def test_warm_and_taken(tmp_path: Path) -> None:
 )
 async def test_warm_and_not_taken(tmp_path: Path, person: Conversation, why: str) -> None:
     caller = steps(*ASKS, hear(), hear(), say("Never mind."), wait())
-    async with desk(tmp_path, caller, person, brain("front desk")) as (sims, server, call_id):
+    async with desk(tmp_path, caller, person, replies("front desk")) as (sims, server, call_id):
         call = await server.ended(call_id)
         await server.all_over()
         assert (call["status"], call["ended_reason"]) == ("completed", "agent_hangup")
@@ -123,7 +123,7 @@ async def test_warm_and_not_taken(tmp_path: Path, person: Conversation, why: str
 async def test_the_callee_hangs_up_while_the_person_is_asked(tmp_path: Path) -> None:
     caller = steps(*ASKS, hear(), silence(1500), HANG_UP)
     person = steps(wait(20_000), ring_ms=500)
-    async with desk(tmp_path, caller, person, brain("front desk")) as (sims, server, call_id):
+    async with desk(tmp_path, caller, person, replies("front desk")) as (sims, server, call_id):
         call = await server.ended(call_id)
         await server.all_over()
         assert call["ended_reason"] == "callee_hangup"
@@ -135,7 +135,7 @@ async def test_the_callee_hangs_up_while_the_person_is_asked(tmp_path: Path) -> 
 
 async def test_cold_and_taken(tmp_path: Path) -> None:
     caller = steps(*ASKS, wait())
-    async with desk(tmp_path, caller, TAKES, brain("sales", words="")) as (sims, server, call_id):
+    async with desk(tmp_path, caller, TAKES, replies("sales", words="")) as (sims, server, call_id):
         call = await server.ended(call_id)
         await server.all_over()
         assert (call["status"], call["ended_reason"], call["error"]) == ("completed", "transferred", None)
@@ -150,7 +150,7 @@ async def test_cold_and_taken(tmp_path: Path) -> None:
 async def test_cold_and_not_answered(tmp_path: Path) -> None:
     caller = steps(*ASKS, hear(), hear(), say("Never mind."), wait())
     nobody = steps(ring_ms=800, answer="busy")
-    async with desk(tmp_path, caller, nobody, brain("sales")) as (sims, server, call_id):
+    async with desk(tmp_path, caller, nobody, replies("sales")) as (sims, server, call_id):
         call = await server.ended(call_id)
         await server.all_over()
         assert (call["status"], call["ended_reason"]) == ("completed", "agent_hangup")
@@ -159,7 +159,7 @@ async def test_cold_and_not_answered(tmp_path: Path) -> None:
 
 
 async def test_without_an_account_a_simulated_person_takes_the_call(tmp_path: Path) -> None:
-    """Line, ear, mind, voice and both people are of this machine."""
+    """Line, STT, LLM, TTS and both people are of this machine."""
     people = {"desk": steps(*ASKS, wait()), TRANSFER_TARGET: shipped_conversations()[TRANSFER_TARGET]}
     async with running_server(tmp_path, callees=people.__getitem__) as server:
         call = await server.ended(await server.call(scenario="desk", first_speaker="callee"))

@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from bot.telemetry import tracing
 from tests.calls.server import running_server, vendors
-from tests.calls.test_happy_vendors import CALLEE, brain
+from tests.calls.test_happy_vendors import CALLEE, replies
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
 
 @pytest.mark.parametrize("scenario", ["quick", "quick_flux"])
 async def test_each_vendor_has_its_spans(tmp_path: Path, scenario: str, sent: InMemorySpanExporter) -> None:
-    async with vendors(CALLEE, brain()) as sims, running_server(tmp_path, **sims.keys()) as server:
+    async with vendors(CALLEE, replies()) as sims, running_server(tmp_path, **sims.keys()) as server:
         call_id = await server.call(scenario=scenario, first_speaker="callee")
         await server.ended(call_id)
         await server.all_over()

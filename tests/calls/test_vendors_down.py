@@ -10,8 +10,8 @@ import pytest
 
 from tests.calls.server import Vendors, hear, running_server, say, steps, texts_of, vendors, wait
 from tests.simulators import anthropic, deepgram, elevenlabs
-from tests.simulators.brain import RuleBrain
 from tests.simulators.faults import Plan
+from tests.simulators.llm_replies import RuleReplies
 
 APOLOGY = "I'm sorry, trouble. Goodbye."
 LONGEST_SECONDS = 20.0
@@ -46,7 +46,7 @@ def break_vendor(sims: Vendors, case: str) -> dict[str, Any]:
 )
 async def test_the_callee_hears_an_apology(tmp_path: Path, case: str, reason: str) -> None:
     callee = steps(hear(), say("Yes, it does."), wait())
-    async with vendors(callee, RuleBrain([], otherwise="Fine.")) as sims:
+    async with vendors(callee, RuleReplies([], otherwise="Fine.")) as sims:
         changes = break_vendor(sims, case)
         async with running_server(tmp_path, **(sims.keys() | changes)) as server:
             call = await server.ended(await server.call(scenario="quick_one_voice"), within=LONGEST_SECONDS)

@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.calls.server import HANG_UP, hear, say, steps, vendors
 from tests.scale.cluster import Cluster, Server, cluster
-from tests.simulators.brain import RuleBrain
+from tests.simulators.llm_replies import RuleReplies
 from tests.simulators.webhook_receiver import WebhookReceiver
 
 AT_ONCE = 6
@@ -39,7 +39,7 @@ async def run(folder: Path, database_url: str, calls: int, *, within: float) -> 
     """Each server is killed when its share of the calls is through; all calls are over when this returns."""
     async with (
         WebhookReceiver([SECRET]) as receiver,
-        vendors(CALLEE, RuleBrain([], otherwise="I see.")) as sims,
+        vendors(CALLEE, RuleReplies([], otherwise="I see.")) as sims,
         cluster(
             folder,
             database_url,

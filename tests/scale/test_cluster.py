@@ -15,14 +15,14 @@ from bot.telephony.simulated.script import Conversation
 from bot.telephony.simulated.signed_client import SignedClient
 from tests.calls.server import HANG_UP, Vendors, hear, say, silence, steps, texts_of, vendors, wait
 from tests.scale.cluster import Cluster, Server, cluster
-from tests.simulators.brain import Reply, RuleBrain, ToolUse
-from tests.simulators.ear import ScriptedEar
+from tests.simulators.llm_replies import Reply, RuleReplies, ToolUse
+from tests.simulators.stt_recogniser import ScriptedRecogniser
 from tests.unit.store.postgres import PostgresServer
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
 SUMMARY = "John wants to pay."
-MIND = RuleBrain(
+REPLIES = RuleReplies(
     [
         (
             "person",
@@ -60,9 +60,9 @@ class Town:
     sims: Vendors
 
     async def dials(self, callee: Conversation) -> None:
-        """Who answers from now on, but for the desk; and the words that the ear knows."""
+        """Who answers from now on, but for the desk; and the words that the recogniser knows."""
         said = [await self.sims.twilio.voice.speak(text) for text in callee.texts]
-        self.sims.deepgram._ear = lambda _: ScriptedEar(said)
+        self.sims.deepgram._recogniser = lambda _: ScriptedRecogniser(said)
         self.sims.twilio.conversations = lambda number: PERSON if number == DESK else callee
 
     def spoken(self) -> str:
@@ -87,7 +87,7 @@ async def town(
     postgres_of_module: PostgresServer, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Town]:
     folder, url = tmp_path_factory.mktemp("cluster"), postgres_of_module.new_url()
-    async with vendors(QUIET, MIND) as sims, cluster(folder, url, sims) as house:
+    async with vendors(QUIET, REPLIES) as sims, cluster(folder, url, sims) as house:
         yield Town(house, sims)
 
 

@@ -15,10 +15,10 @@ import pytest
 
 from tests.calls.server import hear, say, silence, steps, texts_of, vendors, wait
 from tests.scale.cluster import Server, cluster
-from tests.simulators.brain import Reply, RuleBrain, ToolUse
+from tests.simulators.llm_replies import Reply, RuleReplies, ToolUse
 
 DRAIN_SECONDS = 120
-MIND = RuleBrain([("goodbye", Reply("Goodbye then.", (ToolUse("end_call"),)))], otherwise="Take your time.")
+REPLIES = RuleReplies([("goodbye", Reply("Goodbye then.", (ToolUse("end_call"),)))], otherwise="Take your time.")
 CALLEE = steps(
     *(say("Hello?"), hear(), silence(3000), say("Let me find my calendar."), hear()),
     *(silence(4000), say("Here it is."), hear(), say("Goodbye."), wait()),
@@ -32,7 +32,7 @@ CALLEE = steps(
 async def test_no_call_notices_a_rolling_restart(tmp_path: Path, database_url: str, lines: int) -> None:
     restarted, ended = asyncio.Event(), []
     async with (
-        vendors(CALLEE, MIND) as sims,
+        vendors(CALLEE, REPLIES) as sims,
         cluster(tmp_path, database_url, sims, drain_seconds=DRAIN_SECONDS) as town,
     ):
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.calls.server import HANG_UP, hear, say, steps, texts_of, vendors
 from tests.scale.cluster import Cluster, Server, cluster
-from tests.simulators.brain import RuleBrain
+from tests.simulators.llm_replies import RuleReplies
 
 CALLEE = steps(say("Hello?"), hear(3000), HANG_UP, ring_ms=300)
 
@@ -36,7 +36,7 @@ async def talk(town: Cluster, number: str) -> None:
 @pytest.mark.timeout(300)
 async def test_two_workers_are_one_server(tmp_path: Path, database_url: str) -> None:
     async with (
-        vendors(CALLEE, RuleBrain([], otherwise="I see.")) as sims,
+        vendors(CALLEE, RuleReplies([], otherwise="I see.")) as sims,
         cluster(tmp_path, database_url, sims, servers=1, arguments=("--workers", "2")) as town,
     ):
         (server,) = town.servers

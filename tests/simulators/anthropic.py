@@ -1,7 +1,7 @@
 """The Anthropic simulator: the Messages API over HTTP and SSE, paced like a model.
 
-messages.py refuses and counts, brain.py answers; this file owns the wire: keys, events, latency, faults, and
-the log of what was asked. Text comes a word at a time against an absolute schedule, so that pacing does not
+messages.py refuses and counts, llm_replies.py answers; this file owns the wire: keys, events, latency, faults,
+and the log of what was asked. Text comes a word at a time against an absolute schedule, so that pacing does not
 drift with the load of the machine.
 """
 
@@ -18,8 +18,8 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from tests.simulators.brain import Brain, MessagesRequest, Reply, ToolUse
 from tests.simulators.faults import Plan
+from tests.simulators.llm_replies import MessagesRequest, Replies, Reply, ToolUse
 from tests.simulators.messages import (
     ERROR_TYPES,
     PromptCache,
@@ -120,7 +120,7 @@ class Exchange:
 
 
 class AnthropicSimulator(LoopbackServer):
-    """`async with AnthropicSimulator(brain) as sim:` serves on `sim.url` (http://127.0.0.1:port).
+    """`async with AnthropicSimulator(replies) as sim:` serves on `sim.url` (http://127.0.0.1:port).
 
     `api_key` None lets every key in, but there must be one. `faults` counts POSTs to /v1/messages, retries
     included. `models` are the ones that exist. `prefill` lets a conversation end with the assistant.
@@ -133,7 +133,7 @@ class AnthropicSimulator(LoopbackServer):
 
     def __init__(
         self,
-        brain: Brain,
+        replies: Replies,
         *,
         api_key: str | None = None,
         latency: AnthropicLatency | None = None,
@@ -141,12 +141,12 @@ class AnthropicSimulator(LoopbackServer):
         models: tuple[str, ...] = ("claude-haiku-5-5", "claude-haiku-4-5", "claude-sonnet-4-6"),
         prefill: bool = False,
         cache_minimum_tokens: int = 1024,
-        analyst: Brain | None = None,
+        analyst: Replies | None = None,
         analyst_faults: Plan[AnthropicFault] | None = None,
         structured: Literal["taken", "refused", "ignored"] = "taken",
     ) -> None:
         super().__init__()
-        self._brain = brain
+        self._replies = replies
         self._api_key = api_key
         self._latency = latency or AnthropicLatency()
         self.faults: Plan[AnthropicFault] = faults or Plan()
@@ -253,9 +253,9 @@ class AnthropicSimulator(LoopbackServer):
             return self._refuse(fault)
         try:
             reply = self._reply(exchange.request)
-        except Exception as error:  # the rim of a brain that a test wrote: its failure must not look like ours
+        except Exception as error:  # the rim of what a test wrote: its failure must not look like ours
             exchange.outcome = "refused"
-            return _error(500, "api_error", f"the brain failed: {error}", retry=False)
+            return _error(500, "api_error", f"the replies failed: {error}", retry=False)
         exchange.reply = reply
         exchange.usage = self._cache.account(exchange.request.body)
         if exchange.request.stream:
@@ -265,7 +265,7 @@ class AnthropicSimulator(LoopbackServer):
     def _reply(self, request: MessagesRequest) -> Reply:
         schema = request.answer_schema
         if schema is None and request.forced_tool is None:
-            return _possible(self._brain(request), request)
+            return _possible(self._replies(request), request)
         if schema is not None and self._structured == "ignored":
             return Reply("Of course! The call went well, and they confirmed.")
         assert self.analyst is not None, "refused before"
@@ -397,7 +397,7 @@ def _possible(reply: Reply, request: MessagesRequest) -> Reply:
 
 
 def _structured(reply: Reply, request: MessagesRequest) -> Reply:
-    """The brain's JSON as the API would put it. LookupError where constrained decoding could not have said it."""
+    """A reply's JSON as the API would put it. LookupError where constrained decoding could not have said it."""
     schema, answer = request.answer_schema, json.loads(reply.text)
     if schema is None:
         assert request.forced_tool is not None

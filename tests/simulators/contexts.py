@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.simulators.voice import Sound, characters, encode, speak
+from tests.simulators.tts_sound import Sound, characters, encode, speak
 
 _SCHEDULE = (120, 160, 250, 290)
 """Characters to gather before the nth generation, without auto mode: the documented default."""

@@ -21,11 +21,11 @@ from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from tests.simulators.ear import Ear, Hearing
 from tests.simulators.faults import Plan
 from tests.simulators.flux import FluxOptions, FluxSession
 from tests.simulators.listen import Close, Out, Query, Rejected
 from tests.simulators.nova import NovaOptions, NovaSession
+from tests.simulators.stt_recogniser import Recogniser, Recognition
 
 _IDLE_REASON = "NET-0001: did not receive audio data or a text message within the timeout window"
 
@@ -108,15 +108,15 @@ class ListenLog:
 
 
 class DeepgramSimulator:
-    """`async with DeepgramSimulator(ear) as sim:` serves on `sim.url` (ws://127.0.0.1:port).
+    """`async with DeepgramSimulator(recogniser) as sim:` serves on `sim.url` (ws://127.0.0.1:port).
 
-    `ear` is an Ear, or a function that gives each connection its own (calls side by side). `api_key` None
+    `recogniser` is one, or a function that gives each connection its own (calls side by side). `api_key` None
     lets every key in. `faults` counts connections to either endpoint, refused ones included.
     """
 
     def __init__(
         self,
-        ear: Ear | Callable[[Query], Ear],
+        recogniser: Recogniser | Callable[[Query], Recogniser],
         *,
         api_key: str | None = None,
         latency: DeepgramLatency | None = None,
@@ -126,7 +126,7 @@ class DeepgramSimulator:
         idle_timeout_ms: float = 10_000.0,
         keep_audio: bool = True,
     ) -> None:
-        self._ear = ear
+        self._recogniser = recogniser
         self._api_key = api_key
         self._latency = latency or DeepgramLatency()
         self.faults: Plan[DeepgramFault] = faults or Plan()
@@ -222,8 +222,8 @@ class DeepgramSimulator:
 
     async def _serve(self, connection: ServerConnection) -> None:
         log, options = self._accepted.pop(connection)
-        ear = self._ear(log.query) if callable(self._ear) else self._ear
-        hearing = ear.open(options.audio.sample_rate)
+        recogniser = self._recogniser(log.query) if callable(self._recogniser) else self._recogniser
+        hearing = recogniser.open(options.audio.sample_rate)
         self._open.add(connection)
         self._empty.clear()
         line = _Line(connection, log)
@@ -243,7 +243,7 @@ class DeepgramSimulator:
                 self._empty.set()
 
     def _session(
-        self, options: NovaOptions | FluxOptions, hearing: Hearing, log: ListenLog
+        self, options: NovaOptions | FluxOptions, hearing: Recognition, log: ListenLog
     ) -> NovaSession | FluxSession:
         latency = self._latency
         if isinstance(options, NovaOptions):

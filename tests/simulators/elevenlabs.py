@@ -1,7 +1,7 @@
 """The ElevenLabs simulator: the multi-context speech WebSocket and the HTTP routes the SDK uses beside it.
 
-contexts.py holds the protocol of a socket, voice.py the sound; this file owns keys, voices, formats, faults and
-the log. Only raw formats are spoken (pcm_*, ulaw_8000): mp3, the service's default, is refused in so many words.
+contexts.py holds the protocol of a socket, tts_sound.py the sound; this file owns keys, voices, formats, faults,
+and the log. Only raw formats are spoken (pcm_*, ulaw_8000): mp3, the service's default, is refused in words.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tests.simulators.contexts import (
 )
 from tests.simulators.faults import Plan
 from tests.simulators.serving import LoopbackServer, reset
-from tests.simulators.voice import CHARACTER_MS, Sound, characters, encode, speak
+from tests.simulators.tts_sound import CHARACTER_MS, Sound, characters, encode, speak
 
 VOICE = "JBFqnCBsd6RMkjVDRZzb"
 _MODELS = ("eleven_flash_v2_5", "eleven_turbo_v2_5", "eleven_multilingual_v2", "eleven_v3")

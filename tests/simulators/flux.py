@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bot.audio import TimedWord
-from tests.simulators.ear import Hearing
 from tests.simulators.listen import (
     AudioFormat,
     Close,
@@ -25,6 +24,7 @@ from tests.simulators.listen import (
     invalid,
     known_model,
 )
+from tests.simulators.stt_recogniser import Recognition
 
 _UPDATE_MS = 250
 _SPEAKING_CONFIDENCE = 0.05
@@ -106,7 +106,7 @@ class FluxSession:
     def __init__(
         self,
         options: FluxOptions,
-        hearing: Hearing,
+        hearing: Recognition,
         *,
         request_id: str,
         certain_ms: float,

@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bot.audio import TimedWord
-from tests.simulators.ear import Hearing, bare
 from tests.simulators.listen import AudioFormat, Close, Decoder, Out, Query, Send, invalid, known_model
+from tests.simulators.stt_recogniser import Recognition, bare
 
 _IDLE_FINAL_MS = 5000
 """Silence without words is finalised too, now and then."""
@@ -68,7 +68,7 @@ class NovaSession:
     def __init__(
         self,
         options: NovaOptions,
-        hearing: Hearing,
+        hearing: Recognition,
         *,
         request_id: str,
         interim_every_ms: float,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tests.simulators.brain import Reply
+from tests.simulators.llm_replies import Reply
 from tests.simulators.messages import tokens
 
 

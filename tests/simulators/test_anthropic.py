@@ -26,8 +26,8 @@ from tests.simulators.anthropic import (
     Slow,
     Stall,
 )
-from tests.simulators.brain import Brain, Reply, RuleBrain, ScriptedBrain, ToolUse
 from tests.simulators.faults import Plan
+from tests.simulators.llm_replies import Replies, Reply, RuleReplies, ScriptedReplies, ToolUse
 
 MODEL = "claude-haiku-5-5"
 QUICK = AnthropicLatency(headers_ms=0, first_token_ms=0, tokens_per_second=5000)
@@ -41,10 +41,10 @@ TWO_TOOLS = Reply("Done.", (ToolUse("note", {"text": "Friday, not Thursday"}), T
 
 @asynccontextmanager
 async def served(
-    brain: Brain, latency: AnthropicLatency = QUICK, **more: Any
+    replies: Replies, latency: AnthropicLatency = QUICK, **more: Any
 ) -> AsyncIterator[tuple[AnthropicSimulator, AsyncAnthropic]]:
     async with (
-        AnthropicSimulator(brain, api_key="secret", latency=latency, **more) as sim,
+        AnthropicSimulator(replies, api_key="secret", latency=latency, **more) as sim,
         AsyncAnthropic(api_key="secret", base_url=sim.url, max_retries=0, timeout=5) as client,
     ):
         yield sim, client
@@ -53,7 +53,7 @@ async def served(
 async def test_a_stream_of_text_has_all_its_events_and_its_pace() -> None:
     latency = AnthropicLatency(headers_ms=60, first_token_ms=150, tokens_per_second=40)
     said = "Hello, this is Alex calling from Downtown Dental."
-    async with served(ScriptedBrain([said]), latency) as (sim, client):
+    async with served(ScriptedReplies([said]), latency) as (sim, client):
         clock = asyncio.get_running_loop().time
         started = clock()
         stream = await client.beta.messages.create(
@@ -78,7 +78,7 @@ async def test_a_stream_of_text_has_all_its_events_and_its_pace() -> None:
 
 
 async def test_several_tools_in_one_reply_streamed_and_whole() -> None:
-    async with served(ScriptedBrain([TWO_TOOLS], then=TWO_TOOLS)) as (_, client):
+    async with served(ScriptedReplies([TWO_TOOLS], then=TWO_TOOLS)) as (_, client):
         async with client.messages.stream(model=MODEL, max_tokens=200, messages=HELLO, tools=TOOLS) as stream:
             streamed = await stream.get_final_message()
         whole = await client.messages.create(model=MODEL, max_tokens=200, messages=HELLO, tools=TOOLS)
@@ -93,9 +93,9 @@ async def test_several_tools_in_one_reply_streamed_and_whole() -> None:
         assert len({call.id for call in calls}) == 2
 
 
-async def test_a_tool_round_trip_is_accepted_and_seen_by_the_brain() -> None:
-    brain = RuleBrain([("saved", "Noted, goodbye.")], otherwise=Reply(tools=(ToolUse("note", id="t1"),)))
-    async with served(brain) as (sim, client):
+async def test_a_tool_round_trip_is_accepted_and_seen_by_the_replies() -> None:
+    replies = RuleReplies([("saved", "Noted, goodbye.")], otherwise=Reply(tools=(ToolUse("note", id="t1"),)))
+    async with served(replies) as (sim, client):
         first = await client.messages.create(model=MODEL, max_tokens=200, messages=HELLO, tools=TOOLS)
         messages: list[MessageParam] = [
             *HELLO,
@@ -109,7 +109,7 @@ async def test_a_tool_round_trip_is_accepted_and_seen_by_the_brain() -> None:
 
 
 async def test_parallel_tools_can_be_switched_off_and_tools_forbidden() -> None:
-    async with served(ScriptedBrain([TWO_TOOLS, TWO_TOOLS])) as (_, client):
+    async with served(ScriptedReplies([TWO_TOOLS, TWO_TOOLS])) as (_, client):
         one = await client.messages.create(
             model=MODEL,
             max_tokens=200,
@@ -125,7 +125,7 @@ async def test_parallel_tools_can_be_switched_off_and_tools_forbidden() -> None:
 
 
 async def test_max_tokens_cuts_the_answer() -> None:
-    async with served(ScriptedBrain(["one two three four five six seven"])) as (_, client):
+    async with served(ScriptedReplies(["one two three four five six seven"])) as (_, client):
         message = await client.messages.create(model=MODEL, max_tokens=3, messages=HELLO)
         assert message.stop_reason == "max_tokens"
         assert message.content[0].type == "text"
@@ -134,7 +134,7 @@ async def test_max_tokens_cuts_the_answer() -> None:
 
 async def test_an_empty_reply_is_an_empty_message() -> None:
     async with (
-        served(ScriptedBrain([Reply()])) as (_, client),
+        served(ScriptedReplies([Reply()])) as (_, client),
         client.messages.stream(model=MODEL, max_tokens=9, messages=HELLO) as stream,
     ):
         message = await stream.get_final_message()
@@ -153,7 +153,7 @@ async def test_an_empty_reply_is_an_empty_message() -> None:
 )
 async def test_error_statuses(status: int, error: type[anthropic.APIStatusError]) -> None:
     fault = Refuse(status, retry_after=7 if status == 429 else None)
-    async with served(ScriptedBrain(["fine"]), faults=Plan((fault,))) as (_, client):
+    async with served(ScriptedReplies(["fine"]), faults=Plan((fault,))) as (_, client):
         with pytest.raises(error) as caught:
             await client.messages.create(model=MODEL, max_tokens=9, messages=HELLO, stream=True)
         assert caught.value.status_code == status
@@ -166,7 +166,7 @@ async def test_error_statuses(status: int, error: type[anthropic.APIStatusError]
 
 async def test_the_sdk_retries_into_health() -> None:
     faults: Plan[AnthropicFault] = Plan((Refuse(529), Refuse(429, retry_after=0.01)))
-    async with served(ScriptedBrain(["fine"]), faults=faults) as (sim, client):
+    async with served(ScriptedReplies(["fine"]), faults=faults) as (sim, client):
         message = await client.with_options(max_retries=2).messages.create(
             model=MODEL, max_tokens=9, messages=HELLO
         )
@@ -175,7 +175,7 @@ async def test_the_sdk_retries_into_health() -> None:
 
 
 async def test_an_error_event_inside_the_stream() -> None:
-    async with served(ScriptedBrain(["one two three four"]), faults=Plan((ErrorEvent(2),))) as (sim, client):
+    async with served(ScriptedReplies(["one two three four"]), faults=Plan((ErrorEvent(2),))) as (sim, client):
         heard = ""
         stream = await client.messages.create(model=MODEL, max_tokens=99, messages=HELLO, stream=True)
         with pytest.raises(anthropic.APIStatusError, match="overloaded_error"):
@@ -193,7 +193,7 @@ async def test_an_error_event_inside_the_stream() -> None:
 async def test_stalls_and_hangs_last_until_the_client_gives_up(
     fault: AnthropicFault, error: type[Exception]
 ) -> None:
-    async with served(ScriptedBrain(["one two three four"]), faults=Plan((fault,))) as (_, client):
+    async with served(ScriptedReplies(["one two three four"]), faults=Plan((fault,))) as (_, client):
         impatient = client.with_options(timeout=0.2)
         with pytest.raises(error):
             async with asyncio.timeout(2):
@@ -203,7 +203,7 @@ async def test_stalls_and_hangs_last_until_the_client_gives_up(
 
 
 async def test_a_drop_in_mid_stream_is_a_connection_error() -> None:
-    async with served(ScriptedBrain(["one two three four"]), faults=Plan((Drop(2),))) as (_, client):
+    async with served(ScriptedReplies(["one two three four"]), faults=Plan((Drop(2),))) as (_, client):
         stream = await client.messages.create(model=MODEL, max_tokens=99, messages=HELLO, stream=True)
         with pytest.raises(httpx2.TransportError):
             async for _ in stream:
@@ -211,7 +211,7 @@ async def test_a_drop_in_mid_stream_is_a_connection_error() -> None:
 
 
 async def test_a_slow_first_token_keeps_its_headers_in_time() -> None:
-    async with served(ScriptedBrain(["one two"]), faults=Plan((Slow(0.3),))) as (_, client):
+    async with served(ScriptedReplies(["one two"]), faults=Plan((Slow(0.3),))) as (_, client):
         loop = asyncio.get_running_loop()
         began = loop.time()
         stream = await client.messages.create(model=MODEL, max_tokens=99, messages=HELLO, stream=True)
@@ -225,7 +225,7 @@ async def test_a_slow_first_token_keeps_its_headers_in_time() -> None:
 
 
 async def test_garbage_breaks_the_sdks_reader_and_the_reply_goes_on_behind_it() -> None:
-    async with served(ScriptedBrain(["one two three four"]), faults=Plan((Garbage(2),))) as (sim, client):
+    async with served(ScriptedReplies(["one two three four"]), faults=Plan((Garbage(2),))) as (sim, client):
         stream = await client.messages.create(model=MODEL, max_tokens=99, messages=HELLO, stream=True)
         with pytest.raises(ValueError, match="Expecting property name"):
             async for _ in stream:
@@ -235,7 +235,7 @@ async def test_garbage_breaks_the_sdks_reader_and_the_reply_goes_on_behind_it() 
 
 async def test_an_interruption_is_seen() -> None:
     slow = AnthropicLatency(headers_ms=0, first_token_ms=0, tokens_per_second=20)
-    async with served(ScriptedBrain(["one two three four five six " * 10]), slow) as (sim, client):
+    async with served(ScriptedReplies(["one two three four five six " * 10]), slow) as (sim, client):
         stream = await client.messages.create(model=MODEL, max_tokens=999, messages=HELLO, stream=True)
         async for event in stream:
             if event.type == "content_block_delta":
@@ -249,7 +249,7 @@ async def test_an_interruption_is_seen() -> None:
 
 
 async def test_keys_models_and_bad_requests() -> None:
-    async with served(ScriptedBrain([])) as (sim, client):
+    async with served(ScriptedReplies([])) as (sim, client):
         models = [model.id async for model in client.models.list()]
         assert MODEL in models
         assert (await client.models.retrieve(MODEL)).id == MODEL
@@ -280,13 +280,13 @@ async def test_keys_models_and_bad_requests() -> None:
 
 
 async def test_a_tool_that_was_not_offered_is_loud() -> None:
-    async with served(ScriptedBrain([Reply(tools=(ToolUse("fly"),))])) as (_, client):
+    async with served(ScriptedReplies([Reply(tools=(ToolUse("fly"),))])) as (_, client):
         with pytest.raises(anthropic.InternalServerError, match="'fly' was not offered"):
             await client.messages.create(model=MODEL, max_tokens=9, messages=HELLO, tools=TOOLS)
 
 
 async def test_the_wire_is_sse_as_documented() -> None:
-    async with AnthropicSimulator(ScriptedBrain(["Hi."]), latency=QUICK) as sim:
+    async with AnthropicSimulator(ScriptedReplies(["Hi."]), latency=QUICK) as sim:
         body = {"model": MODEL, "max_tokens": 9, "stream": True, "messages": HELLO}
         headers = {"x-api-key": "k", "anthropic-version": "2023-06-01"}
         async with (
@@ -311,7 +311,7 @@ async def test_the_wire_is_sse_as_documented() -> None:
 async def test_leaving_while_answers_hang_leaves_nothing_behind() -> None:
     faults: Plan[AnthropicFault] = Plan((Hang(), Stall(0)))
     async with AsyncAnthropic(api_key="k", base_url="http://127.0.0.1:1", max_retries=0) as client:
-        async with AnthropicSimulator(ScriptedBrain(["hello"]), latency=QUICK, faults=faults) as sim:
+        async with AnthropicSimulator(ScriptedReplies(["hello"]), latency=QUICK, faults=faults) as sim:
             here = client.with_options(base_url=sim.url)
             waiting = [
                 asyncio.create_task(_drain(here)),

@@ -8,7 +8,7 @@ from typing import Any
 import anthropic
 import pytest
 
-from tests.simulators.brain import Reply, ScriptedBrain
+from tests.simulators.llm_replies import Reply, ScriptedReplies
 from tests.simulators.messages import Refused, conforms, least, validate
 from tests.simulators.test_anthropic import HELLO, MODEL, served
 
@@ -30,7 +30,7 @@ def body(schema: Any) -> dict[str, Any]:
 
 
 async def test_the_answer_is_json_and_no_part_of_the_conversation() -> None:
-    async with served(ScriptedBrain([]), analyst=lambda _: Reply('{"ok": true, "mood": "a"}')) as (sim, client):
+    async with served(ScriptedReplies([]), analyst=lambda _: Reply('{"ok": true, "mood": "a"}')) as (sim, client):
         message = await client.messages.create(model=MODEL, max_tokens=100, messages=HELLO, output_config=FORMAT)
         (block,) = message.content
         assert block.type == "text"
@@ -41,7 +41,7 @@ async def test_the_answer_is_json_and_no_part_of_the_conversation() -> None:
 async def test_a_forced_tool_is_called() -> None:
     tool: Any = {"name": "fill_in", "description": "", "input_schema": SCHEMA}
     choice: Any = {"type": "tool", "name": "fill_in"}
-    async with served(ScriptedBrain([]), analyst=lambda _: Reply('{"ok": null}')) as (_, client):
+    async with served(ScriptedReplies([]), analyst=lambda _: Reply('{"ok": null}')) as (_, client):
         message = await client.messages.create(
             model=MODEL, max_tokens=100, messages=HELLO, tools=[tool], tool_choice=choice
         )
@@ -50,14 +50,14 @@ async def test_a_forced_tool_is_called() -> None:
         assert (block.name, block.input) == ("fill_in", {"ok": None})
 
 
-async def test_a_brain_cannot_say_what_the_schema_forbids() -> None:
-    async with served(ScriptedBrain([]), analyst=lambda _: Reply('{"ok": 3}')) as (_, client):
+async def test_a_reply_cannot_say_what_the_schema_forbids() -> None:
+    async with served(ScriptedReplies([]), analyst=lambda _: Reply('{"ok": 3}')) as (_, client):
         with pytest.raises(anthropic.InternalServerError, match="does not conform"):
             await client.messages.create(model=MODEL, max_tokens=9, messages=HELLO, output_config=FORMAT)
 
 
 async def test_without_an_analyst_it_is_not_available() -> None:
-    async with served(ScriptedBrain([])) as (sim, client):
+    async with served(ScriptedReplies([])) as (sim, client):
         with pytest.raises(anthropic.BadRequestError):
             await client.messages.create(model=MODEL, max_tokens=9, messages=HELLO, output_config=FORMAT)
         assert sim.rejected == []

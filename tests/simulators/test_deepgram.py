@@ -29,9 +29,9 @@ from tests.simulators.deepgram import (
     HangConnect,
     Refuse,
 )
-from tests.simulators.ear import ScriptedEar, Utterance
 from tests.simulators.faults import Plan
-from tests.simulators.test_ear import noise, voice
+from tests.simulators.stt_recogniser import ScriptedRecogniser, Utterance
+from tests.simulators.test_stt_recogniser import noise, voice
 
 with warnings.catch_warnings():
     # The SDK prefers the websockets library's legacy client, which says so at import.
@@ -87,7 +87,7 @@ def transcript(result: dict[str, Any]) -> str:
 
 
 async def test_the_sdk_hears_interims_finals_and_metadata() -> None:
-    async with DeepgramSimulator(ScriptedEar(["Hello, who is this?"]), api_key="secret") as sim:
+    async with DeepgramSimulator(ScriptedRecogniser(["Hello, who is this?"]), api_key="secret") as sim:
         messages: list[Any] = []
         async with client(sim).listen.v1.connect(
             model="nova-3",
@@ -132,7 +132,7 @@ async def test_the_sdk_hears_interims_finals_and_metadata() -> None:
 
 
 async def test_the_sdk_sees_a_wrong_key_as_401() -> None:
-    async with DeepgramSimulator(ScriptedEar([]), api_key="secret") as sim:
+    async with DeepgramSimulator(ScriptedRecogniser([]), api_key="secret") as sim:
         with pytest.raises(ApiError) as caught:
             async with client(sim, "wrong").listen.v1.connect(model="nova-3", encoding="linear16"):
                 pass
@@ -157,7 +157,7 @@ async def test_the_sdk_sees_a_wrong_key_as_401() -> None:
     ],
 )
 async def test_a_bad_query_is_refused_with_its_reason(path: str, status: int, reason: str) -> None:
-    async with DeepgramSimulator(ScriptedEar([])) as sim:
+    async with DeepgramSimulator(ScriptedRecogniser([])) as sim:
         with pytest.raises(InvalidStatus) as caught:
             async with dial(sim, path):
                 pass
@@ -168,7 +168,7 @@ async def test_a_bad_query_is_refused_with_its_reason(path: str, status: int, re
 
 async def test_finalize_forces_the_final_at_once() -> None:
     async with (
-        DeepgramSimulator(ScriptedEar(["Yes that works", "Thanks"])) as sim,
+        DeepgramSimulator(ScriptedRecogniser(["Yes that works", "Thanks"])) as sim,
         dial(sim, V1 + "&endpointing=2000") as socket,
     ):
         await send(socket, noise(200) + voice(700) + noise(100))
@@ -185,7 +185,7 @@ async def test_finalize_forces_the_final_at_once() -> None:
 
 async def test_results_tile_the_audio_and_utterance_end_follows() -> None:
     path = V1 + "&interim_results=true&utterance_end_ms=1000&endpointing=300"
-    async with DeepgramSimulator(ScriptedEar(["one", "two"])) as sim, dial(sim, path) as socket:
+    async with DeepgramSimulator(ScriptedRecogniser(["one", "two"])) as sim, dial(sim, path) as socket:
         await send(socket, voice(400) + noise(800) + voice(400) + noise(1400))
         await say(socket, type="CloseStream")
         messages = await rest(socket)
@@ -201,12 +201,12 @@ async def test_results_tile_the_audio_and_utterance_end_follows() -> None:
 
 async def test_mulaw_and_odd_chunks_are_heard() -> None:
     path = V1.replace("linear16", "mulaw")
-    async with DeepgramSimulator(ScriptedEar(["hello"])) as sim, dial(sim, path) as socket:
+    async with DeepgramSimulator(ScriptedRecogniser(["hello"])) as sim, dial(sim, path) as socket:
         mulaw = pcm_to_mulaw(voice(500) + noise(400))
         await socket.send(mulaw[:1001])
         await socket.send(mulaw[1001:])
         assert transcript((await until(socket, is_final=True))[-1]) == "hello"
-    async with DeepgramSimulator(ScriptedEar(["hello"])) as sim, dial(sim, V1) as socket:
+    async with DeepgramSimulator(ScriptedRecogniser(["hello"])) as sim, dial(sim, V1) as socket:
         pcm = voice(500) + noise(400)
         await socket.send(pcm[:2001])
         await socket.send(pcm[2001:])
@@ -214,7 +214,7 @@ async def test_mulaw_and_odd_chunks_are_heard() -> None:
 
 
 async def test_without_interims_asked_for_there_are_none() -> None:
-    async with DeepgramSimulator(ScriptedEar(["hello"])) as sim, dial(sim, V1) as socket:
+    async with DeepgramSimulator(ScriptedRecogniser(["hello"])) as sim, dial(sim, V1) as socket:
         await send(socket, voice(600) + noise(400))
         await say(socket, type="CloseStream")
         assert all(m["is_final"] for m in await rest(socket) if m["type"] == "Results")
@@ -222,7 +222,7 @@ async def test_without_interims_asked_for_there_are_none() -> None:
 
 async def test_an_idle_connection_is_closed_with_net_0001_and_keepalive_prevents_it() -> None:
     async with (
-        DeepgramSimulator(ScriptedEar([]), idle_timeout_ms=400) as sim,
+        DeepgramSimulator(ScriptedRecogniser([]), idle_timeout_ms=400) as sim,
         dial(sim, V1) as socket,
     ):
         for _ in range(4):
@@ -236,13 +236,13 @@ async def test_an_idle_connection_is_closed_with_net_0001_and_keepalive_prevents
 
 
 async def test_an_empty_binary_message_ends_the_stream() -> None:
-    async with DeepgramSimulator(ScriptedEar([])) as sim, dial(sim, V1) as socket:
+    async with DeepgramSimulator(ScriptedRecogniser([])) as sim, dial(sim, V1) as socket:
         await socket.send(b"")
         assert (await rest(socket))[-1]["type"] == "Metadata"
 
 
 async def test_unknown_text_is_an_error_but_not_the_end() -> None:
-    async with DeepgramSimulator(ScriptedEar([])) as sim, dial(sim, V1) as socket:
+    async with DeepgramSimulator(ScriptedRecogniser([])) as sim, dial(sim, V1) as socket:
         await socket.send("hello?")
         (error,) = await until(socket, type="Error")
         assert error["variant"] == "SchemaError"
@@ -252,8 +252,8 @@ async def test_unknown_text_is_an_error_but_not_the_end() -> None:
 
 
 async def test_the_sdk_follows_a_flux_turn() -> None:
-    ear = ScriptedEar(["I would like to reschedule.", "Friday please."])
-    async with DeepgramSimulator(ear, api_key="secret") as sim:
+    recogniser = ScriptedRecogniser(["I would like to reschedule.", "Friday please."])
+    async with DeepgramSimulator(recogniser, api_key="secret") as sim:
         messages: list[Any] = []
         async with client(sim).listen.v2.connect(
             model="flux-general-en", encoding="linear16", sample_rate="8000", eager_eot_threshold="0.5"
@@ -283,7 +283,7 @@ async def test_the_sdk_follows_a_flux_turn() -> None:
 
 
 async def test_flux_close_stream_ends_without_a_status_and_without_end_of_turn() -> None:
-    async with DeepgramSimulator(ScriptedEar(["cut off here"])) as sim, dial(sim, V2) as socket:
+    async with DeepgramSimulator(ScriptedRecogniser(["cut off here"])) as sim, dial(sim, V2) as socket:
         await send(socket, voice(700))
         await say(socket, type="CloseStream")
         messages = await rest(socket)
@@ -293,9 +293,9 @@ async def test_flux_close_stream_ends_without_a_status_and_without_end_of_turn()
 
 
 async def test_flux_takes_a_turn_back_when_speech_goes_on() -> None:
-    ear = ScriptedEar(["Well I think so", "yes."], join_ms=250)
+    recogniser = ScriptedRecogniser(["Well I think so", "yes."], join_ms=250)
     path = V2 + "&eager_eot_threshold=0.4&eot_threshold=0.9"
-    async with DeepgramSimulator(ear) as sim, dial(sim, path) as socket:
+    async with DeepgramSimulator(recogniser) as sim, dial(sim, path) as socket:
         await send(socket, voice(900) + noise(350) + voice(400) + noise(700))
         messages = await until(socket, event="EndOfTurn")
     events = [m["event"] for m in messages if m.get("event", "Update") != "Update"]
@@ -304,8 +304,8 @@ async def test_flux_takes_a_turn_back_when_speech_goes_on() -> None:
 
 
 async def test_flux_timeout_force_and_configure() -> None:
-    ear = ScriptedEar([Utterance("I would like to", finished=False), "go on", "stop"])
-    async with DeepgramSimulator(ear) as sim, dial(sim, V2 + "&eot_timeout_ms=800") as socket:
+    recogniser = ScriptedRecogniser([Utterance("I would like to", finished=False), "go on", "stop"])
+    async with DeepgramSimulator(recogniser) as sim, dial(sim, V2 + "&eot_timeout_ms=800") as socket:
         await send(socket, voice(900) + noise(1000))
         assert (await until(socket, event="EndOfTurn"))[-1]["trigger"] == "timeout"
         await say(socket, type="Configure", thresholds={"eot_threshold": 1.0}, keyterms=["dentist"])
@@ -330,7 +330,7 @@ async def test_flux_timeout_force_and_configure() -> None:
     [(Drop(after_audio_ms=100), 1006), (CloseWith(after_audio_ms=100, code=1011), 1011)],
 )
 async def test_a_lost_connection_comes_back_and_hears_the_rest(fault: DeepgramFault, code: int) -> None:
-    async with DeepgramSimulator(ScriptedEar(["hello there"]), faults=Plan((fault,))) as sim:
+    async with DeepgramSimulator(ScriptedRecogniser(["hello there"]), faults=Plan((fault,))) as sim:
         with pytest.raises(ConnectionClosed):
             async with dial(sim, V1) as socket:
                 for _ in range(100):
@@ -344,7 +344,7 @@ async def test_a_lost_connection_comes_back_and_hears_the_rest(fault: DeepgramFa
 
 async def test_refusals_silence_and_hangs() -> None:
     faults: Plan[DeepgramFault] = Plan((Refuse(429, "Too many requests"), FallSilent(), HangConnect()))
-    async with DeepgramSimulator(ScriptedEar(["hello"]), faults=faults) as sim:
+    async with DeepgramSimulator(ScriptedRecogniser(["hello"]), faults=faults) as sim:
         with pytest.raises(InvalidStatus) as caught:
             async with dial(sim, V1):
                 pass
@@ -361,7 +361,11 @@ async def test_refusals_silence_and_hangs() -> None:
 
 
 async def test_leaving_with_open_connections_leaves_nothing_behind() -> None:
-    async with DeepgramSimulator(ScriptedEar(["hello"])) as sim, dial(sim, V1) as one, dial(sim, V2) as two:
+    async with (
+        DeepgramSimulator(ScriptedRecogniser(["hello"])) as sim,
+        dial(sim, V1) as one,
+        dial(sim, V2) as two,
+    ):
         await send(one, voice(300))
         await send(two, voice(300))
         sim.drop_connections()
@@ -377,7 +381,7 @@ async def test_leaving_with_open_connections_leaves_nothing_behind() -> None:
 
 async def test_calls_side_by_side_have_their_own_ears() -> None:
     async with (
-        DeepgramSimulator(lambda query: ScriptedEar([f"I am {query.get('tag')}"])) as sim,
+        DeepgramSimulator(lambda query: ScriptedRecogniser([f"I am {query.get('tag')}"])) as sim,
         dial(sim, V1 + "&tag=one") as one,
         dial(sim, V1 + "&tag=two") as two,
     ):
@@ -387,7 +391,10 @@ async def test_calls_side_by_side_have_their_own_ears() -> None:
 
 
 async def test_the_key_can_be_checked_over_http() -> None:
-    async with DeepgramSimulator(ScriptedEar([]), api_key="secret") as sim, aiohttp.ClientSession() as http:
+    async with (
+        DeepgramSimulator(ScriptedRecogniser([]), api_key="secret") as sim,
+        aiohttp.ClientSession() as http,
+    ):
         url = sim.url.replace("ws://", "http://") + "/v1/projects"
         async with http.get(url, headers={"Authorization": "Token secret"}) as good:
             assert good.status == 200

@@ -29,7 +29,7 @@ from tests.simulators.elevenlabs import (
     Refuse,
 )
 from tests.simulators.faults import Plan
-from tests.simulators.voice import speak
+from tests.simulators.tts_sound import speak
 
 QUICK = ElevenLabsLatency(first_audio_ms=20, speed=100)
 HELLO = "Hello, this is Alex. "

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.simulators.brain import MessagesRequest, Reply, RuleBrain, ScriptedBrain
+from tests.simulators.llm_replies import MessagesRequest, Reply, RuleReplies, ScriptedReplies
 from tests.simulators.messages import PromptCache, Refused, validate
 
 
@@ -126,14 +126,14 @@ def test_a_short_prompt_is_not_cached() -> None:
         assert (usage.cache_creation_input_tokens, usage.cache_read_input_tokens) == (0, 0)
 
 
-def test_brains() -> None:
+def test_replies() -> None:
     asked = MessagesRequest(body(USER, ("assistant", "Who?"), ("user", [text("It is John."), result("t")])))
     assert asked.last_user_text == "It is John.\nok"
     assert asked.tool_results == {"t": "ok"}
-    script = ScriptedBrain(["one"], then=Reply("more"))
+    script = ScriptedReplies(["one"], then=Reply("more"))
     assert [script(asked).text for _ in range(3)] == ["one", "more", "more"]
     with pytest.raises(LookupError, match="request 1"):
-        ScriptedBrain([])(asked)
-    rules = RuleBrain([("nobody", "no"), (r"\bjohn\b", "Hello John")], otherwise="what?")
+        ScriptedReplies([])(asked)
+    rules = RuleReplies([("nobody", "no"), (r"\bjohn\b", "Hello John")], otherwise="what?")
     assert rules(asked).text == "Hello John"
     assert rules(MessagesRequest(body(USER))).text == "what?"

@@ -7,11 +7,11 @@ import warnings
 from anthropic import AsyncAnthropic
 
 from tests.simulators.anthropic import AnthropicLatency, AnthropicSimulator
-from tests.simulators.brain import ScriptedBrain
 from tests.simulators.deepgram import DeepgramSimulator
-from tests.simulators.ear import ScriptedEar
 from tests.simulators.elevenlabs import VOICE, ElevenLabsLatency, ElevenLabsSimulator
-from tests.simulators.test_ear import noise, voice
+from tests.simulators.llm_replies import ScriptedReplies
+from tests.simulators.stt_recogniser import ScriptedRecogniser
+from tests.simulators.test_stt_recogniser import noise, voice
 
 with warnings.catch_warnings():
     # At import, pipecat says that it uses audioop and the Deepgram SDK that it uses websockets.legacy.
@@ -50,7 +50,7 @@ def spoken(pcm: bytes) -> list[Frame]:
 
 
 async def test_nova() -> None:
-    async with DeepgramSimulator(ScriptedEar(["Yes, speaking."]), api_key="secret") as sim:
+    async with DeepgramSimulator(ScriptedRecogniser(["Yes, speaking."]), api_key="secret") as sim:
         stt = DeepgramSTTService(api_key="secret", base_url=sim.url)
         frames = [
             *spoken(noise(200) + voice(900) + noise(220)),
@@ -66,7 +66,7 @@ async def test_nova() -> None:
 
 
 async def test_flux() -> None:
-    async with DeepgramSimulator(ScriptedEar(["Yes, speaking."]), api_key="secret") as sim:
+    async with DeepgramSimulator(ScriptedRecogniser(["Yes, speaking."]), api_key="secret") as sim:
         stt = DeepgramFluxSTTService(api_key="secret", url=f"{sim.url}/v2/listen")
         frames = [SleepFrame(0.1), *spoken(noise(200) + voice(900) + noise(600)), SleepFrame(1.5)]
         down, _ = await run_test(stt, frames_to_send=frames, pipeline_params=PARAMS)
@@ -79,7 +79,7 @@ async def test_flux() -> None:
 async def test_claude() -> None:
     latency = AnthropicLatency(headers_ms=10, first_token_ms=20, tokens_per_second=1000)
     async with (
-        AnthropicSimulator(ScriptedBrain(["I am calling about Thursday."]), latency=latency) as sim,
+        AnthropicSimulator(ScriptedReplies(["I am calling about Thursday."]), latency=latency) as sim,
         AsyncAnthropic(api_key="k", base_url=sim.url, max_retries=0, timeout=3) as client,
     ):
         llm = AnthropicLLMService(

@@ -29,7 +29,7 @@ from bot.telephony.simulated.script import Conversation, conversation_for
 from bot.telephony.simulated.signed_client import SignedClient, WebhookAnswer
 from tests.simulators.faults import Plan
 from tests.simulators.stream_log import LoggedSocket, StreamLog
-from tests.simulators.voice import CHARACTER_MS, speak
+from tests.simulators.tts_sound import CHARACTER_MS, speak
 
 OWN_NUMBER = "+15005550006"
 UNREACHABLE = "+15005550002"

@@ -30,7 +30,7 @@ from tests.benchmarks.rules import (
     Sounds,
     Stops,
 )
-from tests.benchmarks.situations.situation import ASK_TIME, OPENING, TIME, Situation, menu_brain
+from tests.benchmarks.situations.situation import ASK_TIME, OPENING, TIME, Situation, menu_replies
 from tests.simulators.twilio import AmdNews
 
 MESSAGE = (
@@ -89,7 +89,7 @@ def _machine(
         rules,
         first_speaker="callee",
         scenario=scenario,
-        brain=menu_brain,
+        replies=menu_replies,
         longest_ms=75_000,
     )
 

@@ -1,4 +1,4 @@
-"""Bad lines and quiet people, silence, goodbyes, and the same with Flux as the ear."""
+"""Bad lines and quiet people, silence, goodbyes, and the same with Flux as the STT."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.benchmarks.acts import Act, AgentQuiet, AgentSaid, Circuit, HangUp, Pause, Say
 from tests.benchmarks.rules import Rule
-from tests.simulators.brain import Brain, MessagesRequest, Reply, RuleBrain, ToolUse, text_of
+from tests.simulators.llm_replies import MessagesRequest, Replies, Reply, RuleReplies, ToolUse, text_of
 from tests.simulators.twilio import AmdNews
 
 OPENING = "Hi John, this is Alex from Downtown Dental. Does Thursday at two still work for you?"
@@ -30,7 +30,7 @@ ASK_PARKING = Say("Where can I park the car?", name="question")
 ASK_TIME = Say("What time is my appointment?", name="question")
 INTERRUPTION = Say("No, sorry, how much does a visit cost?", name="interruption")
 
-TALK: Brain = RuleBrain(
+TALK: Replies = RuleReplies(
     [
         (r"\b(bye|goodbye)\b", Reply(FAREWELL, (ToolUse("end_call"),))),
         (r"\b(cost|how much)\b", COST),
@@ -44,7 +44,7 @@ TALK: Brain = RuleBrain(
 )
 
 
-def menu_brain(request: MessagesRequest) -> Reply:
+def menu_replies(request: MessagesRequest) -> Reply:
     """TALK, and the first key of a menu."""
     if re.search(r"press (one|1)", request.last_user_text, re.IGNORECASE):
         if "send_digits" in request.tool_names:
@@ -53,15 +53,15 @@ def menu_brain(request: MessagesRequest) -> Reply:
     return TALK(request)
 
 
-def going_on(brain: Brain) -> Brain:
+def going_on(replies: Replies) -> Replies:
     """As a model does: asked to go on with a reply that broke off, it says what is left of it."""
 
     def answer(request: MessagesRequest) -> Reply:
         if "broke off" not in request.last_user_text:
-            return brain(request)
+            return replies(request)
         at = max(i for i, message in enumerate(request.messages) if message["role"] == "assistant")
         said = " ".join(text_of(request.messages[at]["content"])).split()
-        whole = brain(MessagesRequest({**request.body, "messages": request.messages[:at]}))
+        whole = replies(MessagesRequest({**request.body, "messages": request.messages[:at]}))
         return Reply(" ".join(whole.text.split()[len(said) :]), whole.tools)
 
     return answer
@@ -77,7 +77,7 @@ class Situation:
     rules: tuple[Rule, ...]
     circuit: Circuit = field(default_factory=Circuit)
     scenario: str = "visit"
-    brain: Brain = TALK
+    replies: Replies = TALK
     first_speaker: str = "agent"
     order: Mapping[str, Any] = field(default_factory=dict)
     """Changes to the request that places the call."""

@@ -1,4 +1,4 @@
-"""Spanish by scenario: the ear writes Spanish, the lists and phrases are Spanish, the voice is told Spanish.
+"""Spanish by scenario: STT writes Spanish, lists and phrases are Spanish, TTS is asked for Spanish.
 
 The offline voice speaks English only: what the callee says sounds English, and `heard` is what Deepgram would
 write of the Spanish. Nothing in these rules depends on the sound of the words.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from tests.benchmarks.acts import Act, AgentQuiet, AgentSaid, HangUp, Note, Pause, Say, UntilHungUp
 from tests.benchmarks.rules import Answers, Ends, GoesOn, Lives, Never, Rule, Says, Stops
 from tests.benchmarks.situations.situation import Situation
-from tests.simulators.brain import Reply, RuleBrain, ToolUse
+from tests.simulators.llm_replies import Reply, RuleReplies, ToolUse
 
 THEME = "Spanish"
 HORA = "Es el jueves, a las dos de la tarde."
@@ -20,7 +20,7 @@ APARCAR = (
 PRECIO = "Una visita así cuesta cuarenta euros."
 ESPERO = "Claro, tómese su tiempo."
 ADIOS = "Muchas gracias, Juan. Adiós."
-HABLA = RuleBrain(
+HABLA = RuleReplies(
     [
         (r"\badi[oó]s\b", Reply(ADIOS, (ToolUse("end_call"),))),
         (r"cu[aá]nto", PRECIO),
@@ -47,7 +47,7 @@ def _spanish(name: str, *acts: Act, rules: tuple[Rule, ...], first: str = "agent
         (*acts, HangUp()),
         rules,
         scenario="confirmacion_de_cita",
-        brain=HABLA,
+        replies=HABLA,
         first_speaker=first,
         order={
             "action": "Confirmar su cita el jueves a las dos",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.benchmarks.acts import AgentQuiet, Say
 from tests.benchmarks.rules import Lives, Rule, Says, Sounds
 from tests.benchmarks.situations.situation import TALK, Situation, opened
-from tests.simulators.brain import MessagesRequest, Reply, ToolUse
+from tests.simulators.llm_replies import MessagesRequest, Reply, ToolUse
 
 FREE = "We are free on Friday at ten, and on Monday at three."
 UNKNOWN = "I cannot look that up right now, but I will pass the question on."
@@ -13,7 +13,7 @@ BRIDGE_MS = 2400.0
 """The issue: a spoken bridge when a silent tool call takes longer than a second, after the turn and the model."""
 
 
-def _brain(request: MessagesRequest) -> Reply:
+def _replies(request: MessagesRequest) -> Reply:
     """Calls a tool without a word, and says what it found."""
     if results := request.tool_results:
         return Reply(FREE if any("Friday" in text for text in results.values()) else UNKNOWN)
@@ -30,7 +30,7 @@ def _looked_up(name: str, question: Say, *rules: Rule) -> Situation:
         opened(question, AgentQuiet(), AgentQuiet(within_ms=6000)),
         (*rules, Lives()),
         scenario="visit_tools",
-        brain=_brain,
+        replies=_replies,
     )
 
 

@@ -25,10 +25,10 @@ from bot.settings import Settings
 from tests.simulators import anthropic as claude
 from tests.simulators import elevenlabs as eleven
 from tests.simulators.anthropic import AnthropicLatency, AnthropicSimulator
-from tests.simulators.brain import Reply, ScriptedBrain
 from tests.simulators.contexts import Silent
 from tests.simulators.elevenlabs import VOICE, ElevenLabsLatency, ElevenLabsSimulator
 from tests.simulators.faults import Plan
+from tests.simulators.llm_replies import Reply, ScriptedReplies
 
 SPEC = CallSpec(
     "+12025550123", "s", action="Confirm your appointment Thursday at 2pm", callee_name="John", agent_name="Kim"
@@ -118,7 +118,7 @@ async def with_claude(
     *replies: Reply | str, faults: Plan[claude.AnthropicFault] | None = None
 ) -> AsyncIterator[tuple[AnthropicSimulator, Resources]]:
     async with (
-        AnthropicSimulator(ScriptedBrain(list(replies)), latency=QUICK, faults=faults) as sim,
+        AnthropicSimulator(ScriptedReplies(list(replies)), latency=QUICK, faults=faults) as sim,
         AsyncAnthropic(api_key="k", base_url=sim.url, max_retries=0, timeout=5) as client,
     ):
         yield sim, Resources(Settings(_env_file=None), anthropic=client)

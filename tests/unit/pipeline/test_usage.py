@@ -15,7 +15,7 @@ from tests.simulators.contexts import Empty
 from tests.simulators.deepgram import Drop as EarDrop
 from tests.simulators.elevenlabs import ElevenLabsLatency, ElevenLabsSimulator
 from tests.simulators.faults import Plan
-from tests.simulators.test_ear import noise, voice
+from tests.simulators.test_stt_recogniser import noise, voice
 from tests.unit.conversation.test_opening import MIND, with_claude, with_elevenlabs
 from tests.unit.pipeline.conversation import until
 from tests.unit.pipeline.llm.test_claude import FIRST, SAID, SECOND, Stage, stage

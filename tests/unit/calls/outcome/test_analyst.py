@@ -43,8 +43,8 @@ from bot.records import (
 from bot.settings import Settings
 from bot.store import CallChange
 from tests.simulators.anthropic import AnthropicLatency, AnthropicSimulator, Hang, Refuse
-from tests.simulators.brain import MessagesRequest, Reply, ScriptedBrain
 from tests.simulators.faults import Plan as Faults
+from tests.simulators.llm_replies import MessagesRequest, Reply, ScriptedReplies
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 SCENARIO = Scenario(
@@ -162,12 +162,12 @@ async def desk(
     faults: Faults[Any] | None = None,
     structured: Any = "taken",
 ) -> AsyncIterator[Desk]:
-    brain = analyst if callable(analyst) else lambda _: Reply(json.dumps(analyst))
+    replies = analyst if callable(analyst) else lambda _: Reply(json.dumps(analyst))
     async with AnthropicSimulator(
-        ScriptedBrain([]),
+        ScriptedReplies([]),
         api_key="key",
         latency=AnthropicLatency(5.0, 5.0, 100_000.0),
-        analyst=brain,
+        analyst=replies,
         analyst_faults=faults,
         structured=structured,
     ) as claude:

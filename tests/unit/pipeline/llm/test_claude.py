@@ -41,12 +41,12 @@ from tests.simulators.anthropic import (
     Hang,
     Refuse,
 )
-from tests.simulators.brain import MessagesRequest, Reply, ToolUse
 from tests.simulators.faults import Plan
+from tests.simulators.llm_replies import MessagesRequest, Reply, ToolUse
 from tests.unit.pipeline.conversation import Collector, running, until
 
 QUICK = AnthropicLatency(headers_ms=5, first_token_ms=10, tokens_per_second=2000)
-MIND = Mind(CallSpec("+12025550123", "survey"), "Be brief.", (), frozenset(), None)
+REPLIES = Mind(CallSpec("+12025550123", "survey"), "Be brief.", (), frozenset(), None)
 FIRST, SECOND = "claude-haiku-5-5", "claude-haiku-4-5"
 BOTH = (Claude(), Claude(model=SECOND))
 SAID = "Yes, Thursday works. Anything else?"
@@ -87,14 +87,14 @@ async def stage(
     *faults: AnthropicFault | None,
     then: AnthropicFault | None = None,
     members: tuple[LlmMember, ...] = BOTH,
-    brain: Any = lambda _: Reply(SAID),
+    replies: Any = lambda _: Reply(SAID),
 ) -> AsyncIterator[Stage]:
     async with (
-        AnthropicSimulator(brain, latency=QUICK, faults=Plan(faults, then)) as sim,
+        AnthropicSimulator(replies, latency=QUICK, faults=Plan(faults, then)) as sim,
         AsyncAnthropic(api_key="k", base_url=sim.url, max_retries=0, timeout=5) as client,
     ):
         settings = Settings(_env_file=None, anthropic_api_key=SecretStr("k"))
-        services = build(members, Resources(settings, anthropic=client), MIND)
+        services = build(members, Resources(settings, anthropic=client), REPLIES)
         heard, errors = Collector(), Collector("Errors")
         async with running([errors, *services, heard]) as pipeline:
             yield Stage(sim, services, heard, errors, pipeline)
@@ -103,10 +103,10 @@ async def stage(
 def test_two_claudes_are_one_service_and_the_rules_are_one_of_their_own() -> None:
     settings = Settings(_env_file=None, anthropic_api_key=SecretStr("k"))
     resources = Resources(settings, anthropic=AsyncAnthropic(api_key="k"))
-    (service,) = build(BOTH, resources, MIND)
+    (service,) = build(BOTH, resources, REPLIES)
     assert isinstance(service, ClaudeService)
-    assert len(build((*BOTH, Rules()), resources, MIND)) == 2
-    assert len(build((Rules(), Claude()), resources, MIND)) == 1, "nobody stands behind the rules"
+    assert len(build((*BOTH, Rules()), resources, REPLIES)) == 2
+    assert len(build((Rules(), Claude()), resources, REPLIES)) == 1, "nobody stands behind the rules"
 
 
 @pytest.mark.parametrize("name", [FIRST, SECOND, "claude-sonnet-4-6", "claude-haiku-4-5-20251001"])
@@ -154,11 +154,11 @@ async def test_an_error_in_the_stream_before_a_word_is_a_refusal_like_any_other(
 
 @pytest.mark.parametrize("fault", [ErrorEvent(4), Drop(4)])
 async def test_a_broken_reply_goes_on_where_it_stopped(fault: AnthropicFault) -> None:
-    def brain(request: MessagesRequest) -> Reply:
+    def replies(request: MessagesRequest) -> Reply:
         told = [m["content"] for m in request.messages if m["role"] == "assistant"]
         return Reply(SAID.removeprefix(str(told[0]))) if told else Reply(SAID)
 
-    async with stage(fault, brain=brain) as it:
+    async with stage(fault, replies=replies) as it:
         await it.ask()
         await it.over()
         assert it.text == SAID
@@ -189,7 +189,7 @@ async def test_a_tool_of_a_broken_reply_does_not_run() -> None:
         await params.result_callback({})
 
     replies = iter([Reply("", (ToolUse("end_call", {"why": "a long enough argument"}),)), Reply("Still here.")])
-    async with stage(Drop(2), brain=lambda _: next(replies)) as it:
+    async with stage(Drop(2), replies=lambda _: next(replies)) as it:
         it.services[0].register_function("end_call", note)
         tools = [{"name": "end_call", "description": "x", "input_schema": {"type": "object", "properties": {}}}]
         it.services[0]._settings.extra = {"tools": tools}
@@ -199,7 +199,7 @@ async def test_a_tool_of_a_broken_reply_does_not_run() -> None:
 
 
 async def test_an_empty_reply_is_a_reply() -> None:
-    async with stage(brain=lambda _: Reply("")) as it:
+    async with stage(replies=lambda _: Reply("")) as it:
         await it.ask()
         await it.over()
         assert (it.models, it.text, it.error()) == ([FIRST], "", False)

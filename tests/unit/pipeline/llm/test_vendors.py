@@ -29,7 +29,7 @@ from bot.pipeline.turns.context import AssistantContext
 from bot.records import CallSpec
 from bot.settings import Settings
 from tests.simulators.anthropic import AnthropicLatency, AnthropicSimulator
-from tests.simulators.brain import Reply, ScriptedBrain, ToolUse
+from tests.simulators.llm_replies import Reply, ScriptedReplies, ToolUse
 from tests.unit.pipeline.conversation import Collector, Diary, running, until
 
 QUICK = AnthropicLatency(headers_ms=5, first_token_ms=10, tokens_per_second=2000)
@@ -58,7 +58,7 @@ async def claude(
 ) -> AsyncIterator[tuple[AnthropicSimulator, Any, Any, Any]]:
     """Simulator, tools, collector and a function that asks."""
     async with (
-        AnthropicSimulator(ScriptedBrain(list(replies)), latency=QUICK) as sim,
+        AnthropicSimulator(ScriptedReplies(list(replies)), latency=QUICK) as sim,
         AsyncAnthropic(api_key="k", base_url=sim.url, max_retries=0, timeout=5) as client,
     ):
         settings = Settings(_env_file=None, anthropic_api_key=SecretStr("k"))

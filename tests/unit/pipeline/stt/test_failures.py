@@ -47,9 +47,9 @@ from tests.simulators.deepgram import (
     HangConnect,
     Refuse,
 )
-from tests.simulators.ear import ScriptedEar, Utterance
 from tests.simulators.faults import Plan
-from tests.simulators.test_ear import noise, voice
+from tests.simulators.stt_recogniser import ScriptedRecogniser, Utterance
+from tests.simulators.test_stt_recogniser import noise, voice
 from tests.unit.pipeline.conversation import Collector, running, until
 
 FRAME = 512
@@ -101,7 +101,9 @@ async def listening(
     second: DeepgramSimulator | None = None,
 ) -> AsyncIterator[Listening]:
     latency = DeepgramLatency(interim_ms=1, final_ms=2)
-    async with DeepgramSimulator(ScriptedEar(says), api_key="secret", latency=latency, faults=faults) as sim:
+    async with DeepgramSimulator(
+        ScriptedRecogniser(says), api_key="secret", latency=latency, faults=faults
+    ) as sim:
         services: list[STTService] = []
         for one in [sim] if second is None else [sim, second]:
             settings = Settings(_env_file=None, deepgram_api_key=SecretStr("secret"), deepgram_base_url=one.url)
@@ -213,9 +215,9 @@ async def test_a_handshake_that_is_never_answered_is_left_in_time(vendor: str) -
         settings = Settings(
             _env_file=None, deepgram_api_key=SecretStr("secret"), deepgram_base_url=f"ws://{host}:{port}"
         )
-        ear = MEMBERS[vendor].build(Resources(settings), call_sid="CA1", language="en")
+        stt = MEMBERS[vendor].build(Resources(settings), call_sid="CA1", language="en")
         begun = time.monotonic()
-        async with running([ear]):
+        async with running([stt]):
             await until(lambda: len(came) == 3)
         assert time.monotonic() - begun < 8 * deepgram_link.CONNECT_SECONDS
         for writer in came:
@@ -377,11 +379,11 @@ async def test_the_next_ear_hears_what_the_lost_one_had_not_understood(vendor: s
     latency = DeepgramLatency(interim_ms=1, final_ms=2)
     faults: Plan[DeepgramFault] = Plan((Drop(after_audio_ms=900),), then=Refuse(401))
     async with (
-        DeepgramSimulator(ScriptedEar([WORDS]), api_key="secret", latency=latency) as second,
+        DeepgramSimulator(ScriptedRecogniser([WORDS]), api_key="secret", latency=latency) as second,
         listening(vendor, faults, says=("Nobody hears this.",), second=second) as call,
     ):
         await call.hear(noise(300))
-        assert second.connections == [], "a standby ear does not connect"
+        assert second.connections == [], "a standby stt does not connect"
         await call.say()
         await until(lambda: len(call.heard) >= len(WORDS))
         assert call.heard == WORDS

@@ -30,9 +30,9 @@ from bot.pipeline.stt.deepgram_nova import NovaService
 from bot.pipeline.stt.vendors import DeepgramFlux, DeepgramNova, PocketSphinx, Scripted, Stt, offline
 from bot.settings import Settings
 from tests.simulators.deepgram import CloseWith, DeepgramFault, DeepgramLatency, DeepgramSimulator, Drop, Refuse
-from tests.simulators.ear import ScriptedEar
 from tests.simulators.faults import Plan
-from tests.simulators.test_ear import noise, voice
+from tests.simulators.stt_recogniser import ScriptedRecogniser
+from tests.simulators.test_stt_recogniser import noise, voice
 from tests.unit.pipeline.conversation import Collector, running, until
 
 FRAME = 512
@@ -75,7 +75,7 @@ async def listening(
 ) -> AsyncIterator[Listening]:
     latency = DeepgramLatency(connect_ms=connect_ms, interim_ms=1, final_ms=2)
     async with DeepgramSimulator(
-        ScriptedEar(utterances), api_key="secret", latency=latency, faults=faults
+        ScriptedRecogniser(utterances), api_key="secret", latency=latency, faults=faults
     ) as sim:
         settings = Settings(_env_file=None, deepgram_api_key=SecretStr("secret"), deepgram_base_url=sim.url)
         service = DeepgramNova(keyterms=("Smith",)).build(Resources(settings), call_sid="CA1", language="en")
@@ -166,10 +166,10 @@ async def test_nova_is_reached_through_the_sdk(base: str) -> None:
             deepgram_api_key=SecretStr("secret"),
             deepgram_base_url=base.format(f"{host}:{port}"),
         )
-        ear = DeepgramNova(keyterms=("Smith & Sons", "Ann")).build(
+        stt = DeepgramNova(keyterms=("Smith & Sons", "Ann")).build(
             Resources(settings), call_sid="CA1", language="en"
         )
-        async with running([ear]):
+        async with running([stt]):
             await until(lambda: bool(asked))
     (request,) = asked
     address = urlsplit(request.path)
@@ -181,7 +181,7 @@ async def test_nova_is_reached_through_the_sdk(base: str) -> None:
 
 async def test_a_refused_key_is_final() -> None:
     errors: list[ErrorFrame] = []
-    async with DeepgramSimulator(ScriptedEar([]), api_key="other") as sim:
+    async with DeepgramSimulator(ScriptedRecogniser([]), api_key="other") as sim:
         settings = Settings(_env_file=None, deepgram_api_key=SecretStr("wrong"), deepgram_base_url=sim.url)
         service = DeepgramNova().build(Resources(settings), call_sid="CA1", language="en")
         before = Collector("Before")

@@ -10,7 +10,7 @@ from bot.audio import SAMPLE_RATE
 from bot.pipeline.line.line import INPUT_FRAME_SAMPLES
 from bot.pipeline.turns import vad
 from bot.pipeline.turns.vad import InlineSilero, VadSettings, VoiceActivity
-from tests.simulators.voice import speak
+from tests.simulators.tts_sound import speak
 
 SPEECH = speak("Hello, this is a sentence that goes on for a while.", SAMPLE_RATE).pcm
 WINDOW = 2 * INPUT_FRAME_SAMPLES

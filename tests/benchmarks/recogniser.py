@@ -1,9 +1,9 @@
-"""The ear of a simulated Deepgram that knows the callee's voice by its samples.
+"""The recogniser of a simulated Deepgram that knows the callee's voice by its samples.
 
 It finds the audio that came over the wire in what the callee's telephone sent, and so knows which words it
-holds and when; coughs, music and talk in the background are no words. Rejected: the scripted ear of the
+holds and when; coughs, music and talk in the background are no words. Rejected: the scripted recogniser of the
 simulators, to which every noise is the next sentence and line noise at 10 dB is speech without end. What it
-keeps of that ear is the principle: words come from the audio and never from a test's say-so, so a server that
+keeps of it is the principle: words come from the audio and never from a test's say-so, so a server that
 sends no audio, or garbage, is not understood; a word is understood when most of it arrived.
 """
 
@@ -23,21 +23,21 @@ _ENOUGH = 0.6
 _RATE = 8000
 
 
-class PhoneEar:
-    """An Ear over the phone that is on the line now; connections may open before it is picked up."""
+class PhoneRecogniser:
+    """An Recogniser over the phone that is on the line now; connections may open before it is picked up."""
 
     def __init__(self, phone: Callable[[], Phone | None]) -> None:
         self._phone = phone
 
-    def open(self, sample_rate: int) -> PhoneHearing:
+    def open(self, sample_rate: int) -> PhoneRecognition:
         """ValueError for another rate than the line's: its samples would not be known again."""
         if sample_rate != _RATE:
-            raise ValueError(f"this ear hears {_RATE} Hz, not {sample_rate}")
-        return PhoneHearing(self._phone)
+            raise ValueError(f"this recogniser hears {_RATE} Hz, not {sample_rate}")
+        return PhoneRecognition(self._phone)
 
 
-class PhoneHearing:
-    """One connection's Hearing (tests/simulators/ear.py)."""
+class PhoneRecognition:
+    """One connection's Recognition (tests/simulators/stt_recogniser.py)."""
 
     def __init__(self, phone: Callable[[], Phone | None]) -> None:
         self._find_phone = phone

@@ -1,4 +1,4 @@
-"""How a simulated recogniser knows the words: a script, advanced by the energy in the audio it received.
+"""How a simulated STT knows the words: a script, advanced by the energy in the audio it received.
 
 Real recognition is not what a simulator is for, but its clock is: words appear where speech is in the audio
 that came over the wire, so a bot that sends no audio, late audio or noise is not understood. Rejected:
@@ -23,7 +23,7 @@ _FINALIZE_QUIET_MS = 60
 """Silence after which a forced final takes the whole of an untimed utterance."""
 
 
-class Hearing(Protocol):
+class Recognition(Protocol):
     """What one connection hears. Positions are ms of the audio it received."""
 
     @property
@@ -59,10 +59,10 @@ class Hearing(Protocol):
         """The connection is gone; words not taken are given back."""
 
 
-class Ear(Protocol):
+class Recogniser(Protocol):
     """Opens one hearing per connection."""
 
-    def open(self, sample_rate: int) -> Hearing: ...
+    def open(self, sample_rate: int) -> Recognition: ...
 
 
 @dataclass(frozen=True)
@@ -108,11 +108,11 @@ class EnergyMeter:
         return loud
 
 
-class ScriptedEar:
+class ScriptedRecogniser:
     """Each burst of energy is the next utterance of the script; bursts after its end say nothing.
 
-    One ear may serve several connections one after another: an utterance cut by a lost connection is heard on
-    the next one. For calls side by side give each connection an ear of its own.
+    One may serve several connections one after another: an utterance cut by a lost connection is heard on
+    the next one. For calls side by side give each connection a recogniser of its own.
 
     `threshold_dbfs` lies well above line noise (about -60). Energy within `join_ms` of the last belongs to
     the same utterance; an utterance counts as over after `end_ms` of silence behind its last word.
@@ -139,8 +139,8 @@ class ScriptedEar:
         """Utterances nobody has begun to say."""
         return len(self._script)
 
-    def open(self, sample_rate: int) -> ScriptedHearing:
-        return ScriptedHearing(self, sample_rate)
+    def open(self, sample_rate: int) -> ScriptedRecognition:
+        return ScriptedRecognition(self, sample_rate)
 
     def next(self) -> Utterance:
         return self._script.pop(0) if self._script else Utterance("")
@@ -163,12 +163,12 @@ class _Spoken:
     taken: int = 0
 
 
-class ScriptedHearing:
-    """One connection of a ScriptedEar. Pure: the audio is its clock."""
+class ScriptedRecognition:
+    """One connection of a ScriptedRecogniser. Pure: the audio is its clock."""
 
-    def __init__(self, ear: ScriptedEar, sample_rate: int) -> None:
-        self._ear = ear
-        self._meter = EnergyMeter(sample_rate, threshold_dbfs=ear.threshold_dbfs)
+    def __init__(self, recogniser: ScriptedRecogniser, sample_rate: int) -> None:
+        self._recogniser = recogniser
+        self._meter = EnergyMeter(sample_rate, threshold_dbfs=recogniser.threshold_dbfs)
         self._frames = 0
         self._loud_run = 0
         self._spoken: list[_Spoken] = []
@@ -188,7 +188,7 @@ class ScriptedHearing:
 
     @property
     def over(self) -> bool:
-        return not self._spoken or self._is_over(self._spoken[-1], self._ear.end_ms)
+        return not self._spoken or self._is_over(self._spoken[-1], self._recogniser.end_ms)
 
     @property
     def finished_thought(self) -> bool:
@@ -204,16 +204,16 @@ class ScriptedHearing:
                 self._spoken[-1].last_loud_ms = self.clock_ms
             elif self._loud_run >= _ONSET_FRAMES:
                 onset = self.clock_ms - self._loud_run * _FRAME_MS
-                said = self._ear.next()
+                said = self._recogniser.next()
                 start = onset - said.words[0].start_ms if said.words else onset
                 self._spoken = [spoken for spoken in self._spoken if self._untaken(spoken)]
                 self._spoken.append(_Spoken(said, start, onset, self.clock_ms))
 
     def words(self) -> tuple[TimedWord, ...]:
-        return tuple(word for spoken in self._spoken for word in self._visible(spoken, self._ear.end_ms))
+        return tuple(word for spoken in self._spoken for word in self._visible(spoken, self._recogniser.end_ms))
 
     def take(self, *, forced: bool = False) -> tuple[TimedWord, ...]:
-        end_ms = min(_FINALIZE_QUIET_MS, self._ear.end_ms) if forced else self._ear.end_ms
+        end_ms = min(_FINALIZE_QUIET_MS, self._recogniser.end_ms) if forced else self._recogniser.end_ms
         taken: list[TimedWord] = []
         for spoken in self._spoken:
             words = self._visible(spoken, end_ms)
@@ -229,12 +229,12 @@ class ScriptedHearing:
             if (rest := self._untaken(spoken))
         ]
         self._spoken = []
-        self._ear.give_back(unheard)
+        self._recogniser.give_back(unheard)
 
     def _belongs(self, spoken: _Spoken) -> bool:
         duration = spoken.said.duration_ms
         within = duration is not None and self.clock_ms <= spoken.start_ms + duration
-        return within or self.clock_ms - spoken.last_loud_ms <= self._ear.join_ms
+        return within or self.clock_ms - spoken.last_loud_ms <= self._recogniser.join_ms
 
     def _is_over(self, spoken: _Spoken, end_ms: float) -> bool:
         words = spoken.said.words
@@ -262,7 +262,7 @@ class ScriptedHearing:
         is_latest = spoken is self._spoken[-1]
         if not is_latest or self._is_over(spoken, end_ms):
             return spread(texts, spoken.start_ms, spoken.last_loud_ms)[spoken.taken :]
-        paced_ms = self._ear.character_ms * sum(len(text) + 1 for text in texts)
+        paced_ms = self._recogniser.character_ms * sum(len(text) + 1 for text in texts)
         paced = spread(texts, spoken.start_ms, spoken.start_ms + paced_ms)[spoken.taken :]
         return [word for word in paced if word.end_ms <= self.clock_ms]
 

@@ -101,11 +101,11 @@ def text_of(content: str | Sequence[Mapping[str, Any]]) -> list[str]:
     return texts
 
 
-Brain = Callable[[MessagesRequest], Reply]
+Replies = Callable[[MessagesRequest], Reply]
 """Pure and quick: the simulator adds the latency. An exception becomes a 500 with its text."""
 
 
-class ScriptedBrain:
+class ScriptedReplies:
     """The nth request gets the nth reply, then `then`; without it a request too many is an error."""
 
     def __init__(self, replies: Sequence[Reply | str], *, then: Reply | str | None = None) -> None:
@@ -122,7 +122,7 @@ class ScriptedBrain:
         return self._then
 
 
-class RuleBrain:
+class RuleReplies:
     """The first rule whose pattern is found in what is to be answered, ignoring case; else `otherwise`."""
 
     def __init__(self, rules: Sequence[tuple[str, Reply | str]], *, otherwise: Reply | str) -> None:

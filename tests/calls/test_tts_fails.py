@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from tests.calls.server import CHARACTER_MS, Vendors, hear, running_server, say, steps, texts_of, vendors, wait
-from tests.simulators.brain import Reply, RuleBrain, ToolUse
 from tests.simulators.contexts import ContextFault, Empty, Silent
 from tests.simulators.elevenlabs import Babble, ElevenLabsLatency, Refuse
 from tests.simulators.faults import Plan
+from tests.simulators.llm_replies import Reply, RuleReplies, ToolUse
 
 OPENING = "Hi John. Does Thursday work?"
 DIRECTIONS = (
@@ -29,9 +29,9 @@ SLOW = ElevenLabsLatency(first_audio_ms=120, speed=1.6)
 """Near real time: a socket that is lost in mid-sentence has not sent the rest."""
 
 
-def brain() -> RuleBrain:
+def replies() -> RuleReplies:
     goodbye = Reply(GOODBYE, (ToolUse("record_outcome", OUTCOME), ToolUse("end_call", {"reason": "done"})))
-    return RuleBrain([("goodbye", goodbye), ("where", DIRECTIONS)], otherwise="Pardon?")
+    return RuleReplies([("goodbye", goodbye), ("where", DIRECTIONS)], otherwise="Pardon?")
 
 
 async def spoken(sims: Vendors, text: str, audio_ms: float) -> None:
@@ -54,7 +54,7 @@ def check_the_talk(call: Mapping[str, Any], sims: Vendors) -> None:
 @pytest.mark.parametrize("outage_seconds", [0.0, 1.0])
 async def test_a_socket_lost_in_mid_sentence(tmp_path: Path, outage_seconds: float) -> None:
     async with (
-        vendors(CALLEE, brain(), elevenlabs_latency=SLOW) as sims,
+        vendors(CALLEE, replies(), elevenlabs_latency=SLOW) as sims,
         running_server(tmp_path, **sims.keys()) as server,
     ):
         call_id = await server.call(scenario="quick")
@@ -78,7 +78,7 @@ async def test_a_socket_lost_in_mid_sentence(tmp_path: Path, outage_seconds: flo
 
 @pytest.mark.parametrize("fault", [Silent(), Empty(at_once=True)])
 async def test_a_context_without_audio_is_spoken_again(tmp_path: Path, fault: ContextFault) -> None:
-    async with vendors(CALLEE, brain()) as sims, running_server(tmp_path, **sims.keys()) as server:
+    async with vendors(CALLEE, replies()) as sims, running_server(tmp_path, **sims.keys()) as server:
         call_id = await server.call(scenario="quick")
         await server.talking(call_id)
         spoken_before = len([c for c in sims.elevenlabs.contexts if c.text.strip()])
@@ -89,7 +89,7 @@ async def test_a_context_without_audio_is_spoken_again(tmp_path: Path, fault: Co
 
 
 async def test_the_local_voice_goes_on_where_elevenlabs_refuses(tmp_path: Path) -> None:
-    async with vendors(CALLEE, brain()) as sims:
+    async with vendors(CALLEE, replies()) as sims:
         sims.elevenlabs.faults = Plan(then=Refuse(401))
         async with running_server(tmp_path, **sims.keys()) as server:
             call = await server.ended(await server.call(scenario="quick"), within=60)
@@ -98,7 +98,7 @@ async def test_the_local_voice_goes_on_where_elevenlabs_refuses(tmp_path: Path) 
 
 async def test_the_local_voice_finishes_what_elevenlabs_began(tmp_path: Path) -> None:
     async with (
-        vendors(CALLEE, brain(), elevenlabs_latency=SLOW) as sims,
+        vendors(CALLEE, replies(), elevenlabs_latency=SLOW) as sims,
         running_server(tmp_path, **sims.keys()) as server,
     ):
         call_id = await server.call(scenario="quick")
@@ -111,7 +111,7 @@ async def test_the_local_voice_finishes_what_elevenlabs_began(tmp_path: Path) ->
 
 async def test_nonsense_of_the_voice_is_not_heard(tmp_path: Path) -> None:
     nonsense = ("{", "[]", '{"audio": "AAAA"}', '{"contextId": "x", "audio": "////"}', '{"error": "hm"}')
-    async with vendors(CALLEE, brain()) as sims:
+    async with vendors(CALLEE, replies()) as sims:
         sims.elevenlabs.faults = Plan(then=Babble(nonsense))
         async with running_server(tmp_path, **sims.keys()) as server:
             call = await server.ended(await server.call(scenario="quick"))

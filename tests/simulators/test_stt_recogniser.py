@@ -1,12 +1,12 @@
-"""The ear: words follow the energy of the audio, and nothing but the script."""
+"""The recogniser: words follow the energy of the audio, and nothing but the script."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from bot.audio import Speech, TimedWord
-from tests.simulators.ear import EnergyMeter, ScriptedEar, ScriptedHearing, Utterance
-from tests.simulators.voice import speak
+from tests.simulators.stt_recogniser import EnergyMeter, ScriptedRecogniser, ScriptedRecognition, Utterance
+from tests.simulators.tts_sound import speak
 
 RATE = 8000
 
@@ -26,21 +26,21 @@ def texts(words: tuple[TimedWord, ...]) -> str:
     return " ".join(word.text for word in words)
 
 
-def play(hearing: ScriptedHearing, pcm: bytes) -> None:
+def play(hearing: ScriptedRecognition, pcm: bytes) -> None:
     """In chunks that do not fit the meter's frames."""
     for at in range(0, len(pcm), 334):
         hearing.hear(pcm[at : at + 334])
 
 
 def test_line_noise_is_never_speech() -> None:
-    hearing = ScriptedEar(["hello"]).open(RATE)
+    hearing = ScriptedRecogniser(["hello"]).open(RATE)
     play(hearing, noise(5000))
     assert hearing.words() == ()
     assert hearing.speech_start_ms is None
 
 
 def test_a_click_is_not_speech() -> None:
-    hearing = ScriptedEar(["hello"]).open(RATE)
+    hearing = ScriptedRecogniser(["hello"]).open(RATE)
     play(hearing, noise(300) + voice(10) + noise(300))
     assert hearing.speech_start_ms is None
 
@@ -57,7 +57,7 @@ def test_the_meter_does_not_depend_on_chunk_sizes() -> None:
 
 
 def test_words_appear_while_speaking_and_all_of_them_after_it() -> None:
-    hearing = ScriptedEar(["yes this is John speaking"]).open(RATE)
+    hearing = ScriptedRecogniser(["yes this is John speaking"]).open(RATE)
     play(hearing, noise(500) + voice(700))
     early = texts(hearing.words())
     assert early.startswith("yes")
@@ -72,7 +72,7 @@ def test_words_appear_while_speaking_and_all_of_them_after_it() -> None:
 
 
 def test_taken_words_do_not_come_again_and_bursts_follow_the_script() -> None:
-    hearing = ScriptedEar(["hello", "who is this"]).open(RATE)
+    hearing = ScriptedRecogniser(["hello", "who is this"]).open(RATE)
     play(hearing, voice(400) + noise(300))
     assert texts(hearing.take()) == "hello"
     assert hearing.words() == ()
@@ -83,17 +83,17 @@ def test_taken_words_do_not_come_again_and_bursts_follow_the_script() -> None:
 
 
 def test_a_short_pause_does_not_use_up_the_next_utterance() -> None:
-    ear = ScriptedEar(["well let me think", "never said"])
-    hearing = ear.open(RATE)
+    recogniser = ScriptedRecogniser(["well let me think", "never said"])
+    hearing = recogniser.open(RATE)
     play(hearing, voice(400) + noise(250))
     assert texts(hearing.take(forced=True)) == "well let me think"
     play(hearing, voice(400) + noise(600))
     assert hearing.take() == ()
-    assert ear.remaining == 1
+    assert recogniser.remaining == 1
 
 
 def test_a_forced_take_in_mid_speech_gives_the_words_so_far() -> None:
-    hearing = ScriptedEar(["one two three four five six"]).open(RATE)
+    hearing = ScriptedRecogniser(["one two three four five six"]).open(RATE)
     play(hearing, voice(800))
     so_far = texts(hearing.take(forced=True))
     assert so_far.startswith("one two")
@@ -104,7 +104,7 @@ def test_a_forced_take_in_mid_speech_gives_the_words_so_far() -> None:
 
 def test_a_timed_utterance_keeps_its_own_pauses() -> None:
     words = (TimedWord("Well,", 100, 500), TimedWord("maybe", 1300, 1700))
-    hearing = ScriptedEar([Speech("Well, maybe", b"", words), "next"]).open(RATE)
+    hearing = ScriptedRecogniser([Speech("Well, maybe", b"", words), "next"]).open(RATE)
     play(hearing, voice(400) + noise(500))
     assert texts(hearing.take(forced=True)) == "Well,"
     assert not hearing.over
@@ -114,31 +114,31 @@ def test_a_timed_utterance_keeps_its_own_pauses() -> None:
 
 
 def test_a_lost_connection_gives_back_what_was_not_final() -> None:
-    ear = ScriptedEar(["first words", "second words", "third"])
-    one = ear.open(RATE)
+    recogniser = ScriptedRecogniser(["first words", "second words", "third"])
+    one = recogniser.open(RATE)
     play(one, voice(700) + noise(300))
     one.take()
     play(one, noise(400) + voice(300))
     one.close()
-    two = ear.open(RATE)
+    two = recogniser.open(RATE)
     play(two, voice(700) + noise(300))
     assert texts(two.take()) == "second words"
-    assert ear.remaining == 1
+    assert recogniser.remaining == 1
 
 
 def test_half_taken_utterances_come_back_as_their_rest() -> None:
-    ear = ScriptedEar(["one two three four"])
-    one = ear.open(RATE)
+    recogniser = ScriptedRecogniser(["one two three four"])
+    one = recogniser.open(RATE)
     play(one, voice(600))
     taken = texts(one.take(forced=True))
     one.close()
-    two = ear.open(RATE)
+    two = recogniser.open(RATE)
     play(two, voice(700) + noise(300))
     assert f"{taken} {texts(two.take())}" == "one two three four"
 
 
 def test_an_unfinished_thought_is_told() -> None:
-    hearing = ScriptedEar([Utterance("I would like to", finished=False)]).open(RATE)
+    hearing = ScriptedRecogniser([Utterance("I would like to", finished=False)]).open(RATE)
     play(hearing, voice(700) + noise(300))
     assert hearing.over
     assert not hearing.finished_thought
