@@ -7,6 +7,7 @@ the same words for paths without a route; our own server calls it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Coroutine, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -170,7 +171,42 @@ def _limited(request: Request, max_bytes: int) -> Request:
             raise BodyTooLarge(max_bytes)
         return message
 
-    return Request(request.scope, receive)
+    return _StrictRequest(request.scope, receive)
+
+
+class _StrictRequest(Request):
+    """A request whose JSON is read to the letter (RFC 8259). What is not JSON becomes `invalid_json`, a 422."""
+
+    async def json(self) -> Any:
+        body = await self.body()
+        try:
+            return json.loads(body.decode("utf-8-sig"), object_pairs_hook=_once_each, parse_constant=_no_constant)
+        except UnicodeDecodeError as e:
+            raise json.JSONDecodeError("a byte that is not UTF-8", "", e.start) from e
+        except json.JSONDecodeError:
+            raise
+        except RecursionError as e:
+            raise json.JSONDecodeError("too many levels", "", 0) from e
+        except ValueError as e:  # an integer of more digits than Python reads, a key twice, NaN
+            words = str(e) if isinstance(e, _NotJson) else "a number of too many digits"
+            raise json.JSONDecodeError(words, "", 0) from e
+
+
+class _NotJson(ValueError):
+    """What json.loads takes though JSON does not allow it, or leaves open."""
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The last of two equal keys would win silently: another phone number could be dialled than was read."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise _NotJson(f"the key {next(key for key in keys if keys.count(key) > 1)[:64]!r} stands twice")
+    return values
+
+
+def _no_constant(name: str) -> None:
+    raise _NotJson(f"{name} is not a number of JSON")
 
 
 def _status_of(error: PhoneAgentError) -> int:
