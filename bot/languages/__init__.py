@@ -1,19 +1,20 @@
 """The languages the product speaks by itself: what is said without a model, and words it knows by ear.
 
-A language is one file here: phrases, word lists, and the sentences of machines that pick up. What only a model
-says needs nothing from here, so a language without a file can still be spoken by a scenario that brings its own
-phrases: it gets English word lists, which then hardly ever match, and every sound interrupts.
+A language is one folder here: phrases and word lists, the sentences of machines that pick up, how a colleague is
+asked to take a call. What only a model says needs nothing from here, so a language without a folder can still be
+spoken by a scenario that brings its own phrases: it gets English word lists, which then hardly ever match, and
+every sound interrupts.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.languages.english import ENGLISH
-from bot.languages.language import Answering, Language, Wording, plain
-from bot.languages.spanish import SPANISH
+from bot.languages.en.phrases import ENGLISH
+from bot.languages.es.phrases import SPANISH
+from bot.languages.language import Answering, Asking, Language, Wording, plain
 
-__all__ = ["KNOWN", "Answering", "Language", "Wording", "knows", "of", "plain"]
+__all__ = ["KNOWN", "Answering", "Asking", "Language", "Wording", "asking", "knows", "of", "plain"]
 
 KNOWN: dict[str, Language] = {language.code: language for language in (ENGLISH, SPANISH)}
 """By the code of two letters."""
@@ -22,7 +23,7 @@ KNOWN: dict[str, Language] = {language.code: language for language in (ENGLISH, 
 def of(code: str) -> Language:
     """The language of a code like "es" or "es-MX".
 
-    One that has no file here comes back with its own code, English words and English phrases: whoever must not
+    One that has no folder here comes back with its own code, English words and English phrases: whoever must not
     speak English then asks `knows` first, as the scenario does when it is loaded.
     """
     base = _base(code)
@@ -34,6 +35,12 @@ def of(code: str) -> Language:
 def knows(code: str) -> bool:
     """Whether `of` has the language itself and no substitute."""
     return _base(code) in KNOWN
+
+
+def asking(code: str) -> Asking:
+    """How a colleague is asked, in the language of a code; its country chooses the carrier's voice."""
+    words = of(code).asking
+    return replace(words, tag=code) if "-" in code and knows(code) else words
 
 
 def _base(code: str) -> str:

@@ -19,6 +19,9 @@ PARTS_OF_NUMBERS = frozenset({3, 6, 8, 9})
 """So many digits read out are seldom a whole number: telephone numbers have 7, 10 or more and come in groups of
 three; codes have 4 or 5."""
 
+_YES_WORDS = 8
+"""A longer answer than that is a mailbox's greeting rather than a yes."""
+
 
 @lru_cache(maxsize=1024)
 def plain(text: str) -> str:
@@ -72,6 +75,34 @@ class Answering:
 
 
 @dataclass(frozen=True)
+class Asking:
+    """How a colleague is asked to take over a call, by the carrier's own voice. `ask` has {summary} and {key}."""
+
+    tag: str
+    """Of the carrier's voice and ear, as BCP 47."""
+    ask: str
+    ask_again: str
+    caller_gone: str
+    yes: Wording
+    no: Wording
+    hints: str
+    """Words the carrier's ear should expect."""
+
+    def asked(self, summary: str, key: str) -> str:
+        return " ".join(self.ask.format(summary=summary.strip(), key=key).split())
+
+    def asked_again(self, key: str) -> str:
+        return self.ask_again.format(key=key)
+
+    def said_yes(self, text: str) -> bool | None:
+        """True for a yes, False for a no, None for anything else."""
+        words = plain(text)
+        if self.no.found_in(words):
+            return False
+        return True if len(words.split()) <= _YES_WORDS and self.yes.found_in(words) else None
+
+
+@dataclass(frozen=True)
 class Language:
     """One language. Phrases are spoken as they are; those with {{variables}} are filled as an opening is."""
 
@@ -120,6 +151,7 @@ class Language:
     """After a transfer that nobody took: the agent is back."""
 
     answering: Answering
+    asking: Asking
 
     _backchannel: re.Pattern[str] = field(init=False, repr=False, compare=False)
     _stop: re.Pattern[str] = field(init=False, repr=False, compare=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.languages.colleague import asking
+from bot.languages import asking
 
 
 @pytest.mark.parametrize("code", ["en", "es", "es-MX"])

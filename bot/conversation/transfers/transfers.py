@@ -24,7 +24,7 @@ from loguru import logger
 
 from bot.conversation.tools.transfer_call import TransferTarget
 from bot.errors import DialUnconfirmedError, NotFoundError
-from bot.languages.colleague import Asking, asking
+from bot.languages import Asking, asking
 from bot.records import Status
 from bot.telephony.carrier import DialOrder, try_hang_up
 from bot.telephony.simulated.script import TRANSFER_TARGET

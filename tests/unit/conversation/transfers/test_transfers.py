@@ -19,7 +19,7 @@ from bot.conversation.transfers.transfers import (
     Verdict,
 )
 from bot.errors import CarrierError
-from bot.languages.colleague import asking
+from bot.languages import asking
 from bot.telephony.simulated import twiml_reader as verbs
 from bot.telephony.twilio import twiml
 from tests.unit.calls.calls_in_memory import NotingCarrier, refusal

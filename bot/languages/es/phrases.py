@@ -5,8 +5,9 @@ Phrases address the callee as "usted", and use words that are understood on both
 
 from __future__ import annotations
 
+from bot.languages.es.colleague import SPANISH_COLLEAGUE
+from bot.languages.es.machines import SPANISH_MACHINES
 from bot.languages.language import Language
-from bot.languages.spanish_machines import SPANISH_MACHINES
 
 SPANISH = Language(
     code="es",
@@ -177,4 +178,5 @@ SPANISH = Language(
     transferring="Le paso ahora mismo.",
     transfer_failed="Lo siento, en este momento nadie puede atender su llamada.",
     answering=SPANISH_MACHINES,
+    asking=SPANISH_COLLEAGUE,
 )

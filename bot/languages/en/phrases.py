@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bot.languages.english_machines import ENGLISH_MACHINES
+from bot.languages.en.colleague import ENGLISH_COLLEAGUE
+from bot.languages.en.machines import ENGLISH_MACHINES
 from bot.languages.language import Language
 
 ENGLISH = Language(
@@ -117,4 +118,5 @@ ENGLISH = Language(
     transferring="I'll put you through now.",
     transfer_failed="I'm sorry, nobody is free to take your call just now.",
     answering=ENGLISH_MACHINES,
+    asking=ENGLISH_COLLEAGUE,
 )

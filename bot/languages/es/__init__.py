@@ -1,0 +1,1 @@
+"""Spanish: what is said without a model, and what is known by ear."""
