@@ -24,7 +24,7 @@ from bot.conversation import opening
 from bot.conversation.call import Call
 from bot.conversation.call_plan import Plan, Services, build_services
 from bot.conversation.fillers import PhraseBook
-from bot.conversation.opening import NotKept, Openings, Recital
+from bot.conversation.opening import NotKept, Openings, SpeechStream
 from bot.conversation.prompt import opening_text, spare_opening
 from bot.conversation.tools.declared.mcp_server import McpServers
 from bot.errors import BusyError, PhoneAgentError, VendorError
@@ -60,7 +60,7 @@ class CallSlot:
     """A hang-up that came before there was a call to hang up."""
     answered_by: str | None = None
     """What the carrier's machine detection said before there was a call to tell."""
-    opening: Recital | None = None
+    opening: SpeechStream | None = None
     making: asyncio.Task[None] | None = None
     """Makes the opening; it goes on while the call is held."""
     services: asyncio.Task[Services] | None = None
@@ -260,7 +260,7 @@ class ActiveCalls:
     def prepare(self, slot: CallSlot, *, answered: bool = False) -> None:
         """Write and speak the opening while the phone rings; once it was `answered`, another process may have."""
         if slot.opening is None:
-            slot.opening = Recital(opening_text(slot.plan.spec, slot.plan.scenario))
+            slot.opening = SpeechStream(opening_text(slot.plan.spec, slot.plan.scenario))
             making = self._make_and_tell(slot.plan, slot.opening, answered=answered)
             slot.making = asyncio.create_task(making, name=f"opening {slot.plan.call_id}")
             if slot.plan.calls_declared_tools:
@@ -281,11 +281,11 @@ class ActiveCalls:
         plan = replace(slot.plan, opening=slot.opening, opening_text=text, phrase_book=self._phrases)
         return plan, await slot.services
 
-    async def _make_and_tell(self, plan: Plan, recital: Recital, *, answered: bool) -> None:
+    async def _make_and_tell(self, plan: Plan, stream: SpeechStream, *, answered: bool) -> None:
         """Also of an opening nobody hears: it was made, and is billed."""
         try:
             with logger.contextualize(call_id=plan.call_id):
-                await self._make(plan, recital, answered=answered)
+                await self._make(plan, stream, answered=answered)
         finally:
             if plan.opening_usage.items:
                 try:
@@ -293,7 +293,7 @@ class ActiveCalls:
                 except Exception as e:
                     logger.warning("what the opening cost cannot be kept: {}", e)
 
-    async def _make(self, plan: Plan, recital: Recital, *, answered: bool) -> None:
+    async def _make(self, plan: Plan, stream: SpeechStream, *, answered: bool) -> None:
         """Write and speak the opening; what a vendor fails to give here, the pipeline tries for again."""
         # The process that dialled may have spent on an opening, too: each part of the costs has one writer.
         usage = plan.usage if answered else plan.opening_usage
@@ -301,22 +301,22 @@ class ActiveCalls:
         try:
             kept = await self._kept(plan) if answered else None
             if kept is not None:
-                recital.text = kept.text
-                recital.add(kept)
+                stream.text = kept.text
+                stream.add(kept)
             else:
                 with tracing.span("opening", plan.call_id):
-                    if recital.text is None:
-                        recital.text = await self._written(plan, usage)
-                    await self._speak(plan, recital.text, recital, usage)
+                    if stream.text is None:
+                        stream.text = await self._written(plan, usage)
+                    await self._speak(plan, stream.text, stream, usage)
                 own = True
         except PhoneAgentError as e:
             logger.warning("the opening could not be prepared by {}: {}", e.provider, e.message)
         except Exception as e:
             logger.opt(exception=e).error("the opening could not be prepared")
         finally:
-            recital.finish()
+            stream.finish()
         if own and not answered:
-            await self._keep(plan, recital.speech())
+            await self._keep(plan, stream.speech())
         # After the opening: it is the one the callee waits for.
         await self._phrases.prepare(plan.slots.tts, plan.scenario.language, plan.phrases_ahead, usage=usage)
 
@@ -347,15 +347,15 @@ class ActiveCalls:
             logger.warning("{} wrote no opening, the stock one is said: {}", e.provider, e.message)
             return ready
 
-    async def _speak(self, plan: Plan, text: str, recital: Recital, usage: Usage) -> None:
+    async def _speak(self, plan: Plan, text: str, stream: SpeechStream, usage: Usage) -> None:
         voice, language = plan.slots.tts, plan.scenario.language
         key = (text, voice.model_dump_json(), language)
         known = self._spoken.get(key)
         if known is not None:
-            recital.add(known)
+            stream.add(known)
             return
         self._spoken[key] = await opening.speak(
-            self.resources, voice, text, language=language, recital=recital, usage=usage
+            self.resources, voice, text, language=language, stream=stream, usage=usage
         )
         while len(self._spoken) > KEPT_OPENINGS:
             self._spoken.popitem(last=False)

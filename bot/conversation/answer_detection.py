@@ -1,4 +1,4 @@
-"""Who picked up, and when the opening may begin. Pure: events and `now` in, a decision out.
+"""AnsweredBy picked up, and when the opening may begin. Pure: events and `now` in, a decision out.
 
 Uncertain means person. A short greeting is one at once; so is a long one without a machine's words, as a
 receptionist's is. A machine is what words itself as one, in as many pieces as it likes, also after the opening
@@ -17,7 +17,7 @@ from bot.languages import Language
 from bot.records import AnsweredBy, Speaker
 
 SHORT_GREETING_SECONDS = 2.5
-"""Who greets no longer than that and says nothing machine-like is a person."""
+"""AnsweredBy greets no longer than that and says nothing machine-like is a person."""
 LONG_PAUSE_SECONDS = 0.4
 """Silence behind a longer greeting, beyond the VAD's own: machines pause between sentences."""
 UNHEARD_PAUSE_SECONDS = 1.0
@@ -42,12 +42,9 @@ _KEPT_CHARACTERS = 600
 """Of what was heard: a sentence of a machine, and its neighbours."""
 
 
-Who = AnsweredBy
-
-
 @dataclass(frozen=True)
 class Decision:
-    who: Who | None
+    who: AnsweredBy | None
     """None: not known yet."""
     open: bool = False
     """Say the opening now; True once for each person."""
@@ -69,7 +66,7 @@ _MACHINE = frozenset({Amd.MACHINE_START, Amd.MACHINE_END_BEEP, Amd.MACHINE_END_S
 _GREETING_OVER = _MACHINE - {Amd.MACHINE_START}
 
 
-def machine_of(words: str, language: Language, *, spoken_to: bool = False) -> Who | None:
+def machine_of(words: str, language: Language, *, spoken_to: bool = False) -> AnsweredBy | None:
     """Which machine these are the words of; None for a person's. `spoken_to`: the agent has spoken before.
 
     Receptionists say "he is not available" and "you've reached the front desk", and offer to take a message
@@ -77,22 +74,22 @@ def machine_of(words: str, language: Language, *, spoken_to: bool = False) -> Wh
     """
     answering = language.answering
     if answering.screening.found_in(words):
-        return Who.SCREENING
+        return AnsweredBy.SCREENING
     if answering.mailbox_full.found_in(words):
-        return Who.UNAVAILABLE
+        return AnsweredBy.UNAVAILABLE
     if answering.tone.found_in(words) or answering.voicemail.found_in(words):
-        return Who.VOICEMAIL
+        return AnsweredBy.VOICEMAIL
     if answering.unavailable.found_in(words):
-        return Who.UNAVAILABLE
+        return AnsweredBy.UNAVAILABLE
     if answering.menu.found_in(words):
-        return Who.MENU
+        return AnsweredBy.MENU
     if not spoken_to and answering.asks_for_message.found_in(words):
-        return Who.VOICEMAIL
+        return AnsweredBy.VOICEMAIL
     return None
 
 
 @dataclass
-class Pickup:
+class AnswerDetection:
     """One call's first seconds. Times are seconds of one clock."""
 
     first_speaker: Speaker
@@ -103,7 +100,7 @@ class Pickup:
     may_be_machine: bool = True
     """False for those who call us."""
     opened: bool = False
-    who: Who | None = None
+    who: AnsweredBy | None = None
     greeting_over: bool = False
     """A machine's greeting is known to be at its end."""
     beeps: int = 0
@@ -167,7 +164,7 @@ class Pickup:
     def turn_over(self, text: str) -> None:
         """The callee's turn after the opening: whoever answers it is a person, whatever they say next."""
         recording = self.language.answering.recording.found_in(text)
-        if self.who in (None, Who.PERSON) and not recording and machine_of(text, self.language) is None:
+        if self.who in (None, AnsweredBy.PERSON) and not recording and machine_of(text, self.language) is None:
             self._turns += 1
 
     def beep(self, now: float) -> None:
@@ -175,7 +172,7 @@ class Pickup:
         self.beeps += 1
         self._beep_at = now
         if self._open_to_doubt(now) and self._talked_by(now) > SHORT_GREETING_SECONDS:
-            self._become(Who.VOICEMAIL, by_words=False)
+            self._become(AnsweredBy.VOICEMAIL, by_words=False)
 
     def amd(self, answered_by: str, now: float) -> None:
         """Twilio's verdict. Late, repeated and unknown ones are harmless."""
@@ -190,9 +187,9 @@ class Pickup:
         if not self._open_to_doubt(now) or (greeted and said is not Amd.MACHINE_END_BEEP):
             return
         if said in _MACHINE:
-            self._become(Who.VOICEMAIL, by_words=False)
+            self._become(AnsweredBy.VOICEMAIL, by_words=False)
         elif said is Amd.FAX:
-            self._become(Who.NOBODY, by_words=False)
+            self._become(AnsweredBy.NOBODY, by_words=False)
 
     def machine_spoken_to(self, now: float) -> None:
         """The agent has answered the machine's question; what it said before counts no more."""
@@ -225,7 +222,7 @@ class Pickup:
         if self.who is not None:
             return self.who
         heard = self._speaking_since is not None or self._silent_since is not None or bool(self._text)
-        return Who.PERSON if heard or self._human else Who.NOBODY
+        return AnsweredBy.PERSON if heard or self._human else AnsweredBy.NOBODY
 
     def alert(self, now: float) -> bool:
         """Whether a tone would mean something."""
@@ -236,7 +233,7 @@ class Pickup:
     @property
     def machine(self) -> bool:
         """Whether somebody other than a person is believed to be there."""
-        return self.who not in (None, Who.PERSON)
+        return self.who not in (None, AnsweredBy.PERSON)
 
     def decide(self, now: float) -> Decision:
         """A machine may be recognised after the opening has begun, and a person after a machine."""
@@ -248,7 +245,7 @@ class Pickup:
             return Decision(self.who)
         self.opened = True
         if self._silent_since is not None:
-            self.who = Who.PERSON
+            self.who = AnsweredBy.PERSON
         return Decision(self.who, open=True)
 
     def wake_in(self, now: float) -> float | None:
@@ -307,7 +304,7 @@ class Pickup:
             return
         self._become(found, by_words=True)
 
-    def _may_turn_out(self, found: Who, now: float) -> bool:
+    def _may_turn_out(self, found: AnsweredBy, now: float) -> bool:
         """Whether words of `found` are believed of whoever is there."""
         if not self.machine:
             if now - self.answered_at > MACHINE_WINDOW_SECONDS:
@@ -317,16 +314,21 @@ class Pickup:
         if not self._by_words:
             return True
         match self.who:
-            case Who.VOICEMAIL:
-                return found is Who.UNAVAILABLE and self.language.answering.mailbox_full.found_in(self._text)
-            case Who.SCREENING:
-                return found in (Who.VOICEMAIL, Who.UNAVAILABLE) and self._machine_spoken_to_at is not None
-            case Who.MENU:
-                return found is not Who.MENU
+            case AnsweredBy.VOICEMAIL:
+                return found is AnsweredBy.UNAVAILABLE and self.language.answering.mailbox_full.found_in(
+                    self._text
+                )
+            case AnsweredBy.SCREENING:
+                return (
+                    found in (AnsweredBy.VOICEMAIL, AnsweredBy.UNAVAILABLE)
+                    and self._machine_spoken_to_at is not None
+                )
+            case AnsweredBy.MENU:
+                return found is not AnsweredBy.MENU
             case _:
-                return found in (Who.VOICEMAIL, Who.SCREENING)
+                return found in (AnsweredBy.VOICEMAIL, AnsweredBy.SCREENING)
 
-    def _become(self, who: Who, *, by_words: bool) -> None:
+    def _become(self, who: AnsweredBy, *, by_words: bool) -> None:
         self.who, self._by_words = who, by_words
         self._machine_spoken_to_at = None
         self._piece = ""
@@ -349,19 +351,19 @@ class Pickup:
         at = self._machine_spoken_to_at
         if at is None or silent <= at or answering.refusing.found_in(piece):
             return False
-        if self.who is Who.MENU:
+        if self.who is AnsweredBy.MENU:
             stretch = " ".join(self._stretch)
             menu = answering.recording.found_in(stretch) or machine_of(stretch, self.language, spoken_to=True)
             return now - silent >= UNCERTAIN_PAUSE_SECONDS - 0.001 and not menu
-        return self.who is Who.SCREENING
+        return self.who is AnsweredBy.SCREENING
 
     def _greets(self, piece: str) -> bool:
         return self.language.is_greeting(piece) or self.language.answering.person.found_in(piece)
 
     def _return_to_person(self, now: float) -> None:
-        # Who goes on talking with the agent has no use for the opening.
-        self.opened = self.who is Who.MENU and self.spoke_words and not self._greets(self._piece)
-        self.who, self._by_words = Who.PERSON, False
+        # AnsweredBy goes on talking with the agent has no use for the opening.
+        self.opened = self.who is AnsweredBy.MENU and self.spoke_words and not self._greets(self._piece)
+        self.who, self._by_words = AnsweredBy.PERSON, False
         self.greeting_over = False
         self.answered_at = now
         self._turns, self._talked = 0, 0.0

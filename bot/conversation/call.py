@@ -20,10 +20,10 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 
 from bot import languages
 from bot.conversation.bridge import Bridge
-from bot.conversation.call_flow import Conductor
+from bot.conversation.call_flow import CallFlow
 from bot.conversation.call_plan import Plan, Services
 from bot.conversation.fillers import Fillers
-from bot.conversation.hang_up import Farewell
+from bot.conversation.hang_up import Goodbye
 from bot.conversation.machines.answering import HUSH_SECONDS
 from bot.conversation.recorder import Recorder
 from bot.conversation.replies import Replies
@@ -32,7 +32,7 @@ from bot.conversation.tools.toolbox import Toolbox, declared_tools
 from bot.conversation.transfers.handover import Handover
 from bot.conversation.transfers.transfers import Transfers
 from bot.pipeline.line.line import Line, LineEnd
-from bot.pipeline.line.line_ends import FarewellFrame, HushFrame, LineInput, LineOutput
+from bot.pipeline.line.line_ends import AllHeardFrame, HushFrame, LineInput, LineOutput
 from bot.pipeline.resources import Resources
 from bot.pipeline.runner import RunningPipeline
 from bot.pipeline.turns import turn, vad
@@ -106,7 +106,7 @@ class Call:
             scenario,
             self,
             used=recorder.tool_used,
-            ending=lambda: self._farewell.begun,
+            ending=lambda: self._goodbye.begun,
             bridge=Bridge(
                 scenario.phrases.bridges,
                 after_seconds=scenario.limits.bridge_seconds,
@@ -125,7 +125,7 @@ class Call:
             self._output,
             scenario.phrases.fillers,
             spoken=plan.spoken,
-            may_speak=lambda: self._conductor.may_fill,
+            may_speak=lambda: self._flow.may_fill,
         )
         ears = vad.build(scenario.vad)
         user = self._user_context(context, ears.voice)
@@ -144,7 +144,7 @@ class Call:
             on_error=self._on_error,
             tracing=recorder.trace.services,
         )
-        self._farewell = Farewell(
+        self._goodbye = Goodbye(
             scenario.phrases,
             line=line,
             user=user,
@@ -153,13 +153,13 @@ class Call:
             last_callee_turn_at=lambda: recorder.last_callee_turn_at,
             changed=self._changed.set,
         )
-        self._conductor = Conductor(
+        self._flow = CallFlow(
             plan,
             line=line,
             user=user,
             output=self._output,
             pipeline=self._pipeline,
-            farewell=self._farewell,
+            goodbye=self._goodbye,
             resources=resources,
             replies=Replies(
                 scenario.patience,
@@ -180,18 +180,18 @@ class Call:
             output=self._output,
             pipeline=self._pipeline,
             context=context,
-            farewell=self._farewell,
+            goodbye=self._goodbye,
             last_callee_turn_at=lambda: recorder.last_callee_turn_at,
-            callee_speaks=lambda: self._conductor.callee_speaks,
-            no_reply_owed=self._conductor.no_reply_owed,
+            callee_speaks=lambda: self._flow.callee_speaks,
+            no_reply_owed=self._flow.no_reply_owed,
         )
-        recorder.on_speech = self._conductor.note_callee_speech
-        recorder.on_callee_piece = self._conductor.note_callee_piece
-        recorder.on_callee_words = lambda _words: self._conductor.note_callee_presence()
-        recorder.on_backchannel = self._conductor.note_callee_presence
-        recorder.on_callee_turn_over = self._conductor.note_callee_turn_over
+        recorder.on_speech = self._flow.note_callee_speech
+        recorder.on_callee_piece = self._flow.note_callee_piece
+        recorder.on_callee_words = lambda _words: self._flow.note_callee_presence()
+        recorder.on_backchannel = self._flow.note_callee_presence
+        recorder.on_callee_turn_over = self._flow.note_callee_turn_over
         line.on_burst = self._note_burst
-        line.on_listening = self._conductor.note_listening
+        line.on_listening = self._flow.note_listening
 
     def _user_context(self, context: LLMContext, voice: VoiceActivity) -> UserContext:
         scenario, recorder = self.plan.scenario, self._recorder
@@ -212,7 +212,7 @@ class Call:
         return BargeIn(
             Interjection(scenario.interruption, languages.of(scenario.language)),
             voice,
-            AgentOnLine(self._line, self._output, lambda: self._conductor.reply_owed),
+            AgentOnLine(self._line, self._output, lambda: self._flow.reply_owed),
             listening=lambda: allowed and not user.muted,
             on_backchannel=recorder.callee_backchannel,
             longest_turn_seconds=scenario.turn.longest_seconds,
@@ -223,32 +223,32 @@ class Call:
     async def hold(self) -> CallEnd:
         """From the open line to the closed one."""
         line_task = asyncio.create_task(self._line.run(), name=f"line {self.plan.call_id}")
-        conductor = asyncio.create_task(self._conductor.run(), name=f"conductor {self.plan.call_id}")
+        flow = asyncio.create_task(self._flow.run(), name=f"flow {self.plan.call_id}")
         pipeline = asyncio.create_task(self._pipeline.run(), name=f"pipeline {self.plan.call_id}")
-        over = asyncio.create_task(self._farewell.over.wait(), name=f"over {self.plan.call_id}")
+        over = asyncio.create_task(self._goodbye.over.wait(), name=f"over {self.plan.call_id}")
         late_tools = watched(self._join_late_tools(), f"late tools {self.plan.call_id}")
         try:
-            await asyncio.wait({line_task, conductor, pipeline, over}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({line_task, flow, pipeline, over}, return_when=asyncio.FIRST_COMPLETED)
             if line_task.done():
                 self._note_line_end(line_task.result())
             elif not over.done():
-                self._farewell.now(EndedReason.ERROR_LINE, "the pipeline stopped by itself")
+                self._goodbye.end_now(EndedReason.ERROR_LINE, "the pipeline stopped by itself")
         finally:
-            reason = self._farewell.reason or EndedReason.SERVER_SHUTDOWN
-            for task in (conductor, over, late_tools):
+            reason = self._goodbye.reason or EndedReason.SERVER_SHUTDOWN
+            for task in (flow, over, late_tools):
                 task.cancel()
-            await asyncio.gather(conductor, over, late_tools, return_exceptions=True)
+            await asyncio.gather(flow, over, late_tools, return_exceptions=True)
             await asyncio.gather(self._handover.close(), self._leave(line_task))
             await self._pipeline.cancel()
             await asyncio.gather(pipeline, return_exceptions=True)
             await self._toolbox.finish()
-        self._raise_failure(conductor, pipeline)
+        self._raise_failure(flow, pipeline)
         return CallEnd(
             reason,
-            self._farewell.error,
+            self._goodbye.error,
             self._toolbox.notes.outcome(),
             self._first_audio_ms(),
-            self._conductor.answered_by,
+            self._flow.answered_by,
         )
 
     async def _join_late_tools(self) -> None:
@@ -259,23 +259,23 @@ class Call:
         return self._fillers.say(phrase)
 
     def _note_tools(self, working: bool) -> None:
-        self._conductor.note_tools(working)
+        self._flow.note_tools(working)
 
     async def hang_up(self, reason: EndedReason) -> None:
         """End the call now, whatever is being said."""
-        self._farewell.now(reason)
+        self._goodbye.end_now(reason)
 
     async def take_leave(self, reason: EndedReason) -> None:
         """End with the scenario's apology, over when it was heard; at once where no person would hear it.
 
         A call that is ending by itself is left to that.
         """
-        if self._line.away or self._conductor.at_machine or self._handover.handed_over:
-            self._farewell.now(reason)
+        if self._line.away or self._flow.at_machine or self._handover.handed_over:
+            self._goodbye.end_now(reason)
             return
-        if not self._farewell.begin(reason):
+        if not self._goodbye.begin(reason):
             return
-        self._farewell.said()
+        self._goodbye.said()
         hush = HushFrame()
         await self._pipeline.queue(hush)
         with contextlib.suppress(TimeoutError):
@@ -284,10 +284,10 @@ class Call:
         speech = self.plan.spoken(text)
         if speech is None:
             goodbye = TTSSpeakFrame(text, append_to_context=True)
-            await self._pipeline.queue(goodbye, FarewellFrame(self._farewell.heard))
+            await self._pipeline.queue(goodbye, AllHeardFrame(self._goodbye.heard))
         else:
             self._output.speak(speech, context_id="apology")
-            self._line.when_heard(self._farewell.heard, mark=True)
+            self._line.when_heard(self._goodbye.heard, mark=True)
 
     def carrier_ended(self) -> None:
         """The carrier says the call is over, which a call between two streams learns from nobody else."""
@@ -300,7 +300,7 @@ class Call:
 
     def note_amd(self, answered_by: str) -> None:
         """Twilio's detection has a word for who answered."""
-        self._conductor.note_amd(answered_by)
+        self._flow.note_amd(answered_by)
 
     async def _leave(self, line_task: asyncio.Task[LineEnd]) -> None:
         """Hang up at the carrier and close the line; the line's own end is awaited a little."""
@@ -325,10 +325,10 @@ class Call:
     def _note_line_end(self, end: LineEnd) -> None:
         # A line that ends under a goodbye ends as that goodbye meant it to.
         if end is LineEnd.LOST:
-            self._farewell.now(EndedReason.ERROR_LINE, "the next media stream did not come")
+            self._goodbye.end_now(EndedReason.ERROR_LINE, "the next media stream did not come")
         elif end is LineEnd.SERVER_LEFT:
-            self._farewell.now(EndedReason.SERVER_SHUTDOWN)
-        self._farewell.reason = self._farewell.reason or EndedReason.CALLEE_HANGUP
+            self._goodbye.end_now(EndedReason.SERVER_SHUTDOWN)
+        self._goodbye.reason = self._goodbye.reason or EndedReason.CALLEE_HANGUP
         logger.debug("the line ended: {}", end)
 
     @staticmethod
@@ -342,7 +342,7 @@ class Call:
     async def _on_error(self, frame: ErrorFrame) -> None:
         """Say so to the callee and end."""
         processor, services = frame.processor, self._services
-        if self._farewell.over.is_set() or processor is None:
+        if self._goodbye.over.is_set() or processor is None:
             return
         error = frame.error
         if processor in services.llms:
@@ -355,26 +355,26 @@ class Call:
                 await self._apologise(EndedReason.ERROR_TTS, error)
 
     async def _apologise(self, reason: EndedReason, error: str) -> None:
-        if self._farewell.begin(reason, error):
+        if self._goodbye.begin(reason, error):
             logger.error("{}: {}", reason, error)
-            self._farewell.said()
+            self._goodbye.said()
             text = self.plan.scenario.phrases.trouble
             if reason is EndedReason.ERROR_TTS:
                 await self._line.interrupt()
                 speech = await self._resources.voice.speak(text)
                 self._output.speak(speech, context_id="apology")
-                self._line.when_heard(self._farewell.heard, mark=True)
+                self._line.when_heard(self._goodbye.heard, mark=True)
             else:
                 goodbye = TTSSpeakFrame(text, append_to_context=True)
-                await self._pipeline.queue(goodbye, FarewellFrame(self._farewell.heard))
+                await self._pipeline.queue(goodbye, AllHeardFrame(self._goodbye.heard))
 
     # -- what tools may do to their call --------------------------------------------------------------
 
     async def end_after_goodbye(self) -> None:
-        if self._conductor.at_menu:
-            self._farewell.now(EndedReason.MENU_REACHED)  # nobody is there to say goodbye to
+        if self._flow.at_menu:
+            self._goodbye.end_now(EndedReason.MENU_REACHED)  # nobody is there to say goodbye to
             return
-        await self._farewell.after_reply()
+        await self._goodbye.after_reply()
 
     def note_outcome(self, fields: Mapping[str, Any]) -> list[str]:
         return self._toolbox.notes.note_outcome(fields)
@@ -410,7 +410,7 @@ class Call:
     def _note_agent_speech(self, speaking: bool) -> None:
         if speaking:
             self._tts_errors = 0
-        self._conductor.note_agent_speech(speaking)
+        self._flow.note_agent_speech(speaking)
 
     def _note_metrics(self, frame: MetricsFrame) -> None:
         services = self._services

@@ -1,6 +1,6 @@
 """Leads one call through its time: who picked up, the opening, silence, the longest duration, the goodbye's cap.
 
-The decisions are pure (`pickup`, `silence`); this file hears of events, asks them, and does what they say.
+The decisions are pure (`detection`, `silence`); this file hears of events, asks them, and does what they say.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pipecat.frames.frames import LLMRunFrame, TTSSpeakFrame
 
 from bot import languages
-from bot.conversation.answer_detection import Pickup, Who
+from bot.conversation.answer_detection import AnswerDetection
 from bot.conversation.call_plan import Plan
-from bot.conversation.hang_up import Farewell
-from bot.conversation.machines.answering import TREAT_EVERY_SECONDS, Answering, RecitalListener
+from bot.conversation.hang_up import Goodbye
+from bot.conversation.machines.answering import TREAT_EVERY_SECONDS, MachineHandling, SpeechPlayer
 from bot.conversation.replies import Replies
 from bot.conversation.silence import Silence, SilenceWatch
 from bot.pipeline.line.line import Line
@@ -31,7 +31,7 @@ WARNING_SECONDS = 30.0
 _END_IS_NEAR = "(The call has to end within half a minute: come to the point, say goodbye and call end_call.)"
 
 
-class Conductor:
+class CallFlow:
     """`run` is the call's clock; the `note_…` methods are told what happens."""
 
     def __init__(
@@ -42,7 +42,7 @@ class Conductor:
         user: UserContext,
         output: LineOutput,
         pipeline: RunningPipeline,
-        farewell: Farewell,
+        goodbye: Goodbye,
         resources: Resources,
         replies: Replies,
         waiting: Callable[[], bool],
@@ -50,7 +50,7 @@ class Conductor:
     ) -> None:
         self.plan = plan
         self._line, self._user, self._output = line, user, output
-        self._pipeline, self._farewell = pipeline, farewell
+        self._pipeline, self._goodbye = pipeline, goodbye
         self._replies = replies
         self._waiting = waiting
         """The callee waits for somebody to take the call."""
@@ -59,7 +59,7 @@ class Conductor:
         self._opening_lost = self._opening_said_again = False
         self._warned = plan.scenario.limits.max_duration_seconds <= WARNING_SECONDS
         scenario = plan.scenario
-        self._pickup = Pickup(
+        self._detection = AnswerDetection(
             plan.first_speaker,
             line.opened_at,
             scenario.opening.wait_seconds,
@@ -67,16 +67,16 @@ class Conductor:
             language=languages.of(scenario.language),
             may_be_machine=plan.direction is Direction.OUTBOUND,
         )
-        self._pickup.deaf()
+        self._detection.deaf()
         self._callee_speaks = self._tools_work = False
-        self._answering = Answering(
+        self._machine = MachineHandling(
             plan,
-            pickup=self._pickup,
+            detection=self._detection,
             line=line,
             user=user,
             output=output,
             pipeline=pipeline,
-            farewell=farewell,
+            goodbye=goodbye,
             resources=resources,
             changed=changed,
         )
@@ -91,21 +91,21 @@ class Conductor:
         try:
             await self._lead()
         finally:
-            await self._answering.close()
+            await self._machine.close()
 
     async def _lead(self) -> None:
         limits = self.plan.scenario.limits
         must_end_at = self._line.opened_at + limits.max_duration_seconds
-        while not self._farewell.over.is_set():
+        while not self._goodbye.over.is_set():
             self._changed.clear()
             now = time.monotonic()
-            if self._farewell.begun:
-                if self._farewell.overdue(now):
-                    self._farewell.now(EndedReason.AGENT_HANGUP)
+            if self._goodbye.begun:
+                if self._goodbye.overdue(now):
+                    self._goodbye.end_now(EndedReason.AGENT_HANGUP)
                     return
                 wait = 0.25
             elif now >= must_end_at and not self._line.away:
-                await self._farewell.say(self.plan.scenario.phrases.time_is_up, EndedReason.MAX_DURATION)
+                await self._goodbye.say(self.plan.scenario.phrases.time_is_up, EndedReason.MAX_DURATION)
                 continue
             else:
                 await self._open_or_answer_machine(now)
@@ -122,13 +122,13 @@ class Conductor:
         waits = [must_end_at - now if must_end_at > now else 0.25]
         if not self._warned:
             waits.append(must_end_at - WARNING_SECONDS - now)
-        if self._pickup.machine:
+        if self._detection.machine:
             waits.append(TREAT_EVERY_SECONDS)
-        elif self._pickup.opened:
+        elif self._detection.opened:
             waits += [self._silence.wake_in(now), self._replies.wake_in(now)]
-        pickup = self._pickup.wake_in(now)
-        if pickup is not None:
-            waits.append(pickup)
+        detection = self._detection.wake_in(now)
+        if detection is not None:
+            waits.append(detection)
         return min(waits)
 
     def _warn_of_end(self, seconds_left: float) -> None:
@@ -140,15 +140,15 @@ class Conductor:
     # -- the opening ----------------------------------------------------------------------------------
 
     async def _open_or_answer_machine(self, now: float) -> None:
-        decision = self._pickup.decide(now)
-        if self._pickup.machine:
-            await self._answering.treat(now)
+        decision = self._detection.decide(now)
+        if self._detection.machine:
+            await self._machine.treat(now)
             return
-        if self._answering.engaged:
-            await self._answering.release()
+        if self._machine.engaged:
+            await self._machine.release()
             self._silence.begin_again(time.monotonic())
             if not decision.open:
-                await self._answering.let_model_answer()
+                await self._machine.let_model_answer()
         if decision.open:
             self._user.answering = True
             await self._say_opening()
@@ -159,13 +159,13 @@ class Conductor:
     async def _say_opening(self) -> None:
         opening = self.plan.opening
         if opening is not None and not opening.silent and not self._opening_lost:
-            performance = self._output.begin(
+            playback = self._output.begin(
                 "opening",
                 opening.text or "",
                 opening=True,
                 protected=not self.plan.scenario.opening.interruptible,
             )
-            opening.play_to(RecitalListener(performance, opening, lost=self._lose_opening))
+            opening.play_to(SpeechPlayer(playback, opening, lost=self._lose_opening))
         elif self.plan.opening_text:
             await self._pipeline.queue(TTSSpeakFrame(self.plan.opening_text, append_to_context=True))
         else:
@@ -179,13 +179,13 @@ class Conductor:
     # -- silence --------------------------------------------------------------------------------------
 
     async def _mind_replies(self, now: float) -> None:
-        if not self._pickup.opened or self._pickup.machine or self._farewell.begun:
+        if not self._detection.opened or self._detection.machine or self._goodbye.begun:
             self._replies.settle()
         elif not self._line.away:
             await self._replies.mind(now)
 
     async def _mind_silence(self, now: float) -> None:
-        if not self._pickup.opened or self._pickup.machine or self._farewell.begun:
+        if not self._detection.opened or self._detection.machine or self._goodbye.begun:
             return
         phrases = self.plan.scenario.phrases
         if self._line.away or self._tools_work or self._replies.owed:
@@ -201,23 +201,23 @@ class Conductor:
                 text = phrases.silence[(self._silence.asked - 1) % len(phrases.silence)]
                 await self._pipeline.queue(TTSSpeakFrame(text, append_to_context=True))
             case Silence.GOODBYE:
-                await self._farewell.say(phrases.silence_goodbye, EndedReason.SILENCE)
+                await self._goodbye.say(phrases.silence_goodbye, EndedReason.SILENCE)
             case Silence.NOTHING:
                 pass
 
     @property
     def answered_by(self) -> AnsweredBy:
-        """Who is at the other end, as far as is known by now."""
-        return self._pickup.answered_by
+        """AnsweredBy is at the other end, as far as is known by now."""
+        return self._detection.answered_by
 
     @property
     def at_machine(self) -> bool:
         """What picked up is no person, as far as is known by now."""
-        return self._pickup.machine
+        return self._detection.machine
 
     @property
     def at_menu(self) -> bool:
-        return self._pickup.who is Who.MENU
+        return self._detection.who is AnsweredBy.MENU
 
     @property
     def reply_owed(self) -> bool:
@@ -234,18 +234,18 @@ class Conductor:
     @property
     def may_fill(self) -> bool:
         """Whether a short phrase may be said now: nobody speaks, and the call goes on."""
-        return self._pickup.opened and not (
-            self._pickup.machine
+        return self._detection.opened and not (
+            self._detection.machine
             or self._line.away
             or self._user.muted
-            or self._farewell.begun
+            or self._goodbye.begun
             or self._callee_speaks
         )
 
     # -- news -----------------------------------------------------------------------------------------
 
     def note_listening(self) -> None:
-        self._pickup.listening(time.monotonic())
+        self._detection.listening(time.monotonic())
         self._changed.set()
 
     def note_agent_speech(self, speaking: bool) -> None:
@@ -258,9 +258,9 @@ class Conductor:
         self._silence.callee_speaks(speaking, now)
         self._replies.note_callee_speech(speaking)
         if speaking:
-            self._pickup.speech_started(now)
+            self._detection.speech_started(now)
         else:
-            self._pickup.speech_stopped(now)
+            self._detection.speech_stopped(now)
         self._changed.set()
 
     def note_tools(self, working: bool) -> None:
@@ -276,24 +276,24 @@ class Conductor:
         self._changed.set()
 
     def note_callee_piece(self, piece: str, final: bool) -> None:
-        self._answering.note_piece()
-        self._pickup.words(piece, time.monotonic(), final=final)
+        self._machine.note_piece()
+        self._detection.words(piece, time.monotonic(), final=final)
 
     def note_callee_turn_over(self, text: str) -> None:
-        self._answering.note_turn_over()
+        self._machine.note_turn_over()
         if text and self._user.owes_reply:
             self._silence.owe_reply(time.monotonic())
             self._replies.owe()
-            self._pickup.turn_over(text)
+            self._detection.turn_over(text)
         self._changed.set()
 
     def note_amd(self, answered_by: str) -> None:
         """Twilio's word for who answered."""
-        self._pickup.amd(answered_by, time.monotonic())
+        self._detection.amd(answered_by, time.monotonic())
         self._changed.set()
 
     def _listen_for_beep(self, pcm: bytes) -> None:
         now = time.monotonic()
-        if self._pickup.alert(now) and self._beeps.hear(pcm):
-            self._pickup.beep(now)
+        if self._detection.alert(now) and self._beeps.hear(pcm):
+            self._detection.beep(now)
             self._changed.set()

@@ -12,7 +12,7 @@ from pipecat.services.tts_service import TTSService
 from bot.audio import Speech
 from bot.conversation import prompt
 from bot.conversation.fillers import PhraseBook
-from bot.conversation.opening import Recital
+from bot.conversation.opening import SpeechStream
 from bot.conversation.scenario.scenario import Scenario
 from bot.conversation.slots import Slots
 from bot.outcome_schema import Schema
@@ -33,7 +33,7 @@ class Plan:
     direction: Direction
     scenario: Scenario
     slots: Slots
-    opening: Recital | None = None
+    opening: SpeechStream | None = None
     """Being made since it rang; None or silent: the pipeline speaks `opening_text`, or the model's own."""
     opening_text: str | None = None
     phrase_book: PhraseBook | None = None

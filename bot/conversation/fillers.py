@@ -22,7 +22,7 @@ from bot.errors import PhoneAgentError
 from bot.pipeline.line.line import Line
 from bot.pipeline.line.line_ends import FILLER, LineOutput
 from bot.pipeline.resources import Resources
-from bot.pipeline.tts.vendors import TtsMember
+from bot.pipeline.tts.vendors import TtsVendor
 from bot.pipeline.usage import NO_USAGE, Usage
 
 KEPT_PHRASES = 256
@@ -39,7 +39,7 @@ class PhraseBook:
         self._spoken: OrderedDict[_Key, Speech] = OrderedDict()
         self._making: set[_Key] = set()
 
-    def get(self, voice: TtsMember, language: str, text: str) -> Speech | None:
+    def get(self, voice: TtsVendor, language: str, text: str) -> Speech | None:
         """None while it is not ready."""
         key = _key(voice, language, text)
         speech = self._spoken.get(key)
@@ -48,7 +48,7 @@ class PhraseBook:
         return speech
 
     async def prepare(
-        self, voice: TtsMember, language: str, texts: Iterable[str], *, usage: Usage = NO_USAGE
+        self, voice: TtsVendor, language: str, texts: Iterable[str], *, usage: Usage = NO_USAGE
     ) -> None:
         """Synthesise what is not there yet, one after the other; what fails is tried for at the next call.
 
@@ -125,5 +125,5 @@ class Fillers:
         return None
 
 
-def _key(voice: TtsMember, language: str, text: str) -> _Key:
+def _key(voice: TtsVendor, language: str, text: str) -> _Key:
     return (voice.model_dump_json(), language, text)

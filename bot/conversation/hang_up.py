@@ -13,7 +13,7 @@ from pipecat.frames.frames import TTSSpeakFrame
 
 from bot.conversation.scenario.parts import Phrases
 from bot.pipeline.line.line import Line
-from bot.pipeline.line.line_ends import FarewellFrame, LineOutput
+from bot.pipeline.line.line_ends import AllHeardFrame, LineOutput
 from bot.pipeline.runner import RunningPipeline
 from bot.pipeline.turns.context import UserContext
 from bot.records import EndedReason
@@ -24,7 +24,7 @@ SYNTHESIS_CAP_SECONDS = 6.0
 """How long a goodbye may take to begin."""
 
 
-class Farewell:
+class Goodbye:
     """One call's end. `over` is set when the call is to be torn down."""
 
     def __init__(
@@ -55,7 +55,7 @@ class Farewell:
         """A goodbye is on its way."""
         return self._began_at is not None
 
-    def now(self, reason: EndedReason, error: str | None = None) -> None:
+    def end_now(self, reason: EndedReason, error: str | None = None) -> None:
         """End the call now, whatever is being said. The first reason given stays."""
         if self.reason is None:
             self.reason, self.error = reason, error
@@ -64,16 +64,16 @@ class Farewell:
     async def after_reply(self, reason: EndedReason = EndedReason.AGENT_HANGUP) -> None:
         """End when the reply being generated was heard.
 
-        The farewell enters at the top of the pipeline, so it waits behind that reply.
+        The goodbye enters at the top of the pipeline, so it waits behind that reply.
         """
         if self.begin(reason):
-            await self._pipeline.queue(FarewellFrame(self.heard))
+            await self._pipeline.queue(AllHeardFrame(self.heard))
 
     async def say(self, text: str, reason: EndedReason) -> None:
         """End with these words; nothing where the call is ending already."""
         if self.begin(reason):
             self._default_said = True
-            await self._pipeline.queue(TTSSpeakFrame(text, append_to_context=True), FarewellFrame(self.heard))
+            await self._pipeline.queue(TTSSpeakFrame(text, append_to_context=True), AllHeardFrame(self.heard))
 
     def begin(self, reason: EndedReason, error: str | None = None) -> bool:
         """From here on nobody is listened to. False where the call is ending already."""
@@ -97,7 +97,7 @@ class Farewell:
             # The model hung up without a word: nobody ends a call like that.
             self._default_said = True
             goodbye = TTSSpeakFrame(self._phrases.goodbye, append_to_context=True)
-            await self._pipeline.queue(goodbye, FarewellFrame(self.heard))
+            await self._pipeline.queue(goodbye, AllHeardFrame(self.heard))
             return
         self.over.set()
 

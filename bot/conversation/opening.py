@@ -25,10 +25,10 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from bot.audio import Speech, TimedWord
 from bot.errors import VendorError
 from bot.pipeline.llm import vendors as llm
-from bot.pipeline.llm.vendors import LlmMember, Mind
+from bot.pipeline.llm.vendors import LlmVendor, Mind
 from bot.pipeline.resources import Resources
 from bot.pipeline.runner import RunningPipeline
-from bot.pipeline.tts.vendors import LocalVoiceMember, TtsMember
+from bot.pipeline.tts.vendors import Hibari, TtsVendor
 from bot.pipeline.usage import NO_USAGE, Usage, count_for
 
 PREPARE_SECONDS = 6.0
@@ -40,7 +40,7 @@ you call, and why, in one or two short sentences."
 
 
 class Listener(Protocol):
-    """Who plays a recital: the line's output."""
+    """Who plays a stream: the line's output."""
 
     def play(self, pcm: bytes) -> None: ...
 
@@ -67,7 +67,7 @@ class NotKept:
         return None
 
 
-class Recital:
+class SpeechStream:
     """Speech that is being made: what is there can be played while the rest comes.
 
     Fed by `add_audio` and `add_word`, ended by `finish`. A listener is given what there is, then what comes.
@@ -126,9 +126,9 @@ class Recital:
 class _Collector(FrameProcessor):
     """Keeps what a single stage produces; ends its pipeline at the first error."""
 
-    def __init__(self, recital: Recital | None = None) -> None:
+    def __init__(self, stream: SpeechStream | None = None) -> None:
         super().__init__(name="OpeningCollector")
-        self.recital = recital or Recital()
+        self.stream = stream or SpeechStream()
         self.text = ""
         self.complete = asyncio.Event()
         """The stage has said all it has to say."""
@@ -136,11 +136,11 @@ class _Collector(FrameProcessor):
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
         if isinstance(frame, TTSAudioRawFrame):
-            self.recital.add_audio(frame.audio)
+            self.stream.add_audio(frame.audio)
         elif isinstance(frame, TTSTextFrame):
-            words = self.recital.words
+            words = self.stream.words
             start = float(frame.metadata.get("offset_ms", words[-1].end_ms if words else 0.0))
-            self.recital.add_word(TimedWord(frame.text, start, start))
+            self.stream.add_word(TimedWord(frame.text, start, start))
         elif isinstance(frame, LLMTextFrame):
             self.text += frame.text
         elif isinstance(frame, LLMFullResponseEndFrame | TTSStoppedFrame):
@@ -191,7 +191,7 @@ class _OneStage:
 
 
 async def write(
-    resources: Resources, members: Sequence[LlmMember], mind: Mind, *, usage: Usage = NO_USAGE
+    resources: Resources, members: Sequence[LlmVendor], mind: Mind, *, usage: Usage = NO_USAGE
 ) -> str:
     """The opening of the first model that has one. VendorError when it does not come."""
     context = LLMContext(messages=[{"role": "user", "content": _ASK}])
@@ -206,23 +206,23 @@ async def write(
 
 async def speak(
     resources: Resources,
-    member: TtsMember,
+    member: TtsVendor,
     text: str,
     *,
     language: str,
-    recital: Recital | None = None,
+    stream: SpeechStream | None = None,
     usage: Usage = NO_USAGE,
 ) -> Speech:
-    """`text` in the call's voice; `recital` is given the audio as it comes. VendorError: there is none."""
-    recital = recital or Recital(text)
-    if isinstance(member, LocalVoiceMember):
+    """`text` in the call's voice; `stream` is given the audio as it comes. VendorError: there is none."""
+    stream = stream or SpeechStream(text)
+    if isinstance(member, Hibari):
         speech = await resources.voice.speak(text, speed=member.speed)
         usage.add(member.vendor, "speech", "characters", len(text))
-        recital.add(speech)
+        stream.add(speech)
         return speech
     service = await asyncio.to_thread(member.build, resources, language=language)
     count_for(usage, (service,))
-    await _OneStage((service,), _Collector(recital)).run(TTSSpeakFrame(text, append_to_context=True))
-    if not recital.pcm:
+    await _OneStage((service,), _Collector(stream)).run(TTSSpeakFrame(text, append_to_context=True))
+    if not stream.pcm:
         raise VendorError("the voice sent no audio", provider=member.vendor, retryable=True)
-    return recital.speech()
+    return stream.speech()

@@ -36,24 +36,24 @@ M = TypeVar("M", bound=Member)
 class Slots:
     """The members of one call, with a sentence each on why it is they."""
 
-    stts: tuple[stt.SttMember, ...]
+    stts: tuple[stt.SttVendor, ...]
     """A ladder, as the others: at least one, each stands in for the one before it."""
-    llms: tuple[llm.LlmMember, ...]
-    ttss: tuple[tts.TtsMember, ...]
+    llms: tuple[llm.LlmVendor, ...]
+    ttss: tuple[tts.TtsVendor, ...]
     why: Mapping[str, str]
 
     @property
-    def stt(self) -> stt.SttMember:
+    def stt(self) -> stt.SttVendor:
         """The one that listens first."""
         return self.stts[0]
 
     @property
-    def tts(self) -> tts.TtsMember:
+    def tts(self) -> tts.TtsVendor:
         """The one that speaks first."""
         return self.ttss[0]
 
     @property
-    def llm(self) -> llm.LlmMember:
+    def llm(self) -> llm.LlmVendor:
         """The one that is asked first."""
         return self.llms[0]
 

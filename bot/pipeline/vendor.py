@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from bot.settings import Settings
 
 
-class Member(BaseModel):
+class Vendor(BaseModel):
     """A vendor or an engine that can fill a slot. Unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -15,9 +15,9 @@ from loguru import logger
 from pipecat.frames.frames import LLMMessagesAppendFrame, LLMRunFrame, TTSSpeakFrame
 
 from bot.conversation import opening, prompt
-from bot.conversation.answer_detection import Pickup, Who
+from bot.conversation.answer_detection import AnswerDetection
 from bot.conversation.call_plan import Plan
-from bot.conversation.hang_up import Farewell
+from bot.conversation.hang_up import Goodbye
 from bot.conversation.machines.policy import (
     UNHEARD_SECONDS,
     Act,
@@ -27,14 +27,14 @@ from bot.conversation.machines.policy import (
     VoicemailWatch,
     unavailable_reason,
 )
-from bot.conversation.opening import Recital
+from bot.conversation.opening import SpeechStream
 from bot.errors import PhoneAgentError
 from bot.pipeline.line.line import Line
-from bot.pipeline.line.line_ends import FarewellFrame, HushFrame, LineOutput, Performance
+from bot.pipeline.line.line_ends import AllHeardFrame, HushFrame, LineOutput, Playback
 from bot.pipeline.resources import Resources
 from bot.pipeline.runner import RunningPipeline
 from bot.pipeline.turns.context import UserContext
-from bot.records import EndedReason
+from bot.records import AnsweredBy, EndedReason
 
 TREAT_EVERY_SECONDS = 0.1
 """How often a machine's silence is looked at."""
@@ -42,52 +42,52 @@ HUSH_SECONDS = 1.0
 """For a pipeline that is still starting."""
 
 
-class RecitalListener:
-    """Plays a recital; tells when all of it was given, or that there was nothing to give."""
+class SpeechPlayer:
+    """Plays a stream; tells when all of it was given, or that there was nothing to give."""
 
     def __init__(
         self,
-        performance: Performance,
-        recital: Recital,
+        playback: Playback,
+        stream: SpeechStream,
         *,
         lost: Callable[[], None],
         given: Callable[[], None] | None = None,
     ) -> None:
-        self.play, self.place = performance.play, performance.place
-        self._performance, self._recital = performance, recital
+        self.play, self.place = playback.play, playback.place
+        self._playback, self._stream = playback, stream
         self._lost, self._given = lost, given
 
     def end(self) -> None:
-        self._performance.end()
-        if self._recital.silent:
+        self._playback.end()
+        if self._stream.silent:
             self._lost()
         elif self._given is not None:
             self._given()
 
 
-class Answering:
+class MachineHandling:
     """One call's machine, if one picks up. `close` when the call is over."""
 
     def __init__(
         self,
         plan: Plan,
         *,
-        pickup: Pickup,
+        detection: AnswerDetection,
         line: Line,
         user: UserContext,
         output: LineOutput,
         pipeline: RunningPipeline,
-        farewell: Farewell,
+        goodbye: Goodbye,
         resources: Resources,
         changed: asyncio.Event,
     ) -> None:
-        self._plan, self._pickup = plan, pickup
+        self._plan, self._detection = plan, detection
         self._line, self._user, self._output = line, user, output
-        self._pipeline, self._farewell = pipeline, farewell
+        self._pipeline, self._goodbye = pipeline, goodbye
         self._resources, self._changed = resources, changed
-        self._treated: Who | None = None
+        self._treated: AnsweredBy | None = None
         self._watch: VoicemailWatch | ScreeningWatch | MenuWatch | UnavailableWatch | None = None
-        self._recital: Recital | None = None
+        self._stream: SpeechStream | None = None
         self._making: asyncio.Task[None] | None = None
         self._lost = self._speaking = False
         self._spoke_at = 0.0
@@ -101,8 +101,8 @@ class Answering:
 
     async def treat(self, now: float) -> None:
         """One look at the machine; to be called until the call ends or `release`."""
-        pickup = self._pickup
-        if self._treated is not pickup.who:
+        detection = self._detection
+        if self._treated is not detection.who:
             await self._begin(now)
         if self._lost:
             await self._say_by_pipeline()
@@ -114,24 +114,27 @@ class Answering:
             case ScreeningWatch() as watch:
                 act = watch.decide(
                     now,
-                    words=pickup.text,
-                    silence=pickup.silence(now),
-                    beeps=pickup.beeps,
+                    words=detection.text,
+                    silence=detection.silence(now),
+                    beeps=detection.beeps,
                     speaking=self._speaking,
                 )
                 await self._act(act, EndedReason.SCREENING_UNANSWERED)
             case MenuWatch() as watch:
-                pickup.spoke_words = self._output.last_word_at > self._spoke_at
+                detection.spoke_words = self._output.last_word_at > self._spoke_at
                 act = watch.decide(
-                    now, words=pickup.text, silence=pickup.silence(now), speaking=self._line.playing_ms() > 0
+                    now,
+                    words=detection.text,
+                    silence=detection.silence(now),
+                    speaking=self._line.playing_ms() > 0,
                 )
                 await self._act(act, EndedReason.MENU_REACHED)
             case UnavailableWatch() as watch:
-                reason = unavailable_reason(pickup.text, pickup.language)
-                await self._act(watch.decide(now, silence=pickup.silence(now)), reason)
+                reason = unavailable_reason(detection.text, detection.language)
+                await self._act(watch.decide(now, silence=detection.silence(now)), reason)
             case None:
                 # A fax: a retry would find it again.
-                self._farewell.now(EndedReason.DIAL_FAILED)
+                self._goodbye.end_now(EndedReason.DIAL_FAILED)
 
     async def release(self) -> None:
         """A person has come on: nothing more is said to the machine, and the person is listened to."""
@@ -165,61 +168,61 @@ class Answering:
     # -- beginning ------------------------------------------------------------------------------------
 
     async def _begin(self, now: float) -> None:
-        pickup, scenario = self._pickup, self._plan.scenario
-        logger.info("{} picked up", pickup.who)
-        self._treated = pickup.who
+        detection, scenario = self._detection, self._plan.scenario
+        logger.info("{} picked up", detection.who)
+        self._treated = detection.who
         self._user.hear_only()
         await self._fall_silent()
-        match pickup.who:
-            case Who.VOICEMAIL:
+        match detection.who:
+            case AnsweredBy.VOICEMAIL:
                 leaves = scenario.voicemail.policy == "leave_message"
-                beeps = pickup.beeps - pickup.beep_stands()
+                beeps = detection.beeps - detection.beep_stands()
                 self._watch = VoicemailWatch(now, leaves, scenario.voicemail.silence_seconds, beeps)
                 if leaves:
                     await self._make(prompt.voicemail_text(self._plan.spec, scenario))
-            case Who.SCREENING:
+            case AnsweredBy.SCREENING:
                 answers, wait = scenario.screening.policy == "answer", scenario.screening.wait_seconds
-                beeps = pickup.beeps - pickup.beep_stands()
-                self._watch = ScreeningWatch(now, answers, wait, pickup.language, beeps)
+                beeps = detection.beeps - detection.beep_stands()
+                self._watch = ScreeningWatch(now, answers, wait, detection.language, beeps)
                 if answers:
                     await self._make(prompt.screening_text(self._plan.spec, scenario))
-            case Who.MENU:
+            case AnsweredBy.MENU:
                 menu = scenario.menu
-                self._watch = MenuWatch(now, menu.policy == "navigate", menu.max_steps, pickup.language)
-            case Who.UNAVAILABLE:
+                self._watch = MenuWatch(now, menu.policy == "navigate", menu.max_steps, detection.language)
+            case AnsweredBy.UNAVAILABLE:
                 self._watch = UnavailableWatch(now)
             case _:
                 self._watch = None
 
     async def _make(self, text: str) -> None:
         await self.close()
-        self._recital = Recital(text)
-        self._making = asyncio.create_task(self._speak(self._recital), name=f"reply {self._plan.call_id}")
+        self._stream = SpeechStream(text)
+        self._making = asyncio.create_task(self._speak(self._stream), name=f"reply {self._plan.call_id}")
 
-    async def _speak(self, recital: Recital) -> None:
+    async def _speak(self, stream: SpeechStream) -> None:
         plan = self._plan
         try:
             await opening.speak(
                 self._resources,
                 plan.slots.tts,
-                recital.text or "",
+                stream.text or "",
                 language=plan.scenario.language,
-                recital=recital,
+                stream=stream,
             )
         except PhoneAgentError as e:
             logger.warning("what to say to a machine could not be prepared: {}", e.message)
         except Exception as e:
             logger.opt(exception=e).error("what to say to a machine could not be prepared")
         finally:
-            recital.finish()
+            stream.finish()
 
     # -- acting ---------------------------------------------------------------------------------------
 
     async def _treat_voicemail(self, watch: VoicemailWatch, now: float) -> None:
-        pickup = self._pickup
+        detection = self._detection
         said = watch.spoke_at is not None and not self._speaking
         act = watch.decide(
-            now, silence=pickup.silence(now), beeps=pickup.beeps, greeting_over=pickup.greeting_over
+            now, silence=detection.silence(now), beeps=detection.beeps, greeting_over=detection.greeting_over
         )
         await self._act(Act.END if said else act, EndedReason.VOICEMAIL_REACHED)
 
@@ -230,24 +233,24 @@ class Answering:
             case Act.ASK:
                 await self._ask()
             case Act.END:
-                self._farewell.now(reason)
+                self._goodbye.end_now(reason)
             case Act.WAIT:
                 pass
 
     async def _say(self) -> None:
         """The message or the answer, from its beginning; nothing the machine says stops it."""
-        recital = self._recital
-        assert recital is not None
+        stream = self._stream
+        assert stream is not None
         if self._speaking:
             await self._fall_silent()
         self._speaking, self._spoke_at = True, time.monotonic()
         self._user.muted = True
-        if recital.silent:
+        if stream.silent:
             self._lost = True
             self._changed.set()
             return
-        performance = self._output.begin(str(self._treated), recital.text or "")
-        recital.play_to(RecitalListener(performance, recital, lost=self._lose, given=self._give))
+        playback = self._output.begin(str(self._treated), stream.text or "")
+        stream.play_to(SpeechPlayer(playback, stream, lost=self._lose, given=self._give))
 
     def _give(self) -> None:
         self._line.when_heard(self._heard, mark=True)
@@ -259,9 +262,9 @@ class Answering:
     async def _say_by_pipeline(self) -> None:
         """The voice that could not be heard ahead gets another chance, in its ladder."""
         self._lost = False
-        assert self._recital is not None
-        speak = TTSSpeakFrame(self._recital.text or "", append_to_context=True)
-        await self._pipeline.queue(speak, FarewellFrame(self._heard))
+        assert self._stream is not None
+        speak = TTSSpeakFrame(self._stream.text or "", append_to_context=True)
+        await self._pipeline.queue(speak, AllHeardFrame(self._heard))
 
     async def _heard(self) -> None:
         """All that was to be said was heard."""
@@ -271,13 +274,13 @@ class Answering:
         if isinstance(self._watch, ScreeningWatch):
             now = time.monotonic()
             self._watch.heard_at = now
-            self._pickup.machine_spoken_to(now)
+            self._detection.machine_spoken_to(now)
         self._changed.set()
 
     def _overdue(self, now: float) -> bool:
         """Whether what is being said never began, or its end is never told."""
-        recital = self._recital
-        length = 0.0 if recital is None else recital.speech().duration_ms / 1000
+        stream = self._stream
+        length = 0.0 if stream is None else stream.speech().duration_ms / 1000
         limit = length + UNHEARD_SECONDS if length else opening.PREPARE_SECONDS + 2 * UNHEARD_SECONDS
         return self._line.playing_ms() <= 0 and now - self._spoke_at >= limit
 
@@ -287,7 +290,7 @@ class Answering:
             self._told_menu = True
             await self._note(prompt.menu_note(self._plan.spec, self._plan.scenario))
         self._spoke_at = time.monotonic()
-        self._pickup.machine_spoken_to(self._spoke_at)
+        self._detection.machine_spoken_to(self._spoke_at)
         self._user.answer_once()
         if not self._turn_open:
             await self._pipeline.queue(LLMRunFrame())

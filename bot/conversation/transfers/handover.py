@@ -17,12 +17,12 @@ from pipecat.frames.frames import LLMRunFrame, TTSSpeakFrame
 from pipecat.processors.aggregators.llm_context import LLMContext
 
 from bot.conversation.call_plan import Plan
-from bot.conversation.hang_up import SYNTHESIS_CAP_SECONDS, Farewell
+from bot.conversation.hang_up import SYNTHESIS_CAP_SECONDS, Goodbye
 from bot.conversation.tools.transfer_call import TransferTarget
 from bot.conversation.transfers.transfers import LOST_CALLBACK_SECONDS, Caller, Transfer, Transfers, Verdict
 from bot.errors import CarrierError, DialUnconfirmedError
 from bot.pipeline.line.line import Line
-from bot.pipeline.line.line_ends import FarewellFrame, LineOutput
+from bot.pipeline.line.line_ends import AllHeardFrame, LineOutput
 from bot.pipeline.runner import RunningPipeline
 from bot.records import EndedReason
 
@@ -49,7 +49,7 @@ class Handover:
         output: LineOutput,
         pipeline: RunningPipeline,
         context: LLMContext,
-        farewell: Farewell,
+        goodbye: Goodbye,
         last_callee_turn_at: Callable[[], float],
         callee_speaks: Callable[[], bool],
         no_reply_owed: Callable[[], None],
@@ -57,7 +57,7 @@ class Handover:
         self._plan = plan
         self._transfers = transfers
         self._line, self._output, self._pipeline = line, output, pipeline
-        self._context, self._farewell = context, farewell
+        self._context, self._goodbye = context, goodbye
         self._last_callee_turn_at, self._callee_speaks = last_callee_turn_at, callee_speaks
         self._no_reply_owed = no_reply_owed
         self._caller = Caller(plan.call_id, line.call_sid, plan.scenario.language, plan.spec.from_number)
@@ -91,7 +91,7 @@ class Handover:
 
     async def _press(self, transfers: Transfers, digits: str) -> None:
         await self._all_said()
-        if self._farewell.begun:
+        if self._goodbye.begun:
             return
         self._no_reply_owed()
         seconds = RECONNECT_SECONDS + DIGIT_SECONDS * (len(digits) + digits.count("W"))
@@ -147,7 +147,7 @@ class Handover:
 
     async def _join(self, transfers: Transfers, transfer: Transfer) -> bool:
         """Whether the two are together; if not, the callee is still, or again, with the agent."""
-        if transfer.leg_over or transfer.over or self._farewell.begun:
+        if transfer.leg_over or transfer.over or self._goodbye.begun:
             return False
         # The stream ends with the move; were it to fail, the next one would be awaited.
         self._line.expect_stream(RECONNECT_SECONDS)
@@ -167,7 +167,7 @@ class Handover:
 
     async def _cold(self, transfers: Transfers, transfer: Transfer) -> None:
         await self._announce(transfer.target)
-        if self._farewell.begun:
+        if self._goodbye.begun:
             return
         ringing = transfer.target.ring_seconds + LOST_CALLBACK_SECONDS
         self._line.expect_stream(ringing + RECONNECT_SECONDS)
@@ -188,7 +188,7 @@ class Handover:
 
     def _hand_over(self) -> None:
         self.handed_over = True
-        self._farewell.now(EndedReason.TRANSFERRED)
+        self._goodbye.end_now(EndedReason.TRANSFERRED)
 
     async def _nobody(self, target: TransferTarget, verdict: Verdict) -> None:
         """Back with the callee, or with them all the while: say so and go on."""
@@ -199,7 +199,7 @@ class Handover:
             "The other person is being told so; go on with the call, offer what else you can do."
         )
         await self._breath()
-        if not self._farewell.begun:
+        if not self._goodbye.begun:
             text = self._plan.scenario.phrases.transfer_failed
             await self._pipeline.queue(TTSSpeakFrame(text, append_to_context=True))
 
@@ -238,7 +238,7 @@ class Handover:
     def _refusal(self) -> str | None:
         if self._transfers is None:
             return "this line cannot do that"
-        if self._farewell.begun:
+        if self._goodbye.begun:
             return "the call is ending"
         if self._task is not None and not self._task.done():
             return "somebody is being called already" if self._transfer else "keys are still being pressed"
@@ -272,7 +272,7 @@ class Handover:
             heard.set()
 
         begun = sounded_at = time.monotonic()
-        await self._pipeline.queue(FarewellFrame(note))
+        await self._pipeline.queue(AllHeardFrame(note))
         while not heard.is_set() and not self._line.ended:
             try:
                 await asyncio.wait_for(heard.wait(), _LOOK_SECONDS)

@@ -1,7 +1,7 @@
 """The line's two processors in the pipeline, and the frames by which they tell of the ear.
 
 `LineInput` pushes the callee's audio in; `LineOutput` takes the agent's audio out and gives back, in order, what
-was heard of it. A `Performance` is speech from outside the pipeline: an opening made while it rang, a filler.
+was heard of it. A `Playback` is speech from outside the pipeline: an opening made while it rang, a filler.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class ReplyWithdrawnFrame(InterruptionFrame):
 
 
 @dataclass
-class FarewellFrame(ControlFrame):
+class AllHeardFrame(ControlFrame):
     """Queued behind the goodbye; `heard` is called when all of it was heard."""
 
     heard: Callable[[], Awaitable[None]] = field(repr=False)
@@ -120,7 +120,7 @@ class Saying:
         self.asks = text.rstrip().endswith("?")
 
 
-class Performance:
+class Playback:
     """Speech from outside the pipeline on its way to the line: audio, words, an end, in the order they come."""
 
     def __init__(
@@ -190,7 +190,7 @@ class LineOutput(FrameProcessor):
         """Context of speech → position of its first sample."""
         self._last_word_at: dict[str | None, int] = {}
         self._speaking = False
-        self._performance: Performance | None = None
+        self._playback: Playback | None = None
         self.saying = Saying()
         line.on_heard = self._heard
 
@@ -202,23 +202,23 @@ class LineOutput(FrameProcessor):
         begins_reply: bool = False,
         opening: bool = False,
         protected: bool = False,
-    ) -> Performance:
+    ) -> Playback:
         """Play speech that comes from elsewhere, as a turn of its own. Works before the pipeline runs.
 
-        `text` is taken as heard where no words are placed. An interruption ends the performance. With
+        `text` is taken as heard where no words are placed. An interruption ends the playback. With
         `begins_reply` it is no turn of its own: what was heard of it begins the reply that follows.
         """
         self.saying = Saying(opening, protected)
-        self._performance = Performance(self._line, context_id, text, self.saying, begins_reply=begins_reply)
-        return self._performance
+        self._playback = Playback(self._line, context_id, text, self.saying, begins_reply=begins_reply)
+        return self._playback
 
     def speak(self, speech: Speech, *, context_id: str = "prepared", begins_reply: bool = False) -> None:
         """Play speech that is there as a whole."""
-        performance = self.begin(context_id, speech.text, begins_reply=begins_reply)
-        performance.play(speech.pcm)
+        playback = self.begin(context_id, speech.text, begins_reply=begins_reply)
+        playback.play(speech.pcm)
         for word in speech.words:
-            performance.place(word)
-        performance.end()
+            playback.place(word)
+        playback.end()
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
@@ -237,7 +237,7 @@ class LineOutput(FrameProcessor):
                 self._line.when_heard(frame, mark=True)
             case LLMFullResponseEndFrame() | LLMAssistantPushAggregationFrame():
                 self._line.when_heard(frame)
-            case FarewellFrame():
+            case AllHeardFrame():
                 self._line.when_heard(frame.heard, mark=True)
             case EndFrame():
                 self._line.when_heard(frame)
@@ -276,9 +276,9 @@ class LineOutput(FrameProcessor):
             if NOTED in frame.metadata:
                 frame.metadata[NOTED].set()
             return
-        if self._performance is not None:
-            self._performance.stop()
-            self._performance = None
+        if self._playback is not None:
+            self._playback.stop()
+            self._playback = None
         await self._line.interrupt()
         self._starts.clear()
         await self._note_silent()
@@ -289,13 +289,13 @@ class LineOutput(FrameProcessor):
     def _is_from_before_the_opening(self, frame: InterruptionFrame) -> bool:
         """The callee's hello, which the opening answers: it took so long to get here. Nothing was said before."""
         made_at = frame.metadata.get(MADE_AT)
-        performance = self._performance
+        playback = self._playback
         return (
             made_at is not None
             and not isinstance(frame, HushFrame)
-            and performance is not None
-            and performance.opening
-            and made_at < performance.began_at
+            and playback is not None
+            and playback.opening
+            and made_at < playback.began_at
         )
 
     async def _heard(self, payload: Payload) -> None:

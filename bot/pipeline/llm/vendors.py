@@ -22,7 +22,7 @@ from bot.pipeline.offline.brain import BrainField
 from bot.pipeline.offline.brains import RuleBrain, brain_for
 from bot.pipeline.offline.rule_llm import RuleLLMService
 from bot.pipeline.resources import Resources
-from bot.pipeline.vendor import Member
+from bot.pipeline.vendor import Vendor
 from bot.records import CallSpec
 from bot.settings import Settings
 
@@ -47,7 +47,7 @@ class Mind:
     """A code like "es-MX"."""
 
 
-class Claude(Member):
+class Claude(Vendor):
     """Claude through the Messages API, streamed, the prompt cached."""
 
     vendor: Literal["anthropic"] = "anthropic"
@@ -65,17 +65,17 @@ class Claude(Member):
         return self.model or settings.anthropic_model
 
 
-class Rules(Member):
+class Rules(Vendor):
     """The rule-based brain: no model, no network, a sensible call from its spec."""
 
     vendor: Literal["rules"] = "rules"
 
 
-LlmMember = Claude | Rules
-Llm = Annotated[LlmMember, Field(discriminator="vendor")]
+LlmVendor = Claude | Rules
+Llm = Annotated[LlmVendor, Field(discriminator="vendor")]
 
 
-def offline() -> LlmMember:
+def offline() -> LlmVendor:
     """The member that stands in when keys are missing."""
     return Rules()
 
@@ -87,7 +87,7 @@ def fallback_of(first: Claude, settings: Settings) -> Claude:
     return first.model_copy(update={"model": other})
 
 
-def build(members: Sequence[LlmMember], resources: Resources, mind: Mind) -> tuple[LLMService[Any], ...]:
+def build(members: Sequence[LlmVendor], resources: Resources, mind: Mind) -> tuple[LLMService[Any], ...]:
     """The services of a ladder, in the order they stand in the pipeline.
 
     The rule-based brain does not fail: nobody stands behind it.

@@ -24,7 +24,7 @@ from pipecat.frames.frames import Frame, VADUserStartedSpeakingFrame, VADUserSto
 from pipecat.processors.frame_processor import FrameDirection
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
-from bot.pipeline.stt.fallback import EarRung
+from bot.pipeline.stt.fallback import SttFallback
 from bot.pipeline.stt.kept_audio import BYTES_PER_SECOND, KeptAudio
 from bot.pipeline.usage import Metered
 from bot.telemetry import metrics
@@ -60,7 +60,7 @@ class Wire(Protocol):
     def close_reason(self) -> str | None: ...
 
 
-class DeepgramLink(Metered, EarRung):
+class DeepgramLink(Metered, SttFallback):
     """A mixin of pipecat's Deepgram services: their words and settings, this connection.
 
     A subclass gives `open_link`, `send_audio`, `say_goodbye` and `hear`, and may say what it `owes`, what to send

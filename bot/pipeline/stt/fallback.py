@@ -24,13 +24,13 @@ _FRAME_BYTES = 512
 
 
 @dataclass
-class EarLostFrame(SystemFrame):
+class SttLostFrame(SystemFrame):
     """An ear is lost; `audio`: 8 kHz 16-bit, what it has not understood. In order with the callee's audio."""
 
     audio: bytes = b""
 
 
-class EarRung(STTService):
+class SttFallback(STTService):
     """A mixin: an ear of the ladder."""
 
     lost = False
@@ -43,14 +43,14 @@ class EarRung(STTService):
 
     @property
     def is_standby(self) -> bool:
-        return isinstance(self.previous, EarRung) and not self._took_over
+        return isinstance(self.previous, SttFallback) and not self._took_over
 
     @property
     def is_last(self) -> bool:
-        return not isinstance(self.next, EarRung)
+        return not isinstance(self.next, SttFallback)
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        if isinstance(frame, EarLostFrame) and direction is FrameDirection.DOWNSTREAM:
+        if isinstance(frame, SttLostFrame) and direction is FrameDirection.DOWNSTREAM:
             await AIService.process_frame(self, frame, direction)
             await self._take_over(frame.audio)
         elif self._lets_pass(frame):
@@ -82,6 +82,6 @@ class EarRung(STTService):
             await self.push_error(why, force_treat_as_permanent=True)
         else:
             logger.warning("{} is lost, {} listens: {}", self, self.next, why)
-            await self.push_frame(EarLostFrame(audio=audio))
+            await self.push_frame(SttLostFrame(audio=audio))
         self.lost = True
         self._tracing_enabled = False

@@ -17,17 +17,17 @@ from bot.pipeline.resources import Resources
 from bot.pipeline.stt.deepgram_flux import FluxService
 from bot.pipeline.stt.deepgram_languages import flux_hints, nova_language
 from bot.pipeline.stt.deepgram_nova import NovaService
-from bot.pipeline.stt.fallback import EarRung
-from bot.pipeline.vendor import Member
+from bot.pipeline.stt.fallback import SttFallback
+from bot.pipeline.vendor import Vendor
 from bot.settings import with_scheme
 
 
-class _Ear(Member):
+class _SttVendor(Vendor):
     detects_turns: ClassVar[bool] = False
     """The service proposes turns itself; no local turn detector runs."""
 
 
-class DeepgramNova(_Ear):
+class DeepgramNova(_SttVendor):
     """Deepgram's streaming transcription, /v1/listen."""
 
     vendor: Literal["deepgram"] = "deepgram"
@@ -51,7 +51,7 @@ class DeepgramNova(_Ear):
         )
 
 
-class DeepgramFlux(_Ear):
+class DeepgramFlux(_SttVendor):
     """Deepgram's conversational transcription with its own end of turn, /v2/listen."""
 
     vendor: Literal["deepgram_flux"] = "deepgram_flux"
@@ -92,7 +92,7 @@ class DeepgramFlux(_Ear):
         return service
 
 
-class PocketSphinx(_Ear):
+class PocketSphinx(_SttVendor):
     """A local ear for live microphones; English, small vocabulary errors are to be expected."""
 
     vendor: Literal["pocketsphinx"] = "pocketsphinx"
@@ -101,10 +101,10 @@ class PocketSphinx(_Ear):
     def build(self, resources: Resources, *, call_sid: str, language: str) -> STTService:
         from bot.pipeline.offline.pocketsphinx_stt import PocketSphinxSTTService
 
-        return as_rung(PocketSphinxSTTService)(decoders=resources.decoders)
+        return with_fallback(PocketSphinxSTTService)(decoders=resources.decoders)
 
 
-class Moonshine(_Ear):
+class Moonshine(_SttVendor):
     """A better local ear, behind the extra `moonshine`."""
 
     vendor: Literal["moonshine"] = "moonshine"
@@ -113,10 +113,10 @@ class Moonshine(_Ear):
     def build(self, resources: Resources, *, call_sid: str, language: str) -> STTService:
         from bot.pipeline.offline.moonshine_stt import MoonshineSTTService
 
-        return as_rung(MoonshineSTTService)(model=resources.moonshine)
+        return with_fallback(MoonshineSTTService)(model=resources.moonshine)
 
 
-class Scripted(_Ear):
+class Scripted(_SttVendor):
     """The simulated callee's own script as transcripts, each word when it has been spoken."""
 
     vendor: Literal["scripted"] = "scripted"
@@ -124,14 +124,14 @@ class Scripted(_Ear):
     def build(self, resources: Resources, *, call_sid: str, language: str) -> STTService:
         from bot.pipeline.offline.scripted_stt import ScriptedSTTService
 
-        return as_rung(ScriptedSTTService)(scripts=resources.scripts, call_sid=call_sid)
+        return with_fallback(ScriptedSTTService)(scripts=resources.scripts, call_sid=call_sid)
 
 
-SttMember = DeepgramNova | DeepgramFlux | PocketSphinx | Moonshine | Scripted
-Stt = Annotated[SttMember, Field(discriminator="vendor")]
+SttVendor = DeepgramNova | DeepgramFlux | PocketSphinx | Moonshine | Scripted
+Stt = Annotated[SttVendor, Field(discriminator="vendor")]
 
 
-def offline(*, simulated_line: bool) -> SttMember:
+def offline(*, simulated_line: bool) -> SttVendor:
     """The member that stands in when keys are missing."""
     return Scripted() if simulated_line else PocketSphinx()
 
@@ -139,9 +139,9 @@ def offline(*, simulated_line: bool) -> SttMember:
 E = TypeVar("E", bound=STTService)
 
 
-def as_rung(ear: type[E]) -> type[E]:
+def with_fallback(ear: type[E]) -> type[E]:
     """A local ear that may stand in for another."""
-    rung: type[E] = type(ear.__name__, (EarRung, ear), {})
+    rung: type[E] = type(ear.__name__, (SttFallback, ear), {})
     return rung
 
 

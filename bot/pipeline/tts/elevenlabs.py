@@ -28,7 +28,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from bot.pipeline.resources import SharedTls
-from bot.pipeline.tts.fallback import VoiceRung
+from bot.pipeline.tts.fallback import TtsFallback
 from bot.pipeline.tts.timed_words import TimedWords
 from bot.pipeline.tts.utterance import Step, Take, Utterance
 from bot.pipeline.usage import Metered
@@ -103,7 +103,7 @@ def _times(alignment: Any) -> tuple[tuple[str, ...], tuple[float, ...], tuple[fl
     )
 
 
-class ElevenLabsService(Metered, SharedTls, TimedWords, VoiceRung, ElevenLabsTTSService):
+class ElevenLabsService(Metered, SharedTls, TimedWords, TtsFallback, ElevenLabsTTSService):
     """The voice. Text comes in by run_tts, a piece at a time; sound goes out through pipecat's contexts."""
 
     def __init__(self, **kwargs: Any) -> None:

@@ -34,7 +34,7 @@ from pipecat.services.tts_service import TTSService
 from bot.pipeline.tts.first_clause import FirstClauseAggregator
 
 
-class VoiceRung(TTSService):
+class TtsFallback(TTSService):
     """A voice of the ladder; its replies begin with their first clause.
 
     A subclass says what it still owes when it calls `give_up`, and asks `gave_up` before it speaks.
@@ -51,7 +51,7 @@ class VoiceRung(TTSService):
 
     @property
     def is_last(self) -> bool:
-        return not isinstance(self.next, VoiceRung)
+        return not isinstance(self.next, TtsFallback)
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         if direction is FrameDirection.DOWNSTREAM and self._is_not_ours(frame):

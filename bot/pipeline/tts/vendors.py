@@ -17,14 +17,14 @@ from bot.audio import SAMPLE_RATE
 from bot.pipeline.offline.tts import LocalTTSService
 from bot.pipeline.resources import Resources
 from bot.pipeline.tts.elevenlabs import ElevenLabsService
-from bot.pipeline.tts.fallback import VoiceRung
+from bot.pipeline.tts.fallback import TtsFallback
 from bot.pipeline.tts.timed_words import TimedWords
 from bot.pipeline.usage import Metered
-from bot.pipeline.vendor import Member
+from bot.pipeline.vendor import Vendor
 from bot.settings import Settings, with_scheme
 
 
-class ElevenLabs(Member):
+class ElevenLabs(Vendor):
     """ElevenLabs' multi-context websocket; 8 kHz PCM, so nothing is resampled."""
 
     vendor: Literal["elevenlabs"] = "elevenlabs"
@@ -61,7 +61,7 @@ class ElevenLabs(Member):
         return service
 
 
-class LocalVoiceMember(Member):
+class Hibari(Vendor):
     """hibari on this machine; English."""
 
     vendor: Literal["hibari"] = "hibari"
@@ -72,22 +72,22 @@ class LocalVoiceMember(Member):
         return LocalService(voice=resources.voice, speed=self.speed)
 
 
-TtsMember = ElevenLabs | LocalVoiceMember
-Tts = Annotated[TtsMember, Field(discriminator="vendor")]
+TtsVendor = ElevenLabs | Hibari
+Tts = Annotated[TtsVendor, Field(discriminator="vendor")]
 
 
-def offline() -> TtsMember:
+def offline() -> TtsVendor:
     """The member that stands in when keys are missing."""
-    return LocalVoiceMember()
+    return Hibari()
 
 
-def fallback_of(first: TtsMember, language: str) -> TtsMember | None:
+def fallback_of(first: TtsVendor, language: str) -> TtsVendor | None:
     """Who stands in for a voice where the scenario names nobody: the local voice, in its language."""
     in_english = language.partition("-")[0] == "en"
-    return LocalVoiceMember() if in_english and not isinstance(first, LocalVoiceMember) else None
+    return Hibari() if in_english and not isinstance(first, Hibari) else None
 
 
-class LocalService(Metered, TimedWords, VoiceRung, LocalTTSService):
+class LocalService(Metered, TimedWords, TtsFallback, LocalTTSService):
     """The local voice as a rung, its words timed."""
 
     async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:

@@ -174,10 +174,10 @@ def refusal(message: str = "no") -> CarrierError:
 def hold_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Openings are there at once, calls without services, and each that is held is a QuietCall."""
 
-    async def speak(*_: Any, recital: opening.Recital | None = None, **__: Any) -> Speech:
-        recital = recital or opening.Recital()
-        recital.add(Speech("Hi.", bytes(160)))
-        return recital.speech()
+    async def speak(*_: Any, stream: opening.SpeechStream | None = None, **__: Any) -> Speech:
+        stream = stream or opening.SpeechStream()
+        stream.add(Speech("Hi.", bytes(160)))
+        return stream.speech()
 
     monkeypatch.setattr(opening, "speak", speak)
     monkeypatch.setattr(active_calls, "build_services", lambda *_: object())

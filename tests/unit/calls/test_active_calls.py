@@ -16,7 +16,7 @@ from bot.calls.capacity import Asking, Refusal
 from bot.conversation import opening
 from bot.conversation.call import Call
 from bot.conversation.call_plan import Plan, Services
-from bot.conversation.opening import Recital
+from bot.conversation.opening import SpeechStream
 from bot.conversation.scenario.parts import Opening
 from bot.conversation.scenario.scenario import Scenario
 from bot.conversation.slots import choose
@@ -64,19 +64,19 @@ class Studio:
         text: str,
         *,
         language: str,
-        recital: Recital | None = None,
+        stream: SpeechStream | None = None,
         usage: Usage = NO_USAGE,
     ) -> Speech:
         speech = Speech(text, bytes(160))
         usage.add("elevenlabs", "eleven_flash_v2_5", "characters", len(text))
-        if recital is None:
+        if stream is None:
             self.phrases.append(text)
             return speech
         self.spoken.append(text)
         await self.hold.wait()
         if self.failure is not None:
             raise self.failure
-        recital.add(speech)
+        stream.add(speech)
         return speech
 
 
@@ -89,7 +89,7 @@ def studio(monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
     yield studio
 
 
-async def made(slot: CallSlot) -> Recital:
+async def made(slot: CallSlot) -> SpeechStream:
     """The slot's opening once nothing more comes of it; its task has ended without an error."""
     assert slot.opening is not None
     assert slot.making is not None
@@ -253,7 +253,7 @@ async def test_an_open_line_does_not_wait_for_a_slow_opening(board: ActiveCalls,
     assert (ready.opening.finished, bytes(ready.opening.pcm)) == (False, b"")
     studio.hold.set()
     await made(slot)
-    assert ready.opening.pcm, "what comes late is in the call's own recital"
+    assert ready.opening.pcm, "what comes late is in the call's own stream"
 
 
 async def test_a_call_that_ends_stops_the_making_of_its_opening(board: ActiveCalls, studio: Studio) -> None:
@@ -545,8 +545,8 @@ async def test_who_dials_keeps_the_opening_for_others(board: ActiveCalls, studio
     board.openings = shelf = Shelf()
     slot = board.take_line(plan(1, callee_name="Ann"))
     board.prepare(slot)
-    recital = await made(slot)
-    assert shelf.kept == {"call-1": recital.speech()}
+    stream = await made(slot)
+    assert shelf.kept == {"call-1": stream.speech()}
 
 
 async def test_who_answers_takes_the_opening_that_is_kept(board: ActiveCalls, studio: Studio) -> None:

@@ -12,7 +12,7 @@ import pytest
 from bot.audio import mulaw_to_pcm
 from bot.conversation.call import Call
 from bot.conversation.call_plan import Plan, build_services
-from bot.conversation.opening import Recital
+from bot.conversation.opening import SpeechStream
 from bot.conversation.recorder import Recorder
 from bot.conversation.scenario.parts import Limits, OutcomeField
 from bot.conversation.scenario.scenario import Scenario
@@ -53,7 +53,7 @@ class KeptTurns:
 class Room:
     """A call, its line and who carries it."""
 
-    def __init__(self, resources: Resources, opening: Recital | None) -> None:
+    def __init__(self, resources: Resources, opening: SpeechStream | None) -> None:
         self.socket, self.carrier = MemorySocket(), NotingCarrier()
         self.line = Line(self.socket, STARTED)
         slots = choose(SCENARIO, SETTINGS, simulated_line=True)
@@ -95,7 +95,7 @@ async def on_line(resources: Resources) -> AsyncIterator[Any]:
     """Starts calls; hung up at the end."""
     rooms: list[tuple[Room, asyncio.Task[Any], asyncio.Task[None]]] = []
 
-    def begin(opening: Recital | None) -> Room:
+    def begin(opening: SpeechStream | None) -> Room:
         room = Room(resources, opening)
         rooms.append((room, asyncio.create_task(room.call.hold()), asyncio.create_task(room.echo())))
         return room
@@ -110,36 +110,36 @@ async def on_line(resources: Resources) -> AsyncIterator[Any]:
 
 
 async def test_an_opening_that_was_made_is_played_as_it_is(on_line: Any) -> None:
-    recital = Recital(TEXT)
-    recital.add_audio(mulaw_to_pcm(b"\x21" * 1600))
-    room = on_line(recital)
+    stream = SpeechStream(TEXT)
+    stream.add_audio(mulaw_to_pcm(b"\x21" * 1600))
+    room = on_line(stream)
     await until(lambda: room.socket.audio == b"\x21" * 1600)
-    recital.add_audio(mulaw_to_pcm(b"\x22" * 1600))
-    recital.finish()
+    stream.add_audio(mulaw_to_pcm(b"\x22" * 1600))
+    stream.finish()
     await room.until_said(TEXT)
     assert room.socket.audio == b"\x21" * 1600 + b"\x22" * 1600
 
 
 @pytest.mark.parametrize("when", ["before it is wanted", "while it is awaited"])
 async def test_an_opening_that_stays_silent_is_spoken_by_the_pipeline(on_line: Any, when: str) -> None:
-    recital = Recital(TEXT)
+    stream = SpeechStream(TEXT)
     if when == "before it is wanted":
-        recital.finish()
-    room = on_line(recital)
-    if not recital.finished:
-        await until(lambda: recital._listener is not None)
+        stream.finish()
+    room = on_line(stream)
+    if not stream.finished:
+        await until(lambda: stream._listener is not None)
         assert room.socket.audio == b""
-        recital.finish()
+        stream.finish()
     await room.until_said(TEXT)
     assert len(room.socket.audio) > 4000
     assert [turn.text for turn in room.recorder.turns] == [TEXT], "once"
 
 
-async def test_a_hang_up_at_the_last_moment_of_the_longest_call_ends_the_conductor(resources: Resources) -> None:
-    """No goodbye can begin then: a conductor that goes on asking for it never lets the loop run again."""
+async def test_a_hang_up_at_the_last_moment_of_the_longest_call_ends_the_flow(resources: Resources) -> None:
+    """No goodbye can begin then: a flow that goes on asking for it never lets the loop run again."""
     room = Room(resources, None)
     room.line.opened_at -= SCENARIO.limits.max_duration_seconds
-    conducting = asyncio.create_task(room.call._conductor.run())
+    conducting = asyncio.create_task(room.call._flow.run())
     await room.call.hang_up(EndedReason.CALLEE_HANGUP)
     await asyncio.wait_for(conducting, 1)
 

@@ -27,7 +27,7 @@ from bot.pipeline.line.line import Line
 from bot.pipeline.line.line_ends import LineInput, LineOutput, ReplyWithdrawnFrame
 from bot.pipeline.resources import Resources
 from bot.pipeline.runner import RunningPipeline
-from bot.pipeline.tts.vendors import LocalVoiceMember
+from bot.pipeline.tts.vendors import Hibari
 from bot.pipeline.turns.context import AssistantContext
 from bot.pipeline.usage import Usage
 from bot.settings import Settings
@@ -35,7 +35,7 @@ from tests.unit.pipeline.conversation import Collector, Diary, running
 from tests.unit.pipeline.line.test_line_output import spoken
 from tests.unit.pipeline.memory_socket import STARTED, MemorySocket
 
-VOICE = LocalVoiceMember()
+VOICE = Hibari()
 
 
 def speech(text: str) -> Speech:
@@ -196,7 +196,7 @@ async def test_each_phrase_is_made_once_per_voice_and_language(voice: Voice, boo
     assert voice.made == ["a"]
     assert book.get(VOICE, "en", "a") == speech("a")
     assert book.get(VOICE, "es", "a") is None
-    assert book.get(LocalVoiceMember(speed=1.5), "en", "a") is None
+    assert book.get(Hibari(speed=1.5), "en", "a") is None
 
 
 async def test_two_calls_at_once_share_the_work(voice: Voice, book: PhraseBook) -> None:

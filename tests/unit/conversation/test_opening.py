@@ -14,12 +14,12 @@ from pydantic import SecretStr
 
 from bot.audio import Speech, TimedWord
 from bot.conversation import opening
-from bot.conversation.opening import Recital
+from bot.conversation.opening import SpeechStream
 from bot.errors import VendorError
 from bot.pipeline.llm.vendors import Claude, Mind, Rules
 from bot.pipeline.offline.voice import LocalVoice
 from bot.pipeline.resources import Resources
-from bot.pipeline.tts.vendors import ElevenLabs, LocalVoiceMember
+from bot.pipeline.tts.vendors import ElevenLabs, Hibari
 from bot.records import CallSpec
 from bot.settings import Settings
 from tests.simulators import anthropic as claude
@@ -39,7 +39,7 @@ QUICK = AnthropicLatency(headers_ms=5, first_token_ms=10, tokens_per_second=2000
 
 
 class Ear:
-    """Listens to a recital."""
+    """Listens to a stream."""
 
     def __init__(self) -> None:
         self.heard: list[object] = []
@@ -55,33 +55,33 @@ class Ear:
 
 
 def test_a_listener_is_given_what_there_is_and_then_what_comes() -> None:
-    recital, ear = Recital("Hi John."), Ear()
-    recital.add_audio(b"aa")
-    recital.add_audio(b"bb")
-    recital.add_word(TimedWord("Hi", 0, 100))
-    recital.play_to(ear)
+    stream, ear = SpeechStream("Hi John."), Ear()
+    stream.add_audio(b"aa")
+    stream.add_audio(b"bb")
+    stream.add_word(TimedWord("Hi", 0, 100))
+    stream.play_to(ear)
     assert ear.heard == [b"aabb", "Hi"]
-    recital.add_audio(b"cc")
-    recital.add_word(TimedWord("John.", 100, 200))
-    recital.finish()
-    recital.finish()
+    stream.add_audio(b"cc")
+    stream.add_word(TimedWord("John.", 100, 200))
+    stream.finish()
+    stream.finish()
     assert ear.heard == [b"aabb", "Hi", b"cc", "John.", "end"]
     late = Ear()
-    recital.play_to(late)
+    stream.play_to(late)
     assert late.heard == [b"aabbcc", "Hi", "John.", "end"]
-    assert recital.speech() == Speech(
+    assert stream.speech() == Speech(
         "Hi John.", b"aabbcc", (TimedWord("Hi", 0, 100), TimedWord("John.", 100, 200))
     )
 
 
-def test_a_recital_is_silent_only_when_it_is_over_without_a_sound() -> None:
-    recital, ear = Recital(), Ear()
-    assert not recital.silent, "something may still come"
-    recital.play_to(ear)
-    recital.finish()
-    assert recital.silent
+def test_a_stream_is_silent_only_when_it_is_over_without_a_sound() -> None:
+    stream, ear = SpeechStream(), Ear()
+    assert not stream.silent, "something may still come"
+    stream.play_to(ear)
+    stream.finish()
+    assert stream.silent
     assert ear.heard == ["end"]
-    spoken = Recital("Hi")
+    spoken = SpeechStream("Hi")
     spoken.add(Speech("Hi", b"aa"))
     spoken.finish()
     assert not spoken.silent
@@ -184,27 +184,27 @@ async def test_elevenlabs_speaks_it_with_its_words_in_their_places() -> None:
     assert starts[-1] < speech.duration_ms
 
 
-async def test_a_recital_has_the_first_audio_before_the_last_is_made() -> None:
+async def test_a_stream_has_the_first_audio_before_the_last_is_made() -> None:
     latency = ElevenLabsLatency(first_audio_ms=10, speed=4)
-    recital, sizes = Recital(TEXT), list[int]()
+    stream, sizes = SpeechStream(TEXT), list[int]()
     async with ElevenLabsSimulator(api_key="secret", latency=latency) as sim, checked():
         speaking = asyncio.create_task(
-            opening.speak(with_elevenlabs(sim), ElevenLabs(), TEXT, language="en", recital=recital)
+            opening.speak(with_elevenlabs(sim), ElevenLabs(), TEXT, language="en", stream=stream)
         )
         while not speaking.done():
-            sizes.append(len(recital.pcm))
+            sizes.append(len(stream.pcm))
             await asyncio.sleep(0.005)
         speech = await speaking
-    assert recital.speech() == speech
+    assert stream.speech() == speech
     assert any(0 < size < len(speech.pcm) for size in sizes)
-    assert not recital.finished, "its maker says when"
+    assert not stream.finished, "its maker says when"
 
 
 async def test_the_local_voice_speaks_it_too() -> None:
     resources = Resources(Settings(_env_file=None), voice=LocalVoice())
     resources.voice.load()
     try:
-        speech = await opening.speak(resources, LocalVoiceMember(speed=1.5), "Hello John.", language="en")
+        speech = await opening.speak(resources, Hibari(speed=1.5), "Hello John.", language="en")
     finally:
         resources.voice.close()
     assert [word.text for word in speech.words] == ["Hello", "John."]

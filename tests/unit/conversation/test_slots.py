@@ -11,7 +11,7 @@ from bot.conversation.scenario.scenario import Scenario
 from bot.conversation.slots import choose
 from bot.pipeline.llm.vendors import Claude, Rules
 from bot.pipeline.stt.vendors import DeepgramFlux, DeepgramNova, PocketSphinx
-from bot.pipeline.tts.vendors import ElevenLabs, LocalVoiceMember
+from bot.pipeline.tts.vendors import ElevenLabs, Hibari
 from bot.settings import Settings
 
 KEYS = {
@@ -59,7 +59,7 @@ def test_a_real_line_has_a_real_ear() -> None:
 
 
 def test_the_scenario_chooses_among_what_there_is() -> None:
-    wanted = scenario(stt=DeepgramFlux(), llm=Rules(), tts=LocalVoiceMember(speed=1.2))
+    wanted = scenario(stt=DeepgramFlux(), llm=Rules(), tts=Hibari(speed=1.2))
     slots = choose(wanted, settings(*KEYS), simulated_line=False)
     assert (slots.stt, slots.llm, slots.tts) == (wanted.stt, wanted.llm, wanted.tts)
     assert slots.why["llm"] == "the scenario asks for it"
@@ -105,14 +105,14 @@ def test_local_engines_are_strangers_to_spanish() -> None:
 
 
 def test_the_local_voice_stands_in_for_elevenlabs_in_english() -> None:
-    assert choose(scenario(), settings(*KEYS), simulated_line=False).ttss == (ElevenLabs(), LocalVoiceMember())
+    assert choose(scenario(), settings(*KEYS), simulated_line=False).ttss == (ElevenLabs(), Hibari())
     assert choose(scenario(language="es"), settings(*KEYS), simulated_line=False).ttss == (ElevenLabs(),)
-    assert choose(scenario(), settings(), simulated_line=False).ttss == (LocalVoiceMember(),)
+    assert choose(scenario(), settings(), simulated_line=False).ttss == (Hibari(),)
 
 
 def test_who_stands_in_is_the_scenarios_choice() -> None:
     wanted = scenario(
-        stt_fallback=PocketSphinx(), tts=LocalVoiceMember(), tts_fallback=ElevenLabs(model="eleven_turbo_v2_5")
+        stt_fallback=PocketSphinx(), tts=Hibari(), tts_fallback=ElevenLabs(model="eleven_turbo_v2_5")
     )
     slots = choose(wanted, settings(*KEYS), simulated_line=False)
     assert slots.stts == (DeepgramNova(), PocketSphinx())

@@ -11,14 +11,14 @@ from pipecat.frames.frames import Frame, LLMMessagesAppendFrame, LLMRunFrame, TT
 
 from bot.audio import Speech, TimedWord
 from bot.conversation import opening
-from bot.conversation.answer_detection import Pickup
-from bot.conversation.machines.answering import Answering
+from bot.conversation.answer_detection import AnswerDetection
+from bot.conversation.machines.answering import MachineHandling
 from bot.conversation.machines.policy import UNHEARD_SECONDS
-from bot.conversation.opening import Recital
+from bot.conversation.opening import SpeechStream
 from bot.conversation.scenario.parts import Menu, Voicemail
 from bot.conversation.scenario.scenario import Scenario
 from bot.errors import VendorError
-from bot.pipeline.line.line_ends import FarewellFrame, HushFrame
+from bot.pipeline.line.line_ends import AllHeardFrame, HushFrame
 from bot.records import CallSpec, EndedReason, Speaker
 
 SECOND = bytes(16000)
@@ -84,7 +84,7 @@ class FakeUser:
 class FakeFarewell:
     reason: EndedReason | None = None
 
-    def now(self, reason: EndedReason) -> None:
+    def end_now(self, reason: EndedReason) -> None:
         self.reason = self.reason or reason
 
 
@@ -101,31 +101,31 @@ class Bench:
     """`watch` has picked up at 100 s of its own clock."""
 
     def __init__(self, plan: type[FakePlan] = FakePlan) -> None:
-        self.pickup = Pickup(Speaker.CALLEE, 100.0, 1.5, 0.25)
+        self.detection = AnswerDetection(Speaker.CALLEE, 100.0, 1.5, 0.25)
         self.line, self.output, self.pipeline = FakeLine(), FakeOutput(), FakePipeline()
-        self.user, self.farewell = FakeUser(), FakeFarewell()
+        self.user, self.goodbye = FakeUser(), FakeFarewell()
         parts: dict[str, Any] = {
-            "pickup": self.pickup,
+            "detection": self.detection,
             "line": self.line,
             "user": self.user,
             "output": self.output,
             "pipeline": self.pipeline,
-            "farewell": self.farewell,
+            "goodbye": self.goodbye,
             "resources": None,
             "changed": asyncio.Event(),
         }
-        self.answering = Answering(cast(Any, plan()), **parts)
+        self.answering = MachineHandling(cast(Any, plan()), **parts)
 
     async def hears(self, words: str, now: float) -> None:
         """A whole sentence that ends now."""
-        self.pickup.speech_started(now - 2.0)
-        self.pickup.words(words, now, final=True)
-        self.pickup.speech_stopped(now)
+        self.detection.speech_started(now - 2.0)
+        self.detection.words(words, now, final=True)
+        self.detection.speech_stopped(now)
         await self.answering.treat(now)
         await asyncio.sleep(0)
 
     async def beeps(self, now: float) -> None:
-        self.pickup.beep(now)
+        self.detection.beep(now)
         await self.answering.treat(now)
 
 
@@ -134,9 +134,9 @@ MAILBOX = "Please leave a message after the beep."
 
 @pytest.fixture(autouse=True)
 def voice(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def speak(*args: Any, recital: Recital, **_: Any) -> Speech:
-        recital.add(Speech(args[2], SECOND))
-        return recital.speech()
+    async def speak(*args: Any, stream: SpeechStream, **_: Any) -> Speech:
+        stream.add(Speech(args[2], SECOND))
+        return stream.speech()
 
     monkeypatch.setattr(opening, "speak", speak)
 
@@ -153,12 +153,12 @@ async def test_a_message_that_could_not_be_made_ahead_is_said_by_the_pipeline(
     await bench.beeps(104.0)
     await bench.answering.treat(104.1)
     (speak,) = bench.pipeline.of(TTSSpeakFrame)
-    (end,) = bench.pipeline.of(FarewellFrame)
+    (end,) = bench.pipeline.of(AllHeardFrame)
     assert speak.text == "Call us."
-    assert bench.farewell.reason is None
+    assert bench.goodbye.reason is None
     await end.heard()
     await bench.answering.treat(106.0)
-    assert bench.farewell.reason is EndedReason.VOICEMAIL_REACHED
+    assert bench.goodbye.reason is EndedReason.VOICEMAIL_REACHED
     await bench.answering.close()
 
 
@@ -170,9 +170,9 @@ async def test_a_message_whose_end_is_never_told_ends_the_call_all_the_same() ->
     assert bench.user.muted, "nothing the mailbox says stops it"
     spoke_at = time.monotonic()
     await bench.answering.treat(spoke_at + 0.5)
-    assert bench.farewell.reason is None
+    assert bench.goodbye.reason is None
     await bench.answering.treat(spoke_at + 1.0 + UNHEARD_SECONDS)
-    assert bench.farewell.reason is EndedReason.VOICEMAIL_REACHED
+    assert bench.goodbye.reason is EndedReason.VOICEMAIL_REACHED
     await bench.answering.close()
 
 
@@ -191,9 +191,9 @@ async def test_a_person_stops_the_message_and_is_listened_to() -> None:
 
 async def test_a_fax_ends_the_call_as_a_number_that_no_retry_reaches() -> None:
     bench = Bench()
-    bench.pickup.amd("fax", 102.0)
+    bench.detection.amd("fax", 102.0)
     await bench.answering.treat(102.0)
-    assert bench.farewell.reason is EndedReason.DIAL_FAILED
+    assert bench.goodbye.reason is EndedReason.DIAL_FAILED
 
 
 class Menus(FakePlan):

@@ -23,9 +23,9 @@ from bot.conversation.tools import TOOLS
 from bot.conversation.tools.declared.http_tool import HttpTool
 from bot.conversation.tools.declared.mcp_server import McpServer
 from bot.conversation.tools.transfer_call import TransferTarget
-from bot.pipeline.llm.vendors import LlmMember
-from bot.pipeline.stt.vendors import SttMember
-from bot.pipeline.tts.vendors import TtsMember
+from bot.pipeline.llm.vendors import LlmVendor
+from bot.pipeline.stt.vendors import SttVendor
+from bot.pipeline.tts.vendors import TtsVendor
 
 README = (Path(__file__).parents[4] / "pipelines" / "README.md").read_text(encoding="utf-8")
 ROW = re.compile(r"^\| `(?P<name>\w+)` \| (?P<kind>[^|]+) \| (?P<default>[^|]+) \| (?P<meaning>.+) \|$", re.M)
@@ -54,7 +54,7 @@ def models() -> Iterator[tuple[str, type[BaseModel]]]:
     yield "[[transfer]]", TransferTarget
     yield "[[http_tools]]", HttpTool
     yield "[[mcp_servers]]", McpServer
-    for slot, menu in (("stt", SttMember), ("llm", LlmMember), ("tts", TtsMember)):
+    for slot, menu in (("stt", SttVendor), ("llm", LlmVendor), ("tts", TtsVendor)):
         for member in get_args(menu):
             (vendor,) = get_args(member.model_fields["vendor"].annotation)
             yield f'[{slot}] vendor = "{vendor}"', member
@@ -131,7 +131,7 @@ def test_nothing_is_documented_that_does_not_exist() -> None:
 def test_every_name_is_documented() -> None:
     for name in (*VARIABLES, *TOOLS):
         assert f"`{name}`" in README or f"{{{{{name}}}}}" in README, name
-    for member in (*get_args(SttMember), *get_args(LlmMember), *get_args(TtsMember)):
+    for member in (*get_args(SttVendor), *get_args(LlmVendor), *get_args(TtsVendor)):
         for needed in member.needs:
             assert needed in README
 

@@ -19,7 +19,7 @@ from bot.conversation.transfers.handover import Handover
 from bot.conversation.transfers.transfers import Transfers
 from bot.errors import CarrierError, DialUnconfirmedError
 from bot.pipeline.line.line import Line, LineEnd
-from bot.pipeline.line.line_ends import FarewellFrame
+from bot.pipeline.line.line_ends import AllHeardFrame
 from bot.records import CallSpec, EndedReason
 from bot.telephony.twilio import twiml
 from bot.telephony.twilio.media_streams import Started
@@ -59,7 +59,7 @@ class SpokenAtOnce:
     async def queue(self, *frames: Frame) -> None:
         for frame in frames:
             self.frames.append(frame)
-            if isinstance(frame, FarewellFrame):
+            if isinstance(frame, AllHeardFrame):
                 await frame.heard()
 
     @property
@@ -68,13 +68,13 @@ class SpokenAtOnce:
 
 
 class Ending:
-    """The farewell, as far as a handover knows it."""
+    """The goodbye, as far as a handover knows it."""
 
     def __init__(self) -> None:
         self.begun = False
         self.reason: EndedReason | None = None
 
-    def now(self, reason: EndedReason) -> None:
+    def end_now(self, reason: EndedReason) -> None:
         self.reason = reason
 
 
@@ -82,7 +82,7 @@ class Desk:
     def __init__(self) -> None:
         self.socket, self.carrier = MemorySocket(), NotingCarrier()
         self.line = Line(self.socket, STARTED)
-        self.pipeline, self.farewell = SpokenAtOnce(), Ending()
+        self.pipeline, self.goodbye = SpokenAtOnce(), Ending()
         self.context = LLMContext(messages=[])
         self.transfers = Transfers(self.carrier, Ingress())
         self.keys_answered = 0
@@ -94,7 +94,7 @@ class Desk:
             output=cast(Any, SimpleNamespace(last_word_at=0.0)),
             pipeline=cast(Any, self.pipeline),
             context=self.context,
-            farewell=cast(Any, self.farewell),
+            goodbye=cast(Any, self.goodbye),
             last_callee_turn_at=lambda: 1.0,
             callee_speaks=lambda: False,
             no_reply_owed=self._no_reply,
@@ -150,7 +150,7 @@ async def test_one_thing_at_a_time_and_nothing_while_the_call_ends(desk: Desk) -
     assert "already" in (await desk.handover.transfer("sales", ""))["error"]
     assert "already" in (await desk.handover.send_digits("1"))["error"]
     assert desk.handover.waiting
-    desk.farewell.begun = True
+    desk.goodbye.begun = True
     assert "ending" in (await desk.handover.send_digits("1"))["error"]
 
 
@@ -168,7 +168,7 @@ async def test_a_yes_hands_the_call_over(desk: Desk) -> None:
     await desk.begin("desk")
     await desk.tell("answered")
     assert "<Conference" in await desk.tell("reply", Digits="1")
-    await until(lambda: desk.farewell.reason is EndedReason.TRANSFERRED)
+    await until(lambda: desk.goodbye.reason is EndedReason.TRANSFERRED)
     assert desk.handover.handed_over
     await desk.handover.close()
     assert desk.carrier.hung_up == []
@@ -177,7 +177,7 @@ async def test_a_yes_hands_the_call_over(desk: Desk) -> None:
 async def test_a_yes_to_a_call_that_says_goodbye_comes_too_late(desk: Desk) -> None:
     await desk.begin("desk")
     await desk.tell("answered")
-    desk.farewell.begun = True
+    desk.goodbye.begun = True
     assert "hung up" in await desk.tell("reply", Digits="1")
     assert not desk.handover.handed_over
     assert desk.carrier.instructed == []
@@ -262,7 +262,7 @@ async def test_a_callee_who_was_moved_while_the_person_was_sent_away_comes_back(
 async def test_nothing_is_said_behind_a_goodbye(desk: Desk) -> None:
     await desk.begin("desk")
     await until(lambda: SCENARIO.phrases.transferring in desk.pipeline.said)
-    desk.farewell.begun = True
+    desk.goodbye.begun = True
     await desk.tell("status", CallStatus="busy")
     await until(lambda: not desk.handover.waiting)
     await until(lambda: desk.handover._task is not None and desk.handover._task.done())
@@ -274,7 +274,7 @@ async def test_a_call_that_says_goodbye_is_not_taken_off_its_line(desk: Desk, ta
     queue = desk.pipeline.queue
 
     async def bye(*frames: Frame) -> None:
-        desk.farewell.begun = True
+        desk.goodbye.begun = True
         await queue(*frames)
 
     desk.pipeline.queue = bye  # type: ignore[method-assign]  # the goodbye begins while the last words are said
@@ -302,7 +302,7 @@ async def test_a_dialled_person_who_answers_takes_the_call(desk: Desk) -> None:
     desk.socket.hang_up()
     await until(lambda: desk.line.away)
     await desk.tell("status", CallStatus="in-progress")
-    await until(lambda: desk.farewell.reason is EndedReason.TRANSFERRED)
+    await until(lambda: desk.goodbye.reason is EndedReason.TRANSFERRED)
     assert desk.handover.handed_over
 
 
@@ -329,7 +329,7 @@ async def test_an_order_without_an_answer_may_have_been_carried_out(
     if acted:
         desk.socket.hang_up()
         await desk.tell("status", CallStatus="in-progress")
-        await until(lambda: desk.farewell.reason is EndedReason.TRANSFERRED)
+        await until(lambda: desk.goodbye.reason is EndedReason.TRANSFERRED)
     else:
         await until(lambda: FAILED in desk.pipeline.said)
     assert desk.handover.handed_over is acted
@@ -357,7 +357,7 @@ async def test_two_whom_no_callback_tells_of_are_taken_to_be_talking(
     monkeypatch.setattr("bot.conversation.transfers.transfers.LOST_CALLBACK_SECONDS", -24.9)
     await desk.begin("sales")
     desk.socket.hang_up()
-    await until(lambda: desk.farewell.reason is EndedReason.TRANSFERRED)
+    await until(lambda: desk.goodbye.reason is EndedReason.TRANSFERRED)
     assert desk.handover.handed_over
 
 

@@ -29,9 +29,9 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.utils.text.base_text_aggregator import TextType
 
 from bot.audio import SAMPLES_PER_MS, Speech, TimedWord, mulaw_to_pcm, pcm_to_mulaw
-from bot.conversation.opening import Recital
+from bot.conversation.opening import SpeechStream
 from bot.pipeline.line.line import Line, LineEnd
-from bot.pipeline.line.line_ends import MADE_AT, NOTED, FarewellFrame, LineInput, LineOutput
+from bot.pipeline.line.line_ends import MADE_AT, NOTED, AllHeardFrame, LineInput, LineOutput
 from bot.pipeline.runner import RunningPipeline
 from bot.pipeline.turns.context import AssistantContext
 from tests.unit.pipeline.conversation import Collector, Diary, running, until
@@ -155,7 +155,7 @@ async def test_a_word_beyond_the_end_of_its_audio_holds_up_nothing() -> None:
         async def heard() -> None:
             said.append("farewell")
 
-        await call.pipeline.queue(*spoken("bye a b", "c1", word_ms=60), FarewellFrame(heard))
+        await call.pipeline.queue(*spoken("bye a b", "c1", word_ms=60), AllHeardFrame(heard))
         await until(lambda: bool(call.socket.marks))
         await call.echo_all()
         await until(lambda: bool(said))
@@ -170,7 +170,7 @@ async def test_a_farewell_is_heard_after_the_goodbye_and_never_after_an_interrup
         async def first() -> None:
             told.append(("first", call.diary.of("heard")))
 
-        await call.pipeline.queue(*spoken("good bye", "c1"), FarewellFrame(first))
+        await call.pipeline.queue(*spoken("good bye", "c1"), AllHeardFrame(first))
         await until(lambda: bool(call.socket.marks))
         await asyncio.sleep(0.02)
         assert told == []
@@ -181,7 +181,7 @@ async def test_a_farewell_is_heard_after_the_goodbye_and_never_after_an_interrup
         async def second() -> None:
             told.append(("second", []))
 
-        await call.pipeline.queue(*spoken("good bye", "c2"), FarewellFrame(second))
+        await call.pipeline.queue(*spoken("good bye", "c2"), AllHeardFrame(second))
         await call.socket.until_sent("mark", len(call.socket.marks) + 1)
         await call.pipeline.queue(InterruptionFrame())
         await call.socket.until_sent("clear")
@@ -246,24 +246,24 @@ async def test_an_interrupted_opening_keeps_what_was_heard() -> None:
         assert call.assistant == [" ".join([*heard, "—"])]
 
 
-async def test_a_recital_is_heard_while_it_is_being_made() -> None:
+async def test_a_stream_is_heard_while_it_is_being_made() -> None:
     async with a_call() as call:
-        recital = Recital("one two three")
-        recital.add_audio(pcm_of(b"\x21"))
-        recital.add_word(TimedWord("one", 0, 200))
-        recital.play_to(call.output.begin("opening", "one two three"))
+        stream = SpeechStream("one two three")
+        stream.add_audio(pcm_of(b"\x21"))
+        stream.add_word(TimedWord("one", 0, 200))
+        stream.play_to(call.output.begin("opening", "one two three"))
         await until(lambda: bool(call.socket.marks))
         assert call.socket.audio == b"\x21" * 1600, "what there is goes out at once"
-        recital.add_audio(pcm_of(b"\x22"))
-        recital.add_word(TimedWord("two", 200, 400))
+        stream.add_audio(pcm_of(b"\x22"))
+        stream.add_word(TimedWord("two", 200, 400))
         await until(lambda: call.socket.audio.endswith(b"\x22" * 1600))
         await call.echo_all()
         assert call.diary.of("heard") == ["one", "two"]
         assert call.diary.of("agent") == [], "it is not over while more may come"
         assert call.speaking == [True]
-        recital.add_audio(pcm_of(b"\x23"))
-        recital.add_word(TimedWord("three", 400, 600))
-        recital.finish()
+        stream.add_audio(pcm_of(b"\x23"))
+        stream.add_word(TimedWord("three", 400, 600))
+        stream.finish()
         await until(lambda: len(call.socket.audio) == 4800)
         await call.echo_all()
         await call.diary.until("agent")
@@ -276,11 +276,11 @@ async def test_an_interruption_from_before_the_opening_does_not_cut_it() -> None
     async with a_call() as call:
         late, noted = InterruptionFrame(), asyncio.Event()
         late.metadata |= {MADE_AT: time.monotonic(), NOTED: noted}
-        performance = call.output.begin("opening", opening=True)
+        playback = call.output.begin("opening", opening=True)
         for number, word in enumerate(("one", "two")):
-            performance.play(pcm_of(b"\x21"))
-            performance.place(TimedWord(word, number * 200, number * 200 + 200))
-        performance.end()
+            playback.play(pcm_of(b"\x21"))
+            playback.place(TimedWord(word, number * 200, number * 200 + 200))
+        playback.end()
         await call.pipeline.queue(late)
         await asyncio.wait_for(noted.wait(), 20)
         await until(lambda: len(call.socket.audio) == 3200)
@@ -288,21 +288,21 @@ async def test_an_interruption_from_before_the_opening_does_not_cut_it() -> None
         await call.diary.until("agent")
         assert call.assistant == ["one two"]
         assert call.behind.of(InterruptionFrame) == []
-        performance = call.output.begin("opening", opening=True)
-        performance.play(pcm_of(b"\x21"))
+        playback = call.output.begin("opening", opening=True)
+        playback.play(pcm_of(b"\x21"))
         meant = InterruptionFrame()
         meant.metadata[MADE_AT] = time.monotonic()
         await call.pipeline.queue(meant)
         await until(lambda: call.behind.of(InterruptionFrame) == [meant])
 
 
-async def test_what_comes_of_a_recital_after_an_interruption_is_not_played() -> None:
+async def test_what_comes_of_a_stream_after_an_interruption_is_not_played() -> None:
     async with a_call() as call:
-        recital = Recital("one two three")
-        recital.play_to(call.output.begin("opening", "one two three"))
+        stream = SpeechStream("one two three")
+        stream.play_to(call.output.begin("opening", "one two three"))
         for number, word in enumerate(("one", "two")):
-            recital.add_audio(pcm_of(b"\x21"))
-            recital.add_word(TimedWord(word, number * 200, number * 200 + 200))
+            stream.add_audio(pcm_of(b"\x21"))
+            stream.add_word(TimedWord(word, number * 200, number * 200 + 200))
         await until(lambda: len(call.socket.audio) == 3200)
         call.socket.echo(call.socket.marks[0])
         await call.diary.until("heard")
@@ -310,9 +310,9 @@ async def test_what_comes_of_a_recital_after_an_interruption_is_not_played() -> 
         await call.diary.until("agent, cut")
         cut = call.assistant
         sent = len(call.socket.sent)
-        recital.add_audio(pcm_of(b"\x55"))
-        recital.add_word(TimedWord("three", 400, 600))
-        recital.finish()
+        stream.add_audio(pcm_of(b"\x55"))
+        stream.add_word(TimedWord("three", 400, 600))
+        stream.finish()
         assert call.line.idle
         await call.pipeline.queue(*spoken("again", "c2"))
         await until(lambda: call.socket.audio.endswith(b"\x01" * 1600))
@@ -324,11 +324,11 @@ async def test_what_comes_of_a_recital_after_an_interruption_is_not_played() -> 
         assert "three" not in call.diary.of("heard")
 
 
-async def test_a_recital_that_stays_silent_leaves_no_turn() -> None:
+async def test_a_stream_that_stays_silent_leaves_no_turn() -> None:
     async with a_call() as call:
-        recital = Recital("one")
-        recital.play_to(call.output.begin("opening", "one"))
-        recital.finish()
+        stream = SpeechStream("one")
+        stream.play_to(call.output.begin("opening", "one"))
+        stream.finish()
         await call.pipeline.queue(*spoken("instead", "c2"))
         await until(lambda: call.socket.audio.endswith(b"\x01" * 1600))
         await call.echo_all()

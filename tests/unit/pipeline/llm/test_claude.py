@@ -26,7 +26,7 @@ from pipecat.processors.frame_processor import FrameDirection
 from pydantic import SecretStr
 
 from bot.pipeline.llm.claude import ClaudeService, Repeated
-from bot.pipeline.llm.vendors import Claude, LlmMember, Mind, Rules, build, fallback_of
+from bot.pipeline.llm.vendors import Claude, LlmVendor, Mind, Rules, build, fallback_of
 from bot.pipeline.resources import Resources
 from bot.pipeline.runner import RunningPipeline
 from bot.pipeline.turns.speculation import Guess
@@ -86,7 +86,7 @@ class Stage:
 async def stage(
     *faults: AnthropicFault | None,
     then: AnthropicFault | None = None,
-    members: tuple[LlmMember, ...] = BOTH,
+    members: tuple[LlmVendor, ...] = BOTH,
     replies: Any = lambda _: Reply(SAID),
 ) -> AsyncIterator[Stage]:
     async with (

@@ -29,7 +29,7 @@ from bot.pipeline.resources import Resources
 from bot.pipeline.runner import RunningPipeline
 from bot.pipeline.tts import utterance
 from bot.pipeline.tts.elevenlabs import ElevenLabsService, parse
-from bot.pipeline.tts.vendors import ElevenLabs, LocalVoiceMember
+from bot.pipeline.tts.vendors import ElevenLabs, Hibari
 from bot.settings import Settings
 from tests.calls.server import shared_voice
 from tests.simulators.contexts import ContextFault, Empty, Silent
@@ -103,7 +103,7 @@ async def speaking(
             elevenlabs_base_url=sim.url,
         )
         resources = Resources(settings, voice=shared_voice())
-        members = (ElevenLabs(), LocalVoiceMember()) if ladder else (ElevenLabs(),)
+        members = (ElevenLabs(), Hibari()) if ladder else (ElevenLabs(),)
         services = [member.build(resources, language="en") for member in members]
         before, behind = Collector("Before"), Collector("Behind")
         async with running([before, *services, behind]) as pipeline:

@@ -26,7 +26,7 @@ from pydantic import SecretStr, TypeAdapter, ValidationError
 from bot.pipeline.offline.voice import LocalVoice
 from bot.pipeline.resources import Resources
 from bot.pipeline.tts.elevenlabs import ElevenLabsService
-from bot.pipeline.tts.vendors import ElevenLabs, LocalVoiceMember, Tts, offline
+from bot.pipeline.tts.vendors import ElevenLabs, Hibari, Tts, offline
 from bot.settings import Settings
 from tests.simulators.elevenlabs import VOICE, ElevenLabsLatency, ElevenLabsSimulator
 from tests.unit.pipeline.conversation import Collector, running, until
@@ -91,7 +91,7 @@ async def test_words_of_several_sentences_keep_their_places() -> None:
 
 async def test_the_local_voice_places_its_words_too(voice: LocalVoice) -> None:
     settings = Settings(_env_file=None)
-    service = LocalVoiceMember(speed=1.5).build(Resources(settings, voice=voice), language="en")
+    service = Hibari(speed=1.5).build(Resources(settings, voice=voice), language="en")
     words, length_ms = await offsets(service, SENTENCES)
     assert [word for word, _ in words] == SENTENCES.split()
     places = [place for _, place in words]
@@ -105,7 +105,7 @@ async def test_the_local_voice_places_its_words_too(voice: LocalVoice) -> None:
 )
 async def test_the_local_voice_pauses_no_longer_than_a_comma_between_pieces(voice: LocalVoice, text: str) -> None:
     collector = Collector()
-    service = LocalVoiceMember().build(Resources(Settings(_env_file=None), voice=voice), language="en")
+    service = Hibari().build(Resources(Settings(_env_file=None), voice=voice), language="en")
     async with running([service, collector]) as pipeline:
         await pipeline.queue(*reply(text))
         await until(lambda: bool(collector.of(TTSStoppedFrame)))
@@ -148,8 +148,8 @@ async def test_the_vendor_is_asked_for_what_the_line_speaks() -> None:
 
 def test_the_menu_of_voices() -> None:
     menu: TypeAdapter[Any] = TypeAdapter(Tts)
-    assert menu.validate_python({"vendor": "hibari", "speed": 1.2}) == LocalVoiceMember(speed=1.2)
-    assert offline() == LocalVoiceMember()
+    assert menu.validate_python({"vendor": "hibari", "speed": 1.2}) == Hibari(speed=1.2)
+    assert offline() == Hibari()
     for wrong in ({"vendor": "espeak"}, {"vendor": "hibari", "speed": 5}, {"vendor": "elevenlabs", "voice": "x"}):
         with pytest.raises(ValidationError):
             menu.validate_python(wrong)
