@@ -19,6 +19,7 @@ from fastapi.routing import APIRoute
 from loguru import logger
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, compile_path
 from starlette.types import Message, Receive, Scope, Send
 
 from bot.errors import (
@@ -91,14 +92,33 @@ class ProblemRoute(APIRoute):
 
         return answer
 
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """HEAD is GET whose body the server leaves out (RFC 9110 section 9.3.2)."""
+        return super().matches(_as_get(scope))
+
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a wrong method too, which FastAPI refuses before the handler is asked."""
         try:
-            await super().handle(scope, receive, send)
+            await super().handle(_as_get(scope), receive, send)
         except HTTPException as error:
             if error.status_code != HTTPStatus.METHOD_NOT_ALLOWED:
                 raise
-            await problem(Request(scope, receive), error)(scope, receive, send)
+            allow = _methods_of_path(scope["app"], scope["path"], (error.headers or {}).get("Allow", ""))
+            refused = HTTPException(error.status_code, error.detail, {"Allow": allow})
+            await problem(Request(scope, receive), refused)(scope, receive, send)
+
+
+def _as_get(scope: Scope) -> Scope:
+    return {**scope, "method": "GET"} if scope.get("method") == "HEAD" else scope
+
+
+def _methods_of_path(app: FastAPI, path: str, known: str) -> str:
+    """Of all routes of the path, for `Allow`; a route itself knows only its own (`known`)."""
+    methods = set(known.split(", "))
+    for template, operations in app.openapi()["paths"].items():
+        if compile_path(template)[0].match(path):
+            methods |= {method.upper() for method in operations}
+    return ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods))
 
 
 def install(app: FastAPI) -> None:

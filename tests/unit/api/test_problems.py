@@ -214,3 +214,14 @@ def has_example(document: dict[str, Any], schema: dict[str, Any]) -> bool:
         ):
             return False
     return bool(choices)
+
+
+def test_a_wrong_method_is_told_all_methods_of_the_path(client: TestClient) -> None:
+    answer = client.request("PATCH", "/api/phone/calls/c_01")
+    assert answer.status_code == 405
+    assert answer.headers["Allow"] == "DELETE, GET, HEAD"
+    assert answer.json()["error"]["code"] == "method_not_allowed"
+
+
+def test_head_is_get_without_its_body(client: TestClient) -> None:
+    assert client.head("/api/phone/health").status_code == client.get("/api/phone/health").status_code
