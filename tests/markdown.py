@@ -90,7 +90,7 @@ def _commands(text: str) -> Iterator[list[str]]:
         if held.endswith("\\\n"):
             continue
         try:
-            words = shlex.split(held, comments=True)
+            words = shlex.split(held.replace("\\\n", " "), comments=True)
         except ValueError:  # a quote is still open
             continue
         held = ""
