@@ -86,6 +86,9 @@ class ProblemRoute(APIRoute):
 
         async def answer(request: Request) -> Response:
             try:
+                # PostgreSQL has no text with U+0000, so nothing kept has such a name.
+                if "\0" in request.url.path or "%00" in request.url.query:
+                    raise NotFoundError("No path and no parameter of this API holds a NUL character.")
                 return await handle(_limited(request, self.max_body_bytes))
             except Exception as error:
                 return problem(request, error)

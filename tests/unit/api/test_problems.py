@@ -225,3 +225,8 @@ def test_a_wrong_method_is_told_all_methods_of_the_path(client: TestClient) -> N
 
 def test_head_is_get_without_its_body(client: TestClient) -> None:
     assert client.head("/api/phone/health").status_code == client.get("/api/phone/health").status_code
+
+
+@pytest.mark.parametrize("path", ["calls/%00", "campaigns/%00", "webhooks/deliveries/%00", "calls?cursor=a%00b"])
+def test_a_nul_character_names_nothing(client: TestClient, path: str) -> None:
+    assert client.get(f"/api/phone/{path}").status_code == 404
