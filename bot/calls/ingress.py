@@ -131,7 +131,7 @@ class Ingress:
             try:
                 return await asyncio.wait_for(self._welcome(socket, path_token), HANDSHAKE_SECONDS)
             except (TimeoutError, ForbiddenError) as e:
-                logger.warning("a media socket was refused: {}", e or "no token in time")
+                logger.warning("a media socket was refused: {}", str(e) or "no token in time")
                 await socket.close(UNAUTHORIZED_CLOSE, "no valid token")
                 return None
         except SocketClosedError:
