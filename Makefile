@@ -6,7 +6,7 @@ UV := $(or $(shell command -v uv 2>/dev/null),.tools/bin/uv)
 # The interpreter is the machine's own: nothing is downloaded but packages.
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: run check
+.PHONY: run check long smoke
 run: $(UV)
 	$(UV) run server.py
 
@@ -15,6 +15,10 @@ check: export UV_COMPILE_BYTECODE := 1
 check: export PYTHONDONTWRITEBYTECODE :=
 check: $(UV)
 	$(UV) run poe check
+
+# CI's other jobs.
+long smoke: $(UV)
+	$(UV) run poe $@
 
 .tools/bin/uv:
 	python3 -m venv .tools && .tools/bin/python -m pip install --quiet uv==$(UV_VERSION) \

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.busy import in_real_time
+from tests.postgres import PostgresServer
 
 _MEMORY = Path("/dev/shm")
 _ENOUGH = 4 << 30
@@ -44,3 +45,11 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
     with in_real_time():
         return (yield)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL for all tests of this process: each takes a schema of its own."""
+    server = PostgresServer()
+    yield server
+    server.stop()

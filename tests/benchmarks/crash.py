@@ -21,7 +21,7 @@ with warnings.catch_warnings():
     # pipecat 1.14 defines classes upon its own deprecated ones; the import is what warns.
     warnings.simplefilter("ignore", DeprecationWarning)
     from tests.crash.dying import POINTS, Left, Runs
-from tests.unit.store.postgres import PostgresServer
+from tests.postgres import PostgresServer
 
 AT_ONCE = 4
 AT_RANDOM = "at a random moment"

@@ -34,7 +34,7 @@ from bot.records import CallRecord, CallSpec
 from bot.settings import Settings
 from bot.telemetry.logs import set_up
 from tests.benchmarks.figures import table
-from tests.unit.store.postgres import PostgresServer
+from tests.postgres import PostgresServer
 
 BY_THE_CLOCK = ("engine reads", "engine commits", "transactions")
 OURS = ("aiosqlite", "asyncpg")

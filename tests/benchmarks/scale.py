@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.postgres import PostgresServer
 from tests.scale.killing import Outcome, run
-from tests.unit.store.postgres import PostgresServer
 
 WITHIN_SECONDS = 300.0
 """For one call, its waiting behind killed servers included."""

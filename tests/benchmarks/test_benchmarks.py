@@ -27,6 +27,8 @@ from tests.benchmarks.lane import lane
 from tests.benchmarks.latency import Figures, report
 from tests.benchmarks.sounds import Studio
 
+pytestmark = pytest.mark.long
+
 SOUND = bytes([0x20, 0xA0])
 
 

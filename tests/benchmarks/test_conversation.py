@@ -31,6 +31,8 @@ from tests.benchmarks.situations.situation import TALK, Situation, going_on
 from tests.benchmarks.voiceprint import heard_words, printed
 from tests.simulators.llm_replies import MessagesRequest
 
+pytestmark = pytest.mark.long
+
 REPLY = "It is on Thursday, at two in the afternoon."
 LONG = (
     "There is a car park behind the building, and the first two hours of it are free for everybody who visits us."

@@ -8,6 +8,8 @@ import pytest
 
 from tests.benchmarks.soak import BATCH, Holding, growth
 
+pytestmark = pytest.mark.long
+
 
 def run(calls: int = 500, *, leak_kb: float = 0.0, arena_at: int = 75, **grows: float) -> list[Holding]:
     """As a process is seen: it warms up, one more arena comes late, two moments differ by 2 MB."""

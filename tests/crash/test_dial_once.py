@@ -8,10 +8,15 @@ from pathlib import Path
 import pytest
 
 from tests.crash.dying import POINTS, Left, Runs
-from tests.unit.store.postgres import PostgresServer
+from tests.postgres import PostgresServer
+
+QUICK = frozenset({"enqueued", "asked, and carried out", "sid kept"})
+"""Before the carrier is asked, while it is, and after: the points that `poe check` tries."""
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize(
+    "point", [pytest.param(point, marks=() if point in QUICK else pytest.mark.long) for point in POINTS]
+)
 async def test_on_sqlite_and_on_postgresql(
     runs: Runs, point: str, tmp_path: Path, postgres: PostgresServer
 ) -> None:

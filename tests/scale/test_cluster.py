@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -14,12 +13,16 @@ from bot.calls.ingress import AMD_PATH
 from bot.telephony.simulated.script import Conversation
 from bot.telephony.simulated.signed_client import SignedClient
 from tests.calls.server import HANG_UP, Vendors, hear, say, silence, steps, texts_of, vendors, wait
+from tests.postgres import PostgresServer
 from tests.scale.cluster import Cluster, Server, cluster
 from tests.simulators.llm_replies import Reply, RuleReplies, ToolUse
 from tests.simulators.stt_recogniser import ScriptedRecogniser
-from tests.unit.store.postgres import PostgresServer
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(300),
+    pytest.mark.xdist_group("cluster"),
+]
 
 SUMMARY = "John wants to pay."
 REPLIES = RuleReplies(
@@ -75,18 +78,9 @@ class Town:
         return next(server for server in self.house.servers if server is not holder)
 
 
-@pytest.fixture(scope="module")
-def postgres_of_module() -> Any:
-    server = PostgresServer()
-    yield server
-    server.stop()
-
-
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def town(
-    postgres_of_module: PostgresServer, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Town]:
-    folder, url = tmp_path_factory.mktemp("cluster"), postgres_of_module.new_url()
+async def town(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Town]:
+    folder, url = tmp_path_factory.mktemp("cluster"), postgres.new_url()
     async with vendors(QUIET, REPLIES) as sims, cluster(folder, url, sims) as house:
         yield Town(house, sims)
 

@@ -16,6 +16,7 @@ CALLS = 9
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.long
 async def test_each_server_is_killed_once(tmp_path: Path, database_url: str) -> None:
     outcome = await run(tmp_path, database_url, CALLS, within=120.0)
     assert faults(outcome) == []

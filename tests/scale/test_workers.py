@@ -34,6 +34,7 @@ async def talk(town: Cluster, number: str) -> None:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.long
 async def test_two_workers_are_one_server(tmp_path: Path, database_url: str) -> None:
     async with (
         vendors(CALLEE, RuleReplies([], otherwise="I see.")) as sims,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,10 @@ import sqlalchemy as sa
 from bot.store import Database
 from bot.store.address import SqliteAddress, parse_database_url
 from bot.store.notify import PIECES_SECONDS, Message, News, NoNews, Pieces, PostgresNews, open_news
+from tests.postgres import PostgresServer
 from tests.unit.pipeline.conversation import until
-from tests.unit.store.postgres import PostgresServer
 
 LONG = "☃" * 5000
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[PostgresServer]:
-    server = PostgresServer()
-    yield server
-    server.stop()
 
 
 @pytest.fixture

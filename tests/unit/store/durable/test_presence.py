@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bot.store.address import PostgresAddress, parse_database_url
 from bot.store.durable.presence import PostgresPresence
-from tests.unit.store.postgres import PostgresServer
+from tests.postgres import PostgresServer
 
 
 def dsn_of(postgres: PostgresServer) -> str:
