@@ -13,8 +13,8 @@ own into `app.state.phone_agent` during its lifespan keeps that one. `metrics_ro
 
 from bot.api.lifespan import use
 from bot.api.metrics import router as metrics_router
-from bot.api.phone_agent import PhoneAgent
 from bot.api.problems import install
 from bot.api.routes import router
+from bot.calls.agent import PhoneAgent
 
 __all__ = ["PhoneAgent", "install", "metrics_router", "router", "use"]

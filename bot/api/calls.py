@@ -43,7 +43,7 @@ async def place_call(
         ),
     ] = None,
 ) -> PlacedAnswer:
-    record = await agent_of(request).place_call(
+    record = await agent_of(request).placing.place(
         body.spec(),
         body.terms(),
         Asked(
@@ -60,14 +60,14 @@ async def place_call(
 
 @router.get("/calls", summary="List calls, newest first", responses=responses(401, 422, 500))
 async def list_calls(query: Annotated[ListQuery, Query()], request: Request) -> PageAnswer:
-    page = await agent_of(request).list_calls(status=query.status, limit=query.limit, cursor=query.cursor)
+    page = await agent_of(request).store.page(status=query.status, limit=query.limit, cursor=query.cursor)
     calls = [CallSummary.of(call, _path(request, "get_recording", call.call_id)) for call in page.calls]
     return PageAnswer(calls=calls, next_cursor=page.next_cursor)
 
 
 @router.get("/calls/{call_id}", summary="Read a call", responses=responses(401, 404, 422, 500))
 async def get_call(call_id: str, request: Request) -> CallAnswer:
-    record = await agent_of(request).get_call(call_id)
+    record = await agent_of(request).store.find(call_id)
     return CallAnswer.of(record, _path(request, "get_recording", call_id))
 
 
@@ -82,11 +82,15 @@ async def get_call(call_id: str, request: Request) -> CallAnswer:
     },
 )
 async def get_recording(call_id: str, request: Request) -> FileResponse:
-    path = await agent_of(request).recording_path(call_id)
+    agent = agent_of(request)
+    record = await agent.store.find(call_id)
+    if record.recording is None:
+        raise NotFoundError(f"Call {call_id!r} has no recording.", field="call_id")
+    path = agent.settings.data_dir / "recordings" / record.recording
     try:
         stat = await asyncio.to_thread(os.stat, path)
     except FileNotFoundError:
-        raise NotFoundError(f"The recording of call {call_id} is no longer on this server.") from None
+        raise NotFoundError(f"Call {call_id!r} has no recording here.", field="call_id") from None
     return FileResponse(
         path,
         media_type="audio/wav",
@@ -98,7 +102,7 @@ async def get_recording(call_id: str, request: Request) -> FileResponse:
 
 @router.post("/calls/{call_id}/hangup", summary="End a call", responses=responses(401, 404, 409, 422, 500, 502))
 async def hang_up(call_id: str, request: Request) -> CallAnswer:
-    record = await agent_of(request).hang_up(call_id)
+    record = await agent_of(request).hang_ups.hang_up(call_id)
     return CallAnswer.of(record, _path(request, "get_recording", call_id))
 
 
@@ -108,7 +112,7 @@ async def hang_up(call_id: str, request: Request) -> CallAnswer:
     responses=responses(401, 404, 409, 422, 500),
 )
 async def cancel_call(call_id: str, request: Request) -> CallAnswer:
-    record = await agent_of(request).cancel_call(call_id)
+    record = await agent_of(request).placing.cancel(call_id)
     return CallAnswer.of(record, _path(request, "get_recording", record.call_id))
 
 

@@ -15,8 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
 from bot.api.answers import as_event
-from bot.api.phone_agent import PhoneAgent
-from bot.calls.agent import open_phone_agent
+from bot.calls.agent import PhoneAgent, open_phone_agent
 from bot.settings import load_settings
 from bot.telemetry.logs import set_up_if_unset
 

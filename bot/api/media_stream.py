@@ -36,7 +36,7 @@ async def _serve(websocket: WebSocket, token: str | None) -> None:
     try:
         agent = agent_of(websocket)
         signature = websocket.headers.get(HEADER)
-        await agent.media_stream(socket, path_and_query(websocket), signature, token)
+        await agent.media_streams.receive(socket, path_and_query(websocket), signature, token)
     except HTTPException:
         await socket.close(_TRY_AGAIN_LATER)
     except Exception as error:

@@ -86,6 +86,6 @@ async def _look_at_queues(request: Request) -> None:
     state.queues_seen_at = now
     try:
         async with asyncio.timeout(QUEUES_PATIENCE_SECONDS):
-            metrics.queues_seen(await agent_of(request).queue_depths())
+            metrics.queues_seen(await agent_of(request).engine.waiting())
     except Exception as e:  # the rim of a scrape
         logger.warning("the queues could not be counted: {}", type(e).__name__)

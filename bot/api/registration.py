@@ -20,4 +20,4 @@ router = APIRouter(tags=["calls"], route_class=ProblemRoute, dependencies=[KEY_R
     responses=responses(401, 413, 422, 429, 500, 502),
 )
 async def register_call(body: RegisterRequest, request: Request) -> RegistrationAnswer:
-    return RegistrationAnswer.of(await agent_of(request).register_call(body.spec(), body.terms()))
+    return RegistrationAnswer.of(await agent_of(request).registrations.register(body.spec(), body.terms()))

@@ -50,7 +50,9 @@ _TWIML = '<Response><Connect><Stream url="wss://bot.example.com/api/phone/media-
 )
 async def voice(request: Request) -> Response:
     form = await read_form(request)
-    twiml = await agent_of(request).voice_webhook(path_and_query(request), form, request.headers.get(HEADER))
+    twiml = await agent_of(request).carrier_events.voice(
+        path_and_query(request), form, request.headers.get(HEADER)
+    )
     return Response(twiml, media_type="text/xml")
 
 
@@ -63,7 +65,7 @@ async def voice(request: Request) -> Response:
 )
 async def status(request: Request) -> Response:
     form = await read_form(request)
-    await agent_of(request).status_webhook(path_and_query(request), form, request.headers.get(HEADER))
+    await agent_of(request).carrier_events.status(path_and_query(request), form, request.headers.get(HEADER))
     return Response(status_code=204)
 
 
@@ -80,7 +82,7 @@ async def status(request: Request) -> Response:
 async def transfer(request: Request, token: str, step: TransferStep) -> Response:
     form, signature = await read_form(request), request.headers.get(HEADER)
     agent, path = agent_of(request), path_and_query(request)
-    twiml = await agent.transfer_webhook(path, form, signature, token=token, step=step)
+    twiml = await agent.carrier_events.transfer(path, form, signature, token=token, step=step)
     return Response(twiml, media_type="text/xml") if twiml else Response(status_code=204)
 
 
@@ -93,7 +95,7 @@ async def transfer(request: Request, token: str, step: TransferStep) -> Response
 )
 async def amd(request: Request) -> Response:
     form = await read_form(request)
-    await agent_of(request).amd_webhook(path_and_query(request), form, request.headers.get(HEADER))
+    await agent_of(request).carrier_events.amd(path_and_query(request), form, request.headers.get(HEADER))
     return Response(status_code=204)
 
 

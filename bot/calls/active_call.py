@@ -3,61 +3,54 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import functools
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from loguru import logger
 
-from bot.calls.active_calls import ActiveCalls, CallSlot
+from bot.calls.active_calls import CallSlot
 from bot.calls.finish import wrap_up
+from bot.calls.listener import CallListener
+from bot.calls.process import Process
 from bot.conversation.call import Call, CallEnd, NeverAgain
 from bot.conversation.recorder import Recorder
 from bot.conversation.transfers.transfers import Transfers
 from bot.pipeline.line.line import Line
 from bot.pipeline.line.recording import Recording
-from bot.pipeline.resources import Resources
-from bot.records import EndedReason, Turn
-from bot.store import CallChange, CallStore
+from bot.records import EndedReason
+from bot.store import CallChange
 from bot.telemetry import metrics, tracing
-from bot.telephony.carrier import EndsCalls, try_hang_up
+from bot.telephony.carrier import try_hang_up
 from bot.telephony.socket import Socket
 from bot.telephony.twilio.media_streams import Started
 
 
 @dataclass(frozen=True)
 class CallRunner:
-    """What holding a call takes. `recordings` is a folder."""
+    """Holds calls on the line. One process's."""
 
-    active_calls: ActiveCalls
-    resources: Resources
-    store: CallStore
-    carrier: EndsCalls
-    recordings: Path
-    transfers: Transfers | None = None
-    do_not_call: NeverAgain | None = None
-    process: str | None = None
-    """This process's name in the durable engine: who has the line."""
+    process: Process
+    transfers: Transfers | None
+    do_not_call: NeverAgain | None
+    listener: CallListener
 
-    async def hold(
-        self, slot: CallSlot, socket: Socket, started: Started, on_turn: Callable[[Turn], None] | None
-    ) -> None:
+    async def hold(self, slot: CallSlot, socket: Socket, started: Started) -> None:
         """The whole life of a line. Never raises but for cancellation: an error ends its call, and only that."""
         call_id = slot.plan.call_id
         answered_at = datetime.now(UTC)
-        recording = Recording(self.recordings / f"{call_id}.wav")
+        recording = Recording(self.process.recordings / f"{call_id}.wav")
         recorded = await self._open(recording)
         line = Line(socket, started, recording=recording if recorded else None)
         vad_start_ms = round(slot.plan.scenario.vad.start_seconds * 1000)
         recorder = Recorder(
             call_id,
-            self.store,
+            self.process.store,
             lambda: line.media_ms,
             vad_start_ms=vad_start_ms,
             trace=tracing.trace_of(call_id),
         )
-        recorder.on_turn = on_turn
+        recorder.on_turn = functools.partial(self.listener.turn_completed, call_id)
         keeping = asyncio.create_task(recorder.run(), name=f"recorder {call_id}")
         end = CallEnd(EndedReason.SERVER_SHUTDOWN)
         try:
@@ -71,11 +64,11 @@ class CallRunner:
             try:
                 await self._put_away(recorder, keeping, recording)
                 metrics.turn_taken({"answer_to_first_audio": end.answer_to_first_audio_ms})
-                self.resources.scripts.forget(started.call_sid)
+                self.process.active_calls.resources.scripts.forget(started.call_sid)
                 slot.call = None
                 await self._complete(slot, end, recorder, answered_at)
             finally:
-                await self.active_calls.release(call_id)
+                await self.process.active_calls.release(call_id)
 
     async def _put_away(self, recorder: Recorder, keeping: asyncio.Task[None], recording: Recording) -> None:
         recorder.trace.close()
@@ -94,7 +87,7 @@ class CallRunner:
     async def _complete(self, slot: CallSlot, end: CallEnd, recorder: Recorder, answered_at: datetime) -> None:
         try:
             await wrap_up(
-                self.store,
+                self.process.store,
                 slot.plan,
                 end,
                 recorder.kept_turns(),
@@ -106,17 +99,19 @@ class CallRunner:
 
     async def _converse(self, slot: CallSlot, line: Line, recorder: Recorder, *, recorded: bool) -> CallEnd:
         name = f"{slot.plan.call_id}.wav" if recorded else None
-        await self.store.update(slot.plan.call_id, CallChange(recording=name, held_by=self.process))
+        change = CallChange(recording=name, held_by=self.process.engine.name)
+        await self.process.store.update(slot.plan.call_id, change)
         recorder.trace.answered()
-        plan, services = await self.active_calls.prepared(slot, line.call_sid)
+        active_calls = self.process.active_calls
+        plan, services = await active_calls.prepared(slot, line.call_sid)
         call = Call(
             plan,
             line=line,
             services=services,
             recorder=recorder,
-            carrier=self.carrier,
-            resources=self.resources,
-            mcp=self.active_calls.mcp,
+            carrier=self.process.carrier,
+            resources=active_calls.resources,
+            mcp=active_calls.mcp,
             transfers=self.transfers,
             do_not_call=self.do_not_call,
         )
@@ -138,5 +133,5 @@ class CallRunner:
         return True
 
     async def _let_go(self, line: Line) -> None:
-        await try_hang_up(self.carrier, line.call_sid)
+        await try_hang_up(self.process.carrier, line.call_sid)
         await line.close()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from urllib.parse import quote
 
@@ -14,11 +15,16 @@ from bot.conversation.scenario.parts import Limits
 from bot.conversation.scenario.scenario import Scenarios
 from bot.conversation.slots import Slots, choose
 from bot.errors import RequestError
-from bot.outcome_schema import checked
-from bot.policy import RetryTerms
+from bot.outcome_schema import Schema, checked
+from bot.policy import DEFAULT_TERMS, RetryTerms, Terms
 from bot.records import CallRecord, CallSpec, Direction, Status
 from bot.settings import Settings
 from bot.telephony.carrier import DialOrder
+
+KEPT_PLANS = 1024
+"""Of calls under way; a plan that was dropped is made again when it is needed."""
+
+_Asked = tuple[CallSpec, Schema | None]
 
 
 @dataclass
@@ -31,8 +37,11 @@ class Planner:
     carrier: str
     """The carrier's name among a call's vendors."""
     simulated_line: bool
+    _plans: OrderedDict[str, tuple[_Asked, Plan]] = field(default_factory=OrderedDict, init=False, repr=False)
 
-    def record(self, spec: CallSpec, direction: Direction, *, call_id: str | None = None) -> CallRecord:
+    def record(
+        self, spec: CallSpec, direction: Direction, terms: Terms = DEFAULT_TERMS, *, call_id: str | None = None
+    ) -> CallRecord:
         """A call that stands at its beginning. RequestError when its scenario cannot be held here."""
         spec = replace(spec, scenario=spec.scenario or self.scenarios.default(direction))
         record = CallRecord(
@@ -41,6 +50,8 @@ class Planner:
             direction=direction,
             status=Status.QUEUED,
             created_at=datetime.now(UTC),
+            terms=terms,
+            scheduled_at=terms.schedule_at,
         )
         plan = self.plan(record)
         if direction is Direction.OUTBOUND:
@@ -58,7 +69,22 @@ class Planner:
             raise RequestError(message, code="scenario_incomplete", field="scenario")
 
     def plan(self, record: CallRecord) -> Plan:
-        """How the call is held. UnknownScenarioError when its scenario is gone."""
+        """How the call is held: made once in this process, until `forget`. UnknownScenarioError when its scenario
+        is gone."""
+        asked = (record.spec, record.terms.outcome_schema)
+        known = self._plans.get(record.call_id)
+        # An Idempotency-Key may come again with another request, if its first was refused.
+        if known is None or known[0] != asked:
+            known = self._plans[record.call_id] = (asked, self._plan(record))
+            while len(self._plans) > KEPT_PLANS:
+                self._plans.popitem(last=False)
+        return known[1]
+
+    def forget(self, call_id: str) -> None:
+        """All that was to be done for the call is done."""
+        self._plans.pop(call_id, None)
+
+    def _plan(self, record: CallRecord) -> Plan:
         scenario, schema = self.scenarios.get(record.spec.scenario), record.terms.outcome_schema
         return Plan(
             record.call_id,

@@ -121,23 +121,12 @@ class Retention:
         self._recordings = recordings
         self._cancel = cancel
         self._now = now
-        self._sweeping: asyncio.Task[None] | None = None
 
     def register(self) -> None:
         self._engine.queue(QUEUE, per_process=LOOKS_AT_ONCE, poll_seconds=POLL_SECONDS)
         self._engine.workflow(WORKFLOW, self._follow)
         self._engine.schedule("retention", DAILY, self.run)
         self._engine.schedule("forget_workflows", HOURLY, self.forget_workflows)
-
-    async def open(self) -> None:
-        self._sweeping = asyncio.create_task(self._sweep_hourly(), name="recordings sweep")
-
-    async def close(self) -> None:
-        """Harmless when not open."""
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-            await asyncio.gather(self._sweeping, return_exceptions=True)
-            self._sweeping = None
 
     # -- by age ---------------------------------------------------------------------------------------
 
@@ -246,7 +235,8 @@ class Retention:
 
     # -- the files of this machine --------------------------------------------------------------------
 
-    async def _sweep_hourly(self) -> None:
+    async def sweep_hourly(self) -> None:
+        """Until it is cancelled."""
         while True:
             try:
                 await self.sweep()

@@ -19,7 +19,9 @@ from loguru import logger
 from bot.api.answers import as_event
 from bot.api.app import create_app
 from bot.calls.agent import PhoneAgent, open_phone_agent
+from bot.calls.listener import CallListener
 from bot.cli.workers import Post, bind, under_parent
+from bot.conversation.scenario.scenario import Scenarios
 from bot.errors import PhoneAgentError
 from bot.settings import Settings
 from bot.telephony.twilio.media_streams import MAX_FRAME_BYTES
@@ -134,9 +136,11 @@ def announce(agent: PhoneAgent) -> None:
 
 
 @asynccontextmanager
-async def serving(settings: Settings) -> AsyncIterator[PhoneAgent]:
+async def serving(
+    settings: Settings, *, scenarios: Scenarios | None = None, listener: CallListener | None = None
+) -> AsyncIterator[PhoneAgent]:
     """Our own server, quietly, for as long as the block lasts."""
-    async with open_phone_agent(settings, present=as_event) as agent:
+    async with open_phone_agent(settings, present=as_event, scenarios=scenarios, listener=listener) as agent:
         app = create_app(settings)
         app.state.phone_agent = agent
         server = PhoneServer(app, settings, announcing=False)

@@ -18,7 +18,6 @@ from bot.calls.agent import PhoneAgent
 from bot.calls.ingress import STATUS_PATH, VOICE_PATH
 from bot.cli.server import serving
 from bot.conversation.scenario.scenario import DEFAULT_OUTBOUND, Scenario, Scenarios
-from bot.conversation.slots import choose
 from bot.records import CallRecord, CallSpec, Speaker, ToolUse, Turn, TurnLatency
 from bot.settings import Settings, load_settings
 from bot.telephony.simulated.carrier import SimulatedCarrier
@@ -27,6 +26,7 @@ SIMULATED_NUMBER = "+12025550123"
 OUR_NUMBER = "+12025550100"
 _LONGEST_SECONDS = 180.0
 _OUTCOME_SECONDS = 5.0
+_COMES_IN_SECONDS = 5.0
 _WIDTH = 160
 """Characters shown of a tool's use."""
 
@@ -48,28 +48,40 @@ async def simulate(wish: Wish) -> int:
         return await _simulate(_without_account(settings, Path(folder)), wish)
 
 
+class _Terminal:
+    """A CallListener that prints the turns."""
+
+    def __init__(self) -> None:
+        self.ended = asyncio.Event()
+
+    def turn_completed(self, call_id: str, turn: Turn) -> None:
+        _print_turn(turn)
+
+    def call_ended(self, call_id: str) -> None:
+        self.ended.set()
+
+
 async def _simulate(settings: Settings, wish: Wish) -> int:
-    async with serving(settings) as agent:
-        scenario = agent.scenarios.get(wish.scenario or DEFAULT_OUTBOUND)
+    scenarios, terminal = Scenarios.load(settings.pipelines_dir), _Terminal()
+    scenario = scenarios.get(wish.scenario or DEFAULT_OUTBOUND)
+    if scenario.direction == "inbound":
+        scenarios = _with_example(scenarios, scenario, wish)
+    async with serving(settings, scenarios=scenarios, listener=terminal) as agent:
         for slot, filled in agent.health().slots.items():
             print(f"{slot:<8} {filled.vendor:<13} {filled.why}")
-        chosen = choose(scenario, agent.settings, simulated_line=True)
-        for stranger in chosen.strangers(scenario.language):
+        for stranger in agent.planner.slots(scenario.name).strangers(scenario.language):
             print(f"{'':<8} {stranger:<13} takes {scenario.language} for English")
         print()
         assert isinstance(agent.carrier, SimulatedCarrier)
         if wish.callee is not None:
             agent.carrier.answer_with(wish.callee)
-        ended: asyncio.Event = asyncio.Event()
-        agent.on_turn = lambda _call_id, turn: _print_turn(turn)
-        agent.on_ended = lambda _call_id: ended.set()
         call_id = await _begin(agent, agent.carrier, scenario, wish)
         try:
-            await asyncio.wait_for(ended.wait(), _LONGEST_SECONDS)
+            await asyncio.wait_for(terminal.ended.wait(), _LONGEST_SECONDS)
         except TimeoutError:
-            await agent.hang_up(call_id)
+            await agent.hang_ups.hang_up(call_id)
             print(f"the call was still going on after {_LONGEST_SECONDS:.0f} s")
-        record = await with_outcome(agent.get_call, call_id)
+        record = await with_outcome(agent.store.find, call_id)
         for line in summary(record, agent.settings.data_dir / "recordings"):
             print(line)
     return 0 if record.outcome is not None and record.outcome.reached_goal else 1
@@ -90,7 +102,6 @@ async def with_outcome(
 async def _begin(agent: PhoneAgent, carrier: SimulatedCarrier, scenario: Scenario, wish: Wish) -> str:
     example = scenario.example
     if scenario.direction == "inbound":
-        agent.scenarios = _with_example(agent.scenarios, scenario, wish)
         origin = f"http://127.0.0.1:{agent.settings.port}"
         sid = await carrier.call_in(
             voice_url=f"{origin}{VOICE_PATH}",
@@ -99,7 +110,7 @@ async def _begin(agent: PhoneAgent, carrier: SimulatedCarrier, scenario: Scenari
             from_number=SIMULATED_NUMBER,
             scenario=scenario.name,
         )
-        return await agent.call_id_of(sid)
+        return await _call_id_of(agent, sid)
     spec = CallSpec(
         phone_number=SIMULATED_NUMBER,
         scenario=scenario.name,
@@ -108,7 +119,15 @@ async def _begin(agent: PhoneAgent, carrier: SimulatedCarrier, scenario: Scenari
         callee_name=example.callee_name,
         organization=example.organization,
     )
-    return (await agent.place_call(spec)).call_id
+    return (await agent.placing.place(spec)).call_id
+
+
+async def _call_id_of(agent: PhoneAgent, call_sid: str) -> str:
+    """The call of a carrier's id, which comes in within a moment."""
+    async with asyncio.timeout(_COMES_IN_SECONDS):
+        while (record := await agent.store.get_by_sid(call_sid)) is None:  # noqa: ASYNC110  # a store has no event
+            await asyncio.sleep(0.05)
+    return record.call_id
 
 
 def _with_example(scenarios: Scenarios, scenario: Scenario, wish: Wish) -> Scenarios:

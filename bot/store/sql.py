@@ -57,6 +57,13 @@ class SqlCallStore:
     async def get(self, call_id: str) -> CallRecord | None:
         return await self._one(calls.c.call_id == call_id)
 
+    async def find(self, call_id: str) -> CallRecord:
+        """NotFoundError."""
+        record = await self.get(call_id)
+        if record is None:
+            raise NotFoundError(f"There is no call {call_id!r}.", field="call_id")
+        return record
+
     async def get_by_sid(self, call_sid: str) -> CallRecord | None:
         return await self._one(calls.c.call_sid == call_sid)
 

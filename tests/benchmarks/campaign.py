@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import csv
-import functools
 import gc
 import io
 import json
@@ -39,6 +38,7 @@ from fastapi import FastAPI
 
 from bot.api import router
 from bot.calls.campaigns import Campaigns
+from bot.calls.planner import Planner
 from bot.conversation.scenario.scenario import Scenarios
 from bot.records import CallRecord, EndedReason, Outcome, Status
 from bot.settings import Settings
@@ -87,6 +87,13 @@ class Ending:
         assert kept is not None
         await self.campaigns.contact_done(kept)
 
+    async def cancel(self, call_id: str) -> None:
+        return
+
+    @property
+    def after_calls(self) -> Ending:
+        return self
+
     async def still_due(self, _call_ids: Collection[str]) -> Collection[str]:
         return ()
 
@@ -99,10 +106,10 @@ async def serve(url: str | None, folder: Path, listener: socket.socket, parent: 
     campaigns = Campaigns(
         engine=engine,
         store=SqlCampaignStore(database),
-        scenarios=functools.cache(functools.partial(Scenarios.load, ROOT / "pipelines")),
-        place=telephones.place,
-        call_off=telephones.place,
-        still_due=telephones.still_due,
+        planner=Planner(
+            Scenarios.load(ROOT / "pipelines"), Settings(_env_file=None), {}, "simulated", simulated_line=True
+        ),
+        queue=telephones,
     )
     telephones.campaigns = campaigns
     campaigns.register()

@@ -16,7 +16,7 @@ import re
 import socket
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +29,7 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, event
 
 from bot.calls.agent import PhoneAgent
+from bot.calls.listener import NoListener
 from bot.cli.server import serving
 from bot.records import CallRecord, CallSpec
 from bot.settings import Settings
@@ -128,11 +129,12 @@ async def measure(database: str, url: str | None, *, calls: int, at_once: int, i
             database_url=url,
             port=_free_port(),
         )
-        async with serving(settings) as agent:
-            await hold(agent, 1, 1)  # what is done once only
+        ends = Ends()
+        async with serving(settings, listener=ends) as agent:
+            await hold(agent, ends, 1, 1)  # what is done once only
             await asyncio.sleep(AFTER_SECONDS)
             idle, _ = await watched(url, Path(folder), lambda: asyncio.sleep(idle_seconds, []))
-            busy, records = await watched(url, Path(folder), lambda: hold(agent, calls, at_once))
+            busy, records = await watched(url, Path(folder), lambda: hold(agent, ends, calls, at_once))
     return Load(
         database,
         per_call={name: value / calls for name, value in _beyond(busy, idle).items()},
@@ -168,12 +170,20 @@ def _beyond(busy: Count, idle: Count) -> dict[str, float]:
     return {name: value - resting[name] / idle.seconds * busy.seconds for name, value in _flat(busy).items()}
 
 
-async def hold(agent: PhoneAgent, calls: int, at_once: int) -> list[CallRecord]:
+class Ends(NoListener):
+    """Of calls, by their ids."""
+
+    def __init__(self) -> None:
+        self.of: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+
+    def call_ended(self, call_id: str) -> None:
+        self.of[call_id].set()
+
+
+async def hold(agent: PhoneAgent, ends: Ends, calls: int, at_once: int) -> list[CallRecord]:
     """So many calls with the scenario's usual callee, and their records."""
-    ended: dict[str, asyncio.Event] = {}
-    agent.on_ended = lambda call_id: ended.setdefault(call_id, asyncio.Event()).set()
     places = asyncio.Semaphore(at_once)
-    example = agent.scenarios.get("appointment_confirmation").example
+    example = agent.planner.scenarios.get("appointment_confirmation").example
 
     async def one(number: int) -> CallRecord:
         async with places:
@@ -185,9 +195,9 @@ async def hold(agent: PhoneAgent, calls: int, at_once: int) -> list[CallRecord]:
                 callee_name=example.callee_name,
                 organization=example.organization,
             )
-            call_id = (await agent.place_call(spec)).call_id
-            await asyncio.wait_for(ended.setdefault(call_id, asyncio.Event()).wait(), 180)
-            return await agent.get_call(call_id)
+            call_id = (await agent.placing.place(spec)).call_id
+            await asyncio.wait_for(ends.of[call_id].wait(), 180)
+            return await agent.store.find(call_id)
 
     return list(await asyncio.gather(*(one(number) for number in range(calls))))
 

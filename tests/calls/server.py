@@ -23,7 +23,7 @@ from pydantic import SecretStr
 from bot.api import metrics_router, router
 from bot.api.answers import as_event
 from bot.api.problems import install
-from bot.calls.agent import PhoneAgent
+from bot.calls.agent import Backends, PhoneAgent
 from bot.calls.carriers import build_carrier
 from bot.cli.server import PhoneServer
 from bot.conversation.scenario.scenario import Scenarios, load_file
@@ -212,7 +212,7 @@ async def running_server(
         scenarios = Scenarios(load_file(path) for path in [*files, *more_scenarios])
         store = SqlCallStore(open_database(settings))
         engine = DurableEngine(store.database.address, poll_seconds=POLL_SECONDS)
-        agent = PhoneAgent(settings, scenarios, resources, store, carrier, present=as_event, engine=engine)
+        agent = PhoneAgent(Backends(resources, store, carrier, engine), scenarios, present=as_event)
         app = _idle_apps.pop() if _idle_apps else _app()
         app.state.agent = agent
         http_server = PhoneServer(app, settings, announcing=False)

@@ -171,7 +171,7 @@ async def test_an_app_of_somebody_else_records_its_own_end(tmp_path: Path) -> No
                 await server.talking(call_id)
             theirs.should_exit = True
             await serving
-            record = await agent.get_call(call_id)
+            record = await agent.store.find(call_id)
     assert (record.status, record.ended_reason) == ("completed", "server_shutdown")
 
 

@@ -86,7 +86,7 @@ def _check_claude(requests: list[Any]) -> None:
 
 async def test_without_a_key_the_rules_speak_spanish_too(tmp_path: Path) -> None:
     async with running_server(tmp_path, callees=conversation_for) as server:
-        example = server.agent.scenarios.get("confirmacion_de_cita").example
+        example = server.agent.planner.scenarios.get("confirmacion_de_cita").example
         given = {"action": example.action, "context": example.context, "organization": example.organization}
         call = await server.ended(await server.call(**REQUEST | given), within=90.0)
         assert call["vendors"]["llm"] == "rules"

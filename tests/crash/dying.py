@@ -21,7 +21,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from bot.api.answers import as_event
-from bot.calls.agent import PhoneAgent
+from bot.calls.agent import Backends, PhoneAgent
 from bot.calls.carriers import build_carrier
 from bot.calls.idempotency import Asked
 from bot.conversation.scenario.parts import Opening
@@ -127,13 +127,13 @@ async def _serve(orders: Orders) -> None:
     scenario = Scenario(name=name, description="d", instructions="i", opening=Opening(text="Hi."))
     store = SqlCallStore(open_database(settings))
     carrier = build_carrier(settings, resources)
-    agent = PhoneAgent(settings, Scenarios([scenario]), resources, store, carrier, present=as_event)
+    agent = PhoneAgent(Backends(resources, store, carrier), Scenarios([scenario]), present=as_event)
     agent.active_calls.prepare = _say_nothing  # type: ignore[method-assign]  # no voice here
     if orders.die_at is not None:
         _rig(agent, store, orders.die_at)
     await agent.open()
     if orders.place is not None:
-        await agent.place_call(
+        await agent.placing.place(
             CallSpec(TO, name, action="confirm"), asked=Asked(idempotency_key=orders.place, request_hash="h")
         )
     await asyncio.Event().wait()
@@ -166,8 +166,8 @@ def _rig(agent: PhoneAgent, store: SqlCallStore, point: str) -> None:
 
         setattr(owner, name, dying)
 
-    before(dialler, "_begin", "stored")
-    after(dialler, "_hop", "enqueued")
+    before(agent._queue, "begin", "stored")
+    after(agent._queue, "hop", "enqueued")
     after(store, "advance", "initiated")
     dialler._once = dataclasses.replace(dialler._once, on_point=die)
 

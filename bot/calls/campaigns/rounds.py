@@ -29,7 +29,7 @@ from bot.calls.campaigns.contacts import RawRow
 from bot.calls.campaigns.loader import TOLD_ROWS, Loaded, load
 from bot.calls.dialling.policy import Refuse, Wait, WaitUntil, unlimited
 from bot.calls.idempotency import check_same
-from bot.conversation.scenario.scenario import Scenarios
+from bot.calls.planner import Planner
 from bot.errors import ConflictError, NotFoundError, PhoneAgentError
 from bot.policy import HoursTerms
 from bot.records import CallRecord, Direction, EndedReason, Status
@@ -69,6 +69,27 @@ class Engine(Protocol):
     ) -> bool: ...
 
 
+class CampaignCalls(Protocol):
+    """The dial queue, as far as campaigns need it."""
+
+    @property
+    def after_calls(self) -> CallsDue: ...
+
+    async def place(self, record: CallRecord) -> object:
+        """Dial a call, once for its id."""
+        ...
+
+    async def cancel(self, call_id: str) -> object:
+        """End one that was not dialled yet."""
+        ...
+
+
+class CallsDue(Protocol):
+    async def still_due(self, call_ids: Collection[str]) -> Collection[str]:
+        """Of calls that are over, those whose end is still to be reported here; it is begun where it was not."""
+        ...
+
+
 class Campaigns:
     """One process's. `register` before the engine is opened."""
 
@@ -77,19 +98,15 @@ class Campaigns:
         *,
         engine: Engine,
         store: SqlCampaignStore,
-        scenarios: Callable[[], Scenarios],
-        place: Callable[[CallRecord], Awaitable[object]],
-        call_off: Callable[[CallRecord], Awaitable[object]],
-        still_due: Callable[[Collection[str]], Awaitable[Collection[str]]],
-        check: Callable[[Campaign], object] = lambda _campaign: None,
+        planner: Planner,
+        queue: CampaignCalls,
+        check_url: Callable[[str | None], None] = lambda _url: None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`place` dials a call once for its id; `call_off` ends one that was not dialled yet; `still_due`
-        gives those calls, of such that are over, whose end is still to be told to `contact_done` or `retry`, and
-        sees to it; `check` raises RequestError for a campaign whose calls cannot be made here."""
-        self._engine, self._store, self._scenarios = engine, store, scenarios
-        self._place, self._call_off = place, call_off
-        self._still_due, self._check = still_due, check
+        """`check_url`: RequestError for a webhook URL that events may not be sent to."""
+        self._engine, self._store = engine, store
+        self._planner, self._scenarios = planner, planner.scenarios
+        self._queue, self._check_url = queue, check_url
         self._now = now
 
     def register(self) -> None:
@@ -110,7 +127,8 @@ class Campaigns:
     ) -> Loaded:
         """Keeps the campaign with its contacts, and begins it. A campaign with that id and request_hash is given
         as it is. `columns`: the variables, where all contacts have the same. RequestError, ConflictError."""
-        self._check(campaign)
+        self._planner.forget(self._planner.record(campaign.spec, Direction.OUTBOUND).call_id)
+        self._check_url(campaign.terms.webhook_url)
         zone_needed = not unlimited(self._hours_of(campaign))
         rules.check_texts(campaign.spec)
         if columns is not None:
@@ -195,13 +213,13 @@ class Campaigns:
         """The names of `outcome.fields`; those of a scenario that is gone are not known."""
         if campaign.terms.outcome_schema is not None:
             return list(campaign.terms.outcome_schema.get("properties", {}))
-        if campaign.spec.scenario not in self._scenarios().names:
+        if campaign.spec.scenario not in self._scenarios.names:
             return []
-        return [field.name for field in self._scenarios().get(campaign.spec.scenario).outcome]
+        return [field.name for field in self._scenarios.get(campaign.spec.scenario).outcome]
 
     def _hours_of(self, campaign: Campaign) -> HoursTerms:
         """The campaign's, or else its scenario's. UnknownScenarioError when that is gone."""
-        scenario = self._scenarios().get(campaign.spec.scenario)
+        scenario = self._scenarios.get(campaign.spec.scenario)
         return scenario.hours.terms if campaign.terms.hours is None else campaign.terms.hours
 
     # -- what dialling asks and tells -----------------------------------------------------------------
@@ -330,7 +348,7 @@ class Campaigns:
         """Calls that ended long ago and told nobody. What is due after a call decides whether another attempt
         follows: only where that broke, what it has left in the record counts."""
         found = await self._store.over(campaign.campaign_id, now - timedelta(seconds=FORGOTTEN_SECONDS))
-        due = await self._still_due([record.call_id for record in found]) if found else ()
+        due = await self._queue.after_calls.still_due([record.call_id for record in found]) if found else ()
         for record in found:
             if record.call_id in due:
                 continue
@@ -356,7 +374,7 @@ class Campaigns:
         """A canceled campaign: nobody is left waiting."""
         await self._store.leave(campaign)
         for record in await self._store.not_yet_dialled(campaign.campaign_id):
-            await self._call_off(record)
+            await self._queue.cancel(record.call_id)
 
     async def _breaks(self, campaign: Campaign, now: datetime) -> str | None:
         since = rules.breaker_since(now, campaign.resumed_at)
@@ -377,7 +395,7 @@ class Campaigns:
             chosen += await self._store.queued(campaign_id, room - len(chosen), keys)
         for contact in chosen:
             record = next_call(campaign, contact, now)
-            await self._place(record)
+            await self._queue.place(record)
             await self._store.begin(contact, record.call_id, record.attempt)
         why = None
         if put_off >= MOST_PUT_OFF:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -24,6 +23,7 @@ from loguru import logger
 from bot.calls.active_calls import ActiveCalls, CallSlot
 from bot.calls.dialling.ending import ended_by
 from bot.calls.ingress import HANDSHAKE_SECONDS
+from bot.calls.listener import CallListener
 from bot.calls.planner import Planner
 from bot.errors import CarrierError
 from bot.records import CallRecord, EndedReason, Status
@@ -51,12 +51,11 @@ class Following:
     carrier: Carrier
     active_calls: ActiveCalls
     planner: Planner
-    known_here: set[str] = field(default_factory=set)
+    listener: CallListener
+    known_here: set[str] = field(default_factory=set, init=False)
     """Calls that this process dialled, or heard come in: it has heard all of them that there was to hear."""
-    told_of: set[str] = field(default_factory=set)
+    told_of: set[str] = field(default_factory=set, init=False)
     """Calls whose holder is absent, of which this process has told their workflows."""
-    on_released: Callable[[str], None] = lambda _call_id: None
-    """Told that a call of this process has its final status."""
 
     async def to_the_end(self, call_id: str) -> None:
         """Returns when the call has its final status; within its workflow."""
@@ -192,7 +191,7 @@ class Following:
             logger.warning("was on the line when its server died; recorded as {}", change.ended_reason)
         else:
             logger.warning("nobody told of its end; recorded as {}, {}", status, change.ended_reason)
-        self.on_released(record.call_id)
+        self.listener.call_ended(record.call_id)
         return None
 
     def _may_still_be_taken(self, record: CallRecord, now: datetime) -> float | None:

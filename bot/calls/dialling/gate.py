@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import datetime
+from typing import Protocol
 
 from bot.calls.dialling.do_not_call import DoNotCall
 from bot.calls.dialling.policy import LISTED, Go, Number, Refuse, WaitUntil, may_dial
@@ -11,33 +11,40 @@ from bot.calls.dialling.time_zones import local_day, zones_of
 from bot.calls.planner import Planner
 from bot.policy import HoursTerms
 from bot.records import CallRecord
-from bot.settings import Settings
 from bot.store import SqlCallStore
 from bot.store.claims import Claim, SqlClaims
-from bot.store.do_not_call import SqlDoNotCallStore
+
+
+class CampaignGate(Protocol):
+    """Campaigns, as far as the gate asks them."""
+
+    async def gate(self, record: CallRecord) -> WaitUntil | Refuse | None:
+        """Whether the campaign of a call holds it back: it is paused, over, or has no room."""
+        ...
 
 
 class DialGate:
     """One process's, over the lists and counts of all."""
 
-    def __init__(self, store: SqlCallStore, settings: Settings, planner: Planner) -> None:
-        self.do_not_call = DoNotCall(SqlDoNotCallStore(store.database))
+    def __init__(
+        self, store: SqlCallStore, planner: Planner, do_not_call: DoNotCall, campaigns: CampaignGate
+    ) -> None:
+        self._do_not_call = do_not_call
         self._claims = SqlClaims(store.database)
-        self._planner = planner
+        self._planner, self._campaigns = planner, campaigns
+        settings = planner.settings
         self._max_per_day, self._lines = settings.max_calls_per_number_per_day, settings.max_lines
-        self.campaign: Callable[[CallRecord], Awaitable[WaitUntil | Refuse | None]] = _any_campaign
-        """Whether the campaign of a call holds it back: it is paused, or over."""
 
     async def __call__(self, record: CallRecord, now: datetime) -> Go | WaitUntil | Refuse:
         """As things stand: asked when the call is wished for, and again when its turn comes."""
-        held = None if record.campaign_id is None else await self.campaign(record)
+        held = None if record.campaign_id is None else await self._campaigns.gate(record)
         if held is not None:
             return held
         number = record.spec.phone_number
         since, capped = self._day(record, now), self._max_per_day is not None
         known = Number(
             zones_of(number, record.terms.time_zone),
-            do_not_call=await self.do_not_call.is_listed(number),
+            do_not_call=await self._do_not_call.is_listed(number),
             dialled_today=await self._claims.dialled_since(number, since) if capped else 0,
         )
         return self._rule(record, now, known)
@@ -62,10 +69,6 @@ class DialGate:
         assert record.dialling_at is not None
         return await self._claims.dial_again(record.call_id, decided=record.dialling_at, at=now)
 
-    async def cancel(self, call_id: str) -> bool:
-        """A call that waits; False where it was begun to be dialled, or is over."""
-        return await self._claims.cancel_waiting(call_id, at=datetime.now(UTC))
-
     def _rule(self, record: CallRecord, now: datetime, known: Number) -> Go | WaitUntil | Refuse:
         return may_dial(
             now,
@@ -82,7 +85,3 @@ class DialGate:
         if record.terms.hours is not None or record.spec.scenario not in self._planner.scenarios.names:
             return record.terms.hours or HoursTerms()
         return self._planner.scenarios.get(record.spec.scenario).hours.terms
-
-
-async def _any_campaign(_record: CallRecord) -> None:
-    return None

@@ -45,7 +45,7 @@ from bot.store.deliveries import (
     SqlDeliveryStore,
 )
 from bot.store.durable.engine import DurableEngine
-from bot.telemetry import tracing
+from bot.telemetry import metrics, tracing
 
 QUEUE = "webhooks"
 WORKFLOW = "deliver_webhook"
@@ -57,10 +57,7 @@ _T = TypeVar("_T")
 
 
 class Webhooks:
-    """`register` before the engine opens; what `outgoing` gives is closed after the engine, by its owner.
-
-    `on_attempt` is told the event's type and what came of each attempt: delivered, failed or dead.
-    """
+    """`register` before the engine opens; what `outgoing` gives is closed after the engine, by its owner."""
 
     def __init__(
         self,
@@ -76,7 +73,6 @@ class Webhooks:
     ) -> None:
         """SettingsError on a secret that is none, and on a URL that events cannot be sent to."""
         self.deliveries = deliveries
-        self.on_attempt: Callable[[str, str], None] = _unheard
         self._engine = engine
         self._allow_private = allow_private
         self._schedule = schedule
@@ -221,7 +217,7 @@ class Webhooks:
     ) -> None:
         # The URL may hold a token: its path and query are for the API's caller only.
         what = f"webhook {delivery.type} ({delivery.delivery_id})"
-        self.on_attempt(delivery.type, "failed" if wait is not None else status.value)
+        metrics.webhook_attempted(delivery.type, "failed" if wait is not None else status.value)
         if status is DeliveryStatus.DELIVERED:
             logger.info("{} delivered at attempt {}", what, attempt.number)
         elif wait is not None:
@@ -253,7 +249,3 @@ async def _insist(run: Callable[[], Awaitable[_T]]) -> _T:
             logger.warning("a delivery cannot be kept: {}", type(error).__name__)
         await asyncio.sleep(wait)
         wait = min(wait * 2, _LONGEST_DATABASE_WAIT_SECONDS)
-
-
-def _unheard(_type: str, _result: str) -> None:
-    """Nobody counts."""

@@ -26,7 +26,6 @@ from bot.conversation.tools.declared.mcp_server import McpServer, McpServers
 from bot.conversation.tools.notes import Notes
 from bot.conversation.tools.transfer_call import target_schema
 from bot.errors import SettingsError
-from bot.outcome_schema import of_fields
 from bot.pipeline.resources import Resources
 
 BACKSTOP_SECONDS = 5.0
@@ -131,7 +130,11 @@ class Toolbox:
         if tool.name == "transfer_call":
             properties["target"] = target_schema(self._scenario.transfer)
         if tool.name == "record_outcome":
-            properties |= of_fields(self._scenario.outcome)["properties"]
+            for outcome in self._scenario.outcome:
+                kind = {"choice": "string"}.get(outcome.type, outcome.type)
+                properties[outcome.name] = {"type": kind, "description": outcome.description}
+                if outcome.options:
+                    properties[outcome.name]["enum"] = list(outcome.options)
         return FunctionSchema(tool.name, tool.description, properties, list(tool.required))
 
     def _handler(self, tool: Tool) -> Any:

@@ -18,9 +18,9 @@ from pipecat.services.llm_service import LLMService
 from pydantic import Field
 
 from bot.pipeline.llm.claude import ClaudeModel, ClaudeService
-from bot.pipeline.offline.rules.dialogue import Dialogue
-from bot.pipeline.offline.rules.learnt import RuleField
-from bot.pipeline.offline.rules.llm import RuleLLMService
+from bot.pipeline.offline.brain import BrainField
+from bot.pipeline.offline.brains import RuleBrain, brain_for
+from bot.pipeline.offline.rule_llm import RuleLLMService
 from bot.pipeline.resources import Resources
 from bot.pipeline.vendor import Vendor
 from bot.records import CallSpec
@@ -40,7 +40,7 @@ class Mind:
     spec: CallSpec
     instructions: str
     """The system prompt, complete."""
-    fields: tuple[RuleField, ...]
+    fields: tuple[BrainField, ...]
     tools: frozenset[str]
     goal: str | None
     language: str = "en"
@@ -98,8 +98,8 @@ def build(members: Sequence[LlmVendor], resources: Resources, mind: Mind) -> tup
         if isinstance(member, Rules):
             if claudes:
                 services.append(_claude(claudes, resources, mind, hands_on=True))
-            dialogue = Dialogue(mind.spec, mind.fields, mind.tools, mind.goal, mind.language)
-            services.append(RulesService(stands_second=bool(claudes), dialogue=dialogue))
+            brain = brain_for(mind.spec, mind.fields, mind.tools, mind.goal, mind.language)
+            services.append(RulesService(stands_second=bool(claudes), brain=brain))
             return tuple(services)
         claudes.append(member)
     return (_claude(claudes, resources, mind, hands_on=False),)
@@ -129,8 +129,8 @@ def _claude(members: Sequence[Claude], resources: Resources, mind: Mind, *, hand
 class RulesService(RuleLLMService):
     """The rule-based brain as a rung: behind Claude it answers only what Claude hands on."""
 
-    def __init__(self, *, stands_second: bool, dialogue: Dialogue) -> None:
-        super().__init__(dialogue=dialogue)
+    def __init__(self, *, stands_second: bool, brain: RuleBrain) -> None:
+        super().__init__(brain=brain)
         self._stands_second = stands_second
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 from bot.calls.campaigns import Campaigns
 from bot.calls.dialling.do_not_call import DoNotCall
@@ -71,6 +70,9 @@ A_CALL = CallRecord(
 )
 
 
+_PARTS = ("placing", "registrations", "hang_ups", "carrier_events", "media_streams", "store", "engine")
+
+
 @dataclass
 class Erasing:
     """What the routes know of retention."""
@@ -90,7 +92,6 @@ class FakeAgent:
     lists: list[tuple[Status | None, int, str | None]] = field(default_factory=list)
     twilio_posts: list[tuple[str, str, dict[str, str], str | None]] = field(default_factory=list)
     sockets: list[tuple[str, str | None, str | None]] = field(default_factory=list)
-    recordings: dict[str, Path] = field(default_factory=dict)
     ready: bool = True
     heard: list[str | bytes | None] = field(default_factory=list)
     terms: list[Terms] = field(default_factory=list)
@@ -108,6 +109,12 @@ class FakeAgent:
     counted: int = 0
     """How often the queues were asked for."""
 
+    def __getattr__(self, name: str) -> FakeAgent:
+        """It is each of the parts that the routes use."""
+        if name not in _PARTS:
+            raise AttributeError(name)
+        return self
+
     @property
     def retention(self) -> Erasing:
         return Erasing(self)
@@ -116,16 +123,14 @@ class FakeAgent:
         if self.error is not None:
             raise self.error
 
-    async def place_call(
-        self, spec: CallSpec, terms: Terms = DEFAULT_TERMS, asked: Asked = UNASKED
-    ) -> CallRecord:
+    async def place(self, spec: CallSpec, terms: Terms = DEFAULT_TERMS, asked: Asked = UNASKED) -> CallRecord:
         self._fail()
         self.specs.append(spec)
         self.terms.append(terms)
         self.asked.append(asked)
         return replace(A_CALL, spec=spec, status=self.placed_status)
 
-    async def register_call(self, spec: CallSpec, terms: Terms = DEFAULT_TERMS) -> Registration:
+    async def register(self, spec: CallSpec, terms: Terms = DEFAULT_TERMS) -> Registration:
         self._fail()
         self.specs.append(spec)
         self.terms.append(terms)
@@ -137,29 +142,27 @@ class FakeAgent:
             NOON,
         )
 
-    async def voice_webhook(self, url_path_and_query: str, form: Mapping[str, str], signature: str | None) -> str:
+    async def voice(self, url_path_and_query: str, form: Mapping[str, str], signature: str | None) -> str:
         self._fail()
         self.twilio_posts.append(("voice", url_path_and_query, dict(form), signature))
         return "<Response/>"
 
-    async def amd_webhook(self, url_path_and_query: str, form: Mapping[str, str], signature: str | None) -> None:
+    async def amd(self, url_path_and_query: str, form: Mapping[str, str], signature: str | None) -> None:
         self._fail()
         self.twilio_posts.append(("amd", url_path_and_query, dict(form), signature))
 
-    async def status_webhook(
-        self, url_path_and_query: str, form: Mapping[str, str], signature: str | None
-    ) -> None:
+    async def status(self, url_path_and_query: str, form: Mapping[str, str], signature: str | None) -> None:
         self._fail()
         self.twilio_posts.append(("status", url_path_and_query, dict(form), signature))
 
-    async def transfer_webhook(
+    async def transfer(
         self, url_path_and_query: str, form: Mapping[str, str], signature: str | None, *, token: str, step: str
     ) -> str:
         self._fail()
         self.twilio_posts.append((f"transfer {token} {step}", url_path_and_query, dict(form), signature))
         return "" if step == "status" else "<Response/>"
 
-    async def media_stream(
+    async def receive(
         self, socket: Socket, path_and_query: str, signature: str | None, path_token: str | None
     ) -> None:
         """Accepts, echoes text frames in capitals until the other side is gone."""
@@ -173,31 +176,27 @@ class FakeAgent:
             if isinstance(frame, str):
                 await socket.send(frame.upper())
 
-    async def get_call(self, call_id: str) -> CallRecord:
+    async def find(self, call_id: str) -> CallRecord:
         self._fail()
         if call_id != A_CALL.call_id:
             raise NotFoundError(f"There is no call {call_id}.")
         return A_CALL
 
-    async def list_calls(self, *, status: Status | None, limit: int, cursor: str | None) -> Page:
+    async def page(self, *, status: Status | None, limit: int, cursor: str | None) -> Page:
         self._fail()
         self.lists.append((status, limit, cursor))
         return Page(calls=(replace(A_CALL, turns=()),), next_cursor="more")
-
-    async def recording_path(self, call_id: str) -> Path:
-        self._fail()
-        return self.recordings[call_id]
 
     async def hang_up(self, call_id: str) -> CallRecord:
         self._fail()
         return A_CALL
 
-    async def cancel_call(self, call_id: str) -> CallRecord:
+    async def cancel(self, call_id: str) -> CallRecord:
         self._fail()
         self.canceled.append(call_id)
         return replace(A_CALL, call_id=f"{call_id}_2", status=Status.CANCELED, ended_reason=EndedReason.CANCELED)
 
-    async def queue_depths(self) -> Mapping[str, Depth]:
+    async def waiting(self) -> Mapping[str, Depth]:
         self.counted += 1
         self._fail()
         return self.queues

@@ -236,10 +236,10 @@ def test_a_wrong_query_is_named(client: TestClient, query: str) -> None:
     assert answer.json()["error"]["field"] == query.partition("=")[0]
 
 
-def test_a_recording_is_served_whole_and_by_range(client: TestClient, agent: FakeAgent, tmp_path: Path) -> None:
-    path = tmp_path / "c_01.wav"
+def test_a_recording_is_served_whole_and_by_range(client: TestClient, tmp_path: Path) -> None:
+    path = tmp_path / "recordings" / "c_01.wav"
+    path.parent.mkdir()
     path.write_bytes(b"RIFF" + bytes(range(200)))
-    agent.recordings["c_01"] = path
     whole = client.get("/api/phone/calls/c_01/recording")
     assert whole.status_code == 200
     assert whole.headers["content-type"] == "audio/wav"
@@ -251,8 +251,7 @@ def test_a_recording_is_served_whole_and_by_range(client: TestClient, agent: Fak
     assert part.headers["content-range"] == "bytes 2-5/204"
 
 
-def test_a_recording_that_is_gone_is_404(client: TestClient, agent: FakeAgent, tmp_path: Path) -> None:
-    agent.recordings["c_01"] = tmp_path / "gone.wav"
+def test_a_recording_that_is_gone_is_404(client: TestClient, tmp_path: Path) -> None:
     answer = client.get("/api/phone/calls/c_01/recording")
     assert answer.status_code == 404
     assert str(tmp_path) not in answer.text

@@ -18,13 +18,14 @@ from starlette.testclient import TestClient
 from bot.api import router
 from bot.api.upload import MAX_UPLOAD_BYTES
 from bot.calls.campaigns import Campaigns
-from bot.conversation.scenario.scenario import Scenario, Scenarios
+from bot.conversation.scenario.scenario import Scenario
 from bot.records import AnsweredBy, CallRecord, EndedReason, Outcome, Status
 from bot.settings import Settings
 from bot.store import CallChange, Database, SqlCallStore
 from bot.store.address import SqliteAddress
 from bot.store.campaigns import SqlCampaignStore
 from tests.unit.api.fake_agent import FakeAgent
+from tests.unit.calls.campaigns.campaigns import planner_of
 
 SCENARIO = Scenario.model_validate(
     {
@@ -77,18 +78,21 @@ class Agent(FakeAgent):
         self.kept = SqlCampaignStore(self.database)
         self.engine = Engine()
 
-        async def nothing(_record: CallRecord) -> None: ...
-
         self.campaigns = Campaigns(
             engine=self.engine,
             store=self.kept,
-            scenarios=lambda: Scenarios([SCENARIO]),
-            place=self.calls.add,
-            call_off=nothing,
-            still_due=self.calls_due,
+            planner=planner_of(SCENARIO),
+            queue=self,
         )
 
-    async def calls_due(self, _call_ids: Collection[str]) -> Collection[str]:
+    async def place(self, record: CallRecord) -> None:  # type: ignore[override]
+        await self.calls.add(record)
+
+    @property
+    def after_calls(self) -> Agent:
+        return self
+
+    async def still_due(self, _call_ids: Collection[str]) -> Collection[str]:
         return ()
 
 

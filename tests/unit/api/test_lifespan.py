@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import cast
 
 import pytest
 from fastapi import FastAPI
@@ -32,7 +33,7 @@ def test_the_agent_lives_as_long_as_the_app(agent: FakeAgent) -> None:
     @asynccontextmanager
     async def ours() -> AsyncIterator[PhoneAgent]:
         events.append("our start")
-        yield agent
+        yield cast(PhoneAgent, agent)
         events.append("our end")
 
     app = FastAPI(lifespan=theirs)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -15,6 +16,9 @@ from bot.calls import active_call as module
 from bot.calls import active_calls as active_calls_module
 from bot.calls.active_call import CallRunner
 from bot.calls.active_calls import ActiveCalls, CallSlot
+from bot.calls.listener import NoListener
+from bot.calls.planner import Planner
+from bot.calls.process import Process
 from bot.conversation.call_plan import Plan
 from bot.conversation.scenario.parts import Opening
 from bot.conversation.scenario.scenario import Scenario
@@ -25,6 +29,7 @@ from bot.records import CallRecord, CallSpec, Direction, EndedReason, Status
 from bot.settings import Settings
 from bot.store import Database
 from bot.store.address import SqliteAddress
+from bot.store.durable.engine import DurableEngine
 from bot.telephony.twilio.media_streams import Started
 from tests.unit.calls.calls_in_memory import NotingCarrier, QuietCall, ShakyStore, hold_quietly, refusal
 from tests.unit.pipeline.conversation import until
@@ -48,7 +53,7 @@ class Stage:
 
     async def hold(self) -> None:
         async with asyncio.timeout(10):
-            await self.board.hold(self.slot, self.holder.hold(self.slot, self.socket, STARTED, None))
+            await self.board.hold(self.slot, self.holder.hold(self.slot, self.socket, STARTED))
 
     async def record(self) -> CallRecord:
         record = await self.store.get("call-1")
@@ -69,7 +74,10 @@ async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     board = ActiveCalls(1, resources)
     slots = choose(SCENARIO, SETTINGS, simulated_line=True)
     slot = board.take_line(Plan("call-1", spec, Direction.OUTBOUND, SCENARIO, slots))
-    holder = CallRunner(board, resources, store, carrier, tmp_path / "recordings")
+    settings = Settings(_env_file=None, data_dir=tmp_path)
+    engine = cast(DurableEngine, SimpleNamespace(name=None))
+    process = Process(settings, store, engine, carrier, cast(Planner, None), board)
+    holder = CallRunner(process, None, None, NoListener())
     before = asyncio.all_tasks()
     yield Stage(board, holder, store, carrier, slot, MemorySocket())
     store.failures = {}
@@ -78,7 +86,7 @@ async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 
 
 def unusable_recordings(stage: Stage, _: pytest.MonkeyPatch) -> None:
-    stage.holder.recordings.write_text("a file where the folder should be")
+    stage.holder.process.recordings.write_text("a file where the folder should be")
 
 
 def services_that_cannot_be_built(_: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

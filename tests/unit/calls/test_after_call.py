@@ -12,7 +12,13 @@ from typing import Any, cast
 import pytest
 
 from bot.calls.after_call import ANALYSES_AT_ONCE, AfterCall
-from bot.calls.dialling.dialler import Dialler
+from bot.calls.campaigns import Campaigns
+from bot.calls.dialling.do_not_call import DoNotCall
+from bot.calls.dialling.retries import Retries
+from bot.calls.outcome import Analyst
+from bot.calls.planner import Planner
+from bot.calls.queues import AfterCallQueue, DialQueue
+from bot.calls.webhooks.events import CallEvents
 from bot.policy import RetryOn, RetryTerms
 from bot.records import CallRecord, CallSpec, Direction, EndedReason, Status
 from bot.store import Database, SqlCallStore
@@ -34,12 +40,19 @@ class Desk:
     """Cleared, the model gives no answer."""
     analysing: int = 0
 
+    def retry_of(self, _record: CallRecord) -> RetryTerms:
+        return RetryTerms(attempts=2, delay_seconds=60, on=(RetryOn.BUSY,))
+
+    def forget(self, call_id: str) -> None: ...
+
+    async def keep_promise(self, _record: CallRecord) -> None: ...
+
     async def announce(self, call_id: str, event: str, data: Any, url: str | None) -> None:
         self.told.append((call_id, event))
 
     async def settle(self, _record: CallRecord) -> None: ...
 
-    async def analyse(self, record: CallRecord) -> None:
+    async def keep(self, record: CallRecord) -> None:
         self.analysing += 1
         await self.thinks.wait()
         self.told.append((record.call_id, "analysed"))
@@ -48,7 +61,7 @@ class Desk:
         self.told.append((record.call_id, "placed"))
         return record
 
-    async def done(self, record: CallRecord) -> None:
+    async def contact_done(self, record: CallRecord) -> None:
         self.told.append((record.call_id, "done"))
 
     def of(self, call_id: str) -> list[str]:
@@ -58,7 +71,7 @@ class Desk:
         record = CallRecord(call_id, CallSpec(number, "s"), Direction.OUTBOUND, status, NOW)
         reason = EndedReason.DIAL_BUSY if status is Status.BUSY else EndedReason.DIAL_FAILED
         await self.store.add(replace(record, dialling_at=NOW, ended_at=NOW, ended_reason=reason))
-        await self.after.begin(call_id)
+        await AfterCallQueue(self.engine).begin(call_id)
 
     async def until(self, *expected: tuple[str, str]) -> None:
         async with asyncio.timeout(30):
@@ -71,16 +84,13 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     address = SqliteAddress(tmp_path / "calls.db")
     desk = Desk(DurableEngine(address, poll_seconds=0.01), SqlCallStore(Database(address)))
     desk.after = AfterCall(
-        engine=desk.engine,
-        store=desk.store,
-        dialler=cast(Dialler, desk),
-        webhooks=desk,
-        present=lambda record: record.call_id,
-        settle=desk.settle,
-        analyse=desk.analyse,
-        retry_of=lambda _: RetryTerms(attempts=2, delay_seconds=60, on=(RetryOn.BUSY,)),
+        desk.engine,
+        desk.store,
+        CallEvents(desk.engine, desk.store, desk, lambda record: record.call_id),
+        cast(Analyst, desk),
+        Retries(desk.store, cast(Planner, desk), cast(DialQueue, desk), cast(Campaigns, desk)),
+        cast(DoNotCall, desk),
     )
-    desk.after.on_done = desk.done
     await desk.store.open()
     desk.after.register()
     await desk.engine.open()

@@ -116,7 +116,6 @@ async def house(tmp_path: Path, *, working: bool = False, **settings: Any) -> As
     try:
         yield here
     finally:
-        await retention.close()
         await engine.close()
         await store.close()
 
@@ -203,9 +202,10 @@ async def test_each_server_deletes_its_own_recordings(tmp_path: Path) -> None:
             recordings=elsewhere,
             cancel=here.retention._cancel,
         )
-        await other.open()
+        sweeping = asyncio.create_task(other.sweep_hourly())
         await until(lambda: not (elsewhere / "call-1.wav").exists())
-        await other.close()
+        sweeping.cancel()
+        await asyncio.gather(sweeping, return_exceptions=True)
         assert sorted(path.stem for path in elsewhere.iterdir()) == ["call-2", "call-of-nobody"]
 
 

@@ -250,13 +250,11 @@ class SigningAgent(FakeAgent):
 
     public_host = ""
 
-    async def status_webhook(
-        self, url_path_and_query: str, form: Mapping[str, str], signature: str | None
-    ) -> None:
+    async def status(self, url_path_and_query: str, form: Mapping[str, str], signature: str | None) -> None:
         url = f"{self.public_host}{url_path_and_query}"
         if signature is None or not signatures.holds("token", url, form, signature):
             raise ForbiddenError("The signature does not hold.")
-        await super().status_webhook(url_path_and_query, form, signature)
+        await super().status(url_path_and_query, form, signature)
 
 
 class _Server(uvicorn.Server):

@@ -12,8 +12,9 @@ from typing import Any
 from pydantic import SecretStr
 
 from bot.api.answers import as_event
-from bot.calls.agent import PhoneAgent
+from bot.calls.agent import Backends, PhoneAgent
 from bot.calls.ingress import MEDIA_PATH, VOICE_PATH
+from bot.calls.listener import CallListener, NoListener
 from bot.conversation.scenario.parts import Limits, Opening
 from bot.conversation.scenario.scenario import Scenario, Scenarios
 from bot.records import CallRecord, CallSpec, Direction, Status
@@ -35,6 +36,14 @@ SCENARIOS = tuple(
 )
 
 
+class Listening(NoListener):
+    def __init__(self) -> None:
+        self.ended: list[str] = []
+
+    def call_ended(self, call_id: str) -> None:
+        self.ended.append(call_id)
+
+
 @dataclass
 class House:
     agent: PhoneAgent
@@ -54,16 +63,16 @@ class House:
         """The voice webhook's TwiML."""
         query = f"?call_id={call_id}" if call_id else ""
         fields = {"CallSid": call_sid, "From": "+12025550199", "To": "+12025550100", **form}
-        return await self.agent.voice_webhook(f"{VOICE_PATH}{query}", fields, SIGNED)
+        return await self.agent.carrier_events.voice(f"{VOICE_PATH}{query}", fields, SIGNED)
 
     async def tell(self, call_sid: str, status: Status) -> None:
         form = {"CallSid": call_sid, "CallStatus": status.value}
-        await self.agent.status_webhook("/api/phone/twilio/status", form, SIGNED)
+        await self.agent.carrier_events.status("/api/phone/twilio/status", form, SIGNED)
 
     def connect(self, twiml: str, call_sid: str) -> tuple[MemorySocket, asyncio.Task[None]]:
         """The media stream that the TwiML asks for."""
         socket = media_socket(token_of(twiml), call_sid)
-        return socket, asyncio.create_task(self.agent.media_stream(socket, MEDIA_PATH, SIGNED, None))
+        return socket, asyncio.create_task(self.agent.media_streams.receive(socket, MEDIA_PATH, SIGNED, None))
 
     @property
     def lines(self) -> int:
@@ -95,10 +104,20 @@ def settings(tmp_path: Path, **changes: Any) -> Settings:
     return Settings(_env_file=None, **fields)
 
 
-def build(tmp_path: Path, scenarios: tuple[Scenario, ...] = SCENARIOS, **changes: Any) -> House:
+def build(
+    tmp_path: Path,
+    scenarios: tuple[Scenario, ...] = SCENARIOS,
+    listener: CallListener | None = None,
+    **changes: Any,
+) -> House:
     chosen = settings(tmp_path, **changes)
     store, carrier = ShakyStore(Database(SqliteAddress(tmp_path / "calls.db"))), NotingCarrier()
-    agent = PhoneAgent(chosen, Scenarios(scenarios), QuietResources(chosen), store, carrier, present=as_event)
+    agent = PhoneAgent(
+        Backends(QuietResources(chosen), store, carrier),
+        Scenarios(scenarios),
+        present=as_event,
+        listener=listener,
+    )
     return House(agent, carrier, store)
 
 

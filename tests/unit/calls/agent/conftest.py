@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.calls.agent.agents import House, build
+from tests.unit.calls.agent.agents import House, Listening, build
 from tests.unit.calls.calls_in_memory import hold_quietly
 
 
@@ -18,8 +18,13 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    house = build(tmp_path)
+def listener() -> Listening:
+    return Listening()
+
+
+@pytest.fixture
+async def house(tmp_path: Path, listener: Listening) -> AsyncIterator[House]:
+    house = build(tmp_path, listener=listener)
     await house.agent.open()
     yield house
     house.store.failures = {}

@@ -85,7 +85,7 @@ async def test_a_call_that_was_on_the_line_is_hung_up_and_completed(tmp_path: Pa
 
 @pytest.mark.parametrize("refused", [False, True])
 async def test_the_end_of_the_server_stops_the_ringing(house: House, refused: bool) -> None:
-    call = await house.agent.place_call(SPEC)
+    call = await house.agent.placing.place(SPEC)
     if refused:
         house.carrier.failures["hang_up"] = refusal()
     async with asyncio.timeout(5):
@@ -93,14 +93,14 @@ async def test_the_end_of_the_server_stops_the_ringing(house: House, refused: bo
     assert house.carrier.hung_up == ["CA1"]
     record = await house.record(call.call_id)
     assert (record.status, record.ended_reason) == (Status.CANCELED, EndedReason.SERVER_SHUTDOWN)
-    kept = await house.agent.place_call(SPEC)
+    kept = await house.agent.placing.place(SPEC)
     assert (kept.status, len(house.carrier.dialled)) == (Status.QUEUED, 1), "for the next start"
     assert house.agent.health().why_not_ready == "shutting down"
 
 
 async def test_a_call_that_is_being_dialled_at_the_end_does_not_ring_on(house: House) -> None:
     house.carrier.may_answer.clear()
-    placing = asyncio.create_task(house.agent.place_call(SPEC))
+    placing = asyncio.create_task(house.agent.placing.place(SPEC))
     await house.carrier.dialling.wait()
     await house.agent.stop_calls()
     house.carrier.may_answer.set()
@@ -110,7 +110,7 @@ async def test_a_call_that_is_being_dialled_at_the_end_does_not_ring_on(house: H
 
 
 async def test_the_server_ends_although_its_store_is_away(house: House) -> None:
-    await house.agent.place_call(SPEC)
+    await house.agent.placing.place(SPEC)
     house.store.failures = {"advance": OSError("disk full")}
     async with asyncio.timeout(5):
         await house.agent.stop_calls()
@@ -119,7 +119,7 @@ async def test_the_server_ends_although_its_store_is_away(house: House) -> None:
 
 
 async def test_the_end_of_the_server_ends_the_call_on_the_line(house: House) -> None:
-    call = await house.agent.place_call(SPEC)
+    call = await house.agent.placing.place(SPEC)
     _, streaming = house.connect(await house.answer(call.call_id, "CA1"), "CA1")
     await until(lambda: bool(QuietCall.made))
     async with asyncio.timeout(5):
@@ -134,7 +134,7 @@ async def test_an_end_that_cannot_be_kept_at_once_is_kept_later(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.calls.finish.KEPT_AGAIN_SECONDS", 0.05)
-    call = await house.agent.place_call(SPEC)
+    call = await house.agent.placing.place(SPEC)
     _, streaming = house.connect(await house.answer(call.call_id, "CA1"), "CA1")
     await until(lambda: bool(QuietCall.made))
     tried: list[int] = []
@@ -147,7 +147,7 @@ async def test_an_end_that_cannot_be_kept_at_once_is_kept_later(
         return await advance(*given, **named)
 
     house.store.advance = away  # type: ignore[method-assign]
-    await house.agent.hang_up(call.call_id)
+    await house.agent.hang_ups.hang_up(call.call_id)
     await streaming
     record = await house.record(call.call_id)
     assert (record.status, record.ended_reason) == (Status.COMPLETED, EndedReason.AGENT_HANGUP)
@@ -158,7 +158,7 @@ async def test_an_end_that_is_never_kept_is_asked_of_the_carrier(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.calls.finish.KEPT_WITHIN_SECONDS", -1.0)
-    call = await house.agent.place_call(SPEC)
+    call = await house.agent.placing.place(SPEC)
     _, streaming = house.connect(await house.answer(call.call_id, "CA1"), "CA1")
     await until(lambda: bool(QuietCall.made))
     house.carrier.known = {"CA1": CarrierCall("CA1", Status.COMPLETED, duration_seconds=7.0)}
@@ -172,30 +172,30 @@ async def test_an_end_that_is_never_kept_is_asked_of_the_carrier(
         return await advance(*given, **named)
 
     house.store.advance = away_once  # type: ignore[method-assign]
-    await house.agent.hang_up(call.call_id)
+    await house.agent.hang_ups.hang_up(call.call_id)
     await streaming
     assert (await ended(house, call.call_id)).duration_seconds == 7.0
 
 
 async def test_the_carrier_s_detection_reaches_its_call_also_when_it_comes_first(house: House) -> None:
-    record = await house.agent.place_call(SPEC)
+    record = await house.agent.placing.place(SPEC)
     order = house.carrier.dialled[0]
     assert order.amd_url is not None
     path = order.amd_url.removeprefix(ORIGIN)
     assert path == f"{AMD_PATH}?call_id={record.call_id}"
     with pytest.raises(ForbiddenError):
-        await house.agent.amd_webhook(path, {"AnsweredBy": "human"}, "forged")
-    await house.agent.amd_webhook(path, {"CallSid": "CA1", "AnsweredBy": "machine_start"}, SIGNED)
+        await house.agent.carrier_events.amd(path, {"AnsweredBy": "human"}, "forged")
+    await house.agent.carrier_events.amd(path, {"CallSid": "CA1", "AnsweredBy": "machine_start"}, SIGNED)
     _socket, serving = house.connect(await house.answer(record.call_id, "CA1"), "CA1")
     await until(lambda: bool(QuietCall.made))
     (call,) = QuietCall.made
     assert call.answered_by == ["machine_start"]
-    await house.agent.amd_webhook(AMD_PATH, {"CallSid": "CA1", "AnsweredBy": "machine_end_beep"}, SIGNED)
+    await house.agent.carrier_events.amd(AMD_PATH, {"CallSid": "CA1", "AnsweredBy": "machine_end_beep"}, SIGNED)
     assert call.answered_by == ["machine_start", "machine_end_beep"]
     await call.hang_up(EndedReason.AGENT_HANGUP)
     await serving
-    await house.agent.amd_webhook(path, {"CallSid": "CA1", "AnsweredBy": "human"}, SIGNED)
-    await house.agent.amd_webhook(AMD_PATH, {}, SIGNED)
+    await house.agent.carrier_events.amd(path, {"CallSid": "CA1", "AnsweredBy": "human"}, SIGNED)
+    await house.agent.carrier_events.amd(AMD_PATH, {}, SIGNED)
     assert len(call.answered_by) == 2, "late, and of nobody"
 
 
@@ -203,6 +203,6 @@ async def test_nobody_is_asked_who_answers_where_the_scenario_does_not_want_to_k
     quiet = tuple(s.model_copy(update={"pickup": Pickup(amd=False)}) for s in SCENARIOS)
     house = build(tmp_path, scenarios=quiet)
     await house.agent.open()
-    await house.agent.place_call(SPEC)
+    await house.agent.placing.place(SPEC)
     assert house.carrier.dialled[0].amd_url is None
     await house.agent.close()

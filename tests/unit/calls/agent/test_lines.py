@@ -10,14 +10,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from bot.calls import placing as module
 from bot.calls.dialling import following as following_module
 from bot.calls.ingress import HANDSHAKE_SECONDS, MEDIA_PATH, UNAUTHORIZED_CLOSE
+from bot.calls.registrations import REGISTRATION_SECONDS
 from bot.errors import CarrierError, ConflictError, ForbiddenError
 from bot.records import CallRecord, EndedReason, Status
 from bot.telephony.carrier import CarrierCall
 from bot.telephony.twilio import twiml
-from tests.unit.calls.agent.agents import ORIGIN, SPEC, House, ended, record_of
+from tests.unit.calls.agent.agents import ORIGIN, SPEC, House, Listening, ended, record_of
 from tests.unit.calls.calls_in_memory import SIGNED, QuietCall, refusal
 from tests.unit.pipeline.conversation import until
 
@@ -25,10 +25,9 @@ from tests.unit.pipeline.conversation import until
 
 
 async def test_an_answered_call_whose_media_never_comes_frees_its_line(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    house: House, listener: Listening, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ended: list[str] = []
-    house.agent.on_ended = ended.append
+    ended = listener.ended
     waits: list[float] = []
     at_once(house, monkeypatch, waits)
     await house.answer(None, "CA9")
@@ -80,7 +79,7 @@ async def test_a_line_that_is_held_outlives_its_token(house: House, monkeypatch:
     assert slot.expiry is not None
     await slot.expiry
     assert house.lines == 1
-    await house.agent.hang_up(slot.plan.call_id)
+    await house.agent.hang_ups.hang_up(slot.plan.call_id)
     await streaming
     assert house.lines == 0
 
@@ -91,7 +90,7 @@ async def test_a_ring_that_nobody_tells_the_end_of_is_asked_about(
     """The carrier's callbacks are lost: the tunnel was down."""
     monkeypatch.setattr(following_module, "LOST_CALLBACK_SECONDS", -4.9)
     house.carrier.known = {"CA1": CarrierCall("CA1", Status.NO_ANSWER)}
-    call = await house.agent.place_call(SPEC)
+    call = await house.agent.placing.place(SPEC)
     record = await ended(house, call.call_id)
     assert (record.status, record.ended_reason) == (Status.NO_ANSWER, EndedReason.DIAL_NO_ANSWER)
     await until(lambda: house.lines == 0)
@@ -113,10 +112,10 @@ def at_once(house: House, monkeypatch: pytest.MonkeyPatch, waits: list[float]) -
 
 
 async def test_a_registered_call_takes_a_line_when_it_is_answered(house: House) -> None:
-    registered = await house.agent.register_call(SPEC)
+    registered = await house.agent.registrations.register(SPEC)
     assert house.lines == 0
-    placed = [await house.agent.place_call(SPEC)]
-    also = await house.agent.register_call(SPEC)
+    placed = [await house.agent.placing.place(SPEC)]
+    also = await house.agent.registrations.register(SPEC)
     await house.answer(also.call_id, "CA7")
     assert house.lines == 2, "a call that was answered may exceed the lines for new ones, up to the ceiling"
     turned_away = await house.answer(registered.call_id, "CA8")
@@ -124,12 +123,12 @@ async def test_a_registered_call_takes_a_line_when_it_is_answered(house: House) 
     assert (await house.record(registered.call_id)).status is Status.BUSY
     await house.tell(placed[0].call_sid or "", Status.NO_ANSWER)
     await house.tell("CA7", Status.COMPLETED)
-    again = await house.agent.register_call(SPEC)
+    again = await house.agent.registrations.register(SPEC)
     twiml = await house.answer(again.call_id, "CA9")
     assert house.lines == 1
     socket, streaming = house.connect(twiml, "CA9")
     await until(lambda: bool(QuietCall.made))
-    await house.agent.hang_up(again.call_id)
+    await house.agent.hang_ups.hang_up(again.call_id)
     await streaming
     record = await house.record(again.call_id)
     assert (record.call_sid, record.status) == ("CA9", Status.COMPLETED)
@@ -139,9 +138,9 @@ async def test_a_registered_call_takes_a_line_when_it_is_answered(house: House) 
 async def test_a_registered_call_that_nobody_dials_expires(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
     at_once(house, monkeypatch, waits)
-    registered = await house.agent.register_call(SPEC)
+    registered = await house.agent.registrations.register(SPEC)
     await until(lambda: not house.agent.active_calls.slots)
-    assert waits == [module.REGISTRATION_SECONDS]
+    assert waits == [REGISTRATION_SECONDS]
 
     async def canceled() -> bool:
         return (await house.record(registered.call_id)).status is Status.CANCELED
@@ -155,30 +154,35 @@ async def test_a_registered_call_that_nobody_dials_expires(house: House, monkeyp
 
 
 async def test_a_hang_up_while_it_rings(house: House) -> None:
-    call = await house.agent.place_call(SPEC)
-    record = await house.agent.hang_up(call.call_id)
+    call = await house.agent.placing.place(SPEC)
+    record = await house.agent.hang_ups.hang_up(call.call_id)
     assert (record.status, record.ended_reason) == (Status.CANCELED, EndedReason.CANCELED)
     assert house.carrier.hung_up == ["CA1"]
     assert house.agent.active_calls.slots == []
     with pytest.raises(ConflictError):
-        await house.agent.hang_up(call.call_id)
+        await house.agent.hang_ups.hang_up(call.call_id)
     assert "<Hangup" in await house.answer(call.call_id, "CA1"), "it was picked up all the same"
 
 
-async def test_a_hang_up_that_the_carrier_refuses_frees_the_line(house: House) -> None:
-    call = await house.agent.place_call(SPEC)
+async def test_a_hang_up_that_the_carrier_refuses_can_be_repeated(house: House) -> None:
+    call = await house.agent.placing.place(SPEC)
     house.carrier.failures["hang_up"] = refusal()
-    with pytest.raises(CarrierError):
-        await house.agent.hang_up(call.call_id)
+    for _ in range(2):
+        with pytest.raises(CarrierError):
+            await house.agent.hang_ups.hang_up(call.call_id)
+        assert not (await house.record(call.call_id)).status.final, "its phone rings on"
+    house.carrier.failures.clear()
+    record = await house.agent.hang_ups.hang_up(call.call_id)
+    assert (record.status, record.ended_reason) == (Status.CANCELED, EndedReason.CANCELED)
+    assert house.carrier.hung_up == ["CA1"] * 3
     assert house.agent.active_calls.slots == []
-    assert (await house.record(call.call_id)).status is Status.CANCELED
 
 
 async def test_a_hang_up_while_the_carrier_is_asked(house: House) -> None:
     house.carrier.may_answer.clear()
-    placing = asyncio.create_task(house.agent.place_call(SPEC))
+    placing = asyncio.create_task(house.agent.placing.place(SPEC))
     await house.carrier.dialling.wait()
-    await house.agent.hang_up((await house.the_record()).call_id)
+    await house.agent.hang_ups.hang_up((await house.the_record()).call_id)
     house.carrier.may_answer.set()
     record = await placing
     assert (record.status, record.ended_reason) == (Status.CANCELED, EndedReason.CANCELED)
@@ -187,9 +191,9 @@ async def test_a_hang_up_while_the_carrier_is_asked(house: House) -> None:
 
 
 async def test_a_hang_up_between_the_answer_and_the_media_socket(house: House) -> None:
-    call = await house.agent.place_call(SPEC)
+    call = await house.agent.placing.place(SPEC)
     twiml = await house.answer(call.call_id, "CA1")
-    record = await house.agent.hang_up(call.call_id)
+    record = await house.agent.hang_ups.hang_up(call.call_id)
     assert (record.status, record.ended_reason) == (Status.COMPLETED, EndedReason.AGENT_HANGUP)
     assert house.carrier.hung_up == ["CA1"]
     assert house.lines == 0
@@ -208,10 +212,10 @@ async def test_a_hang_up_while_the_call_is_prepared(house: House, monkeypatch: p
         return await prepared(*given)
 
     monkeypatch.setattr(board, "prepared", slow)
-    call = await house.agent.place_call(SPEC)
+    call = await house.agent.placing.place(SPEC)
     _, streaming = house.connect(await house.answer(call.call_id, "CA1"), "CA1")
     await until(lambda: any(slot.holding is not None for slot in board.slots))
-    await house.agent.hang_up(call.call_id)
+    await house.agent.hang_ups.hang_up(call.call_id)
     may_go.set()
     await streaming
     record = await house.record(call.call_id)
@@ -221,10 +225,10 @@ async def test_a_hang_up_while_the_call_is_prepared(house: House, monkeypatch: p
 
 
 async def test_a_hang_up_on_the_line(house: House) -> None:
-    call = await house.agent.place_call(SPEC)
+    call = await house.agent.placing.place(SPEC)
     _, streaming = house.connect(await house.answer(call.call_id, "CA1"), "CA1")
     await until(lambda: bool(QuietCall.made))
-    await house.agent.hang_up(call.call_id)
+    await house.agent.hang_ups.hang_up(call.call_id)
     await streaming
     record = await house.record(call.call_id)
     assert (record.status, record.ended_reason) == (Status.COMPLETED, EndedReason.AGENT_HANGUP)
@@ -234,7 +238,7 @@ async def test_a_hang_up_on_the_line(house: House) -> None:
 
 async def test_a_second_media_socket_does_not_take_over_a_call(house: House) -> None:
     """A voice webhook that the carrier sends twice gives two tokens."""
-    call = await house.agent.place_call(SPEC)
+    call = await house.agent.placing.place(SPEC)
     first, second = await house.answer(call.call_id, "CA1"), await house.answer(call.call_id, "CA1")
     _, streaming = house.connect(first, "CA1")
     await until(lambda: bool(QuietCall.made))
@@ -243,13 +247,13 @@ async def test_a_second_media_socket_does_not_take_over_a_call(house: House) -> 
     assert len(QuietCall.made) == 1
     assert socket.closed_with == UNAUTHORIZED_CLOSE
     await late
-    await house.agent.hang_up(call.call_id)
+    await house.agent.hang_ups.hang_up(call.call_id)
     await streaming
 
 
 async def on_the_line(house: House) -> tuple[CallRecord, QuietCall, asyncio.Task[None]]:
     """A call that was answered and is held, and its media stream."""
-    call = await house.agent.place_call(SPEC)
+    call = await house.agent.placing.place(SPEC)
     _, streaming = house.connect(await house.answer(call.call_id, "CA1"), "CA1")
     await until(lambda: bool(QuietCall.made))
     (held,) = QuietCall.made
@@ -264,7 +268,7 @@ async def test_a_call_that_expects_a_stream_goes_on_on_it(house: House) -> None:
     socket, again = house.connect(twiml.connect_stream(address.url, address.parameters), "CA1")
     await until(lambda: bool(held.attached))
     assert not again.done(), "the socket is held open until the stream is over"
-    await house.agent.hang_up(call.call_id)
+    await house.agent.hang_ups.hang_up(call.call_id)
     await asyncio.gather(streaming, again)
     assert socket.closed_with is None, "the route closes it"
     assert len(QuietCall.made) == 1
@@ -276,7 +280,7 @@ async def test_a_final_word_of_the_carrier_reaches_a_call_between_two_streams(ho
     assert not held.told_over
     await house.tell("CA1", Status.COMPLETED)
     assert held.told_over
-    await house.agent.hang_up(call.call_id)
+    await house.agent.hang_ups.hang_up(call.call_id)
     await streaming
 
 
@@ -284,19 +288,19 @@ async def test_a_callee_who_hung_up_while_they_were_dialled_on_is_known_without_
     call, held, streaming = await on_the_line(house)
     path = urlsplit(await house.agent._ingress.transfer_url("t", "dialled")).path
     for form in ({"CallSid": "CA1", "CallStatus": "in-progress"}, {"CallSid": "CA2", "CallStatus": "completed"}):
-        await house.agent.transfer_webhook(path, form, SIGNED, token="t", step="dialled")
+        await house.agent.carrier_events.transfer(path, form, SIGNED, token="t", step="dialled")
         assert not held.told_over
     form = {"CallSid": "CA1", "CallStatus": "completed"}
-    await house.agent.transfer_webhook(path, form, SIGNED, token="t", step="dialled")
+    await house.agent.carrier_events.transfer(path, form, SIGNED, token="t", step="dialled")
     assert held.told_over
-    await house.agent.hang_up(call.call_id)
+    await house.agent.hang_ups.hang_up(call.call_id)
     await streaming
 
 
 async def test_webhooks_of_a_transfer_are_signed_and_an_unknown_one_is_hung_up(house: House) -> None:
     path = urlsplit(await house.agent._ingress.transfer_url("nobody", "answered")).path
     with pytest.raises(ForbiddenError):
-        await house.agent.transfer_webhook(path, {}, "forged", token="nobody", step="answered")
-    answer = await house.agent.transfer_webhook(path, {}, SIGNED, token="nobody", step="answered")
+        await house.agent.carrier_events.transfer(path, {}, "forged", token="nobody", step="answered")
+    answer = await house.agent.carrier_events.transfer(path, {}, SIGNED, token="nobody", step="answered")
     assert "<Hangup" in answer
-    assert not await house.agent.transfer_webhook(path, {}, SIGNED, token="nobody", step="status")
+    assert not await house.agent.carrier_events.transfer(path, {}, SIGNED, token="nobody", step="status")

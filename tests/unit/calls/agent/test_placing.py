@@ -28,7 +28,7 @@ from tests.unit.pipeline.conversation import until
 async def test_a_store_that_keeps_nothing_places_no_call(house: House) -> None:
     house.store.failures = {"add": OSError("disk full")}
     with pytest.raises(OSError, match="disk full"):
-        await house.agent.place_call(SPEC)
+        await house.agent.placing.place(SPEC)
     assert house.carrier.dialled == []
     assert house.agent.active_calls.slots == []
 
@@ -41,7 +41,7 @@ async def test_a_dial_that_fails_frees_the_line_and_closes_the_record(
 ) -> None:
     house.carrier.failures["dial"] = error
     with pytest.raises(shown):
-        await house.agent.place_call(SPEC)
+        await house.agent.placing.place(SPEC)
     assert house.agent.active_calls.slots == []
     record = await house.the_record()
     assert (record.status, record.ended_reason) == (Status.FAILED, EndedReason.DIAL_FAILED)
@@ -58,7 +58,7 @@ async def test_a_store_that_fails_after_the_dial_dials_no_second_time(house: Hou
         return await update(call_id, change)
 
     house.store.update = shaky  # type: ignore[method-assign]
-    record = await house.agent.place_call(SPEC)
+    record = await house.agent.placing.place(SPEC)
     assert (record.call_sid, record.status) == ("CA1", Status.INITIATED)
     assert len(house.carrier.dialled) == 1
     assert house.lines == 1
@@ -69,7 +69,7 @@ async def test_an_unconfirmed_dial_adopts_the_call_it_made(house: House) -> None
     taken = record_of("call-old", call_sid="CA70", followed_by=REGISTERED)
     await house.store.add(taken)
     house.carrier.recent = [CarrierCall("CA70", Status.RINGING), CarrierCall("CA71", Status.RINGING)]
-    record = await house.agent.place_call(SPEC)
+    record = await house.agent.placing.place(SPEC)
     assert (record.call_sid, record.status) == ("CA71", Status.INITIATED)
     assert house.lines == 1
     assert len(house.carrier.dialled) == 1, "never twice"
@@ -78,7 +78,7 @@ async def test_an_unconfirmed_dial_adopts_the_call_it_made(house: House) -> None
 async def test_an_unconfirmed_dial_without_a_call_fails(house: House) -> None:
     house.carrier.failures["dial"] = DialUnconfirmedError("no answer", provider="twilio")
     with pytest.raises(DialUnconfirmedError):
-        await house.agent.place_call(SPEC)
+        await house.agent.placing.place(SPEC)
     assert house.lines == 0
     assert (await house.the_record()).status is Status.FAILED
 
@@ -86,43 +86,43 @@ async def test_an_unconfirmed_dial_without_a_call_fails(house: House) -> None:
 async def test_all_lines_taken_queues_the_call_or_refuses_who_does_not_wait(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "TOLD_SECONDS", 0.5)
-    first = await house.agent.place_call(SPEC)
+    monkeypatch.setattr(module, "RESULT_SECONDS", 0.5)
+    first = await house.agent.placing.place(SPEC)
     with pytest.raises(BusyError):
-        await house.agent.place_call(SPEC, Terms(wait=False))
-    waits = await house.agent.place_call(SPEC)
+        await house.agent.placing.place(SPEC, Terms(wait=False))
+    waits = await house.agent.placing.place(SPEC)
     assert waits.status is Status.QUEUED
     assert len(house.carrier.dialled) == 1
     await house.tell(first.call_sid or "", Status.NO_ANSWER)
     await until(lambda: len(house.carrier.dialled) == 2)
-    assert (await house.agent.get_call(waits.call_id)).attempt == 1
+    assert (await house.agent.store.find(waits.call_id)).attempt == 1
 
 
 async def test_who_does_not_wait_is_told_that_it_is_outside_of_the_calling_hours(house: House) -> None:
     now = datetime.now(UTC)
     hours = HoursTerms(days=tuple(day for n, day in enumerate(Weekday) if n == (now.weekday() + 3) % 7))
     with pytest.raises(BusyError) as refused:
-        await house.agent.place_call(SPEC, Terms(wait=False, hours=hours, time_zone="UTC"))
+        await house.agent.placing.place(SPEC, Terms(wait=False, hours=hours, time_zone="UTC"))
     assert refused.value.code == "outside_calling_hours"
     assert refused.value.retry_after_seconds > 86_400
     assert house.carrier.dialled == []
 
 
 async def test_an_idempotency_key_is_one_call(house: House) -> None:
-    first = await house.agent.place_call(SPEC, asked=Asked("k", "a", "1"))
-    again = await house.agent.place_call(SPEC, asked=Asked("k", "a", "1"))
+    first = await house.agent.placing.place(SPEC, asked=Asked("k", "a", "1"))
+    again = await house.agent.placing.place(SPEC, asked=Asked("k", "a", "1"))
     assert (again.call_id, again.call_sid) == (first.call_id, "CA1")
     with pytest.raises(ConflictError) as caught:
-        await house.agent.place_call(SPEC, asked=Asked("k", "a", "2"))
+        await house.agent.placing.place(SPEC, asked=Asked("k", "a", "2"))
     assert caught.value.code == "idempotency_key_reused"
     assert len(house.carrier.dialled) == 1
     await house.tell("CA1", Status.NO_ANSWER)
-    other = await house.agent.place_call(SPEC, asked=Asked("another", "a", "2"))
+    other = await house.agent.placing.place(SPEC, asked=Asked("another", "a", "2"))
     assert other.call_id != first.call_id
 
 
 async def test_one_key_asked_at_once_from_many_sides_is_one_call(house: House) -> None:
-    sent = [house.agent.place_call(SPEC, asked=Asked(None, "a", "1" if n % 2 else "2")) for n in range(6)]
+    sent = [house.agent.placing.place(SPEC, asked=Asked(None, "a", "1" if n % 2 else "2")) for n in range(6)]
     found = await asyncio.gather(*sent, return_exceptions=True)
     placed = [each for each in found if isinstance(each, CallRecord)]
     refused = [each for each in found if isinstance(each, ConflictError)]
@@ -135,7 +135,7 @@ async def test_a_refusal_of_the_carrier_is_repeated_with_the_key(house: House) -
     house.carrier.failures["dial"] = refusal("unverified number")
     for _ in range(2):
         with pytest.raises(CarrierError, match="unverified number"):
-            await house.agent.place_call(SPEC, asked=Asked(None, "a", "1"))
+            await house.agent.placing.place(SPEC, asked=Asked(None, "a", "1"))
     assert len(house.carrier.dialled) == 1
 
 
@@ -154,11 +154,11 @@ async def test_a_tunnel_that_appears_later_does_not_open_the_api(
     monkeypatch.setattr(ingress, "find_public_url", find)
     await house.agent.open()
     with pytest.raises(SettingsError, match="PUBLIC_HOST"):
-        await house.agent.place_call(SPEC)
+        await house.agent.placing.place(SPEC)
     tunnel.append("https://abc.ngrok.app")
     for _ in range(3):
         with pytest.raises(SettingsError, match="API_KEYS"):
-            await house.agent.place_call(SPEC)
+            await house.agent.placing.place(SPEC)
         with pytest.raises(SettingsError, match="API_KEYS"):
             await house.answer(None, "CA1")
     assert house.carrier.dialled == []

@@ -13,15 +13,22 @@ from typing import Any, cast
 
 from bot.calls.after_call import AfterCall
 from bot.calls.campaigns import Campaigns, CsvContacts, Loaded
-from bot.calls.dialling.dialler import Dialler
+from bot.calls.dialling.do_not_call import DoNotCall
+from bot.calls.dialling.retries import Retries
+from bot.calls.outcome import Analyst
+from bot.calls.planner import Planner
+from bot.calls.queues import AfterCallQueue, DialQueue
+from bot.calls.webhooks.events import CallEvents
 from bot.conversation.scenario.scenario import Scenario, Scenarios
 from bot.errors import ConflictError
 from bot.records import CallRecord, CallSpec, EndedReason, Outcome, Status
+from bot.settings import Settings
 from bot.store import CallChange, Database, SqlCallStore
 from bot.store.address import SqliteAddress
 from bot.store.campaign_records import Campaign, CampaignStatus
 from bot.store.campaigns import SqlCampaignStore
 from bot.store.claims import Claim, SqlClaims
+from bot.store.do_not_call import SqlDoNotCallStore
 from bot.store.durable.engine import DurableEngine
 
 SCENARIO = Scenario.model_validate(
@@ -73,30 +80,22 @@ class House:
     """Whoever is told of a call's end answers."""
     told: list[str] = field(default_factory=list)
     campaigns: Campaigns = field(init=False)
+    after_calls: AfterCallQueue = field(init=False)
     after: AfterCall = field(init=False)
     """What is due after a call: begun by rounds alone, for the end of a call is told by `end` here."""
 
     def __post_init__(self) -> None:
+        self.after_calls = AfterCallQueue(self.engine)
+        planner = planner_of(SCENARIO)
+        self.campaigns = Campaigns(engine=self.engine, store=self.kept, planner=planner, queue=self)
         self.after = AfterCall(
-            engine=self.engine,
-            store=self.store,
-            dialler=cast("Dialler", None),
-            webhooks=self,
-            present=lambda record: record,
-            settle=_nothing,
-            analyse=_nothing,
-            retry_of=lambda record: record.terms.retry,
+            self.engine,
+            self.store,
+            CallEvents(self.engine, self.store, self, lambda record: record),
+            cast(Analyst, _NoAnalyst()),
+            Retries(self.store, planner, cast(DialQueue, self), self.campaigns),
+            DoNotCall(SqlDoNotCallStore(self.store.database)),
         )
-        self.campaigns = Campaigns(
-            engine=self.engine,
-            store=self.kept,
-            scenarios=lambda: Scenarios([SCENARIO]),
-            place=self.place,
-            call_off=self.call_off,
-            still_due=self.after.still_due,
-        )
-        self.after.on_done = self.campaigns.contact_done
-        self.after.on_retry, self.after.may_go_on = self.campaigns.retry, self.campaigns.goes_on
 
     async def place(self, record: CallRecord) -> None:
         self.placings += 1
@@ -109,8 +108,9 @@ class House:
         if self.during is not None:
             await self.during(record)
 
-    async def call_off(self, record: CallRecord) -> None:
-        self.called_off.append(record.call_id)
+    async def cancel(self, call_id: str) -> None:
+        self.called_off.append(call_id)
+        record = await self.store.find(call_id)
         await self.end(record, (Status.CANCELED, EndedReason.CANCELED))
 
     async def end(self, call: CallRecord, how: How = COMPLETED, *, retry_at: datetime | None = None) -> None:
@@ -171,8 +171,17 @@ class House:
         return [record.spec.phone_number for record in self.placed]
 
 
-async def _nothing(_record: CallRecord) -> None:
-    return
+class _NoAnalyst:
+    async def settle(self, _record: CallRecord) -> None:
+        return
+
+    async def keep(self, _record: CallRecord) -> None:
+        return
+
+
+def planner_of(*scenarios: Scenario) -> Planner:
+    settings = Settings(_env_file=None)
+    return Planner(Scenarios(scenarios), settings, {}, "simulated", simulated_line=True)
 
 
 @asynccontextmanager

@@ -57,7 +57,7 @@ async def test_a_round_leaves_a_call_to_what_is_just_done_after_it(tmp_path: Pat
     async with house(tmp_path) as home:
         home.telling.clear()
         first = await one_busy(home)
-        await home.after.begin(first.call_id)
+        await home.after_calls.begin(first.call_id)
         await home.until(lambda: f"{first.call_id} call_ended" in home.told)
         kept = await home.store.get(first.call_id)
         assert kept is not None
@@ -71,18 +71,20 @@ async def test_a_round_leaves_a_call_to_what_is_just_done_after_it(tmp_path: Pat
 
 async def test_where_what_is_due_after_a_call_broke_the_round_goes_on_from_its_record(tmp_path: Path) -> None:
     async with house(tmp_path) as home:
+        retry = home.campaigns.retry
 
         async def breaks(_record: CallRecord, _following: CallRecord) -> None:
             raise RuntimeError("at the last step")
 
-        home.after.on_retry = breaks
+        home.campaigns.retry = breaks  # type: ignore[method-assign,assignment]
         first = await one_busy(home)
-        await home.after.begin(first.call_id)
+        await home.after_calls.begin(first.call_id)
 
         async def over() -> bool:
-            return not await home.after.still_due([first.call_id])
+            return not await home.after_calls.still_due([first.call_id])
 
         await home.until(over)
+        home.campaigns.retry = retry  # type: ignore[method-assign]
         await home.campaigns._tick()
         await is_tried_again(home, first)
 
@@ -92,7 +94,7 @@ async def test_a_contact_whose_campaign_was_canceled_meanwhile_is_done(tmp_path:
     async with house(tmp_path) as home:
         home.telling.clear()
         first = await one_busy(home)
-        await home.after.begin(first.call_id)
+        await home.after_calls.begin(first.call_id)
         await home.until(lambda: len(home.told) == 1)
         await home.campaigns.cancel("campaign_1")
         home.telling.set()

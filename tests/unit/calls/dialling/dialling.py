@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from bot.api.answers import as_event
-from bot.calls.agent import PhoneAgent
+from bot.calls.agent import Backends, PhoneAgent
 from bot.calls.ingress import STATUS_PATH, VOICE_PATH
 from bot.conversation.scenario.parts import Limits, Opening
 from bot.conversation.scenario.scenario import Scenario, Scenarios
@@ -69,12 +69,12 @@ class House:
         self.carrier.open_calls.pop(call_sid, None)
         query = f"?call_id={call_id}" if call_id else ""
         form = {"CallSid": call_sid, "CallStatus": status.value}
-        await self.agent.status_webhook(f"{STATUS_PATH}{query}", form, SIGNED)
+        await self.agent.carrier_events.status(f"{STATUS_PATH}{query}", form, SIGNED)
 
     async def answer(self, call_id: str | None, call_sid: str) -> str:
         query = f"?call_id={call_id}" if call_id else ""
         fields = {"CallSid": call_sid, "From": "+12025550199", "To": "+12025550100"}
-        return await self.agent.voice_webhook(f"{VOICE_PATH}{query}", fields, SIGNED)
+        return await self.agent.carrier_events.voice(f"{VOICE_PATH}{query}", fields, SIGNED)
 
     async def until(self, holds: Callable[[], bool]) -> None:
         async with asyncio.timeout(WITHIN_SECONDS):
@@ -114,7 +114,7 @@ def build(tmp_path: Path, url: str | None = None, carrier: RingingCarrier | None
     )
     store = ShakyStore(Database(parse_database_url(settings.database_url, tmp_path / "calls.db")))
     carrier = carrier or RingingCarrier()
-    agent = PhoneAgent(settings, scenarios, QuietResources(settings), store, carrier, present=as_event)
+    agent = PhoneAgent(Backends(QuietResources(settings), store, carrier), scenarios, present=as_event)
     agent.active_calls.prepare = _say_nothing  # type: ignore[method-assign]  # no voice here
     agent.active_calls.build_ahead = _say_nothing  # type: ignore[method-assign]
     house = House(agent, carrier, store)
@@ -122,7 +122,7 @@ def build(tmp_path: Path, url: str | None = None, carrier: RingingCarrier | None
     async def note(record: CallRecord) -> None:
         house.over.append(record)
 
-    agent._after.promises = note
+    agent.do_not_call.keep_promise = note  # type: ignore[method-assign]
     return house
 
 

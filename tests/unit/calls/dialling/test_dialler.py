@@ -66,7 +66,7 @@ async def test_a_call_that_is_turned_away_is_told_of(tmp_path: Path) -> None:
 
 
 async def test_a_registered_call_that_is_never_answered_is_told_of(house: House) -> None:
-    registered = await house.agent.register_call(SPEC)
+    registered = await house.agent.registrations.register(SPEC)
     await house.tell("CA90", Status.BUSY, registered.call_id)
     over = await house.is_over(registered.call_id)
     assert (over.status, over.ended_reason, over.call_sid) == (Status.BUSY, EndedReason.DIAL_BUSY, "CA90")
@@ -74,7 +74,7 @@ async def test_a_registered_call_that_is_never_answered_is_told_of(house: House)
 
 async def test_the_end_of_another_call_under_the_same_url_is_not_this_one_s(house: House) -> None:
     """A registered call that its owner dialled twice."""
-    registered = await house.agent.register_call(SPEC)
+    registered = await house.agent.registrations.register(SPEC)
     await house.answer(registered.call_id, "CA90")
     await house.tell("CA91", Status.COMPLETED, registered.call_id)
     assert (await house.record(registered.call_id)).status is Status.IN_PROGRESS
@@ -91,7 +91,7 @@ async def test_a_voice_webhook_that_comes_twice_at_once_is_one_call(house: House
 async def test_a_database_that_is_away_while_a_call_is_followed(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    call = await house.agent.place_call(SPEC)
+    call = await house.agent.placing.place(SPEC)
     get, failed = house.store.get, [0]
 
     async def shaky(call_id: str) -> CallRecord | None:
@@ -109,7 +109,7 @@ async def test_a_database_that_is_away_while_a_call_is_followed(
 
 
 async def test_a_workflow_that_breaks_loses_no_call(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    limits, broken = house.agent._planner.limits, [False]
+    limits, broken = house.agent.planner.limits, [False]
 
     def break_once(record: CallRecord) -> Limits:
         if not broken[0]:
@@ -117,9 +117,9 @@ async def test_a_workflow_that_breaks_loses_no_call(house: House, monkeypatch: p
             raise RuntimeError("a bug")
         return limits(record)
 
-    monkeypatch.setattr(house.agent._planner, "limits", break_once)
+    monkeypatch.setattr(house.agent.planner, "limits", break_once)
     monkeypatch.setattr("bot.calls.dialling.following.HOLDER_SECONDS", 0.1)
-    call = await house.agent.place_call(SPEC)
+    call = await house.agent.placing.place(SPEC)
     await house.until(lambda: broken[0])
     await house.tell("CA1", Status.NO_ANSWER)
     assert (await house.is_over(call.call_id)).status is Status.NO_ANSWER
@@ -136,8 +136,9 @@ async def test_what_is_due_after_a_call_is_not_stopped_by_a_part_of_it(
     async def fail(_record: CallRecord) -> None:
         raise RuntimeError("a bug")
 
-    house.agent._after.on_done, house.agent._after.promises = note, fail
-    call = await house.agent.place_call(SPEC)
+    house.agent.campaigns.contact_done = note  # type: ignore[method-assign]
+    house.agent.do_not_call.keep_promise = fail  # type: ignore[method-assign,assignment]
+    call = await house.agent.placing.place(SPEC)
     await house.tell("CA1", Status.NO_ANSWER)
     await house.until(lambda: done == [call.call_id])
 
@@ -145,7 +146,7 @@ async def test_what_is_due_after_a_call_is_not_stopped_by_a_part_of_it(
 async def test_a_carrier_that_breaks_us_frees_the_line(house: House) -> None:
     house.carrier.failures["dial"] = RuntimeError("a bug")
     with pytest.raises(ConflictError):
-        await house.agent.place_call(SPEC)
+        await house.agent.placing.place(SPEC)
     assert house.agent.active_calls.slots == []
     (call,) = (await house.store.page()).calls
     assert (await house.is_over(call.call_id)).status is Status.FAILED
@@ -195,7 +196,7 @@ async def test_a_holder_that_died_with_the_news_of_the_end_is_noticed(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The call is followed here, by a wait as long as a call may be."""
-    call = await house.agent.place_call(SPEC)
+    call = await house.agent.placing.place(SPEC)
     await house.store.advance(call.call_id, Status.IN_PROGRESS, at=datetime.now(UTC))
     await house.store.update(call.call_id, CallChange(held_by="process_far"))
     absent = [0.0]
@@ -233,14 +234,14 @@ async def test_a_killed_process_leaves_what_was_said_and_promised(
     async def note(record: CallRecord) -> None:
         promised.append(record)
 
-    house.agent._after.promises = note
+    house.agent.do_not_call.keep_promise = note  # type: ignore[method-assign]
     assert await house.agent._dialler._following.look("call-1", None) is None
     over = await house.record("call-1")
     assert (over.status, over.ended_reason) == (Status.COMPLETED, EndedReason.SERVER_SHUTDOWN)
     assert (over.ended_at, over.duration_seconds) == (answered + timedelta(seconds=9.5), 9.5)
     assert over.answered_by is AnsweredBy.PERSON
     assert "was on the line when its server died; recorded as server_shutdown" in heard_logs
-    await house.agent._after._keep("call-1")
+    await house.agent._after_call._settle("call-1")
     (told,) = promised
     assert told.outcome is not None
     assert (told.outcome.source, told.outcome.fields["do_not_call"]) == ("tools", True)
@@ -251,8 +252,8 @@ async def test_two_that_take_up_a_decision_dial_once(house: House) -> None:
     record = left_behind("call-1", followed_by="call-1:1")
     await house.store.add(record)
     once = house.agent._dialler._once
-    plan = house.agent._planner.plan(record)
-    order = house.agent._planner.order(plan, "https://bot.example.com")
+    plan = house.agent.planner.plan(record)
+    order = house.agent.planner.order(plan, "https://bot.example.com")
     looked, recent = [0], house.carrier.recent_calls
 
     async def both_look_first(to: str, since: datetime) -> Any:
@@ -272,8 +273,8 @@ async def test_a_decision_that_stood_still_is_not_acted_upon(house: House) -> No
     """The process slept between deciding and asking: somebody else may have asked since."""
     record = left_behind("call-1", dialling_at=None)
     await house.store.add(record)
-    plan = house.agent._planner.plan(record)
-    order = house.agent._planner.order(plan, "https://bot.example.com")
+    plan = house.agent.planner.plan(record)
+    order = house.agent.planner.order(plan, "https://bot.example.com")
     began = datetime.now(UTC)
     clock = iter([began, began + timedelta(seconds=60)])
     once = replace(house.agent._dialler._once, now=lambda: next(clock))
@@ -285,9 +286,9 @@ async def test_a_decision_that_stood_still_is_not_acted_upon(house: House) -> No
 async def test_who_follows_a_later_hop_is_not_forgotten(house: House) -> None:
     """Placed again by somebody who knows of the first hop only."""
     record = left_behind("call-1", dialling_at=None, scheduled_at=soon())
-    await house.agent._dialler.place(record)
+    await house.agent._queue.place(record)
     await house.store.update("call-1", CallChange(followed_by="call-1:3"))
-    await house.agent._dialler._begin(record)
+    await house.agent._queue.begin(record)
     assert (await house.record("call-1")).followed_by == "call-1:3"
 
 
@@ -316,24 +317,25 @@ async def test_a_next_attempt_can_be_canceled_as_soon_as_it_is_named(house: Hous
         await asyncio.Event().wait()
         raise AssertionError
 
-    call = await house.agent.place_call(SPEC, AGAIN)
-    house.agent._dialler.place = never  # type: ignore[assignment, method-assign]
+    call = await house.agent.placing.place(SPEC, AGAIN)
+    house.agent._queue.place = never  # type: ignore[assignment, method-assign]
     await house.tell("CA1", Status.NO_ANSWER)
     await asyncio.wait_for(placing.wait(), 20)
-    canceled = await house.agent.cancel_call(call.call_id)
+    canceled = await house.agent.placing.cancel(call.call_id)
     assert (canceled.call_id, canceled.attempt, canceled.status) == (f"{call.call_id}_2", 2, Status.CANCELED)
     await house.is_over(canceled.call_id)
 
 
 async def test_a_call_that_just_ended_can_be_canceled_before_its_next_attempt_is_planned(house: House) -> None:
-    after, house.agent._dialler.after = house.agent._dialler.after, nothing_yet
-    call = await house.agent.place_call(SPEC, AGAIN)
+    after = house.agent._queue.after_calls.begin
+    house.agent._queue.after_calls.begin = nothing_yet  # type: ignore[method-assign,assignment]
+    call = await house.agent.placing.place(SPEC, AGAIN)
     await house.tell("CA1", Status.NO_ANSWER)
     await ended(house, call.call_id)
-    canceled = await house.agent.cancel_call(call.call_id)
+    canceled = await house.agent.placing.cancel(call.call_id)
     assert (canceled.attempt, canceled.status) == (2, Status.CANCELED)
     with pytest.raises(ConflictError):
-        await house.agent.cancel_call(call.call_id)
+        await house.agent.placing.cancel(call.call_id)
     for call_id in (call.call_id, canceled.call_id):
         await after(call_id)
         await house.is_over(call_id)
@@ -342,12 +344,12 @@ async def test_a_call_that_just_ended_can_be_canceled_before_its_next_attempt_is
 
 
 async def test_a_call_that_is_not_tried_again_has_nothing_to_cancel(house: House) -> None:
-    house.agent._dialler.after = nothing_yet
-    call = await house.agent.place_call(SPEC, AGAIN)
+    house.agent._queue.after_calls.begin = nothing_yet  # type: ignore[method-assign,assignment]
+    call = await house.agent.placing.place(SPEC, AGAIN)
     await house.tell("CA1", Status.BUSY)
     await ended(house, call.call_id)
     with pytest.raises(ConflictError, match="over already"):
-        await house.agent.cancel_call(call.call_id)
+        await house.agent.placing.cancel(call.call_id)
     assert (await house.record(call.call_id)).retried_as is None
 
 
@@ -365,7 +367,7 @@ async def test_an_attempt_that_was_named_is_dialled_by_the_next_process(tmp_path
     first = build(tmp_path)
     async with opened(first):
         terms = replace(AGAIN, retry=RetryTerms(attempts=2, delay_seconds=1, on=(RetryOn.NO_ANSWER,)))
-        call = await first.agent.place_call(SPEC, terms)
+        call = await first.agent.placing.place(SPEC, terms)
         stuck = asyncio.Event()
 
         async def never(_record: CallRecord) -> CallRecord:
@@ -373,7 +375,7 @@ async def test_an_attempt_that_was_named_is_dialled_by_the_next_process(tmp_path
             await asyncio.Event().wait()
             raise AssertionError
 
-        first.agent._dialler.place = never  # type: ignore[assignment, method-assign]
+        first.agent._queue.place = never  # type: ignore[assignment, method-assign]
         await first.tell("CA1", Status.NO_ANSWER)
         await asyncio.wait_for(stuck.wait(), 20)
     async with opened(build(tmp_path)) as second:
@@ -389,39 +391,39 @@ async def test_an_attempt_that_was_named_is_dialled_by_the_next_process(tmp_path
 
 
 async def test_a_scheduled_call_waits_and_is_canceled(house: House) -> None:
-    call = await house.agent.place_call(SPEC, Terms(schedule_at=soon()))
+    call = await house.agent.placing.place(SPEC, Terms(schedule_at=soon()))
     assert (call.status, call.dialling_at) == (Status.QUEUED, None)
-    again = await house.agent.cancel_call(call.call_id)
+    again = await house.agent.placing.cancel(call.call_id)
     assert again.status is Status.CANCELED
     assert (await house.is_over(call.call_id)).ended_reason is EndedReason.CANCELED
     with pytest.raises(ConflictError):
-        await house.agent.cancel_call(call.call_id)
+        await house.agent.placing.cancel(call.call_id)
     assert house.carrier.dialled == []
 
 
 async def test_a_scheduled_call_is_one_for_its_key(house: House) -> None:
     terms = Terms(schedule_at=soon())
-    calls = [await house.agent.place_call(SPEC, terms, Asked(None, "a", "1")) for _ in range(2)]
+    calls = [await house.agent.placing.place(SPEC, terms, Asked(None, "a", "1")) for _ in range(2)]
     assert calls[0].call_id == calls[1].call_id
     assert (await house.agent.engine.waiting())["lines"] == Depth(delayed=1)
 
 
 async def test_a_time_far_away_is_no_error(house: House) -> None:
-    call = await house.agent.place_call(SPEC, Terms(schedule_at=datetime.now(UTC) + timedelta(days=3650)))
+    call = await house.agent.placing.place(SPEC, Terms(schedule_at=datetime.now(UTC) + timedelta(days=3650)))
     assert call.status is Status.QUEUED
 
 
 async def test_canceled_or_dialled_but_never_both(house: House) -> None:
     """At every moment of its first second."""
     for wait in (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.4):
-        placing = asyncio.create_task(house.agent.place_call(replace(SPEC, phone_number="+12025550177")))
+        placing = asyncio.create_task(house.agent.placing.place(replace(SPEC, phone_number="+12025550177")))
         while not [c for c in (await house.store.page()).calls if not c.status.final]:  # noqa: ASYNC110
             await asyncio.sleep(0)
         (call,) = [c for c in (await house.store.page()).calls if not c.status.final]
         await asyncio.sleep(wait)
         dialled = len(house.carrier.dialled)
         try:
-            await house.agent.cancel_call(call.call_id)
+            await house.agent.placing.cancel(call.call_id)
             canceled = True
         except ConflictError:
             canceled = False
@@ -429,19 +431,19 @@ async def test_canceled_or_dialled_but_never_both(house: House) -> None:
         if canceled:
             assert len(house.carrier.dialled) == dialled
         else:
-            await house.agent.hang_up(call.call_id)
+            await house.agent.hang_ups.hang_up(call.call_id)
         over = await house.is_over(call.call_id)
         assert over.status is Status.CANCELED
 
 
 async def test_who_does_not_wait_is_not_queued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The lines of its number are taken, which nobody knows before its turn should come."""
-    monkeypatch.setattr(module, "TOLD_SECONDS", 0.5)
+    monkeypatch.setattr(module, "RESULT_SECONDS", 0.5)
     async with opened(build(tmp_path, max_lines_per_number=1)) as house:
-        await house.agent.place_call(SPEC)
+        await house.agent.placing.place(SPEC)
         for _ in range(2):
             with pytest.raises(BusyError):
-                await house.agent.place_call(SPEC, Terms(wait=False), Asked(None, "a", "1"))
+                await house.agent.placing.place(SPEC, Terms(wait=False), Asked(None, "a", "1"))
         assert len(house.carrier.dialled) == 1
         calls = (await house.store.page(status=Status.CANCELED)).calls
         assert len(calls) == 1
@@ -451,14 +453,14 @@ async def test_a_refusal_is_remembered_longer_than_its_workflow(house: House) ->
     house.carrier.failures["dial"] = refusal("unverified number")
     asked = Asked(None, "a", "1")
     with pytest.raises(Exception, match="unverified"):
-        await house.agent.place_call(SPEC, asked=asked)
+        await house.agent.placing.place(SPEC, asked=asked)
     (call,) = (await house.store.page()).calls
     await house.is_over(call.call_id)
     async with asyncio.timeout(20):
         while not await house.agent.engine.forget(datetime.now(UTC) + timedelta(days=1)):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     async with asyncio.timeout(3):
-        again = await house.agent.place_call(SPEC, asked=asked)
+        again = await house.agent.placing.place(SPEC, asked=asked)
     assert (again.call_id, again.status, again.error) == (call.call_id, Status.FAILED, "unverified number")
     assert len(house.carrier.dialled) == 1
 

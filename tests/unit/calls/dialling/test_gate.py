@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from bot.calls.dialling.do_not_call import DoNotCall
 from bot.calls.dialling.gate import DialGate
 from bot.calls.dialling.policy import LISTED, Go, Refuse, Wait, WaitUntil
 from bot.calls.planner import Planner
@@ -20,13 +21,18 @@ from bot.records import CallRecord, CallSpec, Direction, Status
 from bot.settings import Settings
 from bot.store import Database, SqlCallStore
 from bot.store.address import SqliteAddress
-from bot.store.claims import Claim
+from bot.store.claims import Claim, SqlClaims
 from bot.store.do_not_call import SqlDoNotCallStore
 
 NOON = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
 """A Monday, in New York."""
 NUMBER = "+12025550123"
 OFFICE = 'description = "d"\ninstructions = "i"\n[hours]\nstart = "09:00"\nend = "17:00"\n'
+
+
+class NoCampaigns:
+    async def gate(self, record: CallRecord) -> None:
+        return
 
 
 @pytest.fixture
@@ -42,7 +48,8 @@ def gate(store: SqlCallStore, tmp_path: Path) -> DialGate:
     (tmp_path / "office.toml").write_text(OFFICE, encoding="utf-8")
     scenarios = Scenarios([load_file(tmp_path / "office.toml")])
     settings = Settings(_env_file=None, max_calls_per_number_per_day=2, data_dir=tmp_path)
-    return DialGate(store, settings, Planner(scenarios, settings, {}, "simulated", simulated_line=True))
+    planner = Planner(scenarios, settings, {}, "simulated", simulated_line=True)
+    return DialGate(store, planner, DoNotCall(SqlDoNotCallStore(store.database)), NoCampaigns())
 
 
 def a_call(call_id: str = "call-1", terms: Terms = Terms(), **changes: Any) -> CallRecord:  # noqa: B008 - frozen
@@ -110,6 +117,5 @@ async def test_a_call_that_was_canceled_or_begun_meanwhile(gate: DialGate, store
     assert await gate.begin(a_call(), NOON) is Claim.GO
     assert await gate.begin(a_call(), NOON) is Claim.BEGUN
     await store.add(a_call("call-2"))
-    assert await gate.cancel("call-2")
-    assert not await gate.cancel("call-1")
+    assert await SqlClaims(store.database).cancel_waiting("call-2", at=NOON)
     assert await gate.begin(a_call("call-2"), NOON) is Claim.OVER

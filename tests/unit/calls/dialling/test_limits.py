@@ -17,8 +17,8 @@ from bot.calls.campaigns import rules
 from bot.calls.campaigns.contacts import RawRow
 from bot.calls.campaigns.rounds import next_call
 from bot.calls.capacity import KEPT_LOOKS
-from bot.calls.dialling.dialler import LINES
 from bot.calls.idempotency import Asked
+from bot.calls.queues import LINES
 from bot.records import CallRecord, Direction, Status
 from bot.store.campaign_records import Campaign, CampaignStatus
 from bot.store.campaigns import SqlCampaignStore
@@ -32,7 +32,7 @@ OURS = ("+15005550001", "+15005550002")
 
 @pytest.fixture(autouse=True)
 def nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "TOLD_SECONDS", 0.0)
+    monkeypatch.setattr(module, "RESULT_SECONDS", 0.0)
 
 
 def number_of(order: DialOrder) -> str | None:
@@ -41,7 +41,7 @@ def number_of(order: DialOrder) -> str | None:
 
 async def place(house: House, number: int, *, key_id: str | None = None) -> CallRecord:
     spec = replace(SPEC, phone_number=f"+1202555{number:04}", from_number=OURS[number % 2])
-    return await house.agent.place_call(spec, asked=Asked(key_id))
+    return await house.agent.placing.place(spec, asked=Asked(key_id))
 
 
 async def dial_all(house: House, count: int, at_once: int) -> None:
@@ -105,7 +105,7 @@ async def test_calls_of_a_campaign_that_come_due_at_once(tmp_path: Path, monkeyp
         opens = datetime.now(UTC) + timedelta(seconds=2)
         for result in await house.agent.campaigns.results("c", after=-1, limit=10):
             call = replace(next_call(running, result.contact, now), scheduled_at=opens)
-            await house.agent._dialler.place(call)
+            await house.agent._queue.place(call)
             await SqlCampaignStore(house.store.database).begin(result.contact, call.call_id, 1)
         async with ringing(house, 8, 2):
             for count in range(1, 9):
@@ -125,8 +125,8 @@ async def test_a_call_asked_for_by_itself_waits_behind_no_campaign(tmp_path: Pat
     async with opened(build(tmp_path, **limits)) as house:
         for number in range(3):
             spec = replace(SPEC, phone_number=f"+1202555{number:04}", from_number=OURS[0])
-            record = house.agent._planner.record(spec, Direction.OUTBOUND)
-            await house.agent._dialler.place(replace(record, campaign_id="c", key_id="k"))
+            record = house.agent.planner.record(spec, Direction.OUTBOUND)
+            await house.agent._queue.place(replace(record, campaign_id="c", key_id="k"))
             await house.until(lambda: len(house.carrier.dialled) == 1)
         alone = await place(house, 8, key_id="k")
         await house.tell("CA1", Status.NO_ANSWER)

@@ -23,7 +23,7 @@ ORIGIN = "https://bot.example.com"
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     """Of one line, and not alone at its address."""
     async with opened(build(tmp_path, max_calls=1)) as house:
-        house.agent._news.others = others
+        house.agent.carrier_events.others = others
         yield house
 
 
@@ -33,7 +33,7 @@ async def others() -> bool:
 
 async def ask(house: House, url: str, call_sid: str) -> str:
     fields = {"CallSid": call_sid, "From": "+12025550199", "To": "+12025550100"}
-    return await house.agent.voice_webhook(url, fields, SIGNED)
+    return await house.agent.carrier_events.voice(url, fields, SIGNED)
 
 
 def sent_to(twiml: str) -> str:
@@ -89,13 +89,13 @@ async def test_a_process_that_is_alone_turns_it_away_at_once(house: House) -> No
 
     await ask(house, VOICE_PATH, "CA90")
     for number, answer in enumerate((nobody, away)):
-        house.agent._news.others = answer
+        house.agent.carrier_events.others = answer
         assert verbs.read(await ask(house, VOICE_PATH, f"CA9{number + 1}")) == (verbs.Reject("busy"),)
 
 
 async def test_where_all_lines_of_all_are_taken_nobody_else_is_asked(tmp_path: Path) -> None:
     async with opened(build(tmp_path, max_calls=5, max_lines=1)) as house:
-        house.agent._news.others = others
+        house.agent.carrier_events.others = others
         assert "<Stream" in await ask(house, VOICE_PATH, "CA90")
         assert verbs.read(await ask(house, VOICE_PATH, "CA91")) == (verbs.Reject("busy"),)
 
@@ -120,7 +120,11 @@ async def test_an_answered_call_of_ours_goes_where_its_seat_is(house: House) -> 
 
     house.agent._dialler.news = news  # type: ignore[assignment, method-assign]
     for number in (1, 2):  # a quarter more than one line
-        await ask(house, f"{VOICE_PATH}?call_id={(await house.agent.register_call(SPEC)).call_id}", f"CA{number}")
+        await ask(
+            house,
+            f"{VOICE_PATH}?call_id={(await house.agent.registrations.register(SPEC)).call_id}",
+            f"CA{number}",
+        )
     again = sent_to(await ask(house, f"{VOICE_PATH}?call_id=call-1", "CA90"))
     assert told == []
     assert (await house.record("call-1")).status is Status.RINGING
@@ -133,7 +137,7 @@ async def test_an_answered_call_of_ours_goes_where_its_seat_is(house: House) -> 
 async def test_who_only_follows_a_call_keeps_the_seat_of_its_answer(house: House) -> None:
     """The process that dialled it died; this one took it up, and then got its webhook."""
     board, following = house.agent.active_calls, house.agent._dialler._following
-    registered = await house.agent.register_call(SPEC)
+    registered = await house.agent.registrations.register(SPEC)
     await ask(house, f"{VOICE_PATH}?call_id={registered.call_id}", "CA90")
     following.known_here.discard(registered.call_id)
     await following.look(registered.call_id, "answered")

@@ -25,6 +25,7 @@ from bot.store.address import SqliteAddress
 from bot.store.deliveries import Delivery, DeliveryAttempt, DeliveryStatus, SqlDeliveryStore
 from bot.store.durable.engine import DurableEngine
 from bot.store.retention import Kept, SqlRetentionStore
+from bot.telemetry import metrics
 from tests.simulators.webhook_receiver import Manner, Reply, WebhookReceiver
 from tests.unit.store.examples import a_call
 
@@ -104,10 +105,12 @@ async def announce_all(house: House, call_id: str, url: str | None) -> None:
 DELIVERED, DEAD, PENDING = DeliveryStatus.DELIVERED, DeliveryStatus.DEAD, DeliveryStatus.PENDING
 
 
-async def test_three_events_in_order_signed_and_once(tmp_path: Path, receiver: WebhookReceiver) -> None:
+async def test_three_events_in_order_signed_and_once(
+    tmp_path: Path, receiver: WebhookReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told: list[tuple[str, str]] = []
+    monkeypatch.setattr(metrics, "webhook_attempted", lambda event, result: told.append((event, result)))
     async with a_house(tmp_path) as house:
-        house.webhooks.on_attempt = lambda event, result: told.append((event, result))
         await house.calls.add(a_call("call-1"))
         await announce_all(house, "call-1", receiver.url)
         await announce_all(house, "call-1", receiver.url + "/other")  # a repeated step
@@ -183,11 +186,13 @@ async def test_a_call_does_not_wait_for_another(tmp_path: Path, receiver: Webhoo
         await house.until("call-1", DELIVERED, DELIVERED, DELIVERED)
 
 
-async def test_given_up_after_eight_listed_and_redelivered(tmp_path: Path, receiver: WebhookReceiver) -> None:
+async def test_given_up_after_eight_listed_and_redelivered(
+    tmp_path: Path, receiver: WebhookReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     receiver.usual = Reply(500)
     told: list[str] = []
+    monkeypatch.setattr(metrics, "webhook_attempted", lambda _event, result: told.append(result))
     async with a_house(tmp_path) as house:
-        house.webhooks.on_attempt = lambda _event, result: told.append(result)
         await house.calls.add(a_call("call-1"))
         await house.webhooks.announce("call-1", ENDED, {"call_id": "call-1"}, receiver.url)
         await house.until("call-1", DEAD)

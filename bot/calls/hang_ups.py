@@ -1,0 +1,51 @@
+"""A client's wish to end a call, wherever it stands: waiting, ringing, on the line here or in another process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from bot.calls.carrier_events import CarrierNews
+from bot.calls.cluster.elsewhere import Elsewhere
+from bot.calls.process import Process
+from bot.calls.queues import DialQueue
+from bot.errors import ConflictError
+from bot.records import CallRecord, EndedReason, Status
+from bot.store import CallChange
+
+
+@dataclass(frozen=True)
+class HangUps:
+    """One process's."""
+
+    process: Process
+    queue: DialQueue
+    others: Elsewhere
+    carrier_events: CarrierNews
+
+    async def hang_up(self, call_id: str) -> CallRecord:
+        """End it. NotFoundError; ConflictError when it is over; CarrierError, and then it is not over.
+
+        The carrier is asked before the record is final: a request that the carrier refused can be repeated.
+        """
+        store, active_calls = self.process.store, self.process.active_calls
+        record = await store.find(call_id)
+        if record.status.final:
+            raise ConflictError(f"Call {call_id!r} is over already: {record.status}.", field="call_id")
+        slot = active_calls.slot_of(call_id)
+        if slot is not None and slot.holding is not None:
+            await slot.hang_up(EndedReason.AGENT_HANGUP)
+            return record
+        if record.held_by is not None and await self.others.hang_up(call_id, EndedReason.AGENT_HANGUP):
+            return record
+        if await self.queue.cancel(record.call_id):
+            return await store.find(call_id)
+        if record.call_sid is not None:
+            await self.process.carrier.hang_up(record.call_sid)
+        answered = record.status is Status.IN_PROGRESS
+        reason = EndedReason.AGENT_HANGUP if answered else EndedReason.CANCELED
+        status = Status.COMPLETED if answered else Status.CANCELED
+        await store.advance(call_id, status, at=datetime.now(UTC), change=CallChange(ended_reason=reason))
+        await active_calls.release(call_id)
+        await self.carrier_events.ended(call_id)
+        return await store.find(call_id)

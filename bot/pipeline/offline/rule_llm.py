@@ -1,0 +1,248 @@
+"""The rule-based brain as a pipecat LLM service: same frames, same tool calls, no model.
+
+What was said is read from the context alone, where the assistant's messages hold exactly the words that were
+played: each reply comes from a fresh brain to which the whole talk is told again. Counting turns as they come
+was the other way; it loses a turn whose reply was cancelled before a word of it was heard (a sentence split in
+two, a speculation withdrawn), while in the context two turns without a word between them are one utterance.
+The brain before the last exchange is kept, so that a turn costs one reply and not the talk so far.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+import re
+import threading
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from loguru import logger
+from pipecat.frames.frames import (
+    Frame,
+    FunctionCallFromLLM,
+    LLMContextFrame,
+    LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
+)
+from pipecat.processors.aggregators.llm_context import LLMContext, LLMSpecificMessage, standard_message_text
+from pipecat.processors.frame_processor import FrameDirection
+from pipecat.services.llm_service import LLMService
+from pipecat.services.settings import LLMSettings
+from pipecat.utils.tracing.service_decorators import traced_llm
+
+from bot.pipeline.offline.brain_memory import BrainReply, BrainToolCall
+from bot.pipeline.offline.brains import RuleBrain
+from bot.pipeline.offline.menu_choice import MENU_OVER, MENU_SIGN, choose_key, goal_of, offers_keys
+from bot.pipeline.offline.put_through import put_through
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What was heard of the agent, a line a turn of its, and what the callee said to it; "" for nothing."""
+
+    spoken: str
+    heard: str
+
+
+@dataclass(frozen=True)
+class Talk:
+    """What a context holds: the exchanges in order, and whether the last one waits for a reply."""
+
+    exchanges: tuple[Exchange, ...]
+    open: bool
+    done: frozenset[tuple[str, str]] = frozenset()
+    """The tools called, with their arguments as JSON, since a word of the agent was heard last."""
+
+
+class RuleLLMService(LLMService[Any]):
+    """`brain` belongs to this call. Tools are registered or advertised as for any LLM service."""
+
+    reply_has_text = True
+    """All there is to say is said with a tool's call: no tool's result asks for another reply."""
+
+    def __init__(self, *, brain: RuleBrain, **kwargs: Any) -> None:
+        super().__init__(
+            settings=LLMSettings(
+                model="rules",
+                system_instruction=None,
+                temperature=None,
+                max_tokens=None,
+                top_p=None,
+                top_k=None,
+                frequency_penalty=None,
+                presence_penalty=None,
+                seed=None,
+                filter_incomplete_user_turns=False,
+                user_turn_completion_config=None,
+                use_provider_thinking_default=False,
+            ),
+            **kwargs,
+        )
+        self._thinking = threading.Lock()
+        self._fresh = copy.deepcopy(brain)
+        self._brain = brain
+        self._told: tuple[Exchange, ...] = ()
+        self._before = copy.deepcopy(brain)
+        """The brain that was told these exchanges."""
+
+    @property
+    def brain(self) -> RuleBrain:
+        """The brain after its last reply."""
+        return self._brain
+
+    def can_generate_metrics(self) -> bool:
+        return True
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        if getattr(frame.metadata.get("guess"), "withdrawn", False):
+            return  # the withdrawal overtook it
+        await super().process_frame(frame, direction)
+        if isinstance(frame, LLMContextFrame):
+            await self._process_context(frame.context)
+        else:
+            await self.push_frame(frame, direction)
+
+    @traced_llm
+    async def _process_context(self, context: LLMContext) -> None:
+        await self.push_frame(LLMFullResponseStartFrame())
+        await self.start_processing_metrics()
+        await self.start_ttfb_metrics()
+        try:
+            talk = read(context.get_messages())
+            menu = open_menu(context.get_messages())
+            act = menu or (wish_for_a_person(talk, context) if talk.open else None)
+            reply = await asyncio.to_thread(self._reply_alone, talk) if act is None else act
+            await self.stop_ttfb_metrics()
+            for word in reply.text.split():
+                await self._push_llm_text(f"{word} ")
+            # A reply that nobody heard has called its tools all the same: the same call is not made twice.
+            await self.run_function_calls(
+                [
+                    FunctionCallFromLLM(
+                        function_name=call.name,
+                        tool_call_id=uuid.uuid4().hex,
+                        arguments=dict(call.arguments),
+                        context=context,
+                    )
+                    for call in reply.tools
+                    if menu is not None or (call.name, _key(call.arguments)) not in talk.done
+                ]
+            )
+        except Exception as error:  # the rim of a request: the turn is lost, the call goes on
+            logger.exception(f"{self}: no reply")
+            await self.push_error(f"rules: {error}", exception=error)
+        finally:
+            await self.stop_processing_metrics()
+            await self.push_frame(LLMFullResponseEndFrame())
+
+    def _reply_alone(self, talk: Talk) -> BrainReply:
+        """In a thread: a large context takes 20 ms. An interrupted reply still ends before the next begins."""
+        with self._thinking:
+            return self._reply(talk)
+
+    def _reply(self, talk: Talk) -> BrainReply:
+        if not talk.exchanges:
+            self._brain = copy.deepcopy(self._fresh)
+            return BrainReply(self._brain.opening())
+        if not talk.open:
+            return BrainReply("")
+        *before, last = talk.exchanges
+        self._tell(tuple(before))
+        self._brain = copy.deepcopy(self._before)
+        return self._brain.reply(last.heard, spoken=last.spoken)
+
+    def _tell(self, exchanges: tuple[Exchange, ...]) -> None:
+        """Brings the kept brain to where it was told exactly `exchanges`."""
+        if self._told != exchanges[: len(self._told)]:
+            self._before, self._told = copy.deepcopy(self._fresh), ()
+        for exchange in exchanges[len(self._told) :]:
+            self._before.reply(exchange.heard, spoken=exchange.spoken)
+        self._told = exchanges
+
+
+def read(messages: Sequence[Any]) -> Talk:
+    """Reads a context's messages. Pure.
+
+    The callee's turns between which nothing of the agent was heard are one. What they said before the opening is
+    answered by it. A message all in parentheses sets the scene and is no speech. Only a user's message at the
+    end, or with instructions after it, is answered; after a tool call or its result all has been said.
+    """
+    talk = [
+        m for m in messages if not isinstance(m, LLMSpecificMessage) and _role(m) not in ("system", "developer")
+    ]
+    exchanges: list[Exchange] = []
+    done: set[tuple[str, str]] = set()
+    spoken: list[str] = []
+    heard: list[str] = []
+    for message in talk:
+        text = standard_message_text(message).strip() if message.get("content") else ""
+        if _role(message) == "assistant":
+            done |= _calls(message)
+            if text:
+                done = set()
+                if heard and (spoken or exchanges):
+                    exchanges.append(Exchange("\n".join(spoken), " ".join(heard)))
+                    spoken = []
+                heard = []
+                spoken.append(text)
+        elif _role(message) == "user" and text and not re.fullmatch(r"\(.*\)", text, re.DOTALL):
+            heard.append(text)
+    if heard:
+        exchanges.append(Exchange("\n".join(spoken), " ".join(heard)))
+    asked = bool(talk) and _role(talk[-1]) == "user" and bool(heard)
+    if not exchanges and spoken:
+        exchanges.append(Exchange("\n".join(spoken), ""))
+    return Talk(tuple(exchanges), asked, frozenset(done))
+
+
+def open_menu(messages: Sequence[Any]) -> BrainReply | None:
+    """The key to press, where an automatic menu offers some since the agent's last act; None elsewhere. Pure."""
+    sought, offered = "", ""
+    for message in messages:
+        if isinstance(message, LLMSpecificMessage):
+            continue
+        text = standard_message_text(message).strip() if message.get("content") else ""
+        if text.startswith(f"({MENU_OVER}"):
+            sought = ""
+        elif text.startswith(f"({MENU_SIGN}"):
+            sought = text
+        elif _role(message) == "user":
+            offered = f"{offered} {text}"
+        elif _role(message) in ("assistant", "tool"):
+            offered = ""
+    if not sought or not offers_keys(offered):
+        return None
+    return BrainReply("", (BrainToolCall("send_digits", {"digits": choose_key(offered, goal_of(sought))}),))
+
+
+def wish_for_a_person(talk: Talk, context: LLMContext) -> BrainReply | None:
+    """The call put through, where the callee asks for it and the context has the tool; None elsewhere. Pure."""
+    tools = getattr(context.tools, "standard_tools", ())
+    schema = next((tool for tool in tools if tool.name == "transfer_call"), None)
+    heard = talk.exchanges[-1].heard if talk.exchanges else ""
+    target = None if schema is None else put_through(heard, schema.properties["target"]["enum"])
+    if target is None:
+        return None
+    return BrainReply("", (BrainToolCall("transfer_call", {"target": target, "summary": heard}),))
+
+
+def _calls(message: Any) -> set[tuple[str, str]]:
+    functions = [call.get("function", {}) for call in message.get("tool_calls") or ()]
+    calls = set()
+    for function in functions:
+        try:
+            calls.add((str(function.get("name")), _key(json.loads(function.get("arguments") or "{}"))))
+        except ValueError:
+            continue
+    return calls
+
+
+def _key(arguments: Mapping[str, Any]) -> str:
+    return json.dumps(arguments, sort_keys=True, ensure_ascii=False, default=str)
+
+
+def _role(message: Any) -> str:
+    return str(message.get("role", ""))
