@@ -1,4 +1,4 @@
-"""The environment, read once.
+"""The environment, read once, and what a file may take of it by {env:NAME}.
 
 Every name is documented in .env.example. Secrets are SecretStr: they hide in repr, logs and tracebacks.
 """
@@ -6,8 +6,10 @@ Every name is documented in .env.example. Secrets are SecretStr: they hide in re
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from dotenv import dotenv_values
@@ -15,6 +17,11 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot.errors import SettingsError
+
+SHORTEST_SECRET = 6
+"""Characters; what is shorter would be found in innocent words."""
+_VARIABLE = re.compile(r"\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
+_BRACED = re.compile(r"\$?\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}")
 
 
 class Settings(BaseSettings):
@@ -152,3 +159,52 @@ def with_scheme(url: str, *, websocket: bool) -> str:
     tls = parts.scheme in ("https", "wss")
     scheme = ("wss" if tls else "ws") if websocket else ("https" if tls else "http")
     return f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+
+
+# -- {env:NAME}: a file names its secrets, the environment holds them ------------------------------------
+
+
+def names_in(text: str) -> list[str]:
+    """The variables `text` names. ValueError for a brace that names none: it would be sent as it stands."""
+    rest = _VARIABLE.sub("", text)
+    if "{env" in rest:
+        raise ValueError("write {env:NAME}")
+    if (unfilled := _BRACED.search(rest)) is not None:
+        raise ValueError(
+            f"nothing fills {unfilled[0]} here; write {{env:{unfilled[1]}}} for an environment variable"
+        )
+    return _VARIABLE.findall(text)
+
+
+def filled(text: str, environment: Mapping[str, str]) -> str:
+    """`text` with its variables. SettingsError names one that is missing or is no single line.
+
+    Spaces around a value are a slip of whoever set it, and no header may have them.
+    """
+    for name in names_in(text):
+        value = environment.get(name, "").strip()
+        if not value:
+            raise SettingsError(f"set {name} in the environment or in .env")
+        if not value.isprintable():
+            raise SettingsError(f"{name} has characters in it that no value may have, such as a line's end")
+    return _VARIABLE.sub(lambda match: environment[match[1]].strip(), text).strip()
+
+
+def secrets_of(names: Iterable[str], environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The values of the variables, longest first: one may be part of another."""
+    values = {environment.get(name, "").strip() for name in names}
+    return tuple(sorted((v for v in values if len(v) >= SHORTEST_SECRET), key=len, reverse=True))
+
+
+def without(secrets: Iterable[str], told: Any) -> Any:
+    """`told`, as JSON has it, without the secrets: a server or a library may repeat what it was sent."""
+    match told:
+        case str():
+            for secret in secrets:
+                told = told.replace(secret, "[hidden]")
+            return told
+        case dict():
+            return {without(secrets, key): without(secrets, value) for key, value in told.items()}
+        case list():
+            return [without(secrets, value) for value in told]
+    return told

@@ -88,9 +88,9 @@ def choose(scenario: Scenario, settings: Settings, *, simulated_line: bool) -> S
     mind = pick("llm", scenario.llm or llm.Claude(), llm.offline())
     ear = pick("stt", scenario.stt or stt.DeepgramNova(), stt.offline(simulated_line=simulated_line))
     voice = pick("tts", scenario.tts or tts.ElevenLabs(), tts.offline())
-    second_mind = None
-    if isinstance(mind, llm.Claude):  # nobody stands behind the rules, which do not fail
-        second_mind = scenario.llm_fallback or llm.fallback_of(mind, settings)
+    second_mind = llm.fallback_of(mind, settings)
+    if second_mind is not None:
+        second_mind = scenario.llm_fallback or second_mind
     second_voice = scenario.tts_fallback or tts.fallback_of(voice, scenario.language)
     return Slots(
         stts=(ear, *_standing_in("stt", ear, scenario.stt_fallback, scenario, settings)),

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import httpx2
 from anthropic import AsyncAnthropic, Timeout
+from openai import AsyncOpenAI
 
 from bot.pipeline import warm_up
 from bot.pipeline.llm.fallback import Circuit
@@ -42,6 +44,7 @@ class Resources:
     """Which models failed a moment ago."""
     tls: ssl.SSLContext | None = None
 
+    _openai: dict[tuple[str, str], AsyncOpenAI] = field(default_factory=dict, repr=False)
     environment: Mapping[str, str] = field(default_factory=environment, repr=False)
     """What {env:NAME} of a scenario file is replaced by."""
 
@@ -62,6 +65,15 @@ class Resources:
 
         return MoonshineModel()
 
+    def openai(self, base_url: str, api_key: str) -> AsyncOpenAI:
+        """The client of an OpenAI-compatible server, one for all calls."""
+        known = self._openai.get((base_url, api_key))
+        if known is not None:
+            return known
+        http = httpx2.AsyncClient(verify=self.tls or ssl.create_default_context(), trust_env=False)
+        client = AsyncOpenAI(base_url=base_url, api_key=api_key, max_retries=LLM_RETRIES, http_client=http)
+        return self._openai.setdefault((base_url, api_key), client)
+
     async def open(self) -> None:
         """Load the models and build the clients; takes one to two seconds."""
         await asyncio.gather(
@@ -80,6 +92,8 @@ class Resources:
                 await asyncio.to_thread(self.__dict__[loaded].close)
         if self.anthropic is not None:
             await self.anthropic.close()
+        for client in self._openai.values():
+            await client.close()
 
     def _build_clients(self) -> None:
         self.tls = ssl.create_default_context()

@@ -11,7 +11,7 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import uuid4
@@ -392,7 +392,7 @@ def _possible(reply: Reply, request: MessagesRequest) -> Reply:
     for tool in tools:
         if tool.name not in request.tool_names:
             raise LookupError(f"the tool {tool.name!r} was not offered, only {list(request.tool_names)}")
-    named = tuple(ToolUse(tool.name, tool.input, tool.id or f"toolu_{uuid4().hex[:24]}") for tool in tools)
+    named = tuple(replace(tool, id=tool.id or f"toolu_{uuid4().hex[:24]}") for tool in tools)
     return Reply(reply.text, named)
 
 

@@ -15,6 +15,8 @@ class ToolUse:
     name: str
     input: Mapping[str, Any] = field(default_factory=dict)
     id: str | None = None
+    raw: str | None = None
+    """Sent in the place of the input's JSON: arguments that cannot be read."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ def limited(reply: Reply, max_tokens: int) -> tuple[str, str]:
     """The text that fits into max_tokens, and the stop reason."""
     count = 0
     kept: list[str] = []
-    for word in _words(reply.text):
+    for word in words(reply.text):
         count += tokens(word)
         if count > max_tokens:
             return "".join(kept), "max_tokens"
@@ -33,7 +33,8 @@ def limited(reply: Reply, max_tokens: int) -> tuple[str, str]:
     return reply.text, "tool_use" if reply.tools else "end_turn"
 
 
-def _words(text: str) -> list[str]:
+def words(text: str) -> list[str]:
+    """As a model would stream them: each with the space before it."""
     return re.findall(r"\s*\S+|\s+$", text)
 
 
@@ -42,7 +43,7 @@ def pieces(reply: Reply) -> Iterator[Piece]:
     if reply.text:
         block: dict[str, Any] = {"index": 0, "content_block": {"type": "text", "text": ""}}
         opening: tuple[tuple[str, dict[str, Any]], ...] = (("content_block_start", block),)
-        for word in _words(reply.text):
+        for word in words(reply.text):
             delta = {"index": 0, "delta": {"type": "text_delta", "text": word}}
             yield Piece((*opening, ("content_block_delta", delta)), tokens(word), word)
             opening = ()
@@ -52,7 +53,7 @@ def pieces(reply: Reply) -> Iterator[Piece]:
         empty = {"index": index, "delta": {"type": "input_json_delta", "partial_json": ""}}
         start = ("content_block_start", {"index": index, "content_block": block})
         yield Piece((start, ("content_block_delta", empty)), tokens(tool.name))
-        encoded = json.dumps(tool.input) if tool.input else ""
+        encoded = (json.dumps(tool.input) if tool.input else "") if tool.raw is None else tool.raw
         for at in range(0, len(encoded), 12):
             part = encoded[at : at + 12]
             delta = {"index": index, "delta": {"type": "input_json_delta", "partial_json": part}}

@@ -18,13 +18,12 @@ from typing import Any
 
 from anthropic import APIError, APIStatusError, APITimeoutError, AsyncAnthropic, Timeout, transform_schema
 from loguru import logger
-from pipecat.services.anthropic.llm import _THINKING_DEFAULTS, _model_name
 
 from bot.calls.outcome.reading import as_object
 from bot.outcome_schema import Schema
-from bot.pipeline.llm import claude_stream as stream
-from bot.pipeline.llm.claude_usage import RequestMeter
+from bot.pipeline.llm import claude, events
 from bot.pipeline.llm.fallback import AttemptError
+from bot.pipeline.llm.request_meter import RequestMeter
 from bot.pipeline.usage import Usage
 
 WAITS = (0.0, 1.0, 4.0, 15.0)
@@ -33,7 +32,6 @@ LONGEST_WAIT = 30.0
 REQUEST_TIMEOUT = Timeout(connect=5.0, read=60.0, write=10.0, pool=10.0)
 MAX_TOKENS = 4096
 _TOOL = "fill_in"
-_CUT_SHORT = ("max_tokens", "refusal", "model_context_window_exceeded")
 
 
 class AnalysisError(Exception):
@@ -115,15 +113,15 @@ class Asker:
             "messages": [{"role": "user", "content": question.text}],
             **way,
         }
-        for name, default in _THINKING_DEFAULTS.get(_model_name(model), {}).items():
+        for name, default in claude.thinking_default(model).items():
             params[name] = {**params.get(name, {}), **default}
-        meter = RequestMeter(self._usage, model, params)
+        meter = RequestMeter(self._usage, claude.VENDOR, model, params)
         try:
             response = await self._client.messages.with_raw_response.create(**params)
-            events = _events(response.http_response.text)
+            said = _events(response.http_response.text)
         except APIError as e:
             meter.refused = not isinstance(e, APITimeoutError)
-            refused = stream.refusal(e)
+            refused = claude.refusal(e)
             status = e.status_code if isinstance(e, APIStatusError) else 0
             if status in (400, 422):
                 raise _NotTakenError(str(refused), retryable=False) from e
@@ -133,10 +131,10 @@ class Asker:
         finally:
             if meter.refused:
                 meter.settle()
-        for event in events:
+        for event in said:
             meter.note(event)
         meter.settle()
-        return _object_in(events)
+        return _object_in(said)
 
 
 class _NotTakenError(AttemptError):
@@ -147,38 +145,38 @@ class _BarredError(AttemptError):
     """The key is not taken, by no model."""
 
 
-def _events(body: str) -> list[stream.Event]:
+def _events(body: str) -> list[events.Event]:
     """A message, whole or streamed, as the events of a stream."""
     try:
         message = json.loads(body)
     except ValueError:
         return [event for event in map(_line_event, body.splitlines()) if event is not None]
-    found: list[stream.Event] = []
+    found: list[events.Event] = []
     content = message.get("content") if isinstance(message, dict) else None
     for index, block in enumerate(content if isinstance(content, list) else ()):
         if not isinstance(block, dict):
             continue
         if block.get("type") == "text" and isinstance(block.get("text"), str):
-            found.append(stream.Text(block["text"]))
+            found.append(events.Text(block["text"]))
         elif block.get("type") == "tool_use":
-            found.append(stream.ToolJson(index, json.dumps(block.get("input"))))
+            found.append(events.ToolJson(index, json.dumps(block.get("input"))))
     if isinstance(message, dict):
-        told = stream.read({"type": "message_delta", "delta": message, "usage": message.get("usage")})
+        told = claude.read({"type": "message_delta", "delta": message, "usage": message.get("usage")})
         found += [told] if told is not None else []
     return found
 
 
-def _line_event(line: str) -> stream.Event | None:
+def _line_event(line: str) -> events.Event | None:
     data = as_object(line.removeprefix("data:")) if line.startswith("data:") else None
-    return None if data is None else stream.read(data)
+    return None if data is None else claude.read(data)
 
 
-def _object_in(events: Sequence[stream.Event]) -> dict[str, Any]:
-    reason = next((event.reason for event in events if isinstance(event, stream.Stopped) and event.reason), "")
-    if reason in _CUT_SHORT:
+def _object_in(said: Sequence[events.Event]) -> dict[str, Any]:
+    reason = next((event.reason for event in said if isinstance(event, events.Stopped) and event.reason), "")
+    if reason in claude.CUT_SHORT:
         raise AttemptError(f"the answer was cut short: {reason}", retryable=reason != "refusal")
-    tool = "".join(event.json for event in events if isinstance(event, stream.ToolJson))
-    text = "".join(event.text for event in events if isinstance(event, stream.Text))
+    tool = "".join(event.json for event in said if isinstance(event, events.ToolJson))
+    text = "".join(event.text for event in said if isinstance(event, events.Text))
     found = as_object(tool) or as_object(text)
     if found is None:
         raise _NotTakenError("the answer is not a JSON object")

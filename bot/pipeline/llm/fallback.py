@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -29,6 +29,9 @@ TAIL_SECONDS = 0.25
 CIRCUIT_SECONDS = 20.0
 """How long a rung that failed is asked after the others, so that not every turn waits for it again."""
 
+_HOPELESS = frozenset({400, 401, 403, 404, 413, 422})
+"""Statuses the same request gets again."""
+
 E = TypeVar("E")
 
 
@@ -39,6 +42,17 @@ class AttemptError(Exception):
         super().__init__(message)
         self.retryable = retryable
         self.retry_after = retry_after
+
+
+def refused(status: int, error: object, retry_after: str | None) -> AttemptError:
+    """Of an HTTP status, the body's `error` object, and the Retry-After header."""
+    message = error.get("message") if isinstance(error, Mapping) else None
+    try:
+        seconds = None if retry_after is None else float(retry_after)
+    except ValueError:
+        seconds = None  # a date
+    why = f"status {status}: {message or 'no reason given'}"
+    return AttemptError(why, retryable=status not in _HOPELESS, retry_after=seconds)
 
 
 class _BrokenOffError(AttemptError):

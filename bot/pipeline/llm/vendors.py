@@ -1,8 +1,8 @@
-"""The language model: the menu of minds.
+"""The vendors of the LLM stage: Claude, any OpenAI-compatible server, and the rule-based LLM of this machine.
 
-A member is a vendor or the rule-based brain with its settings and the environment it `needs`. A call's members
-are a ladder: each stands in for the one before it. `build` makes the services; models of one vendor share one,
-because it can ask the second while the first still thinks.
+A member is a vendor with its settings. A call's members are a ladder: each stands in for the one before it, and
+models of any vendor are asked by one service, because it can ask the second while the first still thinks. The
+rule-based LLM is a service of its own behind it.
 """
 
 from __future__ import annotations
@@ -10,21 +10,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import urlsplit
 
 from pipecat.frames.frames import Frame, LLMContextFrame
 from pipecat.processors.frame_processor import FrameDirection
-from pipecat.services.anthropic.llm import AnthropicLLMService
 from pipecat.services.llm_service import LLMService
-from pydantic import Field
+from pipecat.services.openai.base_llm import OpenAILLMSettings
+from pydantic import Field, field_validator
 
-from bot.pipeline.llm.claude import ClaudeModel, ClaudeService
+from bot.pipeline.llm.claude import ClaudeModel
+from bot.pipeline.llm.openai_compatible import OpenAIModel
+from bot.pipeline.llm.service import FallbackLLMService, Model, Waits
 from bot.pipeline.offline.brain import BrainField
 from bot.pipeline.offline.brains import RuleBrain, brain_for
 from bot.pipeline.offline.rule_llm import RuleLLMService
 from bot.pipeline.resources import Resources
 from bot.pipeline.vendor import Vendor
 from bot.records import CallSpec
-from bot.settings import Settings
+from bot.settings import Settings, environment, filled, names_in
 
 TOOL_TIMEOUT_SECONDS = 10.0
 """A tool that has not answered by then is reported to the model as failed; the call goes on."""
@@ -47,13 +50,10 @@ class Mind:
     """A code like "es-MX"."""
 
 
-class Claude(Vendor):
-    """Claude through the Messages API, streamed, the prompt cached."""
+class LanguageModel(Vendor):
+    """What every model that is asked over a network can be told."""
 
-    vendor: Literal["anthropic"] = "anthropic"
-    needs: ClassVar[tuple[str, ...]] = ("ANTHROPIC_API_KEY",)
     model: str | None = None
-    """None: ANTHROPIC_MODEL."""
     max_tokens: int = Field(default=300, ge=50, le=4096)
     """Bounds one reply; a phone answer is a few sentences."""
     first_token_seconds: float = Field(default=3.0, ge=0.5, le=30)
@@ -61,17 +61,64 @@ class Claude(Vendor):
     stall_seconds: float = Field(default=5.0, ge=1, le=30)
     """A reply that stands still for so long in its middle is asked for again, from there on."""
 
+
+class Claude(LanguageModel):
+    """Claude through the Messages API, streamed, the prompt cached."""
+
+    vendor: Literal["anthropic"] = "anthropic"
+    needs: ClassVar[tuple[str, ...]] = ("ANTHROPIC_API_KEY",)
+    model: str | None = None
+    """None: ANTHROPIC_MODEL."""
+
     def model_name(self, settings: Settings) -> str:
         return self.model or settings.anthropic_model
 
 
+class OpenAICompatible(LanguageModel):
+    """A server that speaks OpenAI's chat completions: Ollama, llama.cpp, vLLM, a gateway."""
+
+    vendor: Literal["openai_compatible"] = "openai_compatible"
+    model: str = Field(min_length=1)
+    base_url: str
+    """Up to and with its version: http://127.0.0.1:11434/v1."""
+    api_key: str = ""
+    """{env:NAME}; left out where the server asks for none."""
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    """None: the server's own."""
+    extra: dict[str, Any] = Field(default_factory=dict)
+    """Sent with each request as it stands: what only this server knows."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _http(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+            raise ValueError("give an http:// or https:// URL, such as http://127.0.0.1:11434/v1")
+        return value.rstrip("/")
+
+    @field_validator("api_key")
+    @classmethod
+    def _named(cls, value: str) -> str:
+        if value and not names_in(value):
+            raise ValueError("keep the key in the environment and write {env:NAME} here")
+        return value
+
+    def missing(self, settings: Settings) -> list[str]:
+        known = environment() if self.api_key else {}
+        return [*super().missing(settings), *(name for name in names_in(self.api_key) if not known.get(name))]
+
+    def key(self) -> str:
+        """The key, or a word for servers that ask for none: the SDK wants one."""
+        return filled(self.api_key, environment()) if self.api_key else "none"
+
+
 class Rules(Vendor):
-    """The rule-based brain: no model, no network, a sensible call from its spec."""
+    """The rule-based LLM: no model, no network, a sensible call from its spec."""
 
     vendor: Literal["rules"] = "rules"
 
 
-LlmVendor = Claude | Rules
+LlmVendor = Claude | OpenAICompatible | Rules
 Llm = Annotated[LlmVendor, Field(discriminator="vendor")]
 
 
@@ -80,54 +127,68 @@ def offline() -> LlmVendor:
     return Rules()
 
 
-def fallback_of(first: Claude, settings: Settings) -> Claude:
-    """Who stands in for a Claude where the scenario does not say: another one."""
-    name = first.model_name(settings)
-    other = next(model for model in SECOND_MODELS if not name.startswith(model))
-    return first.model_copy(update={"model": other})
+def fallback_of(first: LlmVendor, settings: Settings) -> LlmVendor | None:
+    """Who stands in for `first` where the scenario does not say; nobody for the rules, which do not fail."""
+    if isinstance(first, Claude):
+        name = first.model_name(settings)
+        other = next(model for model in SECOND_MODELS if not name.startswith(model))
+        return first.model_copy(update={"model": other})
+    return Rules() if isinstance(first, OpenAICompatible) else None
 
 
 def build(members: Sequence[LlmVendor], resources: Resources, mind: Mind) -> tuple[LLMService[Any], ...]:
     """The services of a ladder, in the order they stand in the pipeline.
 
-    The rule-based brain does not fail: nobody stands behind it.
+    The rule-based LLM does not fail: nobody stands behind it.
     """
-    services: list[LLMService[Any]] = []
-    claudes: list[Claude] = []
+    asked: list[LanguageModel] = []
+    models: list[Model] = []
+    rules: tuple[RulesService, ...] = ()
     for member in members:
         if isinstance(member, Rules):
-            if claudes:
-                services.append(_claude(claudes, resources, mind, hands_on=True))
             brain = brain_for(mind.spec, mind.fields, mind.tools, mind.goal, mind.language)
-            services.append(RulesService(stands_second=bool(claudes), brain=brain))
-            return tuple(services)
-        claudes.append(member)
-    return (_claude(claudes, resources, mind, hands_on=False),)
-
-
-def _claude(members: Sequence[Claude], resources: Resources, mind: Mind, *, hands_on: bool) -> ClaudeService:
-    assert resources.anthropic is not None
-    first, settings = members[0], resources.settings
-    return ClaudeService(
-        models=[ClaudeModel(member.model_name(settings), member.max_tokens) for member in members],
+            rules = (RulesService(stands_second=bool(models), brain=brain),)
+            break
+        asked.append(member)
+        if isinstance(member, Claude):
+            models.append(_claude(member, resources, mind))
+        else:
+            models.append(_openai(member, resources, mind))
+    if not models:
+        return rules
+    service = FallbackLLMService(
+        models,
+        instructions=mind.instructions,
         circuit=resources.circuit,
-        first_token_seconds=first.first_token_seconds,
-        stall_seconds=first.stall_seconds,
-        hands_on=hands_on,
-        api_key="",  # the client below carries it
-        client=resources.anthropic,
-        function_call_timeout_secs=TOOL_TIMEOUT_SECONDS,
-        settings=AnthropicLLMService.Settings(
-            model=first.model_name(settings),
-            system_instruction=mind.instructions,
-            max_tokens=first.max_tokens,
-            enable_prompt_caching=True,
-        ),
+        waits=Waits(asked[0].first_token_seconds, asked[0].stall_seconds),
+        hands_on=bool(rules),
+        tool_timeout_seconds=TOOL_TIMEOUT_SECONDS,
     )
+    return (service, *rules)
+
+
+def _claude(member: Claude, resources: Resources, mind: Mind) -> ClaudeModel:
+    assert resources.anthropic is not None
+    name = member.model_name(resources.settings)
+    return ClaudeModel(name, member.max_tokens, mind.instructions, resources.anthropic)
+
+
+def _openai(member: OpenAICompatible, resources: Resources, mind: Mind) -> OpenAIModel:
+    settings = OpenAILLMSettings(
+        model=member.model,
+        system_instruction=mind.instructions,
+        max_tokens=member.max_tokens,
+        extra={"extra_body": dict(member.extra)} if member.extra else {},
+    )
+    if member.temperature is not None:
+        settings.temperature = member.temperature
+    client = resources.openai(member.base_url, member.key())
+    # Two requests beside each other have been given up before patience ends a call.
+    return OpenAIModel(client, settings, read_seconds=2 * member.first_token_seconds + 1)
 
 
 class RulesService(RuleLLMService):
-    """The rule-based brain as a rung: behind Claude it answers only what Claude hands on."""
+    """The rule-based LLM as a rung: behind others it answers only what they hand on."""
 
     def __init__(self, *, stands_second: bool, brain: RuleBrain) -> None:
         super().__init__(brain=brain)
@@ -135,6 +196,6 @@ class RulesService(RuleLLMService):
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         if self._stands_second and direction is FrameDirection.UPSTREAM and isinstance(frame, LLMContextFrame):
-            await self.push_frame(frame, direction)  # a tool's result is for Claude first
+            await self.push_frame(frame, direction)  # a tool's result goes to the model that called it
             return
         await super().process_frame(frame, direction)

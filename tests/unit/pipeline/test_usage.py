@@ -6,7 +6,7 @@ import pytest
 from pipecat.frames.frames import InterruptionFrame, LLMTextFrame
 
 from bot.conversation import opening
-from bot.pipeline.llm.claude import ClaudeService
+from bot.pipeline.llm.service import FallbackLLMService
 from bot.pipeline.llm.vendors import Claude
 from bot.pipeline.tts.vendors import ElevenLabs
 from bot.pipeline.usage import Usage, Used
@@ -18,14 +18,14 @@ from tests.simulators.faults import Plan
 from tests.simulators.test_stt_recogniser import noise, voice
 from tests.unit.conversation.test_opening import MIND, with_claude, with_elevenlabs
 from tests.unit.pipeline.conversation import until
-from tests.unit.pipeline.llm.test_claude import FIRST, SAID, SECOND, Stage, stage
+from tests.unit.pipeline.llm.test_service import FIRST, SAID, SECOND, Stage, stage
 from tests.unit.pipeline.stt.test_vendors import connected, listening
 from tests.unit.pipeline.tts.test_elevenlabs import TEXT, speaking
 
 
 def counted(it: Stage) -> Usage:
     usage = Usage()
-    assert isinstance(it.services[0], ClaudeService)
+    assert isinstance(it.services[0], FallbackLLMService)
     it.services[0].usage = usage
     return usage
 

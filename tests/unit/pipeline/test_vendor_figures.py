@@ -9,7 +9,7 @@ from bot.pipeline.tts import utterance
 from tests.simulators import anthropic, deepgram, elevenlabs
 from tests.simulators.faults import Plan
 from tests.unit.pipeline.conversation import until
-from tests.unit.pipeline.llm.test_claude import stage
+from tests.unit.pipeline.llm.test_service import stage
 from tests.unit.pipeline.stt.test_failures import WORDS, listening
 from tests.unit.pipeline.tts.test_elevenlabs import speaking
 from tests.unit.telemetry.test_metrics import value

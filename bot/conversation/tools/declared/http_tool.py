@@ -17,11 +17,11 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 import httpx2
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from bot.conversation.tools.declared.environment import filled, names_in, secrets_of, without
 from bot.conversation.tools.declared.schema import NAME, checked_properties
 from bot.conversation.tools.tool import CallControl, Tool
 from bot.errors import AddressError
 from bot.public_http import Outgoing
+from bot.settings import filled, names_in, secrets_of, without
 
 MAX_ANSWER_BYTES = 16_384
 """Read and told to the model; some 4,000 tokens, more than a spoken answer can use."""

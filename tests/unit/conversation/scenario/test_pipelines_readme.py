@@ -23,7 +23,7 @@ from bot.conversation.tools import TOOLS
 from bot.conversation.tools.declared.http_tool import HttpTool
 from bot.conversation.tools.declared.mcp_server import McpServer
 from bot.conversation.tools.transfer_call import TransferTarget
-from bot.pipeline.llm.vendors import LlmVendor
+from bot.pipeline.llm.vendors import LlmVendor, OpenAICompatible
 from bot.pipeline.stt.vendors import SttVendor
 from bot.pipeline.tts.vendors import TtsVendor
 
@@ -143,7 +143,7 @@ def test_the_fallbacks_are_documented(slot: str) -> None:
 
 
 def test_the_example_of_tools_loads(tmp_path: Path) -> None:
-    (example,) = re.findall(r"```toml title=\"tools\"\n(.*?)```", README, flags=re.S)
+    (example,) = re.findall(r"```toml tools\n(.*?)```", README, flags=re.S)
     path = tmp_path / "example.toml"
     path.write_text(f'description = "d"\ninstructions = "i"\n{example}', encoding="utf-8")
     scenario = load_file(path)
@@ -153,13 +153,20 @@ def test_the_example_of_tools_loads(tmp_path: Path) -> None:
 
 
 def test_the_example_of_transfers_and_machines_loads(tmp_path: Path) -> None:
-    (example,) = re.findall(r"```toml title=\"people\"\n(.*?)```", README, flags=re.S)
+    (example,) = re.findall(r"```toml people\n(.*?)```", README, flags=re.S)
     path = tmp_path / "example.toml"
     path.write_text(f'description = "d"\ninstructions = "i"\n{example}', encoding="utf-8")
     scenario = load_file(path)
     assert [target.mode for target in scenario.transfer] == ["warm", "cold"]
     assert scenario.voicemail.policy == "leave_message"
     assert {"voicemail", "screening", "menu", "llm_fallback", "tts_fallback"} <= scenario.model_fields_set
+
+
+def test_the_example_of_a_local_model_loads(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```toml local\n(.*?)```", README, flags=re.S)
+    path = tmp_path / "example.toml"
+    path.write_text(f'description = "d"\ninstructions = "i"\n{example}', encoding="utf-8")
+    assert isinstance(load_file(path).llm, OpenAICompatible)
 
 
 def test_the_example_loads(tmp_path: Path) -> None:

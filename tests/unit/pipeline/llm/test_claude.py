@@ -1,311 +1,165 @@
-"""Claude as a stage: who is asked, what is handed on, what of a broken reply is said, speculations."""
+"""What the events of the Messages API say, and that those which make no sense say nothing."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 
+import httpx2
 import pytest
-from anthropic import AsyncAnthropic
-from pipecat.frames.frames import (
-    EagerEndOfTurnCancelFrame,
-    ErrorFrame,
-    Frame,
-    InterruptionFrame,
-    LLMContextFrame,
-    LLMFullResponseEndFrame,
-    LLMFullResponseStartFrame,
-    LLMTextFrame,
-    UserStartedSpeakingFrame,
-    UserStoppedSpeakingFrame,
+from anthropic import APIConnectionError, APIStatusError, APITimeoutError, AsyncAnthropic
+
+from bot.pipeline.llm.claude import ADAPTER, read, read_stream, refusal
+from bot.pipeline.llm.events import (
+    Stopped,
+    Text,
+    Thought,
+    ThoughtBegun,
+    ThoughtSigned,
+    ToolBegun,
+    ToolJson,
+    Usage,
+    speaks,
 )
-from pipecat.processors.aggregators.llm_context import LLMContext
-from pipecat.processors.frame_processor import FrameDirection
-from pydantic import SecretStr
 
-from bot.pipeline.llm.claude import ClaudeService, Repeated
-from bot.pipeline.llm.vendors import Claude, LlmVendor, Mind, Rules, build, fallback_of
-from bot.pipeline.resources import Resources
-from bot.pipeline.runner import RunningPipeline
-from bot.pipeline.turns.speculation import Guess
-from bot.records import CallSpec
-from bot.settings import Settings
-from tests.simulators.anthropic import (
-    AnthropicFault,
-    AnthropicLatency,
-    AnthropicSimulator,
-    Drop,
-    ErrorEvent,
-    Hang,
-    Refuse,
-)
-from tests.simulators.faults import Plan
-from tests.simulators.llm_replies import MessagesRequest, Reply, ToolUse
-from tests.unit.pipeline.conversation import Collector, running, until
-
-QUICK = AnthropicLatency(headers_ms=5, first_token_ms=10, tokens_per_second=2000)
-REPLIES = Mind(CallSpec("+12025550123", "survey"), "Be brief.", (), frozenset(), None)
-FIRST, SECOND = "claude-haiku-5-5", "claude-haiku-4-5"
-BOTH = (Claude(), Claude(model=SECOND))
-SAID = "Yes, Thursday works. Anything else?"
-
-
-@dataclass
-class Stage:
-    sim: AnthropicSimulator
-    services: tuple[Any, ...]
-    heard: Collector
-    errors: Collector
-    pipeline: RunningPipeline
-
-    async def ask(self, **frame: Any) -> None:
-        context = LLMContext(messages=[{"role": "user", "content": "Does Thursday work?"}])
-        await self.pipeline.queue(LLMContextFrame(context, **frame))
-
-    @property
-    def text(self) -> str:
-        return "".join(frame.text for frame in self.heard.down if isinstance(frame, LLMTextFrame))
-
-    @property
-    def models(self) -> list[str]:
-        return [exchange.request.model for exchange in self.sim.exchanges]
-
-    def count(self, kind: type[Frame]) -> int:
-        return len(self.heard.of(kind))
-
-    def error(self) -> bool:
-        return any(isinstance(frame, ErrorFrame) for frame in self.errors.up)
-
-    async def over(self, replies: int = 1) -> None:
-        await until(lambda: self.error() or self.count(LLMFullResponseEndFrame) == replies)
-
-
-@asynccontextmanager
-async def stage(
-    *faults: AnthropicFault | None,
-    then: AnthropicFault | None = None,
-    members: tuple[LlmVendor, ...] = BOTH,
-    replies: Any = lambda _: Reply(SAID),
-) -> AsyncIterator[Stage]:
-    async with (
-        AnthropicSimulator(replies, latency=QUICK, faults=Plan(faults, then)) as sim,
-        AsyncAnthropic(api_key="k", base_url=sim.url, max_retries=0, timeout=5) as client,
-    ):
-        settings = Settings(_env_file=None, anthropic_api_key=SecretStr("k"))
-        services = build(members, Resources(settings, anthropic=client), REPLIES)
-        heard, errors = Collector(), Collector("Errors")
-        async with running([errors, *services, heard]) as pipeline:
-            yield Stage(sim, services, heard, errors, pipeline)
-
-
-def test_two_claudes_are_one_service_and_the_rules_are_one_of_their_own() -> None:
-    settings = Settings(_env_file=None, anthropic_api_key=SecretStr("k"))
-    resources = Resources(settings, anthropic=AsyncAnthropic(api_key="k"))
-    (service,) = build(BOTH, resources, REPLIES)
-    assert isinstance(service, ClaudeService)
-    assert len(build((*BOTH, Rules()), resources, REPLIES)) == 2
-    assert len(build((Rules(), Claude()), resources, REPLIES)) == 1, "nobody stands behind the rules"
-
-
-@pytest.mark.parametrize("name", [FIRST, SECOND, "claude-sonnet-4-6", "claude-haiku-4-5-20251001"])
-def test_the_stand_in_of_a_claude_is_another_model(name: str) -> None:
-    second = fallback_of(Claude(model=name, max_tokens=200), Settings(_env_file=None))
-    assert second.model is not None
-    assert not name.startswith(second.model)
-    assert second.max_tokens == 200
-
-
-async def test_starts_and_ends_are_pairs_and_come_with_the_reply() -> None:
-    async with stage(Refuse(529), Refuse(503)) as it:
-        await it.ask()
-        await it.over()
-        assert it.text == SAID
-        assert (it.count(LLMFullResponseStartFrame), it.count(LLMFullResponseEndFrame)) == (1, 1)
-        assert it.models == [FIRST, FIRST, SECOND]
-        assert not it.error()
+REQUEST = httpx2.Request("POST", "http://127.0.0.1/v1/messages")
 
 
 @pytest.mark.parametrize(
-    ("status", "asked"), [(404, [FIRST, SECOND]), (400, [FIRST, SECOND]), (529, [FIRST, FIRST])]
-)
-async def test_only_what_may_work_is_tried_again(status: int, asked: list[str]) -> None:
-    async with stage(Refuse(status)) as it:
-        await it.ask()
-        await it.over()
-        assert (it.models, it.text) == (asked, SAID)
-
-
-async def test_the_end_of_the_ladder_is_one_error_and_no_reply() -> None:
-    async with stage(then=Refuse(401)) as it:
-        await it.ask()
-        await it.over()
-        assert (it.count(LLMFullResponseStartFrame), it.count(LLMFullResponseEndFrame)) == (0, 0)
-        assert not it.services[0].busy
-
-
-async def test_an_error_in_the_stream_before_a_word_is_a_refusal_like_any_other() -> None:
-    async with stage(ErrorEvent(after_tokens=0)) as it:
-        await it.ask()
-        await it.over()
-        assert (it.models, it.text) == ([FIRST, FIRST], SAID)
-
-
-@pytest.mark.parametrize("fault", [ErrorEvent(4), Drop(4)])
-async def test_a_broken_reply_goes_on_where_it_stopped(fault: AnthropicFault) -> None:
-    def replies(request: MessagesRequest) -> Reply:
-        told = [m["content"] for m in request.messages if m["role"] == "assistant"]
-        return Reply(SAID.removeprefix(str(told[0]))) if told else Reply(SAID)
-
-    async with stage(fault, replies=replies) as it:
-        await it.ask()
-        await it.over()
-        assert it.text == SAID
-        assert it.models == [FIRST, SECOND]
-        assert (it.count(LLMFullResponseStartFrame), it.count(LLMFullResponseEndFrame)) == (1, 1)
-
-
-async def test_a_broken_reply_that_is_begun_anew_says_nothing_twice() -> None:
-    async with stage(Drop(4)) as it:
-        await it.ask()
-        await it.over()
-        assert it.text == SAID
-
-
-async def test_whole_sentences_stand_where_nobody_can_go_on() -> None:
-    async with stage(Drop(5), then=Refuse(529)) as it:
-        await it.ask()
-        await it.over()
-        assert it.text.startswith("Yes, Thursday works.")
-        assert not it.error()
-
-
-async def test_a_tool_of_a_broken_reply_does_not_run() -> None:
-    used: list[str] = []
-
-    async def note(params: Any) -> None:
-        used.append(params.function_name)
-        await params.result_callback({})
-
-    replies = iter([Reply("", (ToolUse("end_call", {"why": "a long enough argument"}),)), Reply("Still here.")])
-    async with stage(Drop(2), replies=lambda _: next(replies)) as it:
-        it.services[0].register_function("end_call", note)
-        tools = [{"name": "end_call", "description": "x", "input_schema": {"type": "object", "properties": {}}}]
-        it.services[0]._settings.extra = {"tools": tools}
-        await it.ask()
-        await it.over()
-        assert (it.text, used) == ("Still here.", [])
-
-
-async def test_an_empty_reply_is_a_reply() -> None:
-    async with stage(replies=lambda _: Reply("")) as it:
-        await it.ask()
-        await it.over()
-        assert (it.models, it.text, it.error()) == ([FIRST], "", False)
-        assert it.services[0].reply_was_empty
-
-
-async def test_an_interruption_ends_the_asking() -> None:
-    async with stage(then=Hang()) as it:
-        await it.ask()
-        await until(lambda: bool(it.models))
-        assert it.services[0].busy
-        await it.pipeline.queue(InterruptionFrame())
-        await until(lambda: not it.services[0].busy)
-        await until(lambda: it.sim.exchanges[0].outcome == "client left")
-        it.sim.faults = Plan()
-        await it.ask()
-        await it.over()
-        assert it.text == SAID
-
-
-# -- the service behind -------------------------------------------------------------------------------
-
-
-async def test_what_claude_cannot_answer_the_rules_are_asked_unannounced() -> None:
-    async with stage(then=Refuse(529), members=(*BOTH, Rules())) as it:
-        await it.ask()
-        await it.over()
-        assert it.text
-        assert (it.count(LLMFullResponseStartFrame), it.count(LLMFullResponseEndFrame)) == (1, 1)
-        assert not it.error()
-        await it.ask()
-        await it.over(2)
-        assert it.models == [FIRST, FIRST, SECOND, SECOND], "who has just failed is passed over"
-
-
-async def test_claudes_replies_pass_the_rules_untouched() -> None:
-    async with stage(members=(Claude(), Rules())) as it:
-        await it.ask()
-        await it.over()
-        assert it.text == SAID
-        assert (it.count(LLMFullResponseStartFrame), it.count(LLMFullResponseEndFrame)) == (1, 1)
-
-
-async def test_the_result_of_a_tool_is_for_claude_and_not_for_who_stands_behind() -> None:
-    async with stage(members=(Claude(), Rules())) as it:
-        context = LLMContext(messages=[{"role": "user", "content": "Does Thursday work?"}])
-        await it.heard.push_frame(LLMContextFrame(context), FrameDirection.UPSTREAM)
-        await it.over()
-        assert (it.text, it.models) == (SAID, [FIRST])
-
-
-# -- speculations -------------------------------------------------------------------------------------
-
-
-async def test_a_speculation_that_fails_is_asked_for_again_when_its_turn_is_over() -> None:
-    async with stage(Refuse(529), Refuse(529), Refuse(404)) as it:
-        await it.pipeline.queue(UserStartedSpeakingFrame())
-        await it.ask(speculation=True)
-        await until(lambda: len(it.sim.exchanges) == 3)
-        assert not it.services[0].busy, "nobody waits for a guess"
-        await it.pipeline.queue(UserStoppedSpeakingFrame())
-        await it.over()
-        assert it.text == SAID
-        assert not it.error()
-
-
-async def test_a_speculation_that_fails_and_is_withdrawn_leaves_nothing() -> None:
-    async with stage(Refuse(529), Refuse(529), Refuse(404)) as it:
-        await it.pipeline.queue(UserStartedSpeakingFrame())
-        await it.ask(speculation=True)
-        await until(lambda: len(it.sim.exchanges) == 3)
-        await it.pipeline.queue(EagerEndOfTurnCancelFrame())
-        await it.pipeline.queue(UserStoppedSpeakingFrame())
-        await it.ask()
-        await it.over()
-        assert (it.text, len(it.sim.exchanges)) == (SAID, 4)
-        assert not it.error()
-
-
-# -- what a second try says again ---------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("said", "second", "new"),
+    ("data", "event"),
     [
-        ("Yes, Thursday", [" works."], " works."),
-        ("Yes, Thursday", ["works."], " works."),
-        ("Yes, Thursday ", ["works."], "works."),
-        ("Yes, Thursday", ["Yes", ", Thurs", "day works."], " works."),
-        ("Yes, Thursday", ["yes Thursday: ", "works."], " works."),
-        ("Yes, Thursday", ["Yes, Wednesday."], " Yes, Wednesday."),
-        ("Yes, Thursday works.", ["Yes, Thursday"], ""),
-        ("", ["Yes."], "Yes."),
+        (
+            {"type": "message_start", "message": {"usage": {"input_tokens": 9, "cache_read_input_tokens": 4}}},
+            Usage(input=9, cache_read=4),
+        ),
+        ({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}, Text("")),
+        (
+            {
+                "type": "content_block_start",
+                "index": 1,
+                "content_block": {"type": "tool_use", "id": "t", "name": "n"},
+            },
+            ToolBegun(1, "t", "n"),
+        ),
+        (
+            {"type": "content_block_start", "index": 0, "content_block": {"type": "thinking"}},
+            ThoughtBegun(ADAPTER.id_for_llm_specific_messages),
+        ),
+        ({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hi"}}, Text("Hi")),
+        (
+            {
+                "type": "content_block_delta",
+                "index": 1,
+                "delta": {"type": "input_json_delta", "partial_json": "{"},
+            },
+            ToolJson(1, "{"),
+        ),
+        ({"type": "content_block_delta", "delta": {"type": "thinking_delta", "thinking": "hm"}}, Thought("hm")),
+        (
+            {"type": "content_block_delta", "delta": {"type": "signature_delta", "signature": "s"}},
+            ThoughtSigned("s"),
+        ),
+        (
+            {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 7}},
+            Stopped("end_turn", Usage(output=7)),
+        ),
+        ({"type": "message_delta", "delta": {"stop_reason": None}}, Usage()),
+        ({"type": "message_stop"}, Stopped("", Usage())),
     ],
 )
-def test_a_repetition_is_taken_away(said: str, second: list[str], new: str) -> None:
-    repeated = Repeated(said)
-    assert "".join(repeated.feed(part) for part in second) == new
+def test_what_an_event_says(data: dict[str, Any], event: object) -> None:
+    assert read(data) == event
 
 
-async def test_a_guess_that_was_withdrawn_before_it_came_up_is_not_asked() -> None:
-    async with stage() as scene:
-        late = LLMContextFrame(LLMContext(messages=[{"role": "user", "content": "Does"}]), speculation=True)
-        late.metadata["guess"] = Guess("Does", withdrawn=True)
-        await scene.pipeline.queue(late)
-        await scene.ask()
-        await scene.over()
-        assert len(scene.sim.exchanges) == 1
-        assert scene.text == SAID
+@pytest.mark.parametrize(
+    "data",
+    [
+        {},
+        {"type": None},
+        {"type": "content_block_stop", "index": 0},
+        {"type": "a_new_event", "delta": {"text": "x"}},
+        {"type": "message_start"},
+        {"type": "content_block_start", "index": "one", "content_block": None},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "server_tool_use", "name": "n"}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "tool_use", "name": "n"}},
+        {"type": "content_block_delta", "index": 0},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta"}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": None}},
+        {
+            "type": "content_block_delta",
+            "index": None,
+            "delta": {"type": "input_json_delta", "partial_json": "{"},
+        },
+        {"type": "message_delta", "delta": []},
+        {
+            "type": "content_block_start",
+            "index": "one",
+            "content_block": {"type": "tool_use", "id": "t", "name": "n"},
+        },
+        {
+            "type": "content_block_delta",
+            "index": float("inf"),
+            "delta": {"type": "input_json_delta", "partial_json": "{"},
+        },
+    ],
+)
+def test_nonsense_says_nothing(data: dict[str, Any]) -> None:
+    assert read(data) is None
+
+
+async def test_a_stream_is_read_past_what_is_no_event() -> None:
+    data = (
+        "[" * 100_000,
+        "{",
+        "7",
+        '{"type": "content_block_start", "index": "x",'
+        ' "content_block": {"type": "tool_use", "id": "", "name": "n"}}',
+        '{"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Yes."}}',
+        '{"type": "message_stop"}',
+    )
+    body = "".join(f"event: x\ndata: {line}\n\n" for line in data).encode()
+
+    def answer(_request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=body)
+
+    http = httpx2.AsyncClient(transport=httpx2.MockTransport(answer))
+    async with AsyncAnthropic(api_key="k", http_client=http) as client:
+        stream = await client.beta.messages.create(model="m", max_tokens=1, messages=[], stream=True)
+        assert [event async for event in read_stream(stream)] == [Text("Yes."), Stopped("", Usage())]
+
+
+@pytest.mark.parametrize(
+    ("event", "word"),
+    [
+        (Text("Hi"), True),
+        (Text(""), False),
+        (ToolBegun(0, "t", "n"), True),
+        (Stopped("end_turn", Usage()), True),
+        (Thought("hm"), False),
+        (Usage(), False),
+    ],
+)
+def test_what_counts_as_a_first_word(event: Any, word: bool) -> None:
+    assert speaks(event) is word
+
+
+@pytest.mark.parametrize(
+    ("status", "retryable"),
+    [(400, False), (401, False), (403, False), (404, False), (408, True), (429, True), (500, True), (503, True),
+     (504, True), (529, True)],
+)  # fmt: skip
+def test_which_statuses_may_work_the_next_time(status: int, retryable: bool) -> None:
+    response = httpx2.Response(status, request=REQUEST, headers={"retry-after": "0.5"})
+    error = refusal(APIStatusError("no", response=response, body=None))
+    assert (error.retryable, error.retry_after) == (retryable, 0.5)
+    assert str(status) in str(error)
+
+
+def test_a_retry_after_that_names_a_date_is_none() -> None:
+    headers = {"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT"}
+    response = httpx2.Response(429, request=REQUEST, headers=headers)
+    assert refusal(APIStatusError("no", response=response, body=None)).retry_after is None
+
+
+@pytest.mark.parametrize("error", [APITimeoutError(request=REQUEST), APIConnectionError(request=REQUEST)])
+def test_a_connection_may_work_the_next_time(error: Any) -> None:
+    assert refusal(error).retryable

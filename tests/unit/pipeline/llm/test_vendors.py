@@ -21,7 +21,7 @@ from pipecat.services.llm_service import FunctionCallParams
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from bot.pipeline.line.line_ends import HeardTextFrame
-from bot.pipeline.llm.claude import ClaudeService
+from bot.pipeline.llm.service import FallbackLLMService
 from bot.pipeline.llm.vendors import Claude, Llm, Mind, Rules, build, offline
 from bot.pipeline.offline.rule_llm import RuleLLMService
 from bot.pipeline.resources import Resources
@@ -63,7 +63,7 @@ async def claude(
     ):
         settings = Settings(_env_file=None, anthropic_api_key=SecretStr("k"))
         (llm,) = build([Claude()], Resources(settings, anthropic=client), MIND)
-        assert isinstance(llm, ClaudeService)
+        assert isinstance(llm, FallbackLLMService)
         tools = Tools(llm, go_on=go_on)
         collector = Collector()
         schemas = [
@@ -99,6 +99,16 @@ async def test_both_tools_of_a_parallel_reply_run_with_their_own_arguments() -> 
             ("end_call", {}, "toolu_3"),
         ]
         assert "".join(frame.text for frame in collector.of(LLMTextFrame)) == "Goodbye."
+        assert sim.rejected == []
+
+
+async def test_a_tool_whose_arguments_are_not_json_is_not_run_and_the_model_is_told() -> None:
+    uses = (ToolUse("take_message", raw='{"note": "a'), ToolUse("record_outcome", {"note": "b"}))
+    async with claude(Reply("", uses), "Once more.", go_on=True) as (sim, tools, collector, ask):
+        await ask()
+        await until(lambda: len(collector.of(LLMFullResponseEndFrame)) == 2)
+        assert [use[0] for use in tools.used] == ["record_outcome"]
+        assert "not a JSON object" in str(sim.exchanges[1].request.messages)
         assert sim.rejected == []
 
 
@@ -145,7 +155,7 @@ async def test_a_tool_can_tell_whether_its_reply_says_something(text: str, said:
         await ask()
         await until(lambda: len(tools.used) == 1)
         llm = collector._prev
-        assert isinstance(llm, ClaudeService)
+        assert isinstance(llm, FallbackLLMService)
         assert llm.reply_has_text is said
 
 
@@ -167,10 +177,15 @@ def test_the_menu_of_minds() -> None:
         model="claude-sonnet-4-6"
     )
     assert menu.validate_python({"vendor": "rules"}) == Rules() == offline()
+    local = {"vendor": "openai_compatible", "base_url": "http://127.0.0.1:11434/v1/", "model": "qwen3:4b"}
+    assert menu.validate_python(local).base_url == "http://127.0.0.1:11434/v1"
     for wrong in (
         {"vendor": "openai"},
         {"vendor": "rules", "model": "x"},
         {"vendor": "anthropic", "max_tokens": 1},
+        local | {"base_url": "127.0.0.1:11434"},
+        local | {"api_key": "sk-in-the-file"},
+        {"vendor": "openai_compatible", "model": "qwen3:4b"},
     ):
         with pytest.raises(ValidationError):
             menu.validate_python(wrong)

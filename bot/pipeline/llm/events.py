@@ -1,0 +1,77 @@
+"""What a streamed reply says, in the same words for every vendor."""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass
+
+
+@dataclass(frozen=True)
+class Text:
+    text: str
+
+
+@dataclass(frozen=True)
+class ToolBegun:
+    index: int
+    call_id: str
+    name: str
+
+
+@dataclass(frozen=True)
+class ToolJson:
+    """A part of the arguments of the tool of this index."""
+
+    index: int
+    json: str
+
+
+@dataclass(frozen=True)
+class ThoughtBegun:
+    """`llm`: who thinks, as the context knows it; None: the thought is not kept."""
+
+    llm: str | None = None
+
+
+@dataclass(frozen=True)
+class Thought:
+    text: str
+
+
+@dataclass(frozen=True)
+class ThoughtSigned:
+    signature: str
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens of the reply so far; None: not said here."""
+
+    input: int | None = None
+    output: int | None = None
+    cache_creation: int | None = None
+    cache_read: int | None = None
+
+    def over(self, before: Usage) -> Usage:
+        """Counts are cumulative: each that is said replaces the last."""
+        return Usage(*(b if a is None else a for a, b in zip(astuple(self), astuple(before), strict=True)))
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """The reply is over. `cut`: before its end, and its last tool with it."""
+
+    reason: str
+    usage: Usage
+    cut: bool = False
+
+
+Event = Text | ToolBegun | ToolJson | ThoughtBegun | Thought | ThoughtSigned | Usage | Stopped
+
+
+def speaks(event: Event) -> bool:
+    """Whether the model has begun to answer: an empty reply is one, too, a thought is none."""
+    return isinstance(event, ToolBegun | Stopped) or (isinstance(event, Text) and bool(event.text))
+
+
+def ends(event: Event) -> bool:
+    return isinstance(event, Stopped)

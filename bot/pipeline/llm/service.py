@@ -1,0 +1,418 @@
+"""The LLM stage: one reply asked of one model after another until it is there, all of its tools run.
+
+pipecat's own way of a reply was replaced: it announces a reply before there is one, so a filler that was heard
+meanwhile could not begin it; it gives up at the first error; of two parallel calls it may run only the last; and
+arguments that are not JSON end the reply. Its adapters, tools, metrics and gate for speculations are used as
+they are.
+
+A reply that breaks off in its middle is asked for once more, from where it stopped. Starting over without
+saying so was rejected: what was pushed may have been heard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol
+
+from loguru import logger
+from pipecat.adapters.llm.base_llm_adapter import BaseLLMAdapter
+from pipecat.frames.frames import (
+    Frame,
+    FunctionCallFromLLM,
+    LLMContextFrame,
+    LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
+    LLMThoughtEndFrame,
+    LLMThoughtStartFrame,
+    LLMThoughtTextFrame,
+    UserStoppedSpeakingFrame,
+)
+from pipecat.metrics.metrics import LLMTokenUsage
+from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.frame_processor import FrameDirection
+from pipecat.services.llm_service import FunctionCallParams, LLMService
+from pipecat.services.settings import LLMSettings
+from pipecat.utils.errors import ErrorCategory
+from pipecat.utils.tracing.service_decorators import traced_llm
+
+from bot.pipeline.llm import events
+from bot.pipeline.llm.fallback import LAST_PAUSE_SECONDS, AttemptError, Circuit, Ladder, Rung
+from bot.pipeline.usage import Metered, Usage
+from bot.telemetry import metrics
+
+_GO_ON = (
+    "(Your reply broke off after these words; only they were said. Go on from there with the very next word. "
+    "Do not repeat them, and do not mention this.)"
+)
+_NOT_JSON = "The arguments were not a JSON object, so the tool was not run. Call it again with a JSON object."
+_CHARACTERS_PER_TOKEN = 4
+
+
+class Model(Protocol):
+    """A model that replies can be asked of."""
+
+    @property
+    def vendor(self) -> str: ...
+    @property
+    def name(self) -> str:
+        """Of this model alone in the process: failures are remembered by it."""
+        ...
+
+    @property
+    def adapter(self) -> BaseLLMAdapter[Any]:
+        """Turns a context into the vendor's messages."""
+        ...
+
+    def ask(self, context: LLMContext, usage: Usage) -> AsyncGenerator[events.Event, None]:
+        """Open a request and yield what comes. AttemptError: it failed; closing it closes the request."""
+        ...
+
+
+@dataclass(frozen=True)
+class Waits:
+    """How long a reply is waited for, in seconds."""
+
+    first_token: float
+    """Without a word by then, the next request is made beside this one."""
+    stall: float
+    """A reply that stands still for so long in its middle has broken off."""
+
+
+@dataclass
+class _ToolBlock:
+    call_id: str
+    name: str
+    json: str = ""
+
+
+@dataclass
+class _Reply:
+    """What has come of a reply."""
+
+    text: str = ""
+    blocks: dict[int, _ToolBlock] = field(default_factory=dict)
+    reason: str = ""
+    cut: bool = False
+    begun: bool = False
+    """Its start was pushed."""
+    usage: events.Usage = field(default_factory=events.Usage)
+
+
+class FallbackLLMService(Metered, LLMService[Any]):
+    """`models` are asked in order. `hands_on`: a context that no model answers goes to the service behind,
+    unannounced; otherwise that is an ErrorFrame.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[Model],
+        *,
+        instructions: str,
+        circuit: Circuit,
+        waits: Waits,
+        hands_on: bool = False,
+        tool_timeout_seconds: float | None = None,
+    ) -> None:
+        self._models = tuple(models)
+        super().__init__(
+            settings=settings_of(self._models[0].name, instructions),
+            function_call_timeout_secs=tool_timeout_seconds,
+        )
+        self._circuit = circuit
+        self._waits = waits
+        self._hands_on = hands_on
+        self._reply = _Reply()
+        self._asked = LLMContextFrame(LLMContext())
+        self._not_json: set[str] = set()
+        """Calls of tools whose arguments cannot be read, by id."""
+        self._turn_over = asyncio.Event()
+        self._at_work = False
+
+    def get_llm_adapter(self) -> BaseLLMAdapter[Any]:
+        return self._models[0].adapter
+
+    def can_generate_metrics(self) -> bool:
+        return True
+
+    @property
+    def busy(self) -> bool:
+        """A reply is being made that somebody waits for."""
+        return self._at_work and not self._speculation_gate.is_speculating
+
+    @property
+    def reply_has_text(self) -> bool:
+        """Whether the reply being read has said something."""
+        return bool(self._reply.text.strip())
+
+    @property
+    def reply_was_empty(self) -> bool:
+        """Whether the last reply was whole and neither said nor called anything."""
+        return bool(self._reply.reason) and not (self.reply_has_text or self._reply.blocks)
+
+    @property
+    def reply_tools(self) -> frozenset[str]:
+        """The tools the reply being read has called."""
+        return frozenset(block.name for block in self._reply.blocks.values())
+
+    def register_function(
+        self, function_name: str | None, handler: Callable[[FunctionCallParams], Awaitable[None]], **options: Any
+    ) -> None:
+        async def with_readable_arguments(params: FunctionCallParams) -> None:
+            if params.tool_call_id in self._not_json:
+                self._not_json.discard(params.tool_call_id)
+                await params.result_callback({"error": _NOT_JSON})
+                return
+            await handler(params)
+
+        super().register_function(function_name, with_readable_arguments, **options)
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        if getattr(frame.metadata.get("guess"), "withdrawn", False):
+            return  # the withdrawal overtook it
+        await super().process_frame(frame, direction)
+        if isinstance(frame, LLMContextFrame):
+            self._asked = frame
+            await self._process_context(frame.context)
+        else:
+            await self.push_frame(frame, direction)
+        if isinstance(frame, UserStoppedSpeakingFrame):
+            self._turn_over.set()
+
+    @traced_llm
+    async def _process_context(self, context: LLMContext) -> None:
+        self._reply = reply = _Reply()
+        self._at_work = True
+        try:
+            self._log_llm_response(context)
+            await self.start_processing_metrics()
+            await self.start_ttfb_metrics()
+            await self._answer(context)
+            await self.run_function_calls(self._calls(context))
+        except asyncio.CancelledError:
+            if reply.usage.output is None:
+                reply.usage = events.Usage(reply.usage.input, len(reply.text) // _CHARACTERS_PER_TOKEN)
+            raise
+        except AttemptError as e:
+            await self._give_up(e)
+        except Exception as e:  # the rim of a request: the reply is lost, the call decides what follows
+            logger.opt(exception=e).error("no reply")
+            await self.push_error(f"{type(e).__name__}: {e}", exception=e, category=ErrorCategory.UNKNOWN)
+        finally:
+            self._at_work = False
+            await self.stop_processing_metrics()
+            if reply.begun:
+                await self.push_frame(LLMFullResponseEndFrame())
+            await self._report(reply.usage)
+
+    async def _answer(self, context: LLMContext) -> None:
+        """AttemptError: no model had an answer; a speculation is asked for again once its turn is over."""
+        guessed = self._speculation_gate.is_speculating
+        try:
+            await self._climb_and_mend(context)
+        except AttemptError:
+            if self._hands_on or not guessed or self._reply.begun:
+                raise
+            # Nobody waited for that reply. If the turn ends as guessed, no other request is made for it.
+            await self._settled()
+            await self._climb_and_mend(context)
+
+    async def _settled(self) -> None:
+        """Until the turn that is answered is over; a guess that is withdrawn cancels this wait."""
+        while self._speculation_gate.is_speculating:
+            self._turn_over.clear()
+            await self._turn_over.wait()
+
+    async def _give_up(self, error: AttemptError) -> None:
+        metrics.vendor_failed(self._models[0].vendor, "gave_up")
+        if self._hands_on and not self._reply.begun:
+            logger.warning("no model replies, the next LLM is asked: {}", error)
+            await self.push_frame(self._asked)
+        else:
+            await self._settled()
+            await self.push_error(f"no model replies: {error}", exception=error, category=ErrorCategory.UNKNOWN)
+
+    # -- one reply ------------------------------------------------------------------------------------
+
+    async def _climb_and_mend(self, context: LLMContext) -> None:
+        """A reply that breaks off is asked for once more, from where it stopped."""
+        try:
+            await self._climb(context, None)
+        except AttemptError as e:
+            reply = self._reply
+            if not reply.begun:
+                raise
+            logger.warning("the reply broke off: {}", e)
+            metrics.vendor_failed(self._models[0].vendor, "broke_off")
+            said, reply.blocks = reply.text, {}
+            try:
+                await self._climb(_going_on(context, said), Repeated(said))
+            except AttemptError:
+                reply.blocks = {}
+                if not re.search(r"[.!?…]", said):
+                    raise
+                logger.warning("it ends there; what was said holds whole sentences")
+
+    async def _climb(self, context: LLMContext, repeated: Repeated | None) -> None:
+        rungs = [Rung(model.name, partial(model.ask, context, self.usage)) for model in self._models]
+        if repeated is None and self._hands_on and all(self._circuit.is_open(rung.name) for rung in rungs):
+            raise AttemptError("all of its models failed a moment ago")
+        ladder = Ladder(
+            rungs,
+            self._circuit,
+            first_seconds=self._waits.first_token,
+            stall_seconds=self._waits.stall,
+            speaks=events.speaks,
+            ends=events.ends,
+            last_pause=0.0 if self._hands_on else LAST_PAUSE_SECONDS,
+        )
+        async with aclosing(ladder.climb()) as said:
+            async for event in said:
+                await self._take(event, repeated)
+
+    async def _take(self, event: events.Event, repeated: Repeated | None) -> None:
+        reply = self._reply
+        match event:
+            case events.Text(text):
+                await self.stop_ttfb_metrics()
+                await self._say(text if repeated is None else repeated.feed(text))
+            case events.ToolBegun(index, call_id, name):
+                await self.stop_ttfb_metrics()
+                await self._begin()
+                reply.blocks[index] = _ToolBlock(call_id, name)
+            case events.ToolJson(index, part):
+                if index in reply.blocks:
+                    reply.blocks[index].json += part
+            case events.ThoughtBegun(llm):
+                await self.push_frame(LLMThoughtStartFrame(append_to_context=llm is not None, llm=llm))
+            case events.Thought(text):
+                await self.push_frame(LLMThoughtTextFrame(text=text))
+            case events.ThoughtSigned(signature):
+                await self.push_frame(LLMThoughtEndFrame(signature=signature))
+            case events.Usage():
+                reply.usage = event.over(reply.usage)
+            case events.Stopped(reason, usage, cut):
+                await self._begin()  # an empty reply is one, too
+                reply.reason, reply.cut = reason or reply.reason, cut or reply.cut
+                reply.usage = usage.over(reply.usage)
+                if cut:
+                    logger.warning("the model stopped early: {}", reason)
+
+    async def _begin(self) -> None:
+        if not self._reply.begun:
+            self._reply.begun = True
+            await self.push_frame(LLMFullResponseStartFrame())
+
+    async def _say(self, text: str) -> None:
+        if text:
+            await self._begin()
+            self._reply.text += text
+            await self._push_llm_text(text)
+
+    def _calls(self, context: LLMContext) -> list[FunctionCallFromLLM]:
+        """All tools of the reply; none of one that was cut short, whose last arguments are cut, too."""
+        if self._reply.cut:
+            return []
+        calls = []
+        for _, block in sorted(self._reply.blocks.items()):
+            arguments = _object(block.json or "{}")
+            if arguments is None:
+                logger.warning("the arguments of {} are not a JSON object; it is not run", block.name)
+                self._not_json.add(block.call_id)
+            calls.append(FunctionCallFromLLM(block.name, block.call_id, arguments or {}, context))
+        return calls
+
+    async def _report(self, usage: events.Usage) -> None:
+        prompt, completion = usage.input or 0, usage.output or 0
+        if not (prompt or completion):
+            return
+        await self.start_llm_usage_metrics(
+            LLMTokenUsage(
+                prompt_tokens=prompt,
+                completion_tokens=completion,
+                total_tokens=prompt + completion,
+                cache_creation_input_tokens=usage.cache_creation,
+                cache_read_input_tokens=usage.cache_read,
+            )
+        )
+
+
+def settings_of(model: str, instructions: str | None) -> LLMSettings:
+    """pipecat's settings of a stage that keeps no others."""
+    return LLMSettings(
+        model=model,
+        system_instruction=instructions,
+        temperature=None,
+        max_tokens=None,
+        top_p=None,
+        top_k=None,
+        frequency_penalty=None,
+        presence_penalty=None,
+        seed=None,
+        filter_incomplete_user_turns=False,
+        user_turn_completion_config=None,
+        use_provider_thinking_default=False,
+    )
+
+
+def _going_on(context: LLMContext, said: str) -> LLMContext:
+    """The same request, behind what was said of its reply already."""
+    if not said.strip():
+        return context
+    messages: list[Any] = [
+        *context.get_messages(),
+        {"role": "assistant", "content": said.strip()},
+        {"role": "user", "content": _GO_ON},
+    ]
+    return LLMContext(messages, context.tools, context.tool_choice)
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+class Repeated:
+    """Takes away what a second try says again of the first, and joins the two. Pure.
+
+    Only letters and digits are compared: a repetition with another comma is one.
+    """
+
+    def __init__(self, said: str) -> None:
+        self._said = said
+        self._letters = _letters(said)
+        self._held = ""
+        self._through = not self._letters
+
+    def feed(self, text: str) -> str:
+        """What of `text` is new. Text is held while it may be a repetition; what is held at the end is one."""
+        if self._through:
+            return text
+        self._held += text
+        letters = _letters(self._held)
+        if len(letters) <= len(self._letters) and self._letters.startswith(letters):
+            return ""
+        self._through = True
+        if not letters.startswith(self._letters):
+            return self._joined(self._held)
+        end = 0
+        for end in range(1, len(self._held) + 1):
+            if len(_letters(self._held[:end])) == len(self._letters):
+                break
+        return self._joined(self._held[end:].lstrip(",.;:!?…"))
+
+    def _joined(self, text: str) -> str:
+        apart = self._said[-1:].isspace() or text[:1].isspace() or text[:1] in ",.;:!?…"
+        return text if apart or not text else f" {text}"
+
+
+def _letters(text: str) -> str:
+    return "".join(character for character in text.casefold() if character.isalnum())

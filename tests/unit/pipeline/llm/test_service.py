@@ -1,0 +1,313 @@
+"""The LLM stage, by Claude: who is asked, what is handed on, what of a broken reply is said, speculations."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from anthropic import AsyncAnthropic
+from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
+from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
+from pipecat.frames.frames import (
+    EagerEndOfTurnCancelFrame,
+    ErrorFrame,
+    Frame,
+    InterruptionFrame,
+    LLMContextFrame,
+    LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
+    LLMTextFrame,
+    UserStartedSpeakingFrame,
+    UserStoppedSpeakingFrame,
+)
+from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.frame_processor import FrameDirection
+from pydantic import SecretStr
+
+from bot.pipeline.llm.service import FallbackLLMService, Repeated
+from bot.pipeline.llm.vendors import Claude, LlmVendor, Mind, Rules, build, fallback_of
+from bot.pipeline.resources import Resources
+from bot.pipeline.runner import RunningPipeline
+from bot.pipeline.turns.speculation import Guess
+from bot.records import CallSpec
+from bot.settings import Settings
+from tests.simulators.anthropic import (
+    AnthropicFault,
+    AnthropicLatency,
+    AnthropicSimulator,
+    Drop,
+    ErrorEvent,
+    Hang,
+    Refuse,
+)
+from tests.simulators.faults import Plan
+from tests.simulators.llm_replies import MessagesRequest, Reply, ToolUse
+from tests.unit.pipeline.conversation import Collector, running, until
+
+QUICK = AnthropicLatency(headers_ms=5, first_token_ms=10, tokens_per_second=2000)
+MIND = Mind(CallSpec("+12025550123", "survey"), "Be brief.", (), frozenset(), None)
+FIRST, SECOND = "claude-haiku-5-5", "claude-haiku-4-5"
+BOTH = (Claude(), Claude(model=SECOND))
+SAID = "Yes, Thursday works. Anything else?"
+
+
+@dataclass
+class Stage:
+    sim: AnthropicSimulator
+    services: tuple[Any, ...]
+    heard: Collector
+    errors: Collector
+    pipeline: RunningPipeline
+
+    async def ask(self, tools: ToolsSchema | None = None, **frame: Any) -> None:
+        asked: Any = [{"role": "user", "content": "Does Thursday work?"}]
+        context = LLMContext(asked) if tools is None else LLMContext(asked, tools)
+        await self.pipeline.queue(LLMContextFrame(context, **frame))
+
+    @property
+    def text(self) -> str:
+        return "".join(frame.text for frame in self.heard.down if isinstance(frame, LLMTextFrame))
+
+    @property
+    def models(self) -> list[str]:
+        return [exchange.request.model for exchange in self.sim.exchanges]
+
+    def count(self, kind: type[Frame]) -> int:
+        return len(self.heard.of(kind))
+
+    def error(self) -> bool:
+        return any(isinstance(frame, ErrorFrame) for frame in self.errors.up)
+
+    async def over(self, replies: int = 1) -> None:
+        await until(lambda: self.error() or self.count(LLMFullResponseEndFrame) == replies)
+
+
+@asynccontextmanager
+async def stage(
+    *faults: AnthropicFault | None,
+    then: AnthropicFault | None = None,
+    members: tuple[LlmVendor, ...] = BOTH,
+    brain: Any = lambda _: Reply(SAID),
+) -> AsyncIterator[Stage]:
+    async with (
+        AnthropicSimulator(brain, latency=QUICK, faults=Plan(faults, then)) as sim,
+        AsyncAnthropic(api_key="k", base_url=sim.url, max_retries=0, timeout=5) as client,
+    ):
+        settings = Settings(_env_file=None, anthropic_api_key=SecretStr("k"))
+        services = build(members, Resources(settings, anthropic=client), MIND)
+        heard, errors = Collector(), Collector("Errors")
+        async with running([errors, *services, heard]) as pipeline:
+            yield Stage(sim, services, heard, errors, pipeline)
+
+
+def test_two_claudes_are_one_service_and_the_rules_are_one_of_their_own() -> None:
+    settings = Settings(_env_file=None, anthropic_api_key=SecretStr("k"))
+    resources = Resources(settings, anthropic=AsyncAnthropic(api_key="k"))
+    (service,) = build(BOTH, resources, MIND)
+    assert isinstance(service, FallbackLLMService)
+    assert len(build((*BOTH, Rules()), resources, MIND)) == 2
+    assert len(build((Rules(), Claude()), resources, MIND)) == 1, "nobody stands behind the rules"
+
+
+@pytest.mark.parametrize("name", [FIRST, SECOND, "claude-sonnet-4-6", "claude-haiku-4-5-20251001"])
+def test_the_stand_in_of_a_claude_is_another_model(name: str) -> None:
+    second = fallback_of(Claude(model=name, max_tokens=200), Settings(_env_file=None))
+    assert isinstance(second, Claude)
+    assert second.model is not None
+    assert not name.startswith(second.model)
+    assert second.max_tokens == 200
+
+
+async def test_starts_and_ends_are_pairs_and_come_with_the_reply() -> None:
+    async with stage(Refuse(529), Refuse(503)) as it:
+        await it.ask()
+        await it.over()
+        assert it.text == SAID
+        assert (it.count(LLMFullResponseStartFrame), it.count(LLMFullResponseEndFrame)) == (1, 1)
+        assert it.models == [FIRST, FIRST, SECOND]
+        assert not it.error()
+
+
+@pytest.mark.parametrize(
+    ("status", "asked"), [(404, [FIRST, SECOND]), (400, [FIRST, SECOND]), (529, [FIRST, FIRST])]
+)
+async def test_only_what_may_work_is_tried_again(status: int, asked: list[str]) -> None:
+    async with stage(Refuse(status)) as it:
+        await it.ask()
+        await it.over()
+        assert (it.models, it.text) == (asked, SAID)
+
+
+async def test_the_end_of_the_ladder_is_one_error_and_no_reply() -> None:
+    async with stage(then=Refuse(401)) as it:
+        await it.ask()
+        await it.over()
+        assert (it.count(LLMFullResponseStartFrame), it.count(LLMFullResponseEndFrame)) == (0, 0)
+        assert not it.services[0].busy
+
+
+async def test_an_error_in_the_stream_before_a_word_is_a_refusal_like_any_other() -> None:
+    async with stage(ErrorEvent(after_tokens=0)) as it:
+        await it.ask()
+        await it.over()
+        assert (it.models, it.text) == ([FIRST, FIRST], SAID)
+
+
+@pytest.mark.parametrize("fault", [ErrorEvent(4), Drop(4)])
+async def test_a_broken_reply_goes_on_where_it_stopped(fault: AnthropicFault) -> None:
+    def brain(request: MessagesRequest) -> Reply:
+        told = [m["content"] for m in request.messages if m["role"] == "assistant"]
+        return Reply(SAID.removeprefix(str(told[0]))) if told else Reply(SAID)
+
+    async with stage(fault, brain=brain) as it:
+        await it.ask()
+        await it.over()
+        assert it.text == SAID
+        assert it.models == [FIRST, SECOND]
+        assert (it.count(LLMFullResponseStartFrame), it.count(LLMFullResponseEndFrame)) == (1, 1)
+
+
+async def test_a_broken_reply_that_is_begun_anew_says_nothing_twice() -> None:
+    async with stage(Drop(4)) as it:
+        await it.ask()
+        await it.over()
+        assert it.text == SAID
+
+
+async def test_whole_sentences_stand_where_nobody_can_go_on() -> None:
+    async with stage(Drop(5), then=Refuse(529)) as it:
+        await it.ask()
+        await it.over()
+        assert it.text.startswith("Yes, Thursday works.")
+        assert not it.error()
+
+
+async def test_a_tool_of_a_broken_reply_does_not_run() -> None:
+    used: list[str] = []
+
+    async def note(params: Any) -> None:
+        used.append(params.function_name)
+        await params.result_callback({})
+
+    replies = iter([Reply("", (ToolUse("end_call", {"why": "a long enough argument"}),)), Reply("Still here.")])
+    async with stage(Drop(2), brain=lambda _: next(replies)) as it:
+        it.services[0].register_function("end_call", note)
+        await it.ask(ToolsSchema(standard_tools=[FunctionSchema("end_call", "x", {}, [])]))
+        await it.over()
+        assert (it.text, used) == ("Still here.", [])
+
+
+async def test_an_empty_reply_is_a_reply() -> None:
+    async with stage(brain=lambda _: Reply("")) as it:
+        await it.ask()
+        await it.over()
+        assert (it.models, it.text, it.error()) == ([FIRST], "", False)
+        assert it.services[0].reply_was_empty
+
+
+async def test_an_interruption_ends_the_asking() -> None:
+    async with stage(then=Hang()) as it:
+        await it.ask()
+        await until(lambda: bool(it.models))
+        assert it.services[0].busy
+        await it.pipeline.queue(InterruptionFrame())
+        await until(lambda: not it.services[0].busy)
+        await until(lambda: it.sim.exchanges[0].outcome == "client left")
+        it.sim.faults = Plan()
+        await it.ask()
+        await it.over()
+        assert it.text == SAID
+
+
+# -- the service behind -------------------------------------------------------------------------------
+
+
+async def test_what_claude_cannot_answer_the_rules_are_asked_unannounced() -> None:
+    async with stage(then=Refuse(529), members=(*BOTH, Rules())) as it:
+        await it.ask()
+        await it.over()
+        assert it.text
+        assert (it.count(LLMFullResponseStartFrame), it.count(LLMFullResponseEndFrame)) == (1, 1)
+        assert not it.error()
+        await it.ask()
+        await it.over(2)
+        assert it.models == [FIRST, FIRST, SECOND, SECOND], "who has just failed is passed over"
+
+
+async def test_claudes_replies_pass_the_rules_untouched() -> None:
+    async with stage(members=(Claude(), Rules())) as it:
+        await it.ask()
+        await it.over()
+        assert it.text == SAID
+        assert (it.count(LLMFullResponseStartFrame), it.count(LLMFullResponseEndFrame)) == (1, 1)
+
+
+async def test_the_result_of_a_tool_is_for_claude_and_not_for_who_stands_behind() -> None:
+    async with stage(members=(Claude(), Rules())) as it:
+        context = LLMContext(messages=[{"role": "user", "content": "Does Thursday work?"}])
+        await it.heard.push_frame(LLMContextFrame(context), FrameDirection.UPSTREAM)
+        await it.over()
+        assert (it.text, it.models) == (SAID, [FIRST])
+
+
+# -- speculations -------------------------------------------------------------------------------------
+
+
+async def test_a_speculation_that_fails_is_asked_for_again_when_its_turn_is_over() -> None:
+    async with stage(Refuse(529), Refuse(529), Refuse(404)) as it:
+        await it.pipeline.queue(UserStartedSpeakingFrame())
+        await it.ask(speculation=True)
+        await until(lambda: len(it.sim.exchanges) == 3)
+        assert not it.services[0].busy, "nobody waits for a guess"
+        await it.pipeline.queue(UserStoppedSpeakingFrame())
+        await it.over()
+        assert it.text == SAID
+        assert not it.error()
+
+
+async def test_a_speculation_that_fails_and_is_withdrawn_leaves_nothing() -> None:
+    async with stage(Refuse(529), Refuse(529), Refuse(404)) as it:
+        await it.pipeline.queue(UserStartedSpeakingFrame())
+        await it.ask(speculation=True)
+        await until(lambda: len(it.sim.exchanges) == 3)
+        await it.pipeline.queue(EagerEndOfTurnCancelFrame())
+        await it.pipeline.queue(UserStoppedSpeakingFrame())
+        await it.ask()
+        await it.over()
+        assert (it.text, len(it.sim.exchanges)) == (SAID, 4)
+        assert not it.error()
+
+
+# -- what a second try says again ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "second", "new"),
+    [
+        ("Yes, Thursday", [" works."], " works."),
+        ("Yes, Thursday", ["works."], " works."),
+        ("Yes, Thursday ", ["works."], "works."),
+        ("Yes, Thursday", ["Yes", ", Thurs", "day works."], " works."),
+        ("Yes, Thursday", ["yes Thursday: ", "works."], " works."),
+        ("Yes, Thursday", ["Yes, Wednesday."], " Yes, Wednesday."),
+        ("Yes, Thursday works.", ["Yes, Thursday"], ""),
+        ("", ["Yes."], "Yes."),
+    ],
+)
+def test_a_repetition_is_taken_away(said: str, second: list[str], new: str) -> None:
+    repeated = Repeated(said)
+    assert "".join(repeated.feed(part) for part in second) == new
+
+
+async def test_a_guess_that_was_withdrawn_before_it_came_up_is_not_asked() -> None:
+    async with stage() as scene:
+        late = LLMContextFrame(LLMContext(messages=[{"role": "user", "content": "Does"}]), speculation=True)
+        late.metadata["guess"] = Guess("Does", withdrawn=True)
+        await scene.pipeline.queue(late)
+        await scene.ask()
+        await scene.over()
+        assert len(scene.sim.exchanges) == 1
+        assert scene.text == SAID
