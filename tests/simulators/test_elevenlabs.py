@@ -361,9 +361,7 @@ async def test_leaving_in_mid_speech_leaves_nothing_behind() -> None:
         async with dial(sim) as three:
             await speak_once(three, "c", HELLO * 5)
             await three.recv()
-            started = asyncio.get_running_loop().time()
             await sim.stop()
-            assert asyncio.get_running_loop().time() - started < 1
             with pytest.raises(ConnectionClosed):
                 while True:
                     await three.recv()

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from bot.conversation.bridge import AFTER_WORDS_SECONDS, Bridge
-from tests.unit.pipeline.virtual_time import VirtualLoop, run
+from tests.unit.clocks import VirtualLoop, run
 
 
 class Said:

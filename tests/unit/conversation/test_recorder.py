@@ -13,7 +13,7 @@ from pipecat.metrics.metrics import TextAggregationMetricsData, TTFBMetricsData
 from bot.conversation import recorder as recorder_module
 from bot.conversation.recorder import CLOSING_TRIES, KEEP_SECONDS, Recorder
 from bot.records import Speaker, Turn, TurnLatency
-from tests.unit.pipeline.virtual_time import VirtualLoop, run
+from tests.unit.clocks import VirtualLoop, run
 
 
 @dataclass

@@ -117,9 +117,9 @@ def test_noting_a_reply_costs_next_to_nothing() -> None:
     parts = dict.fromkeys(metrics.PARTS[:8], 300.0)
     times = []
     for _ in range(200):
-        begun = time.perf_counter()
+        begun = time.process_time()
         metrics.turn_taken(parts)
-        times.append(time.perf_counter() - begun)
+        times.append(time.process_time() - begun)
     assert sorted(times)[100] < 0.001
 
 

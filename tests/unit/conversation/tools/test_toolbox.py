@@ -15,6 +15,8 @@ from bot.conversation.tools import CallControl, Tool
 from bot.conversation.tools.toolbox import Toolbox, presentable
 from tests.unit.conversation.tools.control import NotedControl
 
+pytestmark = pytest.mark.virtual_time
+
 SCENARIO = Scenario(name="s", description="d", instructions="i", tools=("end_call", "record_outcome"))
 Run = Callable[[Mapping[str, Any], CallControl], Awaitable[Any]]
 
@@ -78,12 +80,12 @@ async def answers(_arguments: Mapping[str, Any], _control: CallControl) -> Any:
     ("run", "sentence"),
     [
         (raises, "look_up failed: RuntimeError"),
-        (hangs, "look_up did not answer within 0.05 seconds"),
+        (hangs, "look_up did not answer within 30 seconds"),
         (garbage, "look_up returned nothing that can be read"),
     ],
 )
 async def test_a_tool_that_fails_is_told(run: Run, sentence: str) -> None:
-    told = Told(tool(run, timeout_seconds=0.05))
+    told = Told(tool(run, timeout_seconds=30))
     await told.call("look_up")
     assert told.results == {"look_up": {"error": sentence}}
     assert told.uses == [("look_up", {"error": sentence})]
@@ -146,7 +148,7 @@ async def test_what_acts_outside_is_not_stopped_half_way(waited_for: bool) -> No
 
 
 async def test_what_never_ends_does_not_hold_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.conversation.tools.toolbox.FINISH_SECONDS", 0.05)
+    monkeypatch.setattr("bot.conversation.tools.toolbox.FINISH_SECONDS", 1.0)
     told = Told(tool(hangs))
     call = asyncio.create_task(told.call("look_up"))
     await asyncio.sleep(0)

@@ -22,9 +22,9 @@ from bot.pipeline.line.line_ends import HeardTextFrame
 from bot.pipeline.line.recording import Recording
 from bot.telephony.simulated.stream import FRAME_SAMPLES, Playback
 from bot.telephony.twilio.media_streams import Started
+from tests.unit.clocks import VirtualLoop, run
 from tests.unit.pipeline.conversation import until
 from tests.unit.pipeline.memory_socket import STARTED, MemorySocket, media
-from tests.unit.pipeline.virtual_time import VirtualLoop, run
 
 SILENCE = bytes([MULAW_SILENCE])
 

@@ -10,6 +10,8 @@ import pytest
 
 from bot.pipeline.llm.fallback import CIRCUIT_SECONDS, AttemptError, Circuit, Ladder, Rung, Steps
 
+pytestmark = pytest.mark.virtual_time
+
 # -- the steps, without a clock -----------------------------------------------------------------------
 
 
@@ -121,7 +123,7 @@ NEVER = 3600.0
 DOWN = AttemptError("529")
 
 
-async def climb(*models: Model, circuit: Circuit | None = None, first: float = 0.03, stall: float = 0.05) -> str:
+async def climb(*models: Model, circuit: Circuit | None = None, first: float = 3.0, stall: float = 5.0) -> str:
     """The reply, and "!" where it breaks off."""
     ladder = Ladder(
         [Rung(model.name, model.ask) for model in models],
@@ -176,7 +178,7 @@ async def test_a_model_that_says_nothing_at_all_gives_way() -> None:
 
 
 async def test_a_model_that_is_only_slow_answers_its_first_request() -> None:
-    first, second = Model("a", [0.05, "yes", END], [NEVER]), Model("b", ["no", END])
+    first, second = Model("a", [5.0, "yes", END], [NEVER]), Model("b", ["no", END])
     circuit = Circuit()
     assert await climb(first, second, circuit=circuit) == "yes."
     assert (first.asked, second.asked) == (2, 0)
@@ -206,7 +208,7 @@ async def test_a_reply_that_is_whole_does_not_mind_its_stream(tail: list[Act]) -
 
 async def test_an_interruption_closes_every_request() -> None:
     first, second = Model("a", [NEVER]), Model("b", [NEVER])
-    task = asyncio.create_task(climb(first, second, first=0.01))
+    task = asyncio.create_task(climb(first, second))
     await _until(lambda: second.asked == 2)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

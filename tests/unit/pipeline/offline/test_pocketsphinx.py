@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -114,7 +113,6 @@ async def test_a_recogniser_that_falls_behind_drops_audio_with_one_line(line: Li
     sink = logger.add(lines.append, level="WARNING", filter=lambda record: "behind" in record["message"])
     frames: list[Frame] = [VADUserStartedSpeakingFrame(start_secs=0.2)]
     frames += [InputAudioRawFrame(bytes(1600), 8000, 1) for _ in range(90)]  # 9 s at once
-    started = time.perf_counter()
 
     async def release() -> None:
         await asyncio.sleep(0.3)
@@ -128,7 +126,6 @@ async def test_a_recogniser_that_falls_behind_drops_audio_with_one_line(line: Li
     assert len(lines) == 1
     assert [frame.text for frame in down if isinstance(frame, TranscriptionFrame)] == ["words"]
     assert slow.closed
-    assert time.perf_counter() - started < 5
 
 
 async def test_a_recogniser_that_cannot_open_ends_only_its_service(line: Line) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import numpy as np
 import numpy.typing as npt
@@ -94,20 +93,19 @@ async def test_nothing_to_pronounce_is_silence(voice: LocalVoice, text: str) -> 
 
 
 async def test_the_loop_runs_on_while_it_speaks(voice: LocalVoice) -> None:
-    gaps: list[float] = []
+    ticks = 0
 
     async def ticker() -> None:
+        nonlocal ticks
         while True:
-            before = time.perf_counter()
             await asyncio.sleep(0.001)
-            gaps.append(time.perf_counter() - before)
+            ticks += 1
 
     task = asyncio.create_task(ticker())
     for number in range(6):
         await voice.speak(f"This is sentence number {number}, and it goes on for quite a while, as you can hear.")
     task.cancel()
-    assert len(gaps) > 30
-    assert float(np.median(gaps)) < 0.005
+    assert ticks > 30, "a loop that is held up ticks once a sentence"
 
 
 async def test_an_unloaded_voice_says_so() -> None:

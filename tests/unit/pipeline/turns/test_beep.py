@@ -127,8 +127,8 @@ def test_a_window_costs_less_than_a_tenth_of_a_millisecond(window: Callable[[], 
     pcm, detector = window().astype(np.int16).tobytes(), BeepDetector()
     best = 1.0
     for _ in range(20):
-        began = time.perf_counter()
+        began = time.process_time()
         for _ in range(50):
             detector.hear(pcm)
-        best = min(best, (time.perf_counter() - began) / 50)
+        best = min(best, (time.process_time() - began) / 50)
     assert best < 0.0001

@@ -29,6 +29,7 @@ from tests.simulators.twilio import (
     TwilioSimulator,
     Unanswered,
 )
+from tests.unit.clocks import let_pass
 from tests.unit.telephony.simulated.media_server import Media, MediaServer, until
 
 TO = "+12025550123"
@@ -203,9 +204,13 @@ async def test_429_for_ever_is_reported_as_retryable() -> None:
 )
 async def test_a_dial_without_an_answer_is_never_repeated(fault: ServerError | Unanswered | Dropped) -> None:
     since = datetime.now(UTC)
-    async with account(rest=Plan((fault,)), total_seconds=0.3) as (simulator, carrier):
+    async with account(rest=Plan((fault,))) as (simulator, carrier):
+        dialling = asyncio.create_task(carrier.dial(order()))
+        if isinstance(fault, Unanswered):
+            await until(lambda: bool(simulator.network.calls))
+            let_pass(60.0)
         with pytest.raises(DialUnconfirmedError) as caught:
-            await carrier.dial(order())
+            await dialling
         assert len(simulator.requests) == 1
         assert not caught.value.retryable
         left = await carrier.recent_calls(TO, since)

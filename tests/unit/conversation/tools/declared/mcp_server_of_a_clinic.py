@@ -37,10 +37,12 @@ def clinic() -> MCPServer:
         """Always fails."""
         raise ValueError("the calendar is locked")
 
+    both = asyncio.Barrier(2)
+
     @server.tool()
-    async def slow(seconds: float) -> str:
-        """Takes its time."""
-        await asyncio.sleep(seconds)
+    async def meet() -> str:
+        """Answers once two have asked."""
+        await both.wait()
         return "done"
 
     @server.tool()

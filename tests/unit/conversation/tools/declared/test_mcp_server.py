@@ -83,9 +83,9 @@ async def test_calls_share_a_session(servers: McpServers) -> None:
     declared = program()
     first, second = await asyncio.gather(servers.ask(declared), servers.ask(declared))
     assert len(first) == len(second) > 0
-    began = asyncio.get_running_loop().time()
-    await asyncio.gather(*(use(tools, "clinic_slow", seconds=0.5) for tools in (first, second)))
-    assert asyncio.get_running_loop().time() - began < 0.9, "one call waited for the other's"
+    # One call that waited for the other's would wait for ever.
+    answers = await asyncio.gather(*(use(tools, "clinic_meet") for tools in (first, second)))
+    assert all("done" in str(answer) for answer in answers), answers
 
 
 async def test_a_server_that_is_down_brings_nothing(servers: McpServers) -> None:

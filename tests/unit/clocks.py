@@ -1,4 +1,4 @@
-"""An event loop whose clock jumps to the next deadline: minutes of a call in seconds, without a sleep."""
+"""Clocks of a test's event loop: one that jumps from deadline to deadline, and one that a test moves on."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ class _Instant(selectors.SelectSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """For code that waits on timers and events only: no sockets, no threads."""
+    """Minutes of a call in seconds, without a sleep: for code that waits on timers and events only.
+
+    No sockets and no threads: time would pass before they answer. Tests marked `virtual_time` run on it.
+    """
 
     def __init__(self) -> None:
         self._instant = _Instant()
@@ -43,3 +46,10 @@ def run(loop: VirtualLoop, main: Coroutine[Any, Any, T]) -> T:
         return loop.run_until_complete(main)
     finally:
         loop.close()
+
+
+def let_pass(seconds: float) -> None:
+    """Move the running loop's clock on: its deadlines within `seconds` are due now, whatever the machine does."""
+    loop = asyncio.get_running_loop()
+    before = loop.time
+    loop.time = lambda: before() + seconds  # type: ignore[method-assign]
