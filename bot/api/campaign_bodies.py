@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
-import phonenumbers
 from fastapi.exceptions import RequestValidationError
 from pydantic import (
     AfterValidator,
@@ -23,11 +22,11 @@ from pydantic import (
 
 from bot.api.answers import OutcomeAnswer, Time
 from bot.api.requests import (
+    E164,
     ONE_NAME,
     Action,
     HoursRequest,
     Name,
-    PhoneNumber,
     RetryRequest,
     TimeZone,
     check_json,
@@ -36,6 +35,7 @@ from bot.api.requests import (
 from bot.calls.idempotency import Asked
 from bot.conversation.scenario.scenario import DEFAULT_OUTBOUND
 from bot.errors import RequestError
+from bot.phone_numbers import is_country
 from bot.policy import HoursTerms, RetryTerms, Terms
 from bot.records import AnsweredBy, CallSpec, EndedReason, Speaker, Status
 from bot.store.campaign_records import BadRow, Campaign, CampaignStatus, ContactState, Progress, Result
@@ -69,7 +69,7 @@ def _json(value: Any) -> Any:
 
 
 def _country(value: str) -> str:
-    if value.upper() not in phonenumbers.SUPPORTED_REGIONS:
+    if not is_country(value.upper()):
         raise ValueError("is no country of two letters, like US")
     return value.upper()
 
@@ -103,7 +103,7 @@ class CampaignRequest(BaseModel):
     agent_name: Annotated[str, StringConstraints(max_length=200)] | None = None
     organization: Annotated[str, StringConstraints(max_length=200)] | None = None
     first_speaker: Speaker | None = None
-    from_number: PhoneNumber | None = None
+    from_number: E164 | None = None
     metadata: Annotated[dict[str, Any], AfterValidator(_json)] = Field(
         default_factory=dict, description="Of every call; the contact's variables are added as `variables`."
     )

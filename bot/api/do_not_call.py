@@ -12,7 +12,8 @@ from bot.api.answers import Time
 from bot.api.auth import KEY_REQUIRED
 from bot.api.lifespan import agent_of
 from bot.api.problems import ProblemRoute, responses
-from bot.api.requests import DoNotCallQuery, DoNotCallRequest, phone_number
+from bot.api.requests import DoNotCallQuery, DoNotCallRequest
+from bot.phone_numbers import read_e164
 from bot.store.do_not_call import Listed, ListedBy
 
 router = APIRouter(tags=["do not call"], route_class=ProblemRoute, dependencies=[KEY_REQUIRED])
@@ -21,7 +22,7 @@ _NUMBERS_AT_ONCE = 50
 """Checking one takes 30 to 60 µs, and calls on the line wait for this thread."""
 _LONGEST_ECHO = 40
 
-Number = Annotated[str, Path(description="E.164.", examples=["+12025550123"]), AfterValidator(phone_number)]
+Number = Annotated[str, Path(description="E.164.", examples=["+12025550123"]), AfterValidator(read_e164)]
 
 
 class ListedAnswer(BaseModel):
@@ -135,7 +136,7 @@ async def _sorted_out(numbers: list[Any]) -> tuple[list[str], list[RefusedNumber
         try:
             if not isinstance(number, str):
                 raise ValueError('is no text; write it in E.164, as in "+12025550123"')
-            good[phone_number(number)] = None
+            good[read_e164(number)] = None
         except ValueError as e:
             echo = str(number)[:_LONGEST_ECHO].encode("utf-8", "replace").decode()
             refused.append(RefusedNumber(index=index, phone_number=echo, message=str(e)))

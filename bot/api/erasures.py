@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from bot.api.auth import KEY_REQUIRED
 from bot.api.lifespan import agent_of
 from bot.api.problems import ProblemRoute, responses
-from bot.api.requests import PhoneNumber
+from bot.api.requests import E164
 from bot.calls.retention import Erasure
 
 router = APIRouter(tags=["erasures"], route_class=ProblemRoute, dependencies=[KEY_REQUIRED])
@@ -17,7 +17,7 @@ router = APIRouter(tags=["erasures"], route_class=ProblemRoute, dependencies=[KE
 class ErasureRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"phone_number": "+12025550123"}]})
 
-    phone_number: PhoneNumber
+    phone_number: E164
 
 
 class ErasureAnswer(BaseModel):

@@ -5,11 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, TypeVar
 
-import phonenumbers
 from pydantic import (
     AfterValidator,
     AliasChoices,
@@ -29,6 +27,7 @@ from bot.conversation.scenario.parts import Hours, Retry
 from bot.conversation.scenario.scenario import DEFAULT_OUTBOUND
 from bot.errors import RequestError
 from bot.outcome_schema import checked
+from bot.phone_numbers import read_e164
 from bot.policy import Terms
 from bot.records import CallSpec, Speaker, Status
 
@@ -38,24 +37,6 @@ MAX_SCHEDULE_DAYS = 366
 MAX_DEPTH = 32
 ONE_NAME: Final = "give action or task, not both: they are two names of one field"
 _T = TypeVar("_T")
-_E164 = re.compile(r"\+[1-9][0-9]*", re.ASCII)
-_DIGITS = range(7, 16)
-"""E.164 has 15 at most; no number of a country has fewer than 7 with its code."""
-
-
-def phone_number(value: str) -> str:
-    """`value` when it is an E.164 number that libphonenumber's plan of its country knows."""
-    if not _E164.fullmatch(value):
-        raise ValueError("write it in E.164: +, country code, number, no spaces, as in +12025550123")
-    if len(value) - 1 not in _DIGITS:
-        raise ValueError("is no possible number: with its country code it has 7 to 15 digits, as in +12025550123")
-    try:
-        valid = phonenumbers.is_valid_number(phonenumbers.parse(value))
-    except phonenumbers.NumberParseException:
-        raise ValueError("has no country code that exists; as in +12025550123") from None
-    if not valid:
-        raise ValueError("no such number can exist in its country; check the digits after the country code")
-    return value
 
 
 def check_json(value: object, depth: int = 0) -> None:
@@ -117,7 +98,7 @@ def _capped(value: _T, limit: int) -> _T:
     return value
 
 
-PhoneNumber = Annotated[str, AfterValidator(phone_number), Field(description="E.164.", examples=["+12025550123"])]
+E164 = Annotated[str, AfterValidator(read_e164), Field(description="E.164.", examples=["+12025550123"])]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 Action = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
 
@@ -151,7 +132,7 @@ class SpecRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    phone_number: PhoneNumber
+    phone_number: E164
     context: Annotated[str | dict[str, Any], AfterValidator(_context)] = Field(
         default="",
         description="What the agent may know and tell, as text or an object; at most 64 KiB.",
@@ -167,7 +148,7 @@ class SpecRequest(BaseModel):
         description="Yours: returned untouched; at most 16 KiB.",
         examples=[{"crm_id": "A-17"}],
     )
-    from_number: PhoneNumber | None = Field(
+    from_number: E164 | None = Field(
         default=None, description="The number to call from; TWILIO_PHONE_NUMBER when not given."
     )
     webhook_url: Annotated[str, StringConstraints(max_length=2000)] | None = Field(
@@ -307,7 +288,7 @@ class DoNotCallRequest(BaseModel):
         json_schema_extra={"examples": [{"phone_number": "+12025550123", "reason": "asked by e-mail"}]},
     )
 
-    phone_number: PhoneNumber | None = None
+    phone_number: E164 | None = None
     phone_numbers: Annotated[list[Any], Field(min_length=1, max_length=MAX_NUMBERS)] | None = Field(
         default=None,
         description="At most 10,000, each E.164. The good ones are added, the bad ones reported.",

@@ -17,8 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import phonenumbers
-
+from bot.phone_numbers import region_and_kind
 from bot.pipeline.usage import Used
 from bot.records import CallSpec, CostItem, CostPart, Direction, PricedItems
 
@@ -27,12 +26,6 @@ ENGINES = frozenset({"rules", "hibari", "pocketsphinx", "moonshine", "scripted",
 """What this machine does itself: it costs nothing."""
 _SNAPSHOT = re.compile(r"-(\d{8}|latest)$")
 """Of a model: "claude-haiku-4-5-20251001" costs what claude-haiku-4-5 does."""
-_KINDS = {
-    phonenumbers.PhoneNumberType.MOBILE: " mobile",
-    phonenumbers.PhoneNumberType.FIXED_LINE: " landline",
-    phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE: "",
-    phonenumbers.PhoneNumberType.TOLL_FREE: " toll-free",
-}
 
 
 @dataclass(frozen=True)
@@ -103,12 +96,8 @@ def carrier_usage(
 def route(direction: Direction, spec: CallSpec) -> str:
     """The carrier's product: "outbound US", "outbound GB mobile", "inbound US toll-free"."""
     number = spec.phone_number if direction is Direction.OUTBOUND else spec.from_number
-    try:
-        parsed = phonenumbers.parse(number or "")
-    except phonenumbers.NumberParseException:
-        return f"{direction.value} unknown"
-    region = phonenumbers.region_code_for_number(parsed) or "unknown"
-    return f"{direction.value} {region}{_KINDS.get(phonenumbers.number_type(parsed), ' other')}"
+    found = region_and_kind(number or "")
+    return f"{direction.value} unknown" if found is None else " ".join((direction.value, *filter(None, found)))
 
 
 def engine_usage(vendors: Mapping[str, str], seconds: float) -> tuple[Used, ...]:

@@ -17,10 +17,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-import phonenumbers
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.phone_numbers import parts
 from bot.records import Status
 from bot.store.campaign_records import CampaignStatus, ContactState, contact_id_at, contact_place
 from bot.store.campaign_rows import bad_rows, campaigns, contacts
@@ -248,18 +248,14 @@ def is_erased(phone_number: str) -> bool:
 
 def country_of(phone_number: str) -> str:
     """What stays of a number: "+1"; nothing where it is none."""
-    try:
-        return f"+{phonenumbers.parse(phone_number).country_code}"
-    except phonenumbers.NumberParseException:
-        return phone_number if is_erased(phone_number) else ""
+    found = parts(phone_number)
+    return found[0] if found is not None else phone_number if is_erased(phone_number) else ""
 
 
 def _national(phone_number: str) -> str:
     """The digits of an E.164 number behind its country code, which people leave out."""
-    try:
-        return phonenumbers.national_significant_number(phonenumbers.parse(phone_number))
-    except phonenumbers.NumberParseException:
-        return phone_number.removeprefix("+")
+    found = parts(phone_number)
+    return found[1] if found is not None else phone_number.removeprefix("+")
 
 
 def _over() -> sa.ColumnElement[bool]:

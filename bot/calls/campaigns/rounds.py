@@ -129,7 +129,7 @@ class Campaigns:
         as it is. `columns`: the variables, where all contacts have the same. RequestError, ConflictError."""
         self._planner.forget(self._planner.record(campaign.spec, Direction.OUTBOUND).call_id)
         self._check_url(campaign.terms.webhook_url)
-        zone_needed = not unlimited(self._hours_of(campaign))
+        hours = self._hours_of(campaign)
         rules.check_texts(campaign.spec)
         if columns is not None:
             rules.check_columns(campaign.spec, columns)
@@ -137,7 +137,7 @@ class Campaigns:
         if kept is not None:
             rejected = await self._store.bad_rows(kept.campaign_id, limit=TOLD_ROWS)
             return Loaded(kept, tuple(rejected), repeated=True)
-        judge = rules.Judge(campaign, country=country, zone_needed=zone_needed)
+        judge = rules.Judge(campaign, country=country, hours=hours)
         loaded = await load(self._store, campaign, rows, judge)
         if campaign.start_at is not None and self._now() < campaign.start_at:
             await self._store.note_why(campaign.campaign_id, FOR_ITS_START)

@@ -17,13 +17,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import phonenumbers
-from phonenumbers import timezone
-
 from bot.calls.campaigns.contacts import RawRow, variable_name
-from bot.calls.dialling.policy import next_allowed
+from bot.calls.dialling.policy import next_allowed, unlimited
 from bot.calls.dialling.time_zones import zone
 from bot.errors import RequestError
+from bot.phone_numbers import PhoneNumber, read_number
 from bot.policy import HoursTerms
 from bot.records import CallSpec, EndedReason, Status
 from bot.store.campaign_records import BadRow, Campaign, Contact
@@ -42,10 +40,6 @@ _LONGEST = {"action": 4000, "context": 64 * 1024, "callee_name": 200, "agent_nam
 _PLACEHOLDER = re.compile(r"\{\{?\s*([^\W\d][\w -]*?)\s*(?:\|([^{}|]*))?\}\}?")
 _BRACE = re.compile(r"[{}]")
 _BEGUN = re.compile(r"\{\s*[^\W\d]")
-_NOISE = re.compile(r"[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
-"""What does not show: marks of direction that phones and spreadsheets put around numbers."""
-_NUMBER = re.compile(r"\+?[0-9()./\-\u2010-\u2015\s]+")
-_CUT_NUMBER = re.compile(r"[0-9](?:[.,][0-9]+)?[eE]\+?[0-9]+")
 _FAILED = frozenset(
     {
         EndedReason.DIAL_FAILED,
@@ -178,46 +172,15 @@ def _texts(value: Any) -> list[str]:
 # -- rows -------------------------------------------------------------------------------------------------
 
 
-def parsed_number(given: Any, country: str | None) -> tuple[phonenumbers.PhoneNumber, int]:
-    """A number that exists in its country's plan, and its type. ValueError says what is wrong with it."""
-    if not isinstance(given, str):
-        raise ValueError("is no text: write it in quotes, with + and country code")
-    text = _NOISE.sub("", given).strip().removeprefix("'").strip()
-    if not text:
-        raise ValueError("is empty")
-    if _CUT_NUMBER.fullmatch(text):
-        raise ValueError("was cut by a spreadsheet: make the column text before the numbers go in")
-    if not _NUMBER.fullmatch(text):
-        raise ValueError("is no telephone number")
-    if not text.startswith("+") and country is None:
-        raise ValueError("has no + and country code; or give the campaign's country")
-    try:
-        number = phonenumbers.parse(text, country)
-    except phonenumbers.NumberParseException:
-        raise ValueError("has no country code that exists; as in +12025550123") from None
-    # A number without a type is one that is not valid; the type is half of the way to its time zone.
-    kind = phonenumbers.number_type(number)
-    if kind == phonenumbers.PhoneNumberType.UNKNOWN:
-        raise ValueError("no such number can exist in its country")
-    return number, kind
-
-
-def zone_of(number: phonenumbers.PhoneNumber, kind: int) -> str:
-    """The `Contact.zone` of a number: what `time_zones.zones_of` finds, with its type known already."""
-    if phonenumbers.is_number_type_geographical(kind, number.country_code or 0):
-        names = timezone.time_zones_for_geographical_number(number)
-    else:
-        names = timezone.time_zones_for_number(number)
-    return ",".join(sorted(name for name in names if name != timezone.UNKNOWN_TIMEZONE))
-
-
 class Judge:
     """Turns the rows of one campaign into contacts or bad rows, in order; knows the numbers it has seen."""
 
-    def __init__(self, campaign: Campaign, *, country: str | None, zone_needed: bool) -> None:
+    def __init__(self, campaign: Campaign, *, country: str | None, hours: HoursTerms) -> None:
         self._campaign = campaign
         self._country = country
-        self._zone_needed = zone_needed
+        self._hours = None if unlimited(hours) else hours
+        self._has_hours: dict[str, bool] = {}
+        """Zones → whether any hour of the week is allowed in all of them."""
         self._lines: dict[int, int] = {}
         """Number without its + → the line it was on: 20 MB for a hundred thousand."""
         self.accepted = 0
@@ -229,14 +192,13 @@ class Judge:
         if raw.problem is not None:
             return BadRow(raw.line, raw.problem[0], raw.problem[1], None, raw.text)
         try:
-            number, kind = parsed_number(raw.phone_number, self._country)
+            number = read_number(raw.phone_number, self._country)
         except ValueError as e:
             return self._bad(raw, "bad_phone_number", str(e), "phone_number")
-        digits = number.country_code or 0, phonenumbers.national_significant_number(number)
-        e164 = f"{digits[0]}{digits[1]}"
-        if (before := self._lines.get(int(e164))) is not None:
+        digits = int(number.e164[1:])
+        if (before := self._lines.get(digits)) is not None:
             return self._bad(raw, "duplicate", f"the number stands on line {before} already", "phone_number")
-        spec, missing = spec_for(self._campaign.spec, f"+{e164}", raw.variables)
+        spec, missing = spec_for(self._campaign.spec, number.e164, raw.variables)
         if not missing and not spec.action:
             missing = ["action"]
         if missing:
@@ -244,23 +206,34 @@ class Judge:
         if problem := _too_long(spec, raw.variables):
             return self._bad(raw, "too_long", problem[1], problem[0])
         try:
-            zones = self._zones(number, kind, raw.variables)
+            zones = self._zones(number, raw.variables)
         except ValueError as e:
             return self._bad(raw, "bad_time_zone", str(e), TIME_ZONE)
-        if not zones and self._zone_needed:
-            return self._bad(
-                raw, "unknown_time_zone", "there are calling hours: give this number's time_zone", TIME_ZONE
-            )
-        self._lines[int(e164)] = raw.line
+        if self._hours is not None:
+            if not zones:
+                return self._bad(
+                    raw, "unknown_time_zone", "there are calling hours: give this number's time_zone", TIME_ZONE
+                )
+            if zones not in self._has_hours:
+                opens = next_allowed(self._campaign.created_at, self._hours, zones_of_key(zones))
+                self._has_hours[zones] = opens is not None
+            if not self._has_hours[zones]:
+                return self._bad(
+                    raw,
+                    "no_calling_hours",
+                    "no calling hour is one in all the time zones this number may be in: give its time_zone",
+                    TIME_ZONE,
+                )
+        self._lines[digits] = raw.line
         self.columns.update(dict.fromkeys(raw.variables))
         self.zones.add(zones)
-        contact = Contact(self._campaign.campaign_id, self.accepted, raw.line, f"+{e164}", raw.variables, zones)
+        contact = Contact(self._campaign.campaign_id, self.accepted, raw.line, number.e164, raw.variables, zones)
         self.accepted += 1
         return contact
 
-    def _zones(self, number: phonenumbers.PhoneNumber, kind: int, variables: Mapping[str, Any]) -> str:
+    def _zones(self, number: PhoneNumber, variables: Mapping[str, Any]) -> str:
         name = said(variables.get(TIME_ZONE)) or self._campaign.terms.time_zone
-        return zone(name).key if name else zone_of(number, kind)
+        return zone(name).key if name else ",".join(number.zones)
 
     def _bad(self, raw: RawRow, code: str, words: str, field: str) -> BadRow:
         return BadRow(raw.line, code, f"{field}: {words}", field, raw.text)

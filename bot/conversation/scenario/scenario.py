@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
-import phonenumbers
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from bot import languages
@@ -39,6 +38,7 @@ from bot.conversation.tools.declared.http_tool import HttpTool
 from bot.conversation.tools.declared.mcp_server import McpServer
 from bot.conversation.tools.transfer_call import TransferTarget
 from bot.errors import ScenarioError, UnknownScenarioError
+from bot.phone_numbers import is_e164
 from bot.pipeline.llm.vendors import Llm
 from bot.pipeline.stt.vendors import DeepgramFlux, Stt
 from bot.pipeline.tts.vendors import Tts
@@ -108,11 +108,7 @@ class Scenario(Part):
     @classmethod
     def _e164(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for number in value:
-            try:
-                parsed = phonenumbers.parse(number)
-            except phonenumbers.NumberParseException:
-                raise ValueError(f"{number!r} is not an E.164 number like +12025550123") from None
-            if phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164) != number:
+            if not is_e164(number):
                 raise ValueError(f"{number!r} is not an E.164 number like +12025550123")
         return value
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-import phonenumbers
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from bot.conversation.tools.tool import CallControl, Tool
+from bot.phone_numbers import is_e164
 
 
 class TransferTarget(BaseModel):
@@ -32,11 +32,7 @@ class TransferTarget(BaseModel):
     @field_validator("number")
     @classmethod
     def _e164(cls, value: str) -> str:
-        try:
-            parsed = phonenumbers.parse(value)
-        except phonenumbers.NumberParseException:
-            parsed = None
-        if parsed is None or phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164) != value:
+        if not is_e164(value):
             raise ValueError(f"{value!r} is not an E.164 number like +12025550123")
         return value
 

@@ -6,15 +6,14 @@ callbacks. The auth token is drawn per process, so nobody else's signature holds
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
-import phonenumbers
 from loguru import logger
 
 from bot.errors import CarrierError, RequestError
+from bot.phone_numbers import is_possible
 from bot.telephony.carrier import CarrierCall, DialOrder, masked
 from bot.telephony.simulated.callee import NoListener, ScriptListener, Voice
 from bot.telephony.simulated.network import Leg, LinesBusyError, SimulatedCall, SimulatedNetwork, new_sid
@@ -24,7 +23,6 @@ from bot.telephony.twilio import signatures
 
 DEFAULT_FROM = "+15005550006"
 """Twilio's own magic number for a From that is always valid."""
-_E164 = re.compile(r"\+[1-9]\d{1,14}")
 
 
 class SimulatedCarrier:
@@ -161,13 +159,7 @@ def number_refusal(number: str, name: str, code: int) -> CarrierError | None:
 
     Possible, not assigned: numbers reserved for fiction are fine on a line that reaches nobody.
     """
-    possible = _E164.fullmatch(number) is not None
-    if possible:
-        try:
-            possible = phonenumbers.is_possible_number(phonenumbers.parse(number))
-        except phonenumbers.NumberParseException:
-            possible = False
-    if possible:
+    if is_possible(number):
         return None
     return CarrierError(
         f"The '{name}' number {number} is not a valid phone number.",

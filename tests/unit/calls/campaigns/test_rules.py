@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import phonenumbers
 import pytest
 
 from bot.calls.campaigns.contacts import RawRow
@@ -22,13 +21,9 @@ from bot.calls.campaigns.rules import (
     check_texts,
     filled,
     open_zones,
-    parsed_number,
     spec_for,
     turn_seconds,
-    zone_of,
-    zones_of_key,
 )
-from bot.calls.dialling.time_zones import zones_of
 from bot.errors import RequestError
 from bot.policy import HoursTerms, Terms, Weekday
 from bot.records import CallSpec, EndedReason, Status
@@ -37,24 +32,6 @@ from bot.store.campaign_records import BadRow, Campaign, CampaignStatus, Contact
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)  # a Monday
 A = "+12025550123"
 SPEC = CallSpec(phone_number="", scenario="s", action="Confirm {date}")
-NUMBERS = [
-    *(
-        f"+1{area}5550{index:03}"
-        for area in (200, 201, 212, 310, 416, 500, 787, 800, 808, 876, 900, 907)
-        for index in (1, 9)
-    ),
-    *("+442071838750", "+447400123456", "+448081570000", "+441534440000", "+447911123456"),
-    *("+34612345678", "+34912345678", "+525512345678", "+5215512345678", "+551123456789", "+5511987654321"),
-    *(
-        "+74951234567",
-        "+77011234567",
-        "+61212345678",
-        "+61412345678",
-        "+80012345678",
-        "+870773111632",
-        "+39061234567",
-    ),
-]
 CAMPAIGN = Campaign("campaign_1", SPEC, CampaignStatus.LOADING, NOON)
 
 
@@ -148,61 +125,13 @@ def test_braces_around_anything_else_are_text(text: str) -> None:
 # -- rows -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("given", "country", "digits"),
-    [
-        (A, None, 2025550123),
-        ("+1 (202) 555-0123", None, 2025550123),
-        ("+1.202.555.0123", None, 2025550123),
-        ("\u202a+1\u00a0202\u2011555\u20110123\u202c", None, 2025550123),
-        ("'+12025550123", None, 2025550123),
-        ("(202) 555-0123", "US", 2025550123),
-        ("020 7183 8750", "GB", 2071838750),
-        ("00442071838750", "DE", 2071838750),
-    ],
-)
-def test_numbers_as_people_write_them(given: str, country: str | None, digits: int) -> None:
-    assert parsed_number(given, country)[0].national_number == digits
+ALWAYS, OFFICE = HoursTerms(), HoursTerms("09:00", "19:00", tuple(Weekday))
 
 
-@pytest.mark.parametrize(
-    ("given", "words"),
-    [
-        ("", "empty"),
-        (" ", "empty"),
-        (12025550123, "no text"),
-        (None, "no text"),
-        ("2025550123", "no + and country code"),
-        ("0012025550123", "no + and country code"),
-        ("1.20256E+10", "cut by a spreadsheet"),
-        ("1,20256E+10", "cut by a spreadsheet"),
-        ("+1 800 FLOWERS", "no telephone number"),
-        ("+12025550123 ext 5", "no telephone number"),
-        ("+12025550123;+12025550199", "no telephone number"),
-        ("+999123456789", "no country code"),
-        ("+1202555012", "no such number"),
-        ("+", "no telephone number"),
-        ("+" + "1" * 5000, "no country code"),
-    ],
-)
-def test_what_is_no_number_is_said_in_words(given: Any, words: str) -> None:
-    with pytest.raises(ValueError, match=words.replace("+", r"\+")):
-        parsed_number(given, None)
-
-
-@pytest.mark.parametrize("number", NUMBERS)
-def test_validity_and_zone_are_what_the_library_says(number: str) -> None:
-    parsed = phonenumbers.parse(number)
-    if not phonenumbers.is_valid_number(parsed):
-        with pytest.raises(ValueError, match="no such number"):
-            parsed_number(number, None)
-        return
-    zones = zones_of_key(zone_of(*parsed_number(number, None)))
-    assert zones == zones_of(number)
-
-
-def judged(rows: list[RawRow], *, zone_needed: bool = False, **changes: Any) -> list[Contact | BadRow]:
-    judge = Judge(replace(CAMPAIGN, **changes), country=None, zone_needed=zone_needed)
+def judged(
+    rows: list[RawRow], *, hours: HoursTerms = ALWAYS, country: str | None = None, **changes: Any
+) -> list[Contact | BadRow]:
+    judge = Judge(replace(CAMPAIGN, **changes), country=country, hours=hours)
     return [judge.judge(row) for row in rows]
 
 
@@ -251,14 +180,30 @@ def test_bad_rows(row: RawRow, code: str, field: str | None) -> None:
 
 def test_hours_without_a_zone_are_a_bad_row() -> None:
     assert isinstance(judged([raw(number="+870773111632")])[0], Contact), "a satellite's, anywhere on earth"
-    (bad,) = judged([raw(number="+870773111632")], zone_needed=True)
+    (bad,) = judged([raw(number="+870773111632")], hours=OFFICE)
     assert isinstance(bad, BadRow)
     assert bad.code == "unknown_time_zone"
-    (good,) = judged([raw(number="+870773111632", time_zone="UTC")], zone_needed=True)
+    (good,) = judged([raw(number="+870773111632", time_zone="UTC")], hours=OFFICE)
     assert isinstance(good, Contact)
-    (good,) = judged([raw(number="+870773111632")], zone_needed=True, terms=Terms(time_zone="Europe/Madrid"))
+    (good,) = judged([raw(number="+870773111632")], hours=OFFICE, terms=Terms(time_zone="Europe/Madrid"))
     assert isinstance(good, Contact)
     assert good.zone == "Europe/Madrid"
+
+
+@pytest.mark.parametrize("number", ["+18005551234", "+18885550123", "+79161234567"])
+def test_a_number_that_no_hour_suits_is_a_bad_row(number: str) -> None:
+    (bad,) = judged([raw(number=number)], hours=OFFICE)
+    assert isinstance(bad, BadRow)
+    assert (bad.code, bad.field) == ("no_calling_hours", "time_zone")
+    assert isinstance(judged([raw(number=number)])[0], Contact)
+    assert isinstance(judged([raw(number=number, time_zone="America/New_York")], hours=OFFICE)[0], Contact)
+
+
+def test_a_zone_without_summer_time_is_refused_with_a_hint() -> None:
+    (bad,) = judged([raw(time_zone="EST")])
+    assert isinstance(bad, BadRow)
+    assert bad.code == "bad_time_zone"
+    assert "America/New_York" in bad.message
 
 
 # -- hours ------------------------------------------------------------------------------------------------

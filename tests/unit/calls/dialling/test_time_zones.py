@@ -34,6 +34,19 @@ def test_a_zone_that_does_not_exist(name: str) -> None:
         zone(name)
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("EST", "America/New_York"), ("MST", "America/Denver"), ("HST", "Pacific/Honolulu"), ("PST", "America/Los")],
+)
+def test_an_abbreviation_is_no_zone(name: str, meant: str) -> None:
+    with pytest.raises(ValueError, match=meant):
+        zone(name)
+
+
+def test_a_zone_that_was_kept_before_stays() -> None:
+    assert zones_of("+12025550123", "EST") == (ZoneInfo("EST"),)
+
+
 def test_a_day_of_one_zone() -> None:
     now = datetime(2026, 3, 8, 20, 0, tzinfo=UTC)
     begin, end = local_day(now, (NEW_YORK,))
