@@ -143,7 +143,7 @@ def test_the_fallbacks_are_documented(slot: str) -> None:
 
 
 def test_the_example_of_tools_loads(tmp_path: Path) -> None:
-    (example,) = re.findall(r"```toml tools\n(.*?)```", README, flags=re.S)
+    (example,) = re.findall(r"```toml title=\"tools\"\n(.*?)```", README, flags=re.S)
     path = tmp_path / "example.toml"
     path.write_text(f'description = "d"\ninstructions = "i"\n{example}', encoding="utf-8")
     scenario = load_file(path)
@@ -153,7 +153,7 @@ def test_the_example_of_tools_loads(tmp_path: Path) -> None:
 
 
 def test_the_example_of_transfers_and_machines_loads(tmp_path: Path) -> None:
-    (example,) = re.findall(r"```toml people\n(.*?)```", README, flags=re.S)
+    (example,) = re.findall(r"```toml title=\"people\"\n(.*?)```", README, flags=re.S)
     path = tmp_path / "example.toml"
     path.write_text(f'description = "d"\ninstructions = "i"\n{example}', encoding="utf-8")
     scenario = load_file(path)
@@ -163,7 +163,7 @@ def test_the_example_of_transfers_and_machines_loads(tmp_path: Path) -> None:
 
 
 def test_the_example_of_a_local_model_loads(tmp_path: Path) -> None:
-    (example,) = re.findall(r"```toml local\n(.*?)```", README, flags=re.S)
+    (example,) = re.findall(r"```toml title=\"local\"\n(.*?)```", README, flags=re.S)
     path = tmp_path / "example.toml"
     path.write_text(f'description = "d"\ninstructions = "i"\n{example}', encoding="utf-8")
     assert isinstance(load_file(path).llm, OpenAICompatible)
