@@ -14,9 +14,7 @@ from bot.calls.costs import carrier_usage, engine_usage, prices
 from bot.conversation.call import CallEnd
 from bot.conversation.call_plan import Plan
 from bot.outcome_schema import Schema, fits, of_fields
-from bot.pipeline.offline.brains import rule_outcome
-from bot.pipeline.offline.outcome_rules import heard_out, unreached
-from bot.pipeline.offline.summary import agreeing, two_sentences
+from bot.pipeline.offline.rules.outcome import agreeing, heard_out, rule_outcome, two_sentences, unreached
 from bot.records import (
     AnsweredBy,
     CostPart,

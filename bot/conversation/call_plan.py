@@ -18,7 +18,7 @@ from bot.conversation.slots import Slots
 from bot.outcome_schema import Schema
 from bot.pipeline.llm import vendors as llm
 from bot.pipeline.llm.vendors import Mind
-from bot.pipeline.offline.brain import BrainField
+from bot.pipeline.offline.rules.learnt import RuleField
 from bot.pipeline.resources import Resources
 from bot.pipeline.usage import Usage, count_for
 from bot.records import CallSpec, Direction, Speaker
@@ -73,7 +73,7 @@ class Plan:
     def mind(self) -> Mind:
         """What the language model is told."""
         scenario = self.scenario
-        fields = tuple(BrainField(f.name, f.type, f.description, f.question, f.options) for f in scenario.outcome)
+        fields = tuple(RuleField(f.name, f.type, f.description, f.question, f.options) for f in scenario.outcome)
         instructions = prompt.system_prompt(self.spec, scenario, self.direction)
         spec = prompt.completed(self.spec, scenario)
         return Mind(spec, instructions, fields, frozenset(scenario.tools), scenario.goal, scenario.language)

@@ -14,11 +14,11 @@ from dataclasses import replace
 from bot import languages
 from bot.conversation.scenario.scenario import Scenario
 from bot.conversation.scenario.templates import render
-from bot.pipeline.offline import menu_choice
-from bot.pipeline.offline.brains import question, reason
+from bot.pipeline.offline.rules import menu
+from bot.pipeline.offline.rules.purpose import question, reason
 from bot.records import CallSpec, Direction
 
-PERSON_CAME_ON = f"({menu_choice.MENU_OVER}: a person is on the line.)"
+PERSON_CAME_ON = f"({menu.MENU_OVER}: a person is on the line.)"
 _OUR_TAG = re.compile(r"<(?=[\s/]*(?:action|context)\b)", re.IGNORECASE)
 _RULES = """\
 You are on a telephone call; your words are spoken aloud by a voice.
@@ -91,7 +91,7 @@ def screening_text(spec: CallSpec, scenario: Scenario) -> str:
 def menu_note(spec: CallSpec, scenario: Scenario) -> str:
     """Tells the model that it talks to a menu, and what to reach through it."""
     goal = scenario.menu.goal or f"a person who can help with this: {spec.action or 'the matter of the call'}"
-    return menu_choice.menu_note(_data(goal))
+    return menu.menu_note(_data(goal))
 
 
 def system_prompt(spec: CallSpec, scenario: Scenario, direction: Direction) -> str:

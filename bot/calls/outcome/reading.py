@@ -10,7 +10,7 @@ from typing import Any
 
 from bot.languages import plain
 from bot.outcome_schema import Schema
-from bot.pipeline.offline.outcome_rules import fitted
+from bot.pipeline.offline.rules.outcome import fitted
 from bot.records import Outcome, Sentiment, Speaker, Turn
 
 MAX_QUOTES = 3

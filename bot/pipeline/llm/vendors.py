@@ -21,9 +21,9 @@ from pydantic import Field, field_validator
 from bot.pipeline.llm.claude import ClaudeModel
 from bot.pipeline.llm.openai_compatible import OpenAIModel
 from bot.pipeline.llm.service import FallbackLLMService, Model, Waits
-from bot.pipeline.offline.brain import BrainField
-from bot.pipeline.offline.brains import RuleBrain, brain_for
-from bot.pipeline.offline.rule_llm import RuleLLMService
+from bot.pipeline.offline.rules.dialogue import Dialogue
+from bot.pipeline.offline.rules.learnt import RuleField
+from bot.pipeline.offline.rules.llm import RuleLLMService
 from bot.pipeline.resources import Resources
 from bot.pipeline.vendor import Vendor
 from bot.records import CallSpec
@@ -43,7 +43,7 @@ class Mind:
     spec: CallSpec
     instructions: str
     """The system prompt, complete."""
-    fields: tuple[BrainField, ...]
+    fields: tuple[RuleField, ...]
     tools: frozenset[str]
     goal: str | None
     language: str = "en"
@@ -146,8 +146,8 @@ def build(members: Sequence[LlmVendor], resources: Resources, mind: Mind) -> tup
     rules: tuple[RulesService, ...] = ()
     for member in members:
         if isinstance(member, Rules):
-            brain = brain_for(mind.spec, mind.fields, mind.tools, mind.goal, mind.language)
-            rules = (RulesService(stands_second=bool(models), brain=brain),)
+            dialogue = Dialogue(mind.spec, mind.fields, mind.tools, mind.goal, mind.language)
+            rules = (RulesService(stands_second=bool(models), dialogue=dialogue),)
             break
         asked.append(member)
         if isinstance(member, Claude):
@@ -190,8 +190,8 @@ def _openai(member: OpenAICompatible, resources: Resources, mind: Mind) -> OpenA
 class RulesService(RuleLLMService):
     """The rule-based LLM as a rung: behind others it answers only what they hand on."""
 
-    def __init__(self, *, stands_second: bool, brain: RuleBrain) -> None:
-        super().__init__(brain=brain)
+    def __init__(self, *, stands_second: bool, dialogue: Dialogue) -> None:
+        super().__init__(dialogue=dialogue)
         self._stands_second = stands_second
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:

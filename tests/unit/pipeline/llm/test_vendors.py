@@ -23,7 +23,7 @@ from pydantic import SecretStr, TypeAdapter, ValidationError
 from bot.pipeline.line.line_ends import HeardTextFrame
 from bot.pipeline.llm.service import FallbackLLMService
 from bot.pipeline.llm.vendors import Claude, Llm, Mind, Rules, build, offline
-from bot.pipeline.offline.rule_llm import RuleLLMService
+from bot.pipeline.offline.rules.llm import RuleLLMService
 from bot.pipeline.resources import Resources
 from bot.pipeline.turns.context import AssistantContext
 from bot.records import CallSpec

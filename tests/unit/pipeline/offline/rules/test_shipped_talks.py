@@ -13,11 +13,12 @@ import pytest
 
 from bot.conversation import prompt
 from bot.conversation.scenario.scenario import Scenario, load_file
-from bot.pipeline.offline.brain import Brain, BrainField
+from bot.pipeline.offline.rules.dialogue import Dialogue
+from bot.pipeline.offline.rules.learnt import RuleField
 from bot.records import CallSpec
 from bot.telephony.simulated.script import conversation_for
 
-PIPELINES = Path(__file__).parents[4] / "pipelines"
+PIPELINES = Path(__file__).parents[5] / "pipelines"
 README = "Dr. Smith, Suite 200. Rescheduling available Mon-Fri."
 
 
@@ -36,15 +37,15 @@ class Talk:
         spec = prompt.completed(CallSpec("+12025550123", name, **fields), self.scenario)
         self.opening = prompt.opening_text(spec, self.scenario) or ""
         outcome = tuple(
-            BrainField(f.name, f.type, f.description, f.question, f.options) for f in self.scenario.outcome
+            RuleField(f.name, f.type, f.description, f.question, f.options) for f in self.scenario.outcome
         )
-        self.brain = Brain(spec, outcome, frozenset(self.scenario.tools), self.scenario.goal)
+        self.dialogue = Dialogue(spec, outcome, frozenset(self.scenario.tools), self.scenario.goal)
         self.last = self.opening
         self.tools: list[tuple[str, dict[str, Any]]] = []
 
     def say(self, heard: str, *, spoken: str | None = None) -> str:
         """What the agent answers. `spoken`: how much of its last words was played."""
-        reply = self.brain.reply(heard, spoken=self.last if spoken is None else spoken)
+        reply = self.dialogue.reply(heard, spoken=self.last if spoken is None else spoken)
         self.last = reply.text
         self.tools += [(call.name, dict(call.arguments)) for call in reply.tools]
         return reply.text
@@ -136,7 +137,7 @@ def after_hello(name: str) -> list[str]:
 def test_the_shipped_callee(name: str, said: list[str], fields: dict[str, Any], summary: str) -> None:
     talk = Talk(name)
     assert talk.all(after_hello(name)) == said
-    outcome = talk.brain.outcome()
+    outcome = talk.dialogue.outcome()
     assert (outcome.reached_goal, outcome.fields, outcome.summary) == (True, fields, summary)
     assert talk.uses("record_outcome")[-1] == fields | {"reached_goal": True, "summary": summary}
     assert [tool for tool, _ in talk.tools].count("end_call") == 1
@@ -185,7 +186,7 @@ def test_hold_on_and_back_again() -> None:
     talk = Talk("appointment_confirmation")
     assert talk.say("One moment, please.") == "Of course, take your time."
     assert talk.say("Okay, I'm back.") == "No problem. So, does that still work for you?"
-    assert not talk.brain.outcome().reached_goal
+    assert not talk.dialogue.outcome().reached_goal
     assert talk.say("Hold on, where is it?").startswith("You'll find us at Suite 200.")
 
 
@@ -193,7 +194,7 @@ def test_great_thank_you_goodbye_confirms_nothing() -> None:
     talk = Talk("appointment_confirmation")
     talk.say("Where is the office?")
     assert talk.say("Great, thank you. Goodbye!") == "Thank you, John, and goodbye!"
-    assert not talk.brain.outcome().reached_goal
+    assert not talk.dialogue.outcome().reached_goal
 
 
 @pytest.mark.parametrize(
@@ -219,7 +220,7 @@ def test_great_thank_you_goodbye_confirms_nothing() -> None:
 def test_a_no_is_accepted(name: str, lines: list[str], fields: dict[str, Any]) -> None:
     talk = Talk(name)
     talk.all(lines)
-    outcome = talk.brain.outcome()
+    outcome = talk.dialogue.outcome()
     assert not outcome.reached_goal
     assert fields.items() <= outcome.fields.items()
     assert outcome.summary != "Nothing was settled."
@@ -231,10 +232,10 @@ def test_only_offered_times_are_agreed() -> None:
     refusal = "I'm afraid I can only offer Friday at 10am or Monday at 3pm. Would one of those suit you?"
     assert talk.say("How about Tuesday at noon?") == refusal
     assert talk.say("Then the Monday one.").startswith("Great, so that's Monday at 3pm.")
-    assert talk.brain.outcome().fields == {"agreed": True, "new_time": "Monday at 3pm"}
+    assert talk.dialogue.outcome().fields == {"agreed": True, "new_time": "Monday at 3pm"}
     stubborn = Talk("appointment_reschedule")
     stubborn.all(["Yes.", "Only Tuesday at noon.", "Tuesday at noon."])
-    assert stubborn.brain.outcome().fields == {"agreed": False, "new_time": "Tuesday at noon"}
+    assert stubborn.dialogue.outcome().fields == {"agreed": False, "new_time": "Tuesday at noon"}
 
 
 @pytest.mark.parametrize(
@@ -265,7 +266,7 @@ def test_nobody_has_to_have_a_name(name: str) -> None:
     said = " ".join(talk.all(["Who is this?", "No, sorry, goodbye."]))
     assert "This is Alex." in said
     assert said.endswith("Thank you, and goodbye!")
-    assert "None" not in said + talk.brain.outcome().summary
+    assert "None" not in said + talk.dialogue.outcome().summary
 
 
 @pytest.mark.parametrize(
@@ -331,13 +332,13 @@ def test_actions_of_every_form(action: str, opened: str, answer: str, noted: str
     talk = Talk("appointment_confirmation", action=action, context=README)
     assert talk.opening == f"Hi John, this is Alex calling from Downtown Dental. {opened}"
     assert talk.say("Yes, that's fine.").startswith(answer)
-    assert talk.brain.outcome().summary == noted
+    assert talk.dialogue.outcome().summary == noted
 
 
 def test_an_answer_in_words_is_noted() -> None:
     talk = Talk("appointment_confirmation", action="Ask for the new delivery address")
     talk.all(["Yes, sure.", "It's 12 Main Street."])
-    outcome = talk.brain.outcome()
+    outcome = talk.dialogue.outcome()
     assert outcome.reached_goal
     assert outcome.summary == 'Asked "Could you give me the new delivery address?": "It\'s 12 Main Street."'
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bot.pipeline.offline.brain_memory import BrainReply
-from bot.pipeline.offline.brains import brain_for
-from bot.pipeline.offline.brief_hearing import meant_by
-from bot.pipeline.offline.tongue_spanish import SPANISH
-from bot.pipeline.offline.understanding import Intent, intents
+from bot.pipeline.offline.rules.dialogue import Dialogue
+from bot.pipeline.offline.rules.state import RuleReply
+from bot.pipeline.offline.rules.words import Intent, words_of
 from bot.records import CallSpec
 
 TOOLS = frozenset({"end_call", "record_outcome", "do_not_call"})
@@ -43,7 +41,7 @@ SPANISH_SPEC = CallSpec("+34612345678", "s", action="Confirme la cita el jueves 
     ],
 )
 def test_english_words_for_it(heard: str) -> None:
-    assert Intent.DO_NOT_CALL in intents(heard)
+    assert Intent.DO_NOT_CALL in words_of("en").meant(heard)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +61,7 @@ def test_english_words_for_it(heard: str) -> None:
     ],
 )
 def test_english_words_that_mean_something_else(heard: str) -> None:
-    assert Intent.DO_NOT_CALL not in intents(heard)
+    assert Intent.DO_NOT_CALL not in words_of("en").meant(heard)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +84,7 @@ def test_english_words_that_mean_something_else(heard: str) -> None:
     ],
 )
 def test_spanish_words_for_it(heard: str) -> None:
-    assert Intent.DO_NOT_CALL in meant_by(heard, SPANISH)
+    assert Intent.DO_NOT_CALL in words_of("es").meant(heard)
 
 
 @pytest.mark.parametrize(
@@ -102,11 +100,11 @@ def test_spanish_words_for_it(heard: str) -> None:
     ],
 )
 def test_spanish_words_that_mean_something_else(heard: str) -> None:
-    assert Intent.DO_NOT_CALL not in meant_by(heard, SPANISH)
+    assert Intent.DO_NOT_CALL not in words_of("es").meant(heard)
 
 
-def reply_to(heard: str, spec: CallSpec, language: str, tools: frozenset[str] = TOOLS) -> BrainReply:
-    brain = brain_for(spec, (), tools, language=language)
+def reply_to(heard: str, spec: CallSpec, language: str, tools: frozenset[str] = TOOLS) -> RuleReply:
+    brain = Dialogue(spec, (), tools, language=language)
     brain.opening()
     return brain.reply(heard)
 
@@ -132,7 +130,7 @@ def test_in_spanish_too() -> None:
     [("Stop calling me!", ENGLISH_SPEC, "en"), ("¡Dejen de llamarme!", SPANISH_SPEC, "es")],
 )
 def test_as_the_very_first_words(heard: str, spec: CallSpec, language: str) -> None:
-    reply = brain_for(spec, (), TOOLS, language=language).reply(heard)
+    reply = Dialogue(spec, (), TOOLS, language=language).reply(heard)
     assert [tool.name for tool in reply.tools] == ["do_not_call", "record_outcome", "end_call"]
 
 

@@ -9,10 +9,18 @@ from typing import Any
 import pytest
 
 from bot.outcome_schema import checked
-from bot.pipeline.offline.brain_facts import BrainField
-from bot.pipeline.offline.brains import rule_outcome
-from bot.pipeline.offline.outcome_rules import heard_out, sentiment, unreached, when_meant
-from bot.pipeline.offline.summary import agreeing, sentences, two_sentences
+from bot.pipeline.offline.rules.learnt import RuleField
+from bot.pipeline.offline.rules.outcome import (
+    agreeing,
+    heard_out,
+    rule_outcome,
+    sentences,
+    sentiment,
+    two_sentences,
+    unreached,
+    when_meant,
+)
+from bot.pipeline.offline.rules.words import words_of
 from bot.records import AnsweredBy, CallSpec, EndedReason, Outcome, Sentiment, Speaker, ToolUse, Turn
 
 MONDAY = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -25,8 +33,8 @@ SPEC = CallSpec(
     agent_name="Alex",
 )
 FIELDS = (
-    BrainField("confirmed", "boolean", "Whether they come.", "Does that still work for you?"),
-    BrainField("requested_change", "string", "What they want changed."),
+    RuleField("confirmed", "boolean", "Whether they come.", "Does that still work for you?"),
+    RuleField("requested_change", "string", "What they want changed."),
 )
 OPENING = "Hello John. I'm calling to confirm your dentist appointment. Does that still work for you?"
 SCHEMA = checked(
@@ -127,14 +135,14 @@ def test_days_are_told_in_iso() -> None:
     outcome = judged("I can't make it Thursday, but Friday at 3 pm would work.", schema=SCHEMA)
     assert outcome.fields["new_date"] == "2026-03-06"
     assert outcome.fields["start"] == "2026-03-06T15:00:00"
-    assert when_meant("Friday", MONDAY, "en", with_time=True) is None
-    assert when_meant("el viernes", MONDAY, "es", with_time=False) == "2026-03-06"
-    assert when_meant("not on Friday", MONDAY, "en", with_time=False) is None
+    assert when_meant("Friday", MONDAY, words_of("en"), with_time=True) is None
+    assert when_meant("el viernes", MONDAY, words_of("es"), with_time=False) == "2026-03-06"
+    assert when_meant("not on Friday", MONDAY, words_of("en"), with_time=False) is None
 
 
 def test_a_spanish_talk_fills_a_schema() -> None:
     spec = CallSpec("+34910000000", "s", action="Confirmar su cita del jueves", callee_name="Juan")
-    fields = (BrainField("confirmada", "boolean", "Si acudirá.", "¿Le sigue viniendo bien?"),)
+    fields = (RuleField("confirmada", "boolean", "Si acudirá.", "¿Le sigue viniendo bien?"),)
     schema = checked(
         {
             "properties": {
@@ -246,7 +254,7 @@ def test_summary_and_goal_do_not_contradict_each_other(language: str, nothing: s
 
 def test_an_answer_from_the_facts_is_not_nothing() -> None:
     spec = replace(SPEC, action="", context="Downtown Dental is open Monday to Friday from 9am to 5pm.")
-    helped = (BrainField("helped", "boolean", "Whether the caller got an answer."),)
+    helped = (RuleField("helped", "boolean", "Whether the caller got an answer."),)
     talk = turns("Hello, Alex speaking. How can I help you?", "What are your opening hours?")
     outcome = rule_outcome(spec, helped, talk, "helped")
     assert outcome.reached_goal is True

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bot.pipeline.offline.menu_choice import choose_key, goal_of, menu_note, offers_keys
-from bot.pipeline.offline.rule_llm import open_menu
+from bot.pipeline.offline.rules.llm import open_menu
+from bot.pipeline.offline.rules.menu import choose_key, goal_of, menu_note, offers_keys
 
 DENTIST = (
     "Thank you for calling Downtown Dental. For opening hours, press 1. For appointments, press two. "

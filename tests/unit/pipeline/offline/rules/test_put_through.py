@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.pipeline.offline.put_through import put_through
+from bot.pipeline.offline.rules.menu import put_through
 
 TARGETS = ("front desk", "sales")
 

@@ -18,8 +18,8 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.services.llm_service import FunctionCallParams
 from pipecat.tests.utils import SleepFrame
 
-from bot.pipeline.offline.brain import Brain
-from bot.pipeline.offline.rule_llm import Exchange, RuleLLMService, Talk, read
+from bot.pipeline.offline.rules.dialogue import Dialogue
+from bot.pipeline.offline.rules.llm import Exchange, RuleLLMService, Talk, read
 from bot.records import CallSpec
 from tests.unit.pipeline.offline.line import Line
 
@@ -39,7 +39,7 @@ def message(role: str, text: str) -> dict[str, Any]:
 
 
 def service(uses: list[tuple[str, dict[str, Any]]] | None = None) -> RuleLLMService:
-    llm = RuleLLMService(brain=Brain(SPEC, (), TOOLS))
+    llm = RuleLLMService(dialogue=Dialogue(SPEC, (), TOOLS))
 
     async def tool(params: FunctionCallParams) -> None:
         if uses is not None:
@@ -63,7 +63,7 @@ def text(frames: list[Frame]) -> str:
 async def test_a_reply_streams_by_words_and_all_tools_run(line: Line) -> None:
     uses: list[tuple[str, dict[str, Any]]] = []
     llm = service(uses)
-    opening = llm.brain.opening()
+    opening = llm.dialogue.opening()
     down = await line.run(
         llm, [ask(message("assistant", opening), message("user", "Yes, that's fine. Bye!")), SleepFrame(0.1)]
     )
@@ -106,7 +106,7 @@ async def test_a_cut_opening_is_said_again(line: Line) -> None:
 
 async def test_a_withdrawn_speculation_leaves_no_trace(line: Line) -> None:
     llm = service()
-    opening = llm.brain.opening()
+    opening = llm.dialogue.opening()
     down = await line.run(
         llm,
         [
@@ -116,7 +116,7 @@ async def test_a_withdrawn_speculation_leaves_no_trace(line: Line) -> None:
         ],
     )
     assert "confirmed" not in text(down)
-    assert not llm.brain.outcome().reached_goal
+    assert not llm.dialogue.outcome().reached_goal
 
 
 def tool_call(tool: str, **arguments: Any) -> list[dict[str, Any]]:
@@ -157,12 +157,12 @@ async def test_a_turn_split_in_two_counts_as_one(line: Line) -> None:
         f"{whole} You'll find us at Suite 200. Is there anything else I can help you with?"
     )
     assert [name for name, _ in uses] == ["record_outcome"]
-    assert llm.brain.outcome().reached_goal
+    assert llm.dialogue.outcome().reached_goal
 
 
 async def test_a_question_nobody_heard_answered_is_noted_once(line: Line) -> None:
     uses: list[tuple[str, dict[str, Any]]] = []
-    llm = RuleLLMService(brain=Brain(SPEC, (), TOOLS | {"take_message"}))
+    llm = RuleLLMService(dialogue=Dialogue(SPEC, (), TOOLS | {"take_message"}))
 
     async def tool(params: FunctionCallParams) -> None:
         uses.append((params.function_name, dict(params.arguments)))
@@ -198,7 +198,7 @@ async def test_a_yes_to_are_you_still_there_is_no_yes_to_the_question(line: Line
     prompt = message("assistant", "Are you still there?")
     down = await line.run(llm, [ask(message("assistant", OPENING), prompt, message("user", "Yes, I'm here."))])
     assert text(down).endswith("does that still work for you?")
-    assert not llm.brain.outcome().reached_goal
+    assert not llm.dialogue.outcome().reached_goal
 
 
 async def test_the_state_follows_from_the_context_alone(line: Line) -> None:
@@ -212,10 +212,10 @@ async def test_the_state_follows_from_the_context_alone(line: Line) -> None:
     late, along = service(), service()
     await line.run(along, [ask(*talk[:2]), SleepFrame(0.05), ask(*talk)])
     await line.run(late, [ask(*talk)])
-    assert late.brain.outcome() == along.brain.outcome()
-    assert late.brain.outcome().reached_goal
+    assert late.dialogue.outcome() == along.dialogue.outcome()
+    assert late.dialogue.outcome().reached_goal
     await line.run(late, [ask(message("assistant", OPENING), message("user", "No."))])
-    assert not late.brain.outcome().reached_goal, "another context is another talk"
+    assert not late.dialogue.outcome().reached_goal, "another context is another talk"
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.pipeline.offline.brains import question, reason
-from bot.pipeline.offline.purpose import Answers
-from bot.pipeline.offline.purpose_spanish import purpose
+from bot.pipeline.offline.rules.purpose import Answers, purpose, question, reason
+from bot.pipeline.offline.rules.words import words_of
 from bot.records import CallSpec
 
 BETTER = "¿Le sigue viniendo bien?"
@@ -54,19 +53,22 @@ def test_no_reason_where_there_is_none_in_spanish(action: str) -> None:
 
 
 def test_the_question_whole_when_it_stands_alone() -> None:
-    found = purpose(spec("Preguntar a Juan si vendrá el lunes"), has_questions=False)
+    found = purpose(spec("Preguntar a Juan si vendrá el lunes"), words_of("es"), has_questions=False)
     assert found is not None
-    assert (found.ask.question, found.ask.answers) == ("¿Me podría decir si vendrá el lunes?", Answers.WORDS)
+    assert (found.ask.question, found.ask.answers) == ("¿Me podría decir si vendrá el lunes?", Answers.EITHER)
 
 
 def test_a_further_instruction_is_kept() -> None:
-    found = purpose(spec("Confirme la cita. Pregúntele si tiene seguro."), has_questions=False)
+    found = purpose(spec("Confirme la cita. Pregúntele si tiene seguro."), words_of("es"), has_questions=False)
     assert found is not None
-    assert (found.said, found.more) == ("para confirmar la cita", ("preguntarle si tiene seguro",))
+    assert (found.said, [order.said for order in found.more]) == (
+        "para confirmar la cita",
+        ["preguntarle si tiene seguro"],
+    )
 
 
 def test_questions_of_the_scenario_ask_for_a_minute_first() -> None:
-    found = purpose(spec("Realizar una encuesta"), has_questions=True)
+    found = purpose(spec("Realizar una encuesta"), words_of("es"), has_questions=True)
     assert found is not None
     assert found.ask.answers is found.own.answers is Answers.PERMISSION
     assert found.ask.question == "¿Tiene un minuto para unas preguntas breves?"

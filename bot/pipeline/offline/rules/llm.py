@@ -1,10 +1,10 @@
-"""The rule-based brain as a pipecat LLM service: same frames, same tool calls, no model.
+"""The rule-based dialogue as a pipecat LLM service: same frames, same tool calls, no model.
 
 What was said is read from the context alone, where the assistant's messages hold exactly the words that were
-played: each reply comes from a fresh brain to which the whole talk is told again. Counting turns as they come
+played: each reply comes from a fresh dialogue to which the whole talk is told again. Counting turns as they come
 was the other way; it loses a turn whose reply was cancelled before a word of it was heard (a sentence split in
 two, a speculation withdrawn), while in the context two turns without a word between them are one utterance.
-The brain before the last exchange is kept, so that a turn costs one reply and not the talk so far.
+The dialogue before the last exchange is kept, so that a turn costs one reply and not the talk so far.
 """
 
 from __future__ import annotations
@@ -33,10 +33,9 @@ from pipecat.services.llm_service import LLMService
 from pipecat.services.settings import LLMSettings
 from pipecat.utils.tracing.service_decorators import traced_llm
 
-from bot.pipeline.offline.brain_memory import BrainReply, BrainToolCall
-from bot.pipeline.offline.brains import RuleBrain
-from bot.pipeline.offline.menu_choice import MENU_OVER, MENU_SIGN, choose_key, goal_of, offers_keys
-from bot.pipeline.offline.put_through import put_through
+from bot.pipeline.offline.rules.dialogue import Dialogue
+from bot.pipeline.offline.rules.menu import MENU_OVER, MENU_SIGN, choose_key, goal_of, offers_keys, put_through
+from bot.pipeline.offline.rules.state import RuleReply, RuleToolCall
 
 
 @dataclass(frozen=True)
@@ -58,12 +57,12 @@ class Talk:
 
 
 class RuleLLMService(LLMService[Any]):
-    """`brain` belongs to this call. Tools are registered or advertised as for any LLM service."""
+    """`dialogue` belongs to this call. Tools are registered or advertised as for any LLM service."""
 
     reply_has_text = True
     """All there is to say is said with a tool's call: no tool's result asks for another reply."""
 
-    def __init__(self, *, brain: RuleBrain, **kwargs: Any) -> None:
+    def __init__(self, *, dialogue: Dialogue, **kwargs: Any) -> None:
         super().__init__(
             settings=LLMSettings(
                 model="rules",
@@ -82,16 +81,16 @@ class RuleLLMService(LLMService[Any]):
             **kwargs,
         )
         self._thinking = threading.Lock()
-        self._fresh = copy.deepcopy(brain)
-        self._brain = brain
+        self._fresh = copy.deepcopy(dialogue)
+        self._dialogue = dialogue
         self._told: tuple[Exchange, ...] = ()
-        self._before = copy.deepcopy(brain)
-        """The brain that was told these exchanges."""
+        self._before = copy.deepcopy(dialogue)
+        """The dialogue that was told these exchanges."""
 
     @property
-    def brain(self) -> RuleBrain:
-        """The brain after its last reply."""
-        return self._brain
+    def dialogue(self) -> Dialogue:
+        """The dialogue after its last reply."""
+        return self._dialogue
 
     def can_generate_metrics(self) -> bool:
         return True
@@ -138,24 +137,24 @@ class RuleLLMService(LLMService[Any]):
             await self.stop_processing_metrics()
             await self.push_frame(LLMFullResponseEndFrame())
 
-    def _reply_alone(self, talk: Talk) -> BrainReply:
+    def _reply_alone(self, talk: Talk) -> RuleReply:
         """In a thread: a large context takes 20 ms. An interrupted reply still ends before the next begins."""
         with self._thinking:
             return self._reply(talk)
 
-    def _reply(self, talk: Talk) -> BrainReply:
+    def _reply(self, talk: Talk) -> RuleReply:
         if not talk.exchanges:
-            self._brain = copy.deepcopy(self._fresh)
-            return BrainReply(self._brain.opening())
+            self._dialogue = copy.deepcopy(self._fresh)
+            return RuleReply(self._dialogue.opening())
         if not talk.open:
-            return BrainReply("")
+            return RuleReply("")
         *before, last = talk.exchanges
         self._tell(tuple(before))
-        self._brain = copy.deepcopy(self._before)
-        return self._brain.reply(last.heard, spoken=last.spoken)
+        self._dialogue = copy.deepcopy(self._before)
+        return self._dialogue.reply(last.heard, spoken=last.spoken)
 
     def _tell(self, exchanges: tuple[Exchange, ...]) -> None:
-        """Brings the kept brain to where it was told exactly `exchanges`."""
+        """Brings the kept dialogue to where it was told exactly `exchanges`."""
         if self._told != exchanges[: len(self._told)]:
             self._before, self._told = copy.deepcopy(self._fresh), ()
         for exchange in exchanges[len(self._told) :]:
@@ -198,7 +197,7 @@ def read(messages: Sequence[Any]) -> Talk:
     return Talk(tuple(exchanges), asked, frozenset(done))
 
 
-def open_menu(messages: Sequence[Any]) -> BrainReply | None:
+def open_menu(messages: Sequence[Any]) -> RuleReply | None:
     """The key to press, where an automatic menu offers some since the agent's last act; None elsewhere. Pure."""
     sought, offered = "", ""
     for message in messages:
@@ -215,10 +214,10 @@ def open_menu(messages: Sequence[Any]) -> BrainReply | None:
             offered = ""
     if not sought or not offers_keys(offered):
         return None
-    return BrainReply("", (BrainToolCall("send_digits", {"digits": choose_key(offered, goal_of(sought))}),))
+    return RuleReply("", (RuleToolCall("send_digits", {"digits": choose_key(offered, goal_of(sought))}),))
 
 
-def wish_for_a_person(talk: Talk, context: LLMContext) -> BrainReply | None:
+def wish_for_a_person(talk: Talk, context: LLMContext) -> RuleReply | None:
     """The call put through, where the callee asks for it and the context has the tool; None elsewhere. Pure."""
     tools = getattr(context.tools, "standard_tools", ())
     schema = next((tool for tool in tools if tool.name == "transfer_call"), None)
@@ -226,7 +225,7 @@ def wish_for_a_person(talk: Talk, context: LLMContext) -> BrainReply | None:
     target = None if schema is None else put_through(heard, schema.properties["target"]["enum"])
     if target is None:
         return None
-    return BrainReply("", (BrainToolCall("transfer_call", {"target": target, "summary": heard}),))
+    return RuleReply("", (RuleToolCall("transfer_call", {"target": target, "summary": heard}),))
 
 
 def _calls(message: Any) -> set[tuple[str, str]]:

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 from bot.conversation import prompt
 from bot.conversation.scenario.scenario import load_file
-from bot.pipeline.offline.brain import BrainField
-from bot.pipeline.offline.brains import brain_for, rule_outcome
-from bot.pipeline.offline.brief_brain import BriefBrain
+from bot.pipeline.offline.rules.dialogue import Dialogue
+from bot.pipeline.offline.rules.learnt import RuleField
+from bot.pipeline.offline.rules.outcome import rule_outcome
 from bot.records import CallSpec, Outcome, Speaker, Turn
 from bot.telephony.simulated.script import conversation_for
 
-SCENARIO = load_file(Path(__file__).parents[4] / "pipelines" / "confirmacion_de_cita.toml")
-FIELDS = tuple(BrainField(f.name, f.type, f.description, f.question, f.options) for f in SCENARIO.outcome)
+SCENARIO = load_file(Path(__file__).parents[5] / "pipelines" / "confirmacion_de_cita.toml")
+FIELDS = tuple(RuleField(f.name, f.type, f.description, f.question, f.options) for f in SCENARIO.outcome)
 CONFIRMED = "Perfecto, queda confirmado: su cita con la dentista el jueves a las dos de la tarde."
 WHERE = "La consulta está en la calle Mayor 12, segundo piso."
 OPEN = "¿Le sigue viniendo bien?"
@@ -31,7 +31,7 @@ class Talk:
     """A call of the shipped scenario, its opening already heard."""
 
     def __init__(
-        self, fields: tuple[BrainField, ...] = FIELDS, goal: str | None = "confirmada", **request: Any
+        self, fields: tuple[RuleField, ...] = FIELDS, goal: str | None = "confirmada", **request: Any
     ) -> None:
         example = SCENARIO.example
         given_ = {
@@ -41,15 +41,14 @@ class Talk:
             "organization": example.organization,
         }
         self.spec = prompt.completed(CallSpec("+12025550123", SCENARIO.name, **given_ | request), SCENARIO)
-        brain = brain_for(self.spec, fields, frozenset(SCENARIO.tools), goal, "es")
-        assert isinstance(brain, BriefBrain)
-        self.brain = brain
+        talk = Dialogue(self.spec, fields, frozenset(SCENARIO.tools), goal, "es-ES")
+        self.dialogue = talk
         self.opening = prompt.opening_text(self.spec, SCENARIO) or ""
         self.last = self.opening
         self.tools: list[tuple[str, dict[str, Any]]] = []
 
     def say(self, heard: str, *, spoken: str | None = None) -> str:
-        reply = self.brain.reply(heard, spoken=self.last if spoken is None else spoken)
+        reply = self.dialogue.reply(heard, spoken=self.last if spoken is None else spoken)
         self.last = reply.text
         self.tools += [(call.name, dict(call.arguments)) for call in reply.tools]
         return reply.text
@@ -60,7 +59,7 @@ class Talk:
 
     @property
     def outcome(self) -> Outcome:
-        return self.brain.outcome()
+        return self.dialogue.outcome()
 
 
 def test_the_opening() -> None:
@@ -68,7 +67,7 @@ def test_the_opening() -> None:
         "Hola, Juan, le habla Elena de Clínica Sonrisa. Le llamo para confirmar su cita con la dentista el "
         f"jueves a las dos de la tarde. {OPEN}"
     )
-    own = Talk().brain
+    own = Talk().dialogue
     assert own.opening() == Talk().opening
 
 
@@ -98,7 +97,8 @@ def test_a_yes(yes: str) -> None:
 @pytest.mark.parametrize("no", ["No.", "No, lo siento.", "No, gracias"])
 def test_a_no_asks_for_another_time_and_takes_it(no: str) -> None:
     talk = Talk()
-    assert talk.say(no) == "De acuerdo, lo entiendo. ¿Qué día y a qué hora le vendría bien?"
+    free = "La cita se puede cambiar de lunes a viernes."
+    assert talk.say(no) == f"De acuerdo, lo entiendo. {free} ¿Qué día y a qué hora le vendría bien?"
     assert talk.say("El lunes por la mañana").startswith("De acuerdo, anoto que prefiere el lunes por la mañana.")
     assert talk.outcome.fields == {"confirmada": False, "cambio_solicitado": "el lunes por la mañana"}
     assert talk.say("No") == BYE
@@ -224,10 +224,10 @@ def test_a_yes_into_a_cut_reply_confirms_nothing() -> None:
 
 def test_questions_of_the_scenario_are_asked_in_turn() -> None:
     fields = (
-        BrainField("nota", "number", "De 0 a 10.", "¿Qué nota nos da?"),
-        BrainField("canal", "choice", "Cómo prefiere.", "¿Correo o teléfono?", ("correo", "telefono")),
-        BrainField("volveria", "boolean", "Si volvería.", "¿Volvería?"),
-        BrainField("motivo", "string", "Por qué.", "¿Por qué?"),
+        RuleField("nota", "number", "De 0 a 10.", "¿Qué nota nos da?"),
+        RuleField("canal", "choice", "Cómo prefiere.", "¿Correo o teléfono?", ("correo", "telefono")),
+        RuleField("volveria", "boolean", "Si volvería.", "¿Volvería?"),
+        RuleField("motivo", "string", "Por qué.", "¿Por qué?"),
     )
     talk = Talk(fields, None, action="Realizar una encuesta de satisfacción")
     assert talk.say("Sí, dígame").endswith("¿Qué nota nos da?")
@@ -244,13 +244,17 @@ def test_questions_of_the_scenario_are_asked_in_turn() -> None:
 
 def test_those_who_call_in_are_helped() -> None:
     talk = Talk((), None, action="", callee_name=None)
-    assert talk.brain.opening() == (
+    assert talk.dialogue.opening() == (
         "Gracias por llamar a Clínica Sonrisa. Le habla Elena. ¿En qué puedo ayudarle?"
     )
-    talk.last = talk.brain.last
+    talk.last = talk.dialogue.last
     assert talk.say("Buenos días, ¿dónde están?").startswith(WHERE)
-    assert talk.say("Quiero dejar un recado para la doctora Pérez").startswith("Gracias, transmitiré su mensaje.")
-    assert talk.tools[-1][0] == "take_message"
+    assert talk.say("Quiero dejar un recado para la doctora Pérez").endswith("¿Me dice su nombre, por favor?")
+    assert talk.say("Me llamo Ana Ruiz.").endswith("¿A qué número podemos llamarle?")
+    assert talk.say("Es el 912 345 678").endswith("¿Es correcto?")
+    assert talk.say("Sí").startswith("Gracias, transmitiré su mensaje.")
+    assert talk.tools[0][0] == "take_message"
+    assert (talk.tools[0][1]["name"], talk.tools[0][1]["phone_number"]) == ("Ana Ruiz", "912345678")
 
 
 def test_the_outcome_by_the_transcript_is_the_calls() -> None:
@@ -280,7 +284,7 @@ def test_a_copy_goes_its_own_way() -> None:
     """The service keeps the brain before the last exchange, and copies it for each reply."""
     talk = Talk()
     talk.say("¿Dónde está la consulta?")
-    other = copy.deepcopy(talk.brain)
+    other = copy.deepcopy(talk.dialogue)
     assert other.reply("Sí", spoken=talk.last).text.startswith(CONFIRMED)
     assert talk.outcome.fields == {}
 
