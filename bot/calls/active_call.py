@@ -13,7 +13,7 @@ from bot.calls.active_calls import CallSlot
 from bot.calls.finish import wrap_up
 from bot.calls.listener import CallListener
 from bot.calls.process import Process
-from bot.conversation.call import Call, CallEnd, NeverAgain
+from bot.conversation.call import Call, CallBackend, CallEnd, NeverAgain
 from bot.conversation.recorder import Recorder
 from bot.conversation.transfers.transfers import Transfers
 from bot.pipeline.line.line import Line
@@ -49,8 +49,8 @@ class CallRunner:
             lambda: line.media_ms,
             vad_start_ms=vad_start_ms,
             trace=tracing.trace_of(call_id),
+            on_turn=functools.partial(self.listener.turn_completed, call_id),
         )
-        recorder.on_turn = functools.partial(self.listener.turn_completed, call_id)
         keeping = asyncio.create_task(recorder.run(), name=f"recorder {call_id}")
         end = CallEnd(EndedReason.SERVER_SHUTDOWN)
         try:
@@ -109,11 +109,13 @@ class CallRunner:
             line=line,
             services=services,
             recorder=recorder,
-            carrier=self.process.carrier,
-            resources=active_calls.resources,
-            mcp=active_calls.mcp,
-            transfers=self.transfers,
-            do_not_call=self.do_not_call,
+            backend=CallBackend(
+                active_calls.resources,
+                active_calls.mcp,
+                self.process.carrier,
+                self.transfers,
+                self.do_not_call,
+            ),
         )
         slot.call = call
         if slot.answered_by is not None:

@@ -10,10 +10,9 @@ from urllib.parse import quote
 
 from bot.calls.idempotency import UNASKED
 from bot.calls.ingress import AMD_PATH, STATUS_PATH, VOICE_PATH
-from bot.conversation.call_plan import Plan
+from bot.conversation.call_plan import Plan, Slots, choose
 from bot.conversation.scenario.parts import Limits
 from bot.conversation.scenario.scenario import Scenarios
-from bot.conversation.slots import Slots, choose
 from bot.errors import RequestError
 from bot.outcome_schema import Schema, checked
 from bot.policy import DEFAULT_TERMS, RetryTerms, Terms

@@ -2,63 +2,66 @@
 
     line in → vad → stt → what the callee said → llm → tts → line out → what the callee heard
 
-A call ends in this order: goodbye, its mark comes back, the carrier hangs up, the pipeline is torn down,
-the record is complete. Whoever ends it, and whenever, the carrier is told and nothing is left running.
+A call ends in this order: goodbye, its mark comes back, the carrier hangs up, the pipeline is torn down, the
+record is complete. Whatever ends it, and whenever, the carrier is told and nothing is left running.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from loguru import logger
-from pipecat.frames.frames import ErrorFrame, MetricsFrame, TTSSpeakFrame
+from pipecat.frames.frames import ErrorFrame, MetricsFrame
 from pipecat.processors.aggregators.llm_context import LLMContext
 
 from bot import languages
-from bot.conversation.bridge import Bridge
+from bot.conversation import prompt
+from bot.conversation.answer_detection import AnswerDetection
 from bot.conversation.call_flow import CallFlow
 from bot.conversation.call_plan import Plan, Services
-from bot.conversation.fillers import Fillers
+from bot.conversation.fillers import Bridge, Fillers
 from bot.conversation.hang_up import Goodbye
-from bot.conversation.machines.answering import HUSH_SECONDS
+from bot.conversation.machines.answering import MachineHandling
 from bot.conversation.recorder import Recorder
 from bot.conversation.replies import Replies
+from bot.conversation.stages import Stages
 from bot.conversation.tools.declared.mcp_server import McpServers
+from bot.conversation.tools.notes import Notes
 from bot.conversation.tools.toolbox import Toolbox, declared_tools
 from bot.conversation.transfers.handover import Handover
 from bot.conversation.transfers.transfers import Transfers
-from bot.pipeline.line.line import Line, LineEnd
-from bot.pipeline.line.line_ends import AllHeardFrame, HushFrame, LineInput, LineOutput
+from bot.pipeline.line.line import Line
+from bot.pipeline.line.line_ends import LineInput, LineOutput
 from bot.pipeline.resources import Resources
 from bot.pipeline.runner import RunningPipeline
 from bot.pipeline.turns import turn, vad
-from bot.pipeline.turns.barge_in import AgentOnLine, BargeIn, Interjection
+from bot.pipeline.turns.barge_in import AgentOnLine, BargeIn
 from bot.pipeline.turns.context import AssistantContext, UserContext
+from bot.pipeline.turns.interjection import Interjection
 from bot.pipeline.turns.speculation import Speculating
 from bot.pipeline.turns.vad import VoiceActivity
-from bot.records import AnsweredBy, EndedReason, Outcome
-from bot.supervisor import watched
-from bot.telephony.carrier import EndsCalls, try_hang_up
+from bot.records import AnsweredBy, Direction, EndedReason, Outcome
+from bot.telephony.carrier import EndsCalls
 from bot.telephony.socket import Socket
 from bot.telephony.twilio.media_streams import Started
-
-HANG_UP_SECONDS = 3.0
-"""How long the line's end, or the carrier's callback, is waited for once the carrier was told to hang up."""
-HANG_UP_TRIES = 2
-"""A hang-up that neither of them confirms is asked for again."""
-CARRIER_SECONDS = 6.0
-"""How long the carrier may take to be told: its callee waits on an open line."""
-_CALL_OPENED = "(The line is open. What you hear from now on is said by the other person.)"
 
 
 class NeverAgain(Protocol):
     """The do-not-call list."""
 
     async def asked_for(self, phone_number: str, call_id: str, reason: str | None = None) -> None: ...
+
+
+@dataclass(frozen=True)
+class CallBackend:
+    """What the calls of one process share."""
+
+    resources: Resources
+    mcp: McpServers
+    carrier: EndsCalls
+    transfers: Transfers | None = None
+    do_not_call: NeverAgain | None = None
 
 
 @dataclass
@@ -74,34 +77,27 @@ class CallEnd:
 
 
 class Call:
-    """One call on one line. `hold` is its whole life; it is also the CallControl of its tools."""
+    """One call on one line; `hold` is its whole life.
+
+    It is the one listener of its stages (MediaListener, ConversationListener), which gives what they report to
+    the recorder and to the clock, and the CallControl of its tools.
+    """
 
     def __init__(
-        self,
-        plan: Plan,
-        *,
-        line: Line,
-        services: Services,
-        recorder: Recorder,
-        carrier: EndsCalls,
-        resources: Resources,
-        mcp: McpServers | None = None,
-        transfers: Transfers | None = None,
-        do_not_call: NeverAgain | None = None,
+        self, plan: Plan, *, line: Line, services: Services, recorder: Recorder, backend: CallBackend
     ) -> None:
         self.plan = plan
-        self._do_not_call = do_not_call
-        self._resources = resources
-        self._mcp = mcp or McpServers(resources.environment, lambda: resources.outgoing)
-        self._line = line
-        self._services = services
-        self._recorder = recorder
-        self._carrier = carrier
+        self._line, self._services, self._recorder, self._backend = line, services, recorder, backend
         self._tts_errors = 0
-        self._changed = asyncio.Event()
-        self._carrier_over = asyncio.Event()
-        """The carrier's status callback says that the call is over."""
-        scenario = plan.scenario
+        scenario, resources = plan.scenario, backend.resources
+        self._output = LineOutput(line, self)
+        self._fillers = Fillers(
+            line,
+            self._output,
+            scenario.phrases.fillers,
+            spoken=plan.spoken,
+            may_speak=lambda: self._flow.may_fill,
+        )
         self._toolbox = Toolbox(
             scenario,
             self,
@@ -110,111 +106,88 @@ class Call:
             bridge=Bridge(
                 scenario.phrases.bridges,
                 after_seconds=scenario.limits.bridge_seconds,
-                say=self._say_bridge,
+                say=self._fillers.say,
                 working=self._note_tools,
             ),
-            declared=declared_tools(scenario, resources, self._mcp) if plan.calls_declared_tools else (),
+            declared=declared_tools(scenario, resources, backend.mcp) if plan.calls_declared_tools else (),
         )
-        context = LLMContext(messages=[{"role": "user", "content": _CALL_OPENED}], tools=self._toolbox.schemas())
-        self._context = context
+        self._stages = stages = self._build_stages()
         for llm in services.llms:
             self._toolbox.register(llm)
-        self._output = LineOutput(line, on_metrics=self._note_metrics, on_speaking=self._note_agent_speech)
-        self._fillers = Fillers(
-            line,
-            self._output,
-            scenario.phrases.fillers,
-            spoken=plan.spoken,
-            may_speak=lambda: self._flow.may_fill,
+        self._goodbye = Goodbye(plan, stages, carrier=backend.carrier, voice=resources.voice)
+        detection = AnswerDetection(
+            plan.first_speaker,
+            line.opened_at,
+            scenario.opening.wait_seconds,
+            scenario.opening.pause_seconds,
+            language=languages.of(scenario.language),
+            may_be_machine=plan.direction is Direction.OUTBOUND,
         )
-        ears = vad.build(scenario.vad)
-        user = self._user_context(context, ears.voice)
-        self._pipeline = RunningPipeline(
+        detection.deaf()
+        self._flow = CallFlow(
+            plan,
+            stages=stages,
+            goodbye=self._goodbye,
+            machine=MachineHandling(
+                plan, detection=detection, stages=stages, goodbye=self._goodbye, resources=resources
+            ),
+            replies=Replies(scenario.patience, stages, fillers=self._fillers, apologise=self._goodbye.apologise),
+            waiting=lambda: self._handover.waiting,
+        )
+        self._handover = Handover(
+            plan,
+            backend.transfers,
+            stages=stages,
+            goodbye=self._goodbye,
+            callee_speaks=lambda: self._flow.callee_speaks,
+            no_reply_owed=self._flow.no_reply_owed,
+        )
+
+    def _build_stages(self) -> Stages:
+        services, scenario = self._services, self.plan.scenario
+        context = LLMContext(
+            messages=[{"role": "user", "content": prompt.CALL_OPENED}], tools=self._toolbox.schemas()
+        )
+        voice_activity = vad.build(scenario.vad)
+        user = self._user_context(context, voice_activity.voice)
+        pipeline = RunningPipeline(
             [
-                LineInput(line),
-                ears,
+                LineInput(self._line, self),
+                voice_activity,
                 *services.stts,
-                self._barge_in(user, ears.voice),
+                self._barge_in(user, voice_activity.voice),
                 user,
                 *services.llms,
                 *services.ttss,
                 self._output,
-                AssistantContext(context, recorder),
+                AssistantContext(context, self),
             ],
             on_error=self._on_error,
-            tracing=recorder.trace.services,
+            tracing=self._recorder.trace.services,
         )
-        self._goodbye = Goodbye(
-            scenario.phrases,
-            line=line,
-            user=user,
-            output=self._output,
-            pipeline=self._pipeline,
-            last_callee_turn_at=lambda: recorder.last_callee_turn_at,
-            changed=self._changed.set,
-        )
-        self._flow = CallFlow(
-            plan,
-            line=line,
-            user=user,
-            output=self._output,
-            pipeline=self._pipeline,
-            goodbye=self._goodbye,
-            resources=resources,
-            replies=Replies(
-                scenario.patience,
-                line=line,
-                output=self._output,
-                llms=services.llms,
-                pipeline=self._pipeline,
-                fillers=self._fillers,
-                apologise=self._apologise,
-            ),
-            waiting=lambda: self._handover.waiting,
-            changed=self._changed,
-        )
-        self._handover = Handover(
-            plan,
-            transfers,
-            line=line,
-            output=self._output,
-            pipeline=self._pipeline,
-            context=context,
-            goodbye=self._goodbye,
-            last_callee_turn_at=lambda: recorder.last_callee_turn_at,
-            callee_speaks=lambda: self._flow.callee_speaks,
-            no_reply_owed=self._flow.no_reply_owed,
-        )
-        recorder.on_speech = self._flow.note_callee_speech
-        recorder.on_callee_piece = self._flow.note_callee_piece
-        recorder.on_callee_words = lambda _words: self._flow.note_callee_presence()
-        recorder.on_backchannel = self._flow.note_callee_presence
-        recorder.on_callee_turn_over = self._flow.note_callee_turn_over
-        line.on_burst = self._note_burst
-        line.on_listening = self._flow.note_listening
+        return Stages(self._line, user, self._output, pipeline, context, services.llms)
 
     def _user_context(self, context: LLMContext, voice: VoiceActivity) -> UserContext:
-        scenario, recorder = self.plan.scenario, self._recorder
+        scenario = self.plan.scenario
         strategies = turn.build(
             scenario.turn,
             scenario.interruption,
             vendor_turns=self.plan.slots.stt.detects_turns,
             voice=voice,
             language=languages.of(scenario.language),
-            speculating=Speculating(voice, recorder, allowed=lambda: user.will_answer),
+            speculating=Speculating(voice, self._recorder, allowed=lambda: user.will_answer),
         )
-        user = UserContext(context, strategies, recorder, stop_timeout=scenario.turn.stop_timeout_seconds)
+        user = UserContext(context, strategies, self, stop_timeout=scenario.turn.stop_timeout_seconds)
         return user
 
     def _barge_in(self, user: UserContext, voice: VoiceActivity) -> BargeIn:
-        scenario, recorder = self.plan.scenario, self._recorder
-        allowed = scenario.interruption.allowed
+        scenario = self.plan.scenario
         return BargeIn(
             Interjection(scenario.interruption, languages.of(scenario.language)),
             voice,
             AgentOnLine(self._line, self._output, lambda: self._flow.reply_owed),
-            listening=lambda: allowed and not user.muted,
-            on_backchannel=recorder.callee_backchannel,
+            listening=lambda: scenario.interruption.allowed and not user.muted,
+            on_backchannel=self.callee_backchannel,
             longest_turn_seconds=scenario.turn.longest_seconds,
         )
 
@@ -222,176 +195,101 @@ class Call:
 
     async def hold(self) -> CallEnd:
         """From the open line to the closed one."""
-        line_task = asyncio.create_task(self._line.run(), name=f"line {self.plan.call_id}")
-        flow = asyncio.create_task(self._flow.run(), name=f"flow {self.plan.call_id}")
-        pipeline = asyncio.create_task(self._pipeline.run(), name=f"pipeline {self.plan.call_id}")
-        over = asyncio.create_task(self._goodbye.over.wait(), name=f"over {self.plan.call_id}")
-        late_tools = watched(self._join_late_tools(), f"late tools {self.plan.call_id}")
+        call_id, goodbye, pipeline = self.plan.call_id, self._goodbye, self._stages.pipeline
+        line = asyncio.create_task(self._line.run(self._output), name=f"line {call_id}")
+        flow = asyncio.create_task(self._flow.run(), name=f"flow {call_id}")
+        running = asyncio.create_task(pipeline.run(), name=f"pipeline {call_id}")
+        over = asyncio.create_task(goodbye.over.wait(), name=f"over {call_id}")
+        late_tools = asyncio.create_task(self._join_late_tools(), name=f"late tools {call_id}")
         try:
-            await asyncio.wait({line_task, flow, pipeline, over}, return_when=asyncio.FIRST_COMPLETED)
-            if line_task.done():
-                self._note_line_end(line_task.result())
+            await asyncio.wait({line, flow, running, over}, return_when=asyncio.FIRST_COMPLETED)
+            if line.done():
+                goodbye.line_ended(line.result())
             elif not over.done():
-                self._goodbye.end_now(EndedReason.ERROR_LINE, "the pipeline stopped by itself")
+                goodbye.end_now(EndedReason.ERROR_LINE, "the pipeline stopped by itself")
         finally:
-            reason = self._goodbye.reason or EndedReason.SERVER_SHUTDOWN
+            reason = goodbye.reason or EndedReason.SERVER_SHUTDOWN
             for task in (flow, over, late_tools):
                 task.cancel()
             await asyncio.gather(flow, over, late_tools, return_exceptions=True)
-            await asyncio.gather(self._handover.close(), self._leave(line_task))
-            await self._pipeline.cancel()
-            await asyncio.gather(pipeline, return_exceptions=True)
+            closing = goodbye.close_line(line, handed_over=self._handover.handed_over)
+            await asyncio.gather(self._handover.close(), closing)
+            await pipeline.cancel()
+            await asyncio.gather(running, return_exceptions=True)
             await self._toolbox.finish()
-        self._raise_failure(flow, pipeline)
-        return CallEnd(
-            reason,
-            self._goodbye.error,
-            self._toolbox.notes.outcome(),
-            self._first_audio_ms(),
-            self._flow.answered_by,
-        )
+        for task in (flow, running):
+            if not task.cancelled() and (failure := task.exception()) is not None:
+                raise failure
+        outcome = self.notes.outcome()
+        return CallEnd(reason, goodbye.error, outcome, self._first_audio_ms(), self._flow.answered_by)
 
     async def _join_late_tools(self) -> None:
         if self.plan.calls_declared_tools:
-            await self._toolbox.join_late(self._mcp, self._context, self._services.llms)
-
-    def _say_bridge(self, phrase: str) -> bool:
-        return self._fillers.say(phrase)
+            await self._toolbox.join_late(self._backend.mcp, self._stages.context, self._services.llms)
 
     def _note_tools(self, working: bool) -> None:
         self._flow.note_tools(working)
+
+    def _first_audio_ms(self) -> float | None:
+        sent = self._line.first_audio_at
+        return None if sent is None else round((sent - self._line.opened_at) * 1000, 1)
+
+    async def _on_error(self, frame: ErrorFrame) -> None:
+        """A vendor failed beyond its fallback."""
+        processor, services = frame.processor, self._services
+        if processor in services.llms:
+            await self._goodbye.apologise(EndedReason.ERROR_LLM, frame.error)
+        elif processor in services.stts and not processor.is_usable:
+            await self._goodbye.apologise(EndedReason.ERROR_STT, frame.error)
+        elif processor in services.ttss:
+            self._tts_errors += 1
+            if not processor.is_usable or self._tts_errors > 1:
+                await self._goodbye.apologise(EndedReason.ERROR_TTS, frame.error)
+
+    # -- asked by the process that holds it -----------------------------------------------------------
 
     async def hang_up(self, reason: EndedReason) -> None:
         """End the call now, whatever is being said."""
         self._goodbye.end_now(reason)
 
     async def take_leave(self, reason: EndedReason) -> None:
-        """End with the scenario's apology, over when it was heard; at once where no person would hear it.
-
-        A call that is ending by itself is left to that.
-        """
+        """End with the scenario's apology, over when it was heard; at once where no person would hear it."""
         if self._line.away or self._flow.at_machine or self._handover.handed_over:
             self._goodbye.end_now(reason)
-            return
-        if not self._goodbye.begin(reason):
-            return
-        self._goodbye.said()
-        hush = HushFrame()
-        await self._pipeline.queue(hush)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(hush.passed.wait(), HUSH_SECONDS)
-        text = self.plan.scenario.phrases.trouble
-        speech = self.plan.spoken(text)
-        if speech is None:
-            goodbye = TTSSpeakFrame(text, append_to_context=True)
-            await self._pipeline.queue(goodbye, AllHeardFrame(self._goodbye.heard))
         else:
-            self._output.speak(speech, context_id="apology")
-            self._line.when_heard(self._goodbye.heard, mark=True)
+            await self._goodbye.leave(reason)
 
     def carrier_ended(self) -> None:
-        """The carrier says the call is over, which a call between two streams learns from nobody else."""
-        self._carrier_over.set()
-        self._line.carrier_ended()
+        """The carrier says the call is over."""
+        self._goodbye.carrier_ended()
 
     async def attach(self, socket: Socket, started: Started) -> bool:
         """Go on on a new media stream, until that is over. False where none is expected."""
         return await self._line.attach(socket, started)
 
     def note_amd(self, answered_by: str) -> None:
-        """Twilio's detection has a word for who answered."""
+        """The carrier's detection has a word for who answered."""
         self._flow.note_amd(answered_by)
-
-    async def _leave(self, line_task: asyncio.Task[LineEnd]) -> None:
-        """Hang up at the carrier and close the line; the line's own end is awaited a little."""
-        stopped = line_task.done() and line_task.result() is LineEnd.STOPPED
-        if not stopped and not self._handover.handed_over:
-            over = asyncio.create_task(self._carrier_over.wait(), name=f"carrier over {self.plan.call_id}")
-            try:
-                for _ in range(HANG_UP_TRIES):
-                    await try_hang_up(self._carrier, self._line.call_sid, CARRIER_SECONDS)
-                    done, _ = await asyncio.wait(
-                        {line_task, over}, timeout=HANG_UP_SECONDS, return_when=asyncio.FIRST_COMPLETED
-                    )
-                    if done:
-                        break
-                    logger.warning("the line is still open after the hang-up")
-            finally:
-                over.cancel()
-                await asyncio.gather(over, return_exceptions=True)
-        await self._line.close()
-        await asyncio.gather(line_task, return_exceptions=True)
-
-    def _note_line_end(self, end: LineEnd) -> None:
-        # A line that ends under a goodbye ends as that goodbye meant it to.
-        if end is LineEnd.LOST:
-            self._goodbye.end_now(EndedReason.ERROR_LINE, "the next media stream did not come")
-        elif end is LineEnd.SERVER_LEFT:
-            self._goodbye.end_now(EndedReason.SERVER_SHUTDOWN)
-        self._goodbye.reason = self._goodbye.reason or EndedReason.CALLEE_HANGUP
-        logger.debug("the line ended: {}", end)
-
-    @staticmethod
-    def _raise_failure(*tasks: asyncio.Task[None]) -> None:
-        for task in tasks:
-            if not task.cancelled() and (failure := task.exception()) is not None:
-                raise failure
-
-    # -- a vendor fails beyond its ladder -------------------------------------------------------------
-
-    async def _on_error(self, frame: ErrorFrame) -> None:
-        """Say so to the callee and end."""
-        processor, services = frame.processor, self._services
-        if self._goodbye.over.is_set() or processor is None:
-            return
-        error = frame.error
-        if processor in services.llms:
-            await self._apologise(EndedReason.ERROR_LLM, error)
-        elif processor in services.stts and not processor.is_usable:
-            await self._apologise(EndedReason.ERROR_STT, error)
-        elif processor in services.ttss:
-            self._tts_errors += 1
-            if not processor.is_usable or self._tts_errors > 1:
-                await self._apologise(EndedReason.ERROR_TTS, error)
-
-    async def _apologise(self, reason: EndedReason, error: str) -> None:
-        if self._goodbye.begin(reason, error):
-            logger.error("{}: {}", reason, error)
-            self._goodbye.said()
-            text = self.plan.scenario.phrases.trouble
-            if reason is EndedReason.ERROR_TTS:
-                await self._line.interrupt()
-                speech = await self._resources.voice.speak(text)
-                self._output.speak(speech, context_id="apology")
-                self._line.when_heard(self._goodbye.heard, mark=True)
-            else:
-                goodbye = TTSSpeakFrame(text, append_to_context=True)
-                await self._pipeline.queue(goodbye, AllHeardFrame(self._goodbye.heard))
 
     # -- what tools may do to their call --------------------------------------------------------------
 
+    @property
+    def notes(self) -> Notes:
+        return self._toolbox.notes
+
     async def end_after_goodbye(self) -> None:
         if self._flow.at_menu:
-            self._goodbye.end_now(EndedReason.MENU_REACHED)  # nobody is there to say goodbye to
+            self._goodbye.end_now(EndedReason.MENU_REACHED)  # there is no person to say goodbye to
             return
         await self._goodbye.after_reply()
 
-    def note_outcome(self, fields: Mapping[str, Any]) -> list[str]:
-        return self._toolbox.notes.note_outcome(fields)
-
-    def note_message(self, message: str, name: str | None, phone_number: str | None) -> None:
-        self._toolbox.notes.note_message(message, name, phone_number)
-
-    def note_callback(self, when: str) -> None:
-        self._toolbox.notes.note_callback(when)
-
     async def never_call_again(self, reason: str | None) -> dict[str, Any]:
         # First the note: where the list cannot be written to now, it is after the call, by the outcome.
-        self._toolbox.notes.note_do_not_call()
-        if self._do_not_call is None:
-            return {"error": "this server has no do-not-call list: say that you pass the request on"}
-        await self._do_not_call.asked_for(self.plan.spec.phone_number, self.plan.call_id, reason)
-        return {"status": "this number will not be called again; if you have not yet, say so, and goodbye"}
+        self.notes.note_do_not_call()
+        if self._backend.do_not_call is None:
+            return {"error": prompt.NO_DO_NOT_CALL_LIST}
+        await self._backend.do_not_call.asked_for(self.plan.spec.phone_number, self.plan.call_id, reason)
+        return {"status": prompt.NEVER_CALLED_AGAIN}
 
     async def send_digits(self, digits: str) -> dict[str, Any]:
         return await self._handover.send_digits(digits)
@@ -399,25 +297,56 @@ class Call:
     async def transfer(self, target: str, summary: str) -> dict[str, Any]:
         return await self._handover.transfer(target, summary)
 
-    # -- news -----------------------------------------------------------------------------------------
+    # -- reported by the line -------------------------------------------------------------------------
 
-    def _note_burst(self, now: float) -> None:
+    def listening_began(self) -> None:
+        self._flow.note_listening()
+
+    def callee_window(self, pcm: bytes) -> None:
+        self._flow.listen_for_beep(pcm)
+
+    def agent_audio_begins(self, now: float) -> None:
         if self._fillers.begins_to_sound():
             self._recorder.filler_sent()
         else:
             self._recorder.audio_sent(now)
 
-    def _note_agent_speech(self, speaking: bool) -> None:
+    def agent_speaks(self, speaking: bool) -> None:
         if speaking:
             self._tts_errors = 0
         self._flow.note_agent_speech(speaking)
 
-    def _note_metrics(self, frame: MetricsFrame) -> None:
+    def metrics_came(self, frame: MetricsFrame) -> None:
         services = self._services
         self._recorder.metrics(
             frame, llm={llm.name for llm in services.llms}, tts={tts.name for tts in services.ttss}
         )
 
-    def _first_audio_ms(self) -> float | None:
-        sent = self._line.first_audio_at
-        return None if sent is None else round((sent - self._line.opened_at) * 1000, 1)
+    # -- reported by the turns ------------------------------------------------------------------------
+
+    def callee_speech_started(self, late_seconds: float = 0.0) -> None:
+        self._recorder.callee_speech_started(late_seconds)
+        self._flow.note_callee_speech(True)
+
+    def callee_speech_stopped(self, silence_seconds: float, late_seconds: float = 0.0) -> None:
+        self._recorder.callee_speech_stopped(silence_seconds, late_seconds)
+        self._flow.note_callee_speech(False)
+
+    def callee_words(self, text: str, *, final: bool) -> None:
+        if text.strip():
+            self._recorder.callee_words(text, final=final)
+            self._flow.note_callee_words(text.strip(), final=final)
+
+    def callee_backchannel(self, text: str, ended_seconds_ago: float) -> None:
+        self._recorder.callee_backchannel(text, ended_seconds_ago)
+        self._flow.note_callee_presence()
+
+    def callee_turn_over(self, text: str) -> None:
+        self._recorder.callee_turn_over(text)
+        self._flow.note_callee_turn_over(text)
+
+    def agent_words(self, text: str) -> None:
+        self._recorder.agent_words(text)
+
+    def agent_turn_over(self, text: str, *, interrupted: bool) -> None:
+        self._recorder.agent_turn_over(text, interrupted=interrupted)

@@ -9,82 +9,46 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from pipecat.frames.frames import LLMRunFrame, TTSSpeakFrame
-
-from bot import languages
-from bot.conversation.answer_detection import AnswerDetection
+from bot.conversation import prompt
 from bot.conversation.call_plan import Plan
 from bot.conversation.hang_up import Goodbye
 from bot.conversation.machines.answering import TREAT_EVERY_SECONDS, MachineHandling, SpeechPlayer
 from bot.conversation.replies import Replies
 from bot.conversation.silence import Silence, SilenceWatch
-from bot.pipeline.line.line import Line
-from bot.pipeline.line.line_ends import LineOutput
-from bot.pipeline.resources import Resources
-from bot.pipeline.runner import RunningPipeline
+from bot.conversation.stages import Stages
 from bot.pipeline.turns.beep import BeepDetector
-from bot.pipeline.turns.context import UserContext
-from bot.records import AnsweredBy, Direction, EndedReason
+from bot.records import AnsweredBy, EndedReason
 
 WARNING_SECONDS = 30.0
 """How long before the longest duration the model is told."""
-_END_IS_NEAR = "(The call has to end within half a minute: come to the point, say goodbye and call end_call.)"
 
 
 class CallFlow:
-    """`run` is the call's clock; the `note_…` methods are told what happens."""
+    """`run` is the call's clock; the `note_…` methods report what happens."""
 
     def __init__(
         self,
         plan: Plan,
         *,
-        line: Line,
-        user: UserContext,
-        output: LineOutput,
-        pipeline: RunningPipeline,
+        stages: Stages,
         goodbye: Goodbye,
-        resources: Resources,
+        machine: MachineHandling,
         replies: Replies,
         waiting: Callable[[], bool],
-        changed: asyncio.Event,
     ) -> None:
+        """`waiting`: the callee waits for somebody to take the call."""
         self.plan = plan
-        self._line, self._user, self._output = line, user, output
-        self._pipeline, self._goodbye = pipeline, goodbye
+        self._stages, self._goodbye = stages, goodbye
+        self._line, self._user, self._changed = stages.line, stages.user, stages.changed
+        self._machine, self._detection = machine, machine.detection
         self._replies = replies
         self._waiting = waiting
-        """The callee waits for somebody to take the call."""
-        self._changed = changed
-        """Something happened that the next deadline depends on."""
         self._opening_lost = self._opening_said_again = False
-        self._warned = plan.scenario.limits.max_duration_seconds <= WARNING_SECONDS
-        scenario = plan.scenario
-        self._detection = AnswerDetection(
-            plan.first_speaker,
-            line.opened_at,
-            scenario.opening.wait_seconds,
-            scenario.opening.pause_seconds,
-            language=languages.of(scenario.language),
-            may_be_machine=plan.direction is Direction.OUTBOUND,
-        )
-        self._detection.deaf()
         self._callee_speaks = self._tools_work = False
-        self._machine = MachineHandling(
-            plan,
-            detection=self._detection,
-            line=line,
-            user=user,
-            output=output,
-            pipeline=pipeline,
-            goodbye=goodbye,
-            resources=resources,
-            changed=changed,
-        )
+        limits = plan.scenario.limits
+        self._warned = limits.max_duration_seconds <= WARNING_SECONDS
         self._beeps = BeepDetector()
-        line.on_window = self._listen_for_beep
-        self._silence = SilenceWatch(
-            scenario.limits.silence_seconds, scenario.limits.silence_prompts, line.opened_at
-        )
+        self._silence = SilenceWatch(limits.silence_seconds, limits.silence_prompts, self._line.opened_at)
 
     async def run(self) -> None:
         """Until the call is over."""
@@ -135,7 +99,7 @@ class CallFlow:
         """The model brings the call to its close by itself, if it is told in time."""
         if not self._warned and seconds_left <= WARNING_SECONDS:
             self._warned = True
-            self._user.context.add_message({"role": "user", "content": _END_IS_NEAR})
+            self._stages.note(prompt.END_IS_NEAR)
 
     # -- the opening ----------------------------------------------------------------------------------
 
@@ -159,7 +123,7 @@ class CallFlow:
     async def _say_opening(self) -> None:
         opening = self.plan.opening
         if opening is not None and not opening.silent and not self._opening_lost:
-            playback = self._output.begin(
+            playback = self._stages.output.begin(
                 "opening",
                 opening.text or "",
                 opening=True,
@@ -167,10 +131,10 @@ class CallFlow:
             )
             opening.play_to(SpeechPlayer(playback, opening, lost=self._lose_opening))
         elif self.plan.opening_text:
-            await self._pipeline.queue(TTSSpeakFrame(self.plan.opening_text, append_to_context=True))
+            await self._stages.say(self.plan.opening_text)
         else:
             self._user.answer_now()
-            await self._pipeline.queue(LLMRunFrame())
+            await self._stages.run_model()
 
     def _lose_opening(self) -> None:
         self._opening_lost = True
@@ -194,12 +158,12 @@ class CallFlow:
         if self._waiting():
             if self._silence.decide(now) is not Silence.NOTHING:
                 self._silence.excuse(now)
-                await self._pipeline.queue(TTSSpeakFrame(phrases.fillers[0], append_to_context=True))
+                await self._stages.say(phrases.fillers[0])
             return
         match self._silence.decide(now):
             case Silence.PROMPT:
                 text = phrases.silence[(self._silence.asked - 1) % len(phrases.silence)]
-                await self._pipeline.queue(TTSSpeakFrame(text, append_to_context=True))
+                await self._stages.say(text)
             case Silence.GOODBYE:
                 await self._goodbye.say(phrases.silence_goodbye, EndedReason.SILENCE)
             case Silence.NOTHING:
@@ -275,9 +239,11 @@ class CallFlow:
         self._silence.callee_said_something()
         self._changed.set()
 
-    def note_callee_piece(self, piece: str, final: bool) -> None:
+    def note_callee_words(self, piece: str, *, final: bool) -> None:
+        """A transcript; they are there."""
         self._machine.note_piece()
         self._detection.words(piece, time.monotonic(), final=final)
+        self.note_callee_presence()
 
     def note_callee_turn_over(self, text: str) -> None:
         self._machine.note_turn_over()
@@ -292,7 +258,7 @@ class CallFlow:
         self._detection.amd(answered_by, time.monotonic())
         self._changed.set()
 
-    def _listen_for_beep(self, pcm: bytes) -> None:
+    def listen_for_beep(self, pcm: bytes) -> None:
         now = time.monotonic()
         if self._detection.alert(now) and self._beeps.hear(pcm):
             self._detection.beep(now)

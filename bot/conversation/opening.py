@@ -23,6 +23,7 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from bot.audio import Speech, TimedWord
+from bot.conversation import prompt
 from bot.errors import VendorError
 from bot.pipeline.llm import vendors as llm
 from bot.pipeline.llm.vendors import LlmVendor, Mind
@@ -35,8 +36,6 @@ PREPARE_SECONDS = 6.0
 """A vendor that has not answered by then is left alone; the opening is then spoken by the pipeline."""
 FLUSH_SECONDS = 2.0
 """For the last words of a stage that is through, and its socket's goodbye."""
-_ASK = "The phone is ringing. Write only the first thing you say when it is picked up: who you are, for whom \
-you call, and why, in one or two short sentences."
 
 
 class Listener(Protocol):
@@ -194,7 +193,7 @@ async def write(
     resources: Resources, members: Sequence[LlmVendor], mind: Mind, *, usage: Usage = NO_USAGE
 ) -> str:
     """The opening of the first model that has one. VendorError when it does not come."""
-    context = LLMContext(messages=[{"role": "user", "content": _ASK}])
+    context = LLMContext(messages=[{"role": "user", "content": prompt.WRITE_OPENING}])
     services = await asyncio.to_thread(llm.build, members, resources, mind)
     count_for(usage, services)
     collector = await _OneStage(services).run(LLMContextFrame(context=context))

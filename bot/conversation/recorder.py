@@ -52,7 +52,7 @@ class _Timing:
 
 
 class Recorder:
-    """The Watcher of one call's context stages. `media_ms` gives the line's media clock."""
+    """`media_ms` gives the line's media clock; `on_turn` is given each complete turn."""
 
     def __init__(
         self,
@@ -62,6 +62,7 @@ class Recorder:
         *,
         vad_start_ms: int,
         trace: CallTrace | NoTrace | None = None,
+        on_turn: Callable[[Turn], None] = lambda _turn: None,
     ) -> None:
         self._call_id = call_id
         self._store = store
@@ -70,18 +71,7 @@ class Recorder:
         self.trace = trace or NoTrace()
         self.turns: list[Turn] = []
         self.counts = Counts()
-        self.last_callee_turn_at = 0.0
-        """When the callee's last turn was over, time.monotonic()."""
-        self.on_turn: Callable[[Turn], None] | None = None
-        """Told of each complete turn."""
-        self.on_callee_words: Callable[[str], None] | None = None
-        """Told of all the callee said in the open turn, whenever it grows."""
-        self.on_callee_piece: Callable[[str, bool], None] | None = None
-        """Told of each transcript as it comes, and whether it is final."""
-        self.on_backchannel: Callable[[], None] | None = None
-        self.on_callee_turn_over: Callable[[str], None] | None = None
-        self.on_speech: Callable[[bool], None] | None = None
-        """Told when the callee begins and ends to speak."""
+        self._on_turn = on_turn
         self._open: dict[Speaker, int] = {}
         self._final_words: list[str] = []
         self._interim = ""
@@ -94,14 +84,12 @@ class Recorder:
         self._next_latency: TurnLatency | None = None
         self._tools: list[ToolUse] = []
 
-    # -- told by the stages ---------------------------------------------------------------------------
+    # -- reported by the stages ---------------------------------------------------------------------------
 
     def callee_speech_started(self, late_seconds: float = 0.0) -> None:
         self.trace.speech_began()
         if Speaker.CALLEE not in self._open:
             self._begin(Speaker.CALLEE, "", self._media_ms() - self._vad_start_ms - round(late_seconds * 1000))
-        if self.on_speech is not None:
-            self.on_speech(True)
 
     def callee_speech_stopped(self, silence_seconds: float, late_seconds: float = 0.0) -> None:
         at = time.monotonic() - late_seconds
@@ -109,8 +97,6 @@ class Recorder:
         index = self._open.get(Speaker.CALLEE)
         if index is not None:
             self._change(index, end_ms=self._media_ms() - round((silence_seconds + late_seconds) * 1000))
-        if self.on_speech is not None:
-            self.on_speech(False)
 
     def callee_words(self, text: str, *, final: bool) -> None:
         if not text.strip():
@@ -126,10 +112,6 @@ class Recorder:
             self._begin(Speaker.CALLEE, "", self._media_ms())
         words = " ".join([*self._final_words, self._interim]).strip()
         self._change(self._open[Speaker.CALLEE], text=words)
-        if self.on_callee_piece is not None:
-            self.on_callee_piece(text.strip(), final)
-        if self.on_callee_words is not None:
-            self.on_callee_words(words)
 
     def callee_backchannel(self, text: str, ended_seconds_ago: float) -> None:
         """An "mhm" while the agent spoke: kept as a turn that nothing answers."""
@@ -142,8 +124,6 @@ class Recorder:
         self._complete(index)
         if before is not None:
             self._open[Speaker.CALLEE] = before
-        if self.on_backchannel is not None:
-            self.on_backchannel()
 
     def speculated(self, *, kept: bool) -> None:
         """A reply that was begun before the turn was over was used, or dropped unheard."""
@@ -156,12 +136,10 @@ class Recorder:
 
     def callee_turn_over(self, text: str) -> None:
         self.trace.turn_over()
-        self._timing.turn_at = self.last_callee_turn_at = time.monotonic()
+        self._timing.turn_at = time.monotonic()
         self._timing.owed = bool(text)
         # What a longer reply measured after its first audio belongs to that reply, not to the next.
         self._timing.llm_s = self._timing.sentence_s = self._timing.tts_s = None
-        if self.on_callee_turn_over is not None:
-            self.on_callee_turn_over(text)
         index = self._open.pop(Speaker.CALLEE, None)
         said = text or " ".join([*self._final_words, self._interim]).strip()
         self._final_words, self._interim = [], ""
@@ -212,7 +190,7 @@ class Recorder:
         else:
             self._tools.append(use)
 
-    # -- told by the line and by the metrics ----------------------------------------------------------
+    # -- reported by the line and the metrics --------------------------------------------------------
 
     def audio_sent(self, now: float) -> None:
         """The first audio after silence left for the callee."""
@@ -324,8 +302,7 @@ class Recorder:
 
     def _complete(self, index: int) -> None:
         self._change(index, complete=True)
-        if self.on_turn is not None:
-            self.on_turn(self.turns[index])
+        self._on_turn(self.turns[index])
 
     def _drop(self, index: int) -> None:
         """A noise, not a turn: its index stays, empty, so that no kept turn is renumbered."""

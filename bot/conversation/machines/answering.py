@@ -1,18 +1,17 @@
 """Treats the machine that picked up as the scenario wants it: message, answer, menu, end; and the way back.
 
-What to do is decided in `machines`; here it is done. What is said to a machine is made while the machine still
+What to do is decided in `policy`; here it is done. What is said to a machine is made while the machine still
 talks, so that it begins right behind the beep.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable
 
 from loguru import logger
-from pipecat.frames.frames import LLMMessagesAppendFrame, LLMRunFrame, TTSSpeakFrame
+from pipecat.frames.frames import LLMMessagesAppendFrame
 
 from bot.conversation import opening, prompt
 from bot.conversation.answer_detection import AnswerDetection
@@ -28,18 +27,14 @@ from bot.conversation.machines.policy import (
     unavailable_reason,
 )
 from bot.conversation.opening import SpeechStream
+from bot.conversation.stages import Stages
 from bot.errors import PhoneAgentError
-from bot.pipeline.line.line import Line
-from bot.pipeline.line.line_ends import AllHeardFrame, HushFrame, LineOutput, Playback
+from bot.pipeline.line.line_ends import Playback
 from bot.pipeline.resources import Resources
-from bot.pipeline.runner import RunningPipeline
-from bot.pipeline.turns.context import UserContext
 from bot.records import AnsweredBy, EndedReason
 
 TREAT_EVERY_SECONDS = 0.1
 """How often a machine's silence is looked at."""
-HUSH_SECONDS = 1.0
-"""For a pipeline that is still starting."""
 
 
 class SpeechPlayer:
@@ -73,18 +68,14 @@ class MachineHandling:
         plan: Plan,
         *,
         detection: AnswerDetection,
-        line: Line,
-        user: UserContext,
-        output: LineOutput,
-        pipeline: RunningPipeline,
+        stages: Stages,
         goodbye: Goodbye,
         resources: Resources,
-        changed: asyncio.Event,
     ) -> None:
-        self._plan, self._detection = plan, detection
-        self._line, self._user, self._output = line, user, output
-        self._pipeline, self._goodbye = pipeline, goodbye
-        self._resources, self._changed = resources, changed
+        self._plan, self.detection = plan, detection
+        self._stages, self._goodbye = stages, goodbye
+        self._user = stages.user
+        self._resources, self._changed = resources, stages.changed
         self._treated: AnsweredBy | None = None
         self._watch: VoicemailWatch | ScreeningWatch | MenuWatch | UnavailableWatch | None = None
         self._stream: SpeechStream | None = None
@@ -101,7 +92,7 @@ class MachineHandling:
 
     async def treat(self, now: float) -> None:
         """One look at the machine; to be called until the call ends or `release`."""
-        detection = self._detection
+        detection = self.detection
         if self._treated is not detection.who:
             await self._begin(now)
         if self._lost:
@@ -121,12 +112,12 @@ class MachineHandling:
                 )
                 await self._act(act, EndedReason.SCREENING_UNANSWERED)
             case MenuWatch() as watch:
-                detection.spoke_words = self._output.last_word_at > self._spoke_at
+                detection.spoke_words = self._stages.output.last_word_at > self._spoke_at
                 act = watch.decide(
                     now,
                     words=detection.text,
                     silence=detection.silence(now),
-                    speaking=self._line.playing_ms() > 0,
+                    speaking=self._stages.line.playing_ms() > 0,
                 )
                 await self._act(act, EndedReason.MENU_REACHED)
             case UnavailableWatch() as watch:
@@ -157,7 +148,7 @@ class MachineHandling:
         """To what the person has said already."""
         self._user.answer_now()
         if not self._turn_open:
-            await self._pipeline.queue(LLMRunFrame())
+            await self._stages.run_model()
 
     async def close(self) -> None:
         if self._making is not None:
@@ -168,7 +159,7 @@ class MachineHandling:
     # -- beginning ------------------------------------------------------------------------------------
 
     async def _begin(self, now: float) -> None:
-        detection, scenario = self._detection, self._plan.scenario
+        detection, scenario = self.detection, self._plan.scenario
         logger.info("{} picked up", detection.who)
         self._treated = detection.who
         self._user.hear_only()
@@ -219,7 +210,7 @@ class MachineHandling:
     # -- acting ---------------------------------------------------------------------------------------
 
     async def _treat_voicemail(self, watch: VoicemailWatch, now: float) -> None:
-        detection = self._detection
+        detection = self.detection
         said = watch.spoke_at is not None and not self._speaking
         act = watch.decide(
             now, silence=detection.silence(now), beeps=detection.beeps, greeting_over=detection.greeting_over
@@ -249,11 +240,11 @@ class MachineHandling:
             self._lost = True
             self._changed.set()
             return
-        playback = self._output.begin(str(self._treated), stream.text or "")
+        playback = self._stages.output.begin(str(self._treated), stream.text or "")
         stream.play_to(SpeechPlayer(playback, stream, lost=self._lose, given=self._give))
 
     def _give(self) -> None:
-        self._line.when_heard(self._heard, mark=True)
+        self._stages.line.when_heard(self._heard, mark=True)
 
     def _lose(self) -> None:
         self._lost = True
@@ -263,8 +254,7 @@ class MachineHandling:
         """The voice that could not be heard ahead gets another chance, in its ladder."""
         self._lost = False
         assert self._stream is not None
-        speak = TTSSpeakFrame(self._stream.text or "", append_to_context=True)
-        await self._pipeline.queue(speak, AllHeardFrame(self._heard))
+        await self._stages.say(self._stream.text or "", self._heard)
 
     async def _heard(self) -> None:
         """All that was to be said was heard."""
@@ -274,7 +264,7 @@ class MachineHandling:
         if isinstance(self._watch, ScreeningWatch):
             now = time.monotonic()
             self._watch.heard_at = now
-            self._detection.machine_spoken_to(now)
+            self.detection.machine_spoken_to(now)
         self._changed.set()
 
     def _overdue(self, now: float) -> bool:
@@ -282,7 +272,7 @@ class MachineHandling:
         stream = self._stream
         length = 0.0 if stream is None else stream.speech().duration_ms / 1000
         limit = length + UNHEARD_SECONDS if length else opening.PREPARE_SECONDS + 2 * UNHEARD_SECONDS
-        return self._line.playing_ms() <= 0 and now - self._spoke_at >= limit
+        return self._stages.line.playing_ms() <= 0 and now - self._spoke_at >= limit
 
     async def _ask(self) -> None:
         """The model answers what the menu has said: a key, words, or the end."""
@@ -290,20 +280,18 @@ class MachineHandling:
             self._told_menu = True
             await self._note(prompt.menu_note(self._plan.spec, self._plan.scenario))
         self._spoke_at = time.monotonic()
-        self._detection.machine_spoken_to(self._spoke_at)
+        self.detection.machine_spoken_to(self._spoke_at)
         self._user.answer_once()
         if not self._turn_open:
-            await self._pipeline.queue(LLMRunFrame())
+            await self._stages.run_model()
 
     async def _note(self, text: str) -> None:
         """Sets the scene for the model; in parentheses, so that nobody is taken to have said it."""
-        await self._pipeline.queue(LLMMessagesAppendFrame([{"role": "user", "content": text}], run_llm=False))
+        await self._stages.pipeline.queue(
+            LLMMessagesAppendFrame([{"role": "user", "content": text}], run_llm=False)
+        )
 
     async def _fall_silent(self) -> None:
         """Whatever is being said or prepared by the pipeline is dropped."""
         self._speaking = self._lost = self._user.muted = False
-        hush = HushFrame()
-        await self._pipeline.queue(hush)
-        with contextlib.suppress(TimeoutError):
-            # Until it has passed, it would drop what is said next as well.
-            await asyncio.wait_for(hush.passed.wait(), HUSH_SECONDS)
+        await self._stages.hush()

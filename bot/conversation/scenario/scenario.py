@@ -42,7 +42,7 @@ from bot.phone_numbers import is_e164
 from bot.pipeline.llm.vendors import Llm
 from bot.pipeline.stt.vendors import DeepgramFlux, Stt
 from bot.pipeline.tts.vendors import Tts
-from bot.pipeline.turns.barge_in import InterruptionSettings
+from bot.pipeline.turns.interjection import InterruptionSettings
 from bot.pipeline.turns.turn import TurnSettings
 from bot.pipeline.turns.vad import VadSettings
 from bot.records import Direction, Speaker

@@ -69,6 +69,10 @@ class Notes:
 class _Again(Notes):
     """The control of a call that is over: what a tool asks to be noted is, and nothing else is done."""
 
+    @property
+    def notes(self) -> _Again:
+        return self
+
     async def end_after_goodbye(self) -> None:
         return
 

@@ -10,7 +10,7 @@ from bot.conversation.tools.tool import CallControl, Tool
 
 async def record_outcome(arguments: Mapping[str, Any], control: CallControl) -> dict[str, Any]:
     """Later values replace earlier ones; what the scenario does not have or take is reported back."""
-    refused = control.note_outcome(arguments)
+    refused = control.notes.note_outcome(arguments)
     if refused:
         return {"status": "recorded", "refused_fields": refused, "why": "unknown, or a value of another type"}
     return {"status": "recorded"}

@@ -13,7 +13,7 @@ async def schedule_callback(arguments: Mapping[str, Any], control: CallControl) 
     when = str(arguments.get("when") or "").strip()
     if not when:
         return {"error": "no time was given: ask when a call suits"}
-    control.note_callback(when)
+    control.notes.note_callback(when)
     return {"status": "noted", "when": when}
 
 

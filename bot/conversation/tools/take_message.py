@@ -14,7 +14,7 @@ async def take_message(arguments: Mapping[str, Any], control: CallControl) -> di
     if not message:
         return {"error": "the message is empty: ask what should be passed on"}
     name, number = arguments.get("name"), arguments.get("phone_number")
-    control.note_message(message, str(name) if name else None, str(number) if number else None)
+    control.notes.note_message(message, str(name) if name else None, str(number) if number else None)
     return {"status": "the message will be passed on"}
 
 

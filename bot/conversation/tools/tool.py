@@ -7,12 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 
-class CallControl(Protocol):
-    """What a tool needs from its call."""
-
-    async def end_after_goodbye(self) -> None:
-        """Hang up when the reply being spoken, or a goodbye where there is none, was heard."""
-        ...
+class NoteTaker(Protocol):
+    """What tools record of their call."""
 
     def note_outcome(self, fields: Mapping[str, Any]) -> list[str]:
         """Keep outcome fields, `reached_goal` and `summary`; gives back the names it refused."""
@@ -21,6 +17,17 @@ class CallControl(Protocol):
     def note_message(self, message: str, name: str | None, phone_number: str | None) -> None: ...
 
     def note_callback(self, when: str) -> None: ...
+
+
+class CallControl(Protocol):
+    """What a tool needs from its call."""
+
+    @property
+    def notes(self) -> NoteTaker: ...
+
+    async def end_after_goodbye(self) -> None:
+        """Hang up when the reply being spoken, or a goodbye where there is none, was heard."""
+        ...
 
     async def never_call_again(self, reason: str | None) -> dict[str, Any]:
         """Put the callee's number on the do-not-call list. Returns the tool's result when it is there."""

@@ -19,7 +19,7 @@ from pipecat.frames.frames import FunctionCallResultProperties
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.services.llm_service import FunctionCallParams, LLMService
 
-from bot.conversation.bridge import Bridge
+from bot.conversation.fillers import Bridge
 from bot.conversation.scenario.scenario import Scenario
 from bot.conversation.tools import TOOLS, CallControl, Tool
 from bot.conversation.tools.declared.mcp_server import McpServer, McpServers

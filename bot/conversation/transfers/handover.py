@@ -13,17 +13,15 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from loguru import logger
-from pipecat.frames.frames import LLMRunFrame, TTSSpeakFrame
-from pipecat.processors.aggregators.llm_context import LLMContext
 
+from bot.conversation import prompt
 from bot.conversation.call_plan import Plan
 from bot.conversation.hang_up import SYNTHESIS_CAP_SECONDS, Goodbye
+from bot.conversation.stages import Stages
 from bot.conversation.tools.transfer_call import TransferTarget
 from bot.conversation.transfers.transfers import LOST_CALLBACK_SECONDS, Caller, Transfer, Transfers, Verdict
 from bot.errors import CarrierError, DialUnconfirmedError
-from bot.pipeline.line.line import Line
-from bot.pipeline.line.line_ends import AllHeardFrame, LineOutput
-from bot.pipeline.runner import RunningPipeline
+from bot.pipeline.line.line_ends import AllHeardFrame
 from bot.records import EndedReason
 
 RECONNECT_SECONDS = 10.0
@@ -45,22 +43,17 @@ class Handover:
         plan: Plan,
         transfers: Transfers | None,
         *,
-        line: Line,
-        output: LineOutput,
-        pipeline: RunningPipeline,
-        context: LLMContext,
+        stages: Stages,
         goodbye: Goodbye,
-        last_callee_turn_at: Callable[[], float],
         callee_speaks: Callable[[], bool],
         no_reply_owed: Callable[[], None],
     ) -> None:
         self._plan = plan
         self._transfers = transfers
-        self._line, self._output, self._pipeline = line, output, pipeline
-        self._context, self._goodbye = context, goodbye
-        self._last_callee_turn_at, self._callee_speaks = last_callee_turn_at, callee_speaks
+        self._stages, self._line, self._goodbye = stages, stages.line, goodbye
+        self._callee_speaks = callee_speaks
         self._no_reply_owed = no_reply_owed
-        self._caller = Caller(plan.call_id, line.call_sid, plan.scenario.language, plan.spec.from_number)
+        self._caller = Caller(plan.call_id, self._line.call_sid, plan.scenario.language, plan.spec.from_number)
         self._task: asyncio.Task[None] | None = None
         self._transfer: Transfer | None = None
         self.handed_over = False
@@ -106,8 +99,8 @@ class Handover:
         await self._back_within(seconds)
 
     async def _keys_refused(self) -> None:
-        self._tell_model("The keys were not pressed: the telephone refused. Try something else.")
-        await self._pipeline.queue(LLMRunFrame())
+        self._stages.note(prompt.KEYS_REFUSED)
+        await self._stages.run_model()
 
     # -- transfers ------------------------------------------------------------------------------------
 
@@ -194,14 +187,10 @@ class Handover:
         """Back with the callee, or with them all the while: say so and go on."""
         self._transfer = None
         logger.info("nobody took the transfer to {}: {}", target.name, verdict)
-        self._tell_model(
-            f"Nobody took the transfer to {target.name}: {verdict.replace('_', ' ')}. "
-            "The other person is being told so; go on with the call, offer what else you can do."
-        )
+        self._stages.note(prompt.transfer_failed(target.name, verdict))
         await self._breath()
         if not self._goodbye.begun:
-            text = self._plan.scenario.phrases.transfer_failed
-            await self._pipeline.queue(TTSSpeakFrame(text, append_to_context=True))
+            await self._stages.say(self._plan.scenario.phrases.transfer_failed)
 
     async def _back_within(self, seconds: float) -> bool:
         """Whether the callee is with the agent: on the next stream, or still on the one that was to end."""
@@ -228,9 +217,8 @@ class Handover:
     async def _announce(self, target: TransferTarget) -> None:
         """The model's own words are announcement enough; else the target's, or the language's."""
         await self._all_said()
-        if self._output.last_word_at <= self._last_callee_turn_at():
-            text = target.announcement or self._plan.scenario.phrases.transferring
-            await self._pipeline.queue(TTSSpeakFrame(text, append_to_context=True))
+        if self._stages.output.last_word_at <= self._stages.user.last_turn_at:
+            await self._stages.say(target.announcement or self._plan.scenario.phrases.transferring)
             await self._all_said()
 
     # -- inside ---------------------------------------------------------------------------------------
@@ -261,9 +249,6 @@ class Handover:
 
         self._task = asyncio.create_task(run(), name=name)
 
-    def _tell_model(self, note: str) -> None:
-        self._context.add_message({"role": "user", "content": f"({note})"})
-
     async def _all_said(self) -> None:
         """Until all that is being said, or generated, was heard, or was cut off by the callee."""
         heard = asyncio.Event()
@@ -272,7 +257,7 @@ class Handover:
             heard.set()
 
         begun = sounded_at = time.monotonic()
-        await self._pipeline.queue(AllHeardFrame(note))
+        await self._stages.pipeline.queue(AllHeardFrame(note))
         while not heard.is_set() and not self._line.ended:
             try:
                 await asyncio.wait_for(heard.wait(), _LOOK_SECONDS)

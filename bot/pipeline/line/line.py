@@ -15,6 +15,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
+from typing import Protocol
 
 from loguru import logger
 from pipecat.frames.frames import (
@@ -60,6 +61,18 @@ class LineEnd(StrEnum):
 Payload = Frame | Callable[[], Awaitable[None]]
 
 
+class LineListener(Protocol):
+    """What a line reports while it runs."""
+
+    def audio_begins(self, now: float) -> None:
+        """Audio is sent to a line that was silent, time.monotonic()."""
+        ...
+
+    async def heard(self, payload: Payload) -> None:
+        """Playback has passed what was given to `when_heard`."""
+        ...
+
+
 class Line:
     """A call's stream from its `start` to its end, and the streams that follow it where more are expected.
 
@@ -79,18 +92,11 @@ class Line:
         self.opened_at = time.monotonic()
         self.first_audio_at: float | None = None
         """When the first audio of the agent was sent, on time.monotonic()."""
-        self.on_burst: Callable[[float], None] | None = None
-        """Told when audio is sent to a line that was silent, time.monotonic()."""
         self.cleared_at: float | None = None
         self.media_ms = 0
         """The media clock: the end of the callee's audio received so far."""
-        self.on_audio: Callable[[bytes], Awaitable[None]] | None = None
-        self.on_digit: Callable[[str], Awaitable[None]] | None = None
-        self.on_heard: Callable[[Payload], Awaitable[None]] | None = None
-        self.on_listening: Callable[[], None] | None = None
-        """Told when the pipeline begins to take the callee's audio, what was kept for it first."""
-        self.on_window: Callable[[bytes], None] | None = None
-        """Told each frame the pipeline is about to take: INPUT_FRAME_SAMPLES, 16 bit."""
+        self._listener: LineListener | None = None
+        self._take_audio: Callable[[bytes], Awaitable[None]] | None = None
         self._stream = Stream(socket, started.stream_sid)
         self._crossing = Crossing()
         self._left_at: float | None = None
@@ -112,8 +118,9 @@ class Line:
 
     # -- life ----------------------------------------------------------------------------------------
 
-    async def run(self) -> LineEnd:
+    async def run(self, listener: LineListener) -> LineEnd:
         """Hold the line until it ends; says how. Both directions stop with it."""
+        self._listener = listener
         reader = asyncio.create_task(self._read(), name=f"line reader {self.call_sid}")
         writer = asyncio.create_task(self._write(), name=f"line writer {self.call_sid}")
         ended = asyncio.create_task(self._ended.wait(), name=f"line end {self.call_sid}")
@@ -240,7 +247,7 @@ class Line:
         self._wake.set()
 
     def when_heard(self, payload: Payload, *, position: int | None = None, mark: bool = False) -> None:
-        """Give `payload` to `on_heard` once playback passes `position` (default: all queued so far)."""
+        """Report `payload` as heard once playback passes `position` (default: all queued so far)."""
         self._playout.add_point(payload, position=position, mark=mark)
         self._wake.set()
 
@@ -344,8 +351,8 @@ class Line:
         now = time.monotonic()
         if self.first_audio_at is None:
             self.first_audio_at = now
-        if self.on_burst is not None:
-            self.on_burst(now)
+        if self._listener is not None:
+            self._listener.audio_begins(now)
 
     async def _tell(self, news: Heard[Payload]) -> None:
         # Two tasks bring news (the reader's echoes, an interruption); the lock keeps their order.
@@ -353,9 +360,9 @@ class Line:
         async with self._heard_lock:
             if self.recording is not None and news.audio:
                 self._record(self.recording, news)
-            if self.on_heard is not None:
+            if self._listener is not None:
                 for payload in news.points:
-                    await self.on_heard(payload)
+                    await self._listener.heard(payload)
 
     def _record(self, recording: Recording, news: Heard[Payload]) -> None:
         """Place what was heard on the media clock.
@@ -412,8 +419,7 @@ class Line:
                         await self._tell(news)
                         self._wake.set()
                 case protocol.Dtmf():
-                    if self.on_digit is not None:
-                        await self.on_digit(event.digit)
+                    pass  # a call has no use for the callee's keys
                 case protocol.Stopped():
                     self._end = LineEnd.STOPPED
                     return
@@ -439,17 +445,14 @@ class Line:
             self.recording.callee(mulaw, self.media_ms)
         self.media_ms += len(mulaw) // SAMPLES_PER_MS
         self._pending += mulaw
-        if self.on_audio is None:
+        if self._take_audio is None:
             del self._pending[: -MAX_WAITING_SECONDS * SAMPLE_RATE]
             return
-        await self.deliver_audio()
-
-    async def deliver_audio(self) -> None:
-        """Give the pipeline every whole frame that is waiting."""
-        while self.on_audio is not None and len(self._pending) >= INPUT_FRAME_SAMPLES:
+        while self._take_audio is not None and len(self._pending) >= INPUT_FRAME_SAMPLES:
             piece = bytes(self._pending[:INPUT_FRAME_SAMPLES])
             del self._pending[:INPUT_FRAME_SAMPLES]
-            pcm = mulaw_to_pcm(piece)
-            if self.on_window is not None:
-                self.on_window(pcm)
-            await self.on_audio(pcm)
+            await self._take_audio(mulaw_to_pcm(piece))
+
+    def give_audio_to(self, take: Callable[[bytes], Awaitable[None]] | None) -> None:
+        """Each frame of the callee's audio from the next on, what was kept first: INPUT_FRAME_SAMPLES, 16 bit."""
+        self._take_audio = take

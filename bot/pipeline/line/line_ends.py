@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from pipecat.frames.frames import (
     BotStartedSpeakingFrame,
@@ -83,24 +84,44 @@ class HushFrame(InterruptionFrame):
     passed: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
 
+class MediaListener(Protocol):
+    """What the two ends of the line report."""
+
+    def listening_began(self) -> None:
+        """The pipeline takes the callee's audio from now on, what was kept for it first."""
+        ...
+
+    def callee_window(self, pcm: bytes) -> None:
+        """A frame the pipeline is about to take: INPUT_FRAME_SAMPLES, 16 bit."""
+        ...
+
+    def agent_audio_begins(self, now: float) -> None:
+        """Audio is sent to a line that was silent, time.monotonic()."""
+        ...
+
+    def agent_speaks(self, speaking: bool) -> None: ...
+
+    def metrics_came(self, frame: MetricsFrame) -> None: ...
+
+
 class LineInput(FrameProcessor):
     """First of the pipeline: the callee's audio, 8 kHz 16-bit mono, 32 ms a frame."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: Line, listener: MediaListener) -> None:
         super().__init__(name="LineInput")
-        self._line = line
+        self._line, self._listener = line, listener
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
         await self.push_frame(frame, direction)
         if isinstance(frame, StartFrame):
-            self._line.on_audio = self._push_audio
-            if self._line.on_listening is not None:
-                self._line.on_listening()
+            self._line.give_audio_to(self._push_audio)
+            self._listener.listening_began()
         elif isinstance(frame, EndFrame | CancelFrame):
-            self._line.on_audio = None
+            self._line.give_audio_to(None)
 
     async def _push_audio(self, pcm: bytes) -> None:
+        self._listener.callee_window(pcm)
         await self.push_frame(InputAudioRawFrame(audio=pcm, sample_rate=SAMPLE_RATE, num_channels=1))
 
 
@@ -165,34 +186,26 @@ class Playback:
 
 
 class LineOutput(FrameProcessor):
-    """Last before the assistant's context: plays the agent's audio, gives back what was heard.
+    """Last before the assistant's context: plays the agent's audio, gives back what was heard; the line's
+    listener.
 
     Text and the ends of replies travel on only when the callee has heard what they belong to, so what
     stands behind this processor never knows more than the callee does.
     """
 
-    def __init__(
-        self,
-        line: Line,
-        *,
-        on_metrics: Callable[[MetricsFrame], None] | None = None,
-        on_speaking: Callable[[bool], None] | None = None,
-    ) -> None:
+    def __init__(self, line: Line, listener: MediaListener) -> None:
         super().__init__(name="LineOutput")
         self.last_word_at = 0.0
         """When the last word was heard, time.monotonic()."""
         self.last_audio_at = 0.0
         """When the pipeline last gave audio, time.monotonic(); what is played past it does not count."""
-        self._line = line
-        self._on_metrics = on_metrics
-        self._on_speaking = on_speaking
+        self._line, self._listener = line, listener
         self._starts: dict[str | None, int] = {}
         """Context of speech → position of its first sample."""
         self._last_word_at: dict[str | None, int] = {}
         self._speaking = False
         self._playback: Playback | None = None
         self.saying = Saying()
-        line.on_heard = self._heard
 
     def begin(
         self,
@@ -244,8 +257,7 @@ class LineOutput(FrameProcessor):
             case TextFrame():
                 pass  # announcements of text to be spoken; the heard words follow
             case MetricsFrame():
-                if self._on_metrics is not None:
-                    self._on_metrics(frame)
+                self._listener.metrics_came(frame)
             case _:
                 await self.push_frame(frame, direction)
 
@@ -298,7 +310,10 @@ class LineOutput(FrameProcessor):
             and made_at < playback.began_at
         )
 
-    async def _heard(self, payload: Payload) -> None:
+    def audio_begins(self, now: float) -> None:
+        self._listener.agent_audio_begins(now)
+
+    async def heard(self, payload: Payload) -> None:
         if not isinstance(payload, Frame):
             await payload()
             return
@@ -313,13 +328,11 @@ class LineOutput(FrameProcessor):
     async def _note_speaking(self) -> None:
         if not self._speaking:
             self._speaking = True
-            if self._on_speaking is not None:
-                self._on_speaking(True)
+            self._listener.agent_speaks(True)
             await self.broadcast_frame(BotStartedSpeakingFrame)
 
     async def _note_silent(self) -> None:
         if self._speaking:
             self._speaking = False
-            if self._on_speaking is not None:
-                self._on_speaking(False)
+            self._listener.agent_speaks(False)
             await self.broadcast_frame(BotStoppedSpeakingFrame)

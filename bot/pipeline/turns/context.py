@@ -53,8 +53,8 @@ NOTED_SECONDS = 0.25
 """How long the callee's half waits for the agent's to note where an interruption cut it off; a few ms do."""
 
 
-class Watcher(Protocol):
-    """Who is told of the conversation as it goes: the recorder."""
+class ConversationListener(Protocol):
+    """What the two halves of the context report of the conversation."""
 
     def callee_speech_started(self, late_seconds: float = 0.0) -> None:
         """The VAD said so so long ago: it was withheld until it was clear what the sound was."""
@@ -96,7 +96,12 @@ class UserContext(LLMUserAggregator):
     """
 
     def __init__(
-        self, context: LLMContext, strategies: UserTurnStrategies, watcher: Watcher, *, stop_timeout: float
+        self,
+        context: LLMContext,
+        strategies: UserTurnStrategies,
+        listener: ConversationListener,
+        *,
+        stop_timeout: float,
     ) -> None:
         super().__init__(
             context,
@@ -113,12 +118,14 @@ class UserContext(LLMUserAggregator):
         """The turn that was over last is answered by a reply that was begun before."""
         self._cut_noted = asyncio.Event()
         self._cut_noted.set()
-        self._watcher = watcher
+        self._listener = listener
         self.add_event_handler("on_user_turn_started", self._note_turn_started)
         self.add_event_handler("on_user_turn_stopped", self._note_turn_stopped)
 
         self.owes_reply = False
         """Whether the model was run for the turn that was over last; the opening answers some."""
+        self.last_turn_at = 0.0
+        """When the callee's last turn was over, time.monotonic()."""
 
     def answer_now(self) -> None:
         """The opening is the model's next reply: nothing said before holds it back."""
@@ -137,13 +144,13 @@ class UserContext(LLMUserAggregator):
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         match frame:
             case VADUserStartedSpeakingFrame():
-                self._watcher.callee_speech_started(max(0.0, time.time() - frame.timestamp))
+                self._listener.callee_speech_started(max(0.0, time.time() - frame.timestamp))
             case VADUserStoppedSpeakingFrame():
-                self._watcher.callee_speech_stopped(frame.stop_secs, max(0.0, time.time() - frame.timestamp))
+                self._listener.callee_speech_stopped(frame.stop_secs, max(0.0, time.time() - frame.timestamp))
             case TranscriptionFrame():
-                self._watcher.callee_words(frame.text, final=True)
+                self._listener.callee_words(frame.text, final=True)
             case InterimTranscriptionFrame():
-                self._watcher.callee_words(frame.text, final=False)
+                self._listener.callee_words(frame.text, final=False)
             case EagerEndOfTurnCancelFrame() if direction is FrameDirection.UPSTREAM and self._kept_guess:
                 # The model gave the guess up (it wants a tool) while the turn that keeps it ended.
                 self._kept_guess = False
@@ -202,10 +209,10 @@ class UserContext(LLMUserAggregator):
         self._opened_before_answering = not self.answering
 
     async def _note_turn_stopped(self, _aggregator: Any, _strategy: Any, message: UserTurnStoppedMessage) -> None:
-        self.owes_reply = self.will_answer
+        self.owes_reply, self.last_turn_at = self.will_answer, time.monotonic()
         if self.answering:
             self._opened_before_answering = False
-        self._watcher.callee_turn_over(message.content or "")
+        self._listener.callee_turn_over(message.content or "")
 
 
 class AssistantContext(LLMAssistantAggregator):
@@ -215,9 +222,9 @@ class AssistantContext(LLMAssistantAggregator):
     behind it they would end the request that carries the tool's result. A result does not wait for a filler.
     """
 
-    def __init__(self, context: LLMContext, watcher: Watcher) -> None:
+    def __init__(self, context: LLMContext, listener: ConversationListener) -> None:
         super().__init__(context)
-        self._watcher = watcher
+        self._listener = listener
         self._over = False
         self._filling = self._only_filled = False
         self._called: set[str] = set()
@@ -228,7 +235,7 @@ class AssistantContext(LLMAssistantAggregator):
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         if isinstance(frame, HeardTextFrame):
-            self._watcher.agent_words(frame.text)
+            self._listener.agent_words(frame.text)
             self._only_filled = self._filling and (self._only_filled or not self._aggregation)
             await self._handle_text(TextFrame(frame.text))
             return
@@ -264,7 +271,7 @@ class AssistantContext(LLMAssistantAggregator):
     async def _note_turn_stopped(self, _aggregator: Any, message: AssistantTurnStoppedMessage) -> None:
         # pipecat calls a reply that the end of the call cuts off interrupted; nobody interrupted it.
         content, self._before_tools = f"{self._before_tools} {message.content}".strip(), ""
-        self._watcher.agent_turn_over(content, interrupted=message.interrupted and not self._over)
+        self._listener.agent_turn_over(content, interrupted=message.interrupted and not self._over)
 
     async def _maybe_push_context(self) -> None:
         speaking, self._bot_speaking = self._bot_speaking, self._bot_speaking and not self._filling

@@ -29,7 +29,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bot.audio import SAMPLE_RATE
 from bot.languages import Language
-from bot.pipeline.turns.barge_in import InterruptionSettings
+from bot.pipeline.turns.interjection import InterruptionSettings
 from bot.pipeline.turns.speculation import CountedEagerStop, EarlyReply, Speculating
 from bot.pipeline.turns.vad import VoiceActivity
 

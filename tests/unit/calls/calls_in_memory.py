@@ -112,8 +112,8 @@ class QuietCall:
     failure: Exception | None = None
     made: list[QuietCall]
 
-    def __init__(self, plan: Any, *, line: Any, carrier: Any, **_: Any) -> None:
-        self.plan, self.line, self.carrier = plan, line, carrier
+    def __init__(self, plan: Any, *, line: Any, backend: Any, **_: Any) -> None:
+        self.plan, self.line, self.carrier = plan, line, backend.carrier
         self.over = asyncio.Event()
         self.reason: EndedReason | None = None
         self.answered_by: list[str] = []

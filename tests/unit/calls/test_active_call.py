@@ -19,10 +19,9 @@ from bot.calls.active_calls import ActiveCalls, CallSlot
 from bot.calls.listener import NoListener
 from bot.calls.planner import Planner
 from bot.calls.process import Process
-from bot.conversation.call_plan import Plan
+from bot.conversation.call_plan import Plan, choose
 from bot.conversation.scenario.parts import Opening
 from bot.conversation.scenario.scenario import Scenario
-from bot.conversation.slots import choose
 from bot.pipeline.line.recording import Recording
 from bot.pipeline.resources import Resources
 from bot.records import CallRecord, CallSpec, Direction, EndedReason, Status

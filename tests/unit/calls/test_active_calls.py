@@ -15,11 +15,10 @@ from bot.calls.active_calls import ActiveCalls, CallSlot
 from bot.calls.capacity import Asking, Refusal
 from bot.conversation import opening
 from bot.conversation.call import Call
-from bot.conversation.call_plan import Plan, Services
+from bot.conversation.call_plan import Plan, Services, choose
 from bot.conversation.opening import SpeechStream
 from bot.conversation.scenario.parts import Opening
 from bot.conversation.scenario.scenario import Scenario
-from bot.conversation.slots import choose
 from bot.errors import BusyError, VendorError
 from bot.pipeline.resources import Resources
 from bot.pipeline.usage import NO_USAGE, Usage, Used

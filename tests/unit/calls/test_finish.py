@@ -11,10 +11,9 @@ from loguru import logger
 
 from bot.calls.finish import wrap_up
 from bot.conversation.call import CallEnd
-from bot.conversation.call_plan import Plan
+from bot.conversation.call_plan import Plan, choose
 from bot.conversation.scenario.parts import OutcomeField
 from bot.conversation.scenario.scenario import Scenario
-from bot.conversation.slots import choose
 from bot.records import (
     AnsweredBy,
     CallSpec,

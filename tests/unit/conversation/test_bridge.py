@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from bot.conversation.bridge import AFTER_WORDS_SECONDS, Bridge
+from bot.conversation.fillers import AFTER_WORDS_SECONDS, Bridge
 from tests.unit.clocks import VirtualLoop, run
 
 

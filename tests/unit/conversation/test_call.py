@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from bot.audio import mulaw_to_pcm
-from bot.conversation.call import Call
-from bot.conversation.call_plan import Plan, build_services
+from bot.conversation.call import Call, CallBackend
+from bot.conversation.call_plan import Plan, build_services, choose
 from bot.conversation.opening import SpeechStream
 from bot.conversation.recorder import Recorder
 from bot.conversation.scenario.parts import Limits, OutcomeField
 from bot.conversation.scenario.scenario import Scenario
-from bot.conversation.slots import choose
+from bot.conversation.tools.declared.mcp_server import McpServers
 from bot.pipeline.line.line import Line
 from bot.pipeline.offline.voice import LocalVoice
 from bot.pipeline.resources import Resources
@@ -65,8 +65,7 @@ class Room:
             line=self.line,
             services=build_services(plan, resources, "CA1"),
             recorder=self.recorder,
-            carrier=self.carrier,
-            resources=resources,
+            backend=CallBackend(resources, McpServers({}), self.carrier),
         )
 
     async def echo(self) -> None:
@@ -167,15 +166,15 @@ async def test_an_outcome_of_another_type_is_refused(
     resources: Resources, told: dict[str, Any], kept: dict[str, Any], refused: list[str]
 ) -> None:
     call = Room(resources, None).call
-    assert call.note_outcome(told) == refused
-    outcome = call._toolbox.notes.outcome()
+    assert call.notes.note_outcome(told) == refused
+    outcome = call.notes.outcome()
     assert (outcome.fields if outcome is not None else {}) == kept
 
 
 async def test_the_word_false_is_no_goal_reached(resources: Resources) -> None:
     call = Room(resources, None).call
-    assert call.note_outcome({"reached_goal": "false", "summary": "No."}) == []
-    outcome = call._toolbox.notes.outcome()
+    assert call.notes.note_outcome({"reached_goal": "false", "summary": "No."}) == []
+    outcome = call.notes.outcome()
     assert outcome is not None
     assert outcome.reached_goal is False
 
@@ -184,7 +183,7 @@ async def test_the_word_false_is_no_goal_reached(resources: Resources) -> None:
 async def test_a_hang_up_that_nobody_confirms_is_asked_for_again(
     resources: Resources, monkeypatch: pytest.MonkeyPatch, confirmed: bool
 ) -> None:
-    monkeypatch.setattr("bot.conversation.call.HANG_UP_SECONDS", 0.05)
+    monkeypatch.setattr("bot.conversation.hang_up.HANG_UP_SECONDS", 0.05)
     room = Room(resources, None)
     holding = asyncio.create_task(room.call.hold())
     await room.call.hang_up(EndedReason.AGENT_HANGUP)

@@ -31,7 +31,7 @@ from bot.pipeline.tts.vendors import Hibari
 from bot.pipeline.turns.context import AssistantContext
 from bot.pipeline.usage import Usage
 from bot.settings import Settings
-from tests.unit.pipeline.conversation import Collector, Diary, running
+from tests.unit.pipeline.conversation import Collector, Diary, Reports, running
 from tests.unit.pipeline.line.test_line_output import spoken
 from tests.unit.pipeline.memory_socket import STARTED, MemorySocket
 
@@ -71,14 +71,15 @@ async def a_talk(*ready: str) -> AsyncIterator[Talk]:
     socket = MemorySocket()
     line, diary = Line(socket, STARTED), Diary()
     context = LLMContext(messages=[{"role": "user", "content": "hi"}])
-    output = LineOutput(line)
+    reports = Reports()
+    output = LineOutput(line, reports)
     quiet = [True]
     phrases = {text: speech(text) for text in ready}
     filling = Fillers(
         line, output, ["One moment.", "Let me see."], spoken=phrases.get, may_speak=lambda: quiet[0]
     )
-    holding = asyncio.create_task(line.run())
-    stages = [LineInput(line), Collector("Before"), output, AssistantContext(context, diary)]
+    holding = asyncio.create_task(line.run(output))
+    stages = [LineInput(line, reports), Collector("Before"), output, AssistantContext(context, diary)]
     async with running(stages) as pipeline:
         yield Talk(filling, line, socket, diary, context, pipeline, quiet)
     await line.close()

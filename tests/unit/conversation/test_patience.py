@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.conversation.patience import FILLER_AGAIN_SECONDS, ReplyWatch, Step
+from bot.conversation.replies import FILLER_AGAIN_SECONDS, ReplyWatch, Step
 from bot.conversation.scenario.parts import Patience
 
 T = 100.0

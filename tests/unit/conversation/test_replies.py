@@ -11,6 +11,7 @@ from pipecat.frames.frames import Frame, LLMRunFrame
 
 from bot.conversation.replies import Replies
 from bot.conversation.scenario.parts import Patience
+from bot.conversation.stages import Stages
 from bot.pipeline.line.line_ends import ReplyWithdrawnFrame
 from bot.records import EndedReason
 
@@ -50,9 +51,8 @@ def world() -> World:
 def replies(world: World) -> Replies:
     parts: Any = world
     patience = Patience(filler_seconds=2.5, ask_again_seconds=6, apology_seconds=12)
-    replies = Replies(
-        patience, line=parts, output=parts, llms=[parts], pipeline=parts, fillers=parts, apologise=world.apologise
-    )
+    stages = Stages(parts, parts, parts, parts, parts, (parts,))
+    replies = Replies(patience, stages, fillers=parts, apologise=world.apologise)
     replies.owe()
     return replies
 

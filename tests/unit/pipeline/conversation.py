@@ -1,4 +1,4 @@
-"""A watcher that keeps what it is told, and a pipeline that runs while a test looks at it."""
+"""Listeners that keep what is reported, and a pipeline that runs while a test looks at it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from pipecat.frames.frames import Frame, StartFrame
+from pipecat.frames.frames import Frame, MetricsFrame, StartFrame
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from bot.pipeline.runner import RunningPipeline
 
 
 class Diary:
-    """The Watcher of a test."""
+    """The ConversationListener of a test."""
 
     def __init__(self) -> None:
         self.lines: list[tuple[str, object]] = []
@@ -51,6 +51,34 @@ class Diary:
 
     def _note(self, kind: str, what: object) -> None:
         self.lines.append((kind, what))
+
+
+class Reports:
+    """The MediaListener and LineListener of a test."""
+
+    def __init__(self) -> None:
+        self.speaking: list[bool] = []
+        self.begun: list[float] = []
+        self.metrics: list[MetricsFrame] = []
+        self.payloads: list[Any] = []
+
+    def listening_began(self) -> None: ...
+
+    def callee_window(self, pcm: bytes) -> None: ...
+
+    def agent_audio_begins(self, now: float) -> None:
+        self.begun.append(now)
+
+    audio_begins = agent_audio_begins
+
+    def agent_speaks(self, speaking: bool) -> None:
+        self.speaking.append(speaking)
+
+    def metrics_came(self, frame: MetricsFrame) -> None:
+        self.metrics.append(frame)
+
+    async def heard(self, payload: Any) -> None:
+        self.payloads.append(payload)
 
 
 class Collector(FrameProcessor):

@@ -17,6 +17,7 @@ from bot.conversation.machines.policy import UNHEARD_SECONDS
 from bot.conversation.opening import SpeechStream
 from bot.conversation.scenario.parts import Menu, Voicemail
 from bot.conversation.scenario.scenario import Scenario
+from bot.conversation.stages import Stages
 from bot.errors import VendorError
 from bot.pipeline.line.line_ends import AllHeardFrame, HushFrame
 from bot.records import CallSpec, EndedReason, Speaker
@@ -81,7 +82,7 @@ class FakeUser:
     answer_now = answer_once
 
 
-class FakeFarewell:
+class FakeGoodbye:
     reason: EndedReason | None = None
 
     def end_now(self, reason: EndedReason) -> None:
@@ -103,18 +104,12 @@ class Bench:
     def __init__(self, plan: type[FakePlan] = FakePlan) -> None:
         self.detection = AnswerDetection(Speaker.CALLEE, 100.0, 1.5, 0.25)
         self.line, self.output, self.pipeline = FakeLine(), FakeOutput(), FakePipeline()
-        self.user, self.goodbye = FakeUser(), FakeFarewell()
-        parts: dict[str, Any] = {
-            "detection": self.detection,
-            "line": self.line,
-            "user": self.user,
-            "output": self.output,
-            "pipeline": self.pipeline,
-            "goodbye": self.goodbye,
-            "resources": None,
-            "changed": asyncio.Event(),
-        }
-        self.answering = MachineHandling(cast(Any, plan()), **parts)
+        self.user, self.goodbye = FakeUser(), FakeGoodbye()
+        ends: Any = (self.line, self.user, self.output, self.pipeline, None, ())
+        parts: dict[str, Any] = {"goodbye": self.goodbye, "resources": None}
+        self.answering = MachineHandling(
+            cast(Any, plan()), detection=self.detection, stages=Stages(*ends), **parts
+        )
 
     async def hears(self, words: str, now: float) -> None:
         """A whole sentence that ends now."""

@@ -11,6 +11,10 @@ class NotedControl:
         self.asked: list[tuple[Any, ...]] = []
         self._refused = refused or []
 
+    @property
+    def notes(self) -> NotedControl:
+        return self
+
     async def end_after_goodbye(self) -> None:
         self.asked.append(("end",))
 

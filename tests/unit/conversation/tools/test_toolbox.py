@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bot.conversation.bridge import Bridge
+from bot.conversation.fillers import Bridge
 from bot.conversation.scenario.scenario import Scenario
 from bot.conversation.tools import CallControl, Tool
 from bot.conversation.tools.toolbox import Toolbox, presentable

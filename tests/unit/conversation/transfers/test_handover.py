@@ -13,6 +13,7 @@ from pipecat.frames.frames import Frame, LLMRunFrame, TTSSpeakFrame
 from pipecat.processors.aggregators.llm_context import LLMContext
 
 from bot.conversation.scenario.scenario import Scenario
+from bot.conversation.stages import Stages
 from bot.conversation.tools.transfer_call import TransferTarget
 from bot.conversation.transfers import handover as module
 from bot.conversation.transfers.handover import Handover
@@ -24,7 +25,7 @@ from bot.records import CallSpec, EndedReason
 from bot.telephony.twilio import twiml
 from bot.telephony.twilio.media_streams import Started
 from tests.unit.calls.calls_in_memory import NotingCarrier
-from tests.unit.pipeline.conversation import until
+from tests.unit.pipeline.conversation import Reports, until
 from tests.unit.pipeline.memory_socket import STARTED, MemorySocket
 
 SCENARIO = Scenario(
@@ -87,15 +88,12 @@ class Desk:
         self.transfers = Transfers(self.carrier, Ingress())
         self.keys_answered = 0
         plan = SimpleNamespace(call_id="call-1", scenario=SCENARIO, spec=CallSpec("+12025550123", "s"))
+        user, output = cast(Any, SimpleNamespace(last_turn_at=1.0)), cast(Any, SimpleNamespace(last_word_at=0.0))
         self.handover = Handover(
             cast(Any, plan),
             self.transfers,
-            line=self.line,
-            output=cast(Any, SimpleNamespace(last_word_at=0.0)),
-            pipeline=cast(Any, self.pipeline),
-            context=self.context,
+            stages=Stages(self.line, user, output, cast(Any, self.pipeline), self.context, ()),
             goodbye=cast(Any, self.goodbye),
-            last_callee_turn_at=lambda: 1.0,
             callee_speaks=lambda: False,
             no_reply_owed=self._no_reply,
         )
@@ -129,7 +127,7 @@ async def desk() -> AsyncIterator[Desk]:
 @asynccontextmanager
 async def opened() -> AsyncIterator[Desk]:
     desk = Desk()
-    running = asyncio.create_task(desk.line.run())
+    running = asyncio.create_task(desk.line.run(Reports()))
     yield desk
     await desk.handover.close()
     await desk.line.close()

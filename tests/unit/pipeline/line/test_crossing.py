@@ -16,7 +16,7 @@ from bot.pipeline.line.line import Line, LineEnd, Payload
 from bot.pipeline.line.line_ends import HeardTextFrame
 from bot.pipeline.line.recording import Recording
 from bot.telephony.twilio.media_streams import Started
-from tests.unit.pipeline.conversation import until
+from tests.unit.pipeline.conversation import Reports, until
 from tests.unit.pipeline.memory_socket import STARTED, MemorySocket, media
 
 NEXT = Started("MZ2", "CA1", "AC1")
@@ -24,9 +24,11 @@ TONE = bytes([0x21]) * 160
 
 
 @asynccontextmanager
-async def running(socket: MemorySocket, **options: Any) -> AsyncIterator[tuple[Line, asyncio.Task[LineEnd]]]:
+async def running(
+    socket: MemorySocket, listener: Reports | None = None, **options: Any
+) -> AsyncIterator[tuple[Line, asyncio.Task[LineEnd]]]:
     line = Line(socket, STARTED, **options)
-    task = asyncio.create_task(line.run())
+    task = asyncio.create_task(line.run(listener or Reports()))
     try:
         yield line, task
     finally:
@@ -57,13 +59,13 @@ async def test_the_line_goes_on_on_the_stream_that_was_expected() -> None:
 async def test_what_was_sent_and_not_heard_is_sent_again() -> None:
     first, second = MemorySocket(), MemorySocket()
     heard: list[str] = []
-    async with running(first) as (line, _):
 
-        async def on_heard(payload: Payload) -> None:
+    class Words(Reports):
+        async def heard(self, payload: Payload) -> None:
             assert isinstance(payload, HeardTextFrame)
             heard.append(payload.text)
 
-        line.on_heard = on_heard
+    async with running(first, Words()) as (line, _):
         line.play(TONE * 10)
         line.when_heard(HeardTextFrame("first"), mark=True)
         await first.until_sent("mark")

@@ -23,24 +23,31 @@ from bot.pipeline.line.recording import Recording
 from bot.telephony.simulated.stream import FRAME_SAMPLES, Playback
 from bot.telephony.twilio.media_streams import Started
 from tests.unit.clocks import VirtualLoop, run
-from tests.unit.pipeline.conversation import until
+from tests.unit.pipeline.conversation import Reports, until
 from tests.unit.pipeline.memory_socket import STARTED, MemorySocket, media
 
 SILENCE = bytes([MULAW_SILENCE])
+
+
+class Words(Reports):
+    """Keeps the words that were heard."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words: list[str] = []
+
+    async def heard(self, payload: Payload) -> None:
+        assert isinstance(payload, HeardTextFrame)
+        self.words.append(payload.text)
 
 
 @asynccontextmanager
 async def held(socket: MemorySocket, **options: Any) -> AsyncIterator[tuple[Line, list[str]]]:
     """A running line and the words heard on it."""
     line = Line(socket, STARTED, **options)
-    words: list[str] = []
-
-    async def on_heard(payload: Payload) -> None:
-        assert isinstance(payload, HeardTextFrame)
-        words.append(payload.text)
-
-    line.on_heard = on_heard
-    running = asyncio.create_task(line.run())
+    listener = Words()
+    running = asyncio.create_task(line.run(listener))
+    words = listener.words
     try:
         yield line, words
     finally:
@@ -132,15 +139,15 @@ async def test_a_callback_is_told_like_a_word() -> None:
     line = Line(socket, STARTED)
     heard = asyncio.Event()
 
-    async def on_heard(payload: Payload) -> None:
-        assert not isinstance(payload, Frame)
-        await payload()
+    class Calls(Reports):
+        async def heard(self, payload: Payload) -> None:
+            assert not isinstance(payload, Frame)
+            await payload()
 
     async def note() -> None:
         heard.set()
 
-    line.on_heard = on_heard
-    running = asyncio.create_task(line.run())
+    running = asyncio.create_task(line.run(Calls()))
     line.play(bytes(800))
     line.when_heard(note, mark=True)
     await socket.until_sent("mark")
@@ -155,7 +162,7 @@ async def test_the_ways_a_line_ends() -> None:
     for how, expected in (("stop", LineEnd.STOPPED), ("gone", LineEnd.SOCKET_CLOSED), ("us", LineEnd.HUNG_UP)):
         socket = MemorySocket()
         line = Line(socket, STARTED)
-        running = asyncio.create_task(line.run())
+        running = asyncio.create_task(line.run(Reports()))
         await settle()
         if how == "stop":
             socket.hang_up()
@@ -171,7 +178,7 @@ async def test_the_ways_a_line_ends() -> None:
 async def test_a_socket_that_breaks_under_a_send_ends_the_line() -> None:
     socket = MemorySocket()
     line = Line(socket, STARTED)
-    running = asyncio.create_task(line.run())
+    running = asyncio.create_task(line.run(Reports()))
     socket.broken = True
     line.play(bytes(160))
     assert await running is LineEnd.SOCKET_CLOSED
@@ -180,7 +187,7 @@ async def test_a_socket_that_breaks_under_a_send_ends_the_line() -> None:
 async def test_a_cancelled_line_leaves_no_task() -> None:
     before = asyncio.all_tasks()
     line = Line(MemorySocket(), STARTED)
-    running = asyncio.create_task(line.run())
+    running = asyncio.create_task(line.run(Reports()))
     await settle()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -196,7 +203,7 @@ async def test_malformed_frames_are_dropped_and_the_call_goes_on() -> None:
         pieces.append(pcm)
 
     async with held(socket) as (line, _):
-        line.on_audio = on_audio
+        line.give_audio_to(on_audio)
         socket.say(
             "no json",
             b"\x00\x01",
@@ -216,18 +223,12 @@ async def test_malformed_frames_are_dropped_and_the_call_goes_on() -> None:
         assert not line.ended
 
 
-async def test_digits_are_told() -> None:
+async def test_the_callees_keys_do_not_disturb_the_line() -> None:
     socket = MemorySocket()
-    digits: list[str] = []
-
-    async def on_digit(digit: str) -> None:
-        digits.append(digit)
-
     async with held(socket) as (line, _):
-        line.on_digit = on_digit
         socket.say('{"event":"dtmf","dtmf":{"track":"inbound_track","digit":"7"}}')
         await settle()
-    assert digits == ["7"]
+        assert not line.ended
 
 
 async def heard_by_pipeline(frames: list[str]) -> tuple[bytes, int]:
@@ -240,7 +241,7 @@ async def heard_by_pipeline(frames: list[str]) -> tuple[bytes, int]:
         got.extend(pcm)
 
     async with held(socket) as (line, _):
-        line.on_audio = on_audio
+        line.give_audio_to(on_audio)
         socket.say(*frames)
         for _ in frames:
             await settle()
@@ -292,8 +293,9 @@ async def test_audio_waits_for_a_pipeline_that_still_starts() -> None:
         socket.say(*(media(bytes([number]) * 8000, number * 1000) for number in range(seconds)))
         for _ in range(seconds):
             await settle()
-        line.on_audio = on_audio
-        await line.deliver_audio()
+        line.give_audio_to(on_audio)
+        socket.say(media(b"\x11" * 160, seconds * 1000))
+        await settle()
         heard = b"".join(pieces)
         assert 2 * 8000 * MAX_WAITING_SECONDS - len(heard) < 2 * INPUT_FRAME_SAMPLES
         assert heard.startswith(mulaw_to_pcm(b"\x02" * 8000)), "the oldest is forgotten first"
@@ -301,9 +303,10 @@ async def test_audio_waits_for_a_pipeline_that_still_starts() -> None:
 
 async def test_a_burst_and_the_first_audio_are_told() -> None:
     socket = MemorySocket()
-    bursts: list[float] = []
-    async with held(socket) as (line, _):
-        line.on_burst = bursts.append
+    listener = Reports()
+    bursts, line = listener.begun, Line(socket, STARTED)
+    running = asyncio.create_task(line.run(listener))
+    try:
         assert line.first_audio_at is None
         say(line, "one", "two")
         await socket.until_sent("mark", 2)
@@ -317,6 +320,9 @@ async def test_a_burst_and_the_first_audio_are_told() -> None:
         assert len(bursts) == 2
         assert line.first_audio_at == bursts[0]
         assert bursts[1] <= time.monotonic()
+    finally:
+        socket.say(None)
+        await running
 
 
 # -- ten minutes -----------------------------------------------------------------------------------------
@@ -418,7 +424,7 @@ def test_the_recording_stays_aligned_over_ten_minutes(tmp_path: Path, monkeypatc
         socket = SlowSocket()
         far = socket.far = FarEnd(loop, socket, seed=9)
         line = Line(socket, Started("MZ1", "CA1", "AC1"), recording=recording)
-        running = asyncio.create_task(line.run())
+        running = asyncio.create_task(line.run(Reports()))
         talking = asyncio.create_task(talk(line))
         await far.run(600)
         await talking

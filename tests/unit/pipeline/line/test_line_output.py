@@ -34,7 +34,7 @@ from bot.pipeline.line.line import Line, LineEnd
 from bot.pipeline.line.line_ends import MADE_AT, NOTED, AllHeardFrame, LineInput, LineOutput
 from bot.pipeline.runner import RunningPipeline
 from bot.pipeline.turns.context import AssistantContext
-from tests.unit.pipeline.conversation import Collector, Diary, running, until
+from tests.unit.pipeline.conversation import Collector, Diary, Reports, running, until
 from tests.unit.pipeline.memory_socket import STARTED, MemorySocket, media
 
 WORD_MS = 200
@@ -70,13 +70,13 @@ async def a_call() -> AsyncIterator[Call]:
     socket = MemorySocket()
     line = Line(socket, STARTED)
     diary, context = Diary(), LLMContext(messages=[{"role": "user", "content": "hi"}])
-    speaking: list[bool] = []
-    output = LineOutput(line, on_speaking=speaking.append)
+    reports = Reports()
+    output = LineOutput(line, reports)
     before, behind = Collector("Before"), Collector("Behind")
-    holding = asyncio.create_task(line.run())
-    stages = [LineInput(line), before, output, behind, AssistantContext(context, diary)]
+    holding = asyncio.create_task(line.run(output))
+    stages = [LineInput(line, reports), before, output, behind, AssistantContext(context, diary)]
     async with running(stages) as pipeline:
-        yield Call(socket, line, output, behind, before, diary, context, pipeline, speaking)
+        yield Call(socket, line, output, behind, before, diary, context, pipeline, reports.speaking)
     await line.close()
     assert await holding is LineEnd.HUNG_UP
 
@@ -345,11 +345,10 @@ def pcm_of(mulaw: bytes) -> bytes:
 async def test_metrics_stop_here() -> None:
     socket = MemorySocket()
     line = Line(socket, STARTED)
-    seen: list[MetricsFrame] = []
-    behind = Collector()
-    async with running([LineOutput(line, on_metrics=seen.append), behind]) as pipeline:
+    reports, behind = Reports(), Collector()
+    async with running([LineOutput(line, reports), behind]) as pipeline:
         await pipeline.queue(MetricsFrame(data=[]))
-        await until(lambda: bool(seen))
+        await until(lambda: bool(reports.metrics))
         assert behind.of(MetricsFrame) == []
 
 

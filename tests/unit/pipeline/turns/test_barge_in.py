@@ -15,7 +15,8 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection
 
 from bot import languages
-from bot.pipeline.turns.barge_in import Act, AgentOnLine, AgentVoice, BargeIn, Interjection, InterruptionSettings
+from bot.pipeline.turns.barge_in import AgentOnLine, BargeIn
+from bot.pipeline.turns.interjection import Act, AgentVoice, Interjection, InterruptionSettings
 from bot.pipeline.turns.vad import VoiceActivity
 
 WINDOW = 0.032

@@ -30,8 +30,8 @@ from bot import languages
 from bot.pipeline.line.line_ends import HeardTextFrame
 from bot.pipeline.runner import RunningPipeline
 from bot.pipeline.turns import turn
-from bot.pipeline.turns.barge_in import InterruptionSettings
 from bot.pipeline.turns.context import AssistantContext, UserContext, words_before_tools
+from bot.pipeline.turns.interjection import InterruptionSettings
 from bot.pipeline.turns.speculation import Speculating
 from bot.pipeline.turns.turn import TurnSettings
 from bot.pipeline.turns.vad import VoiceActivity

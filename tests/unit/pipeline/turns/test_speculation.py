@@ -29,8 +29,8 @@ from pipecat.processors.frame_processor import FrameDirection
 from bot import languages
 from bot.pipeline.runner import RunningPipeline
 from bot.pipeline.turns import turn
-from bot.pipeline.turns.barge_in import InterruptionSettings
 from bot.pipeline.turns.context import AssistantContext, UserContext
+from bot.pipeline.turns.interjection import InterruptionSettings
 from bot.pipeline.turns.speculation import GUESSES, Speculating
 from bot.pipeline.turns.turn import TurnSettings
 from bot.pipeline.turns.vad import VoiceActivity

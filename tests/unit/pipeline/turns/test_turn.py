@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from bot import languages
 from bot.pipeline.turns import turn
-from bot.pipeline.turns.barge_in import InterruptionSettings
+from bot.pipeline.turns.interjection import InterruptionSettings
 from bot.pipeline.turns.speculation import CountedEagerStop, Speculating
 from bot.pipeline.turns.turn import PauseStop, SharedSmartTurn, SmartStop, TurnSettings
 from bot.pipeline.turns.vad import VoiceActivity

@@ -23,7 +23,8 @@ from pipecat.frames.frames import (
 from bot import languages
 from bot.pipeline.runner import RunningPipeline
 from bot.pipeline.turns import barge_in
-from bot.pipeline.turns.barge_in import AgentVoice, BargeIn, Interjection, InterruptionSettings
+from bot.pipeline.turns.barge_in import BargeIn
+from bot.pipeline.turns.interjection import AgentVoice, Interjection, InterruptionSettings
 from bot.pipeline.turns.vad import VoiceActivity
 from tests.unit.pipeline.conversation import Collector, running, until
 

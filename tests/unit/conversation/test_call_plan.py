@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from bot.conversation.call_plan import choose
 from bot.conversation.scenario.scenario import Scenario
-from bot.conversation.slots import choose
 from bot.pipeline.llm.vendors import Claude, Rules
 from bot.pipeline.stt.vendors import DeepgramFlux, DeepgramNova, PocketSphinx
 from bot.pipeline.tts.vendors import ElevenLabs, Hibari
