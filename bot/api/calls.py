@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -15,7 +13,6 @@ from bot.api.lifespan import agent_of
 from bot.api.problems import ProblemRoute, responses
 from bot.api.requests import CallRequest, ListQuery, request_hash
 from bot.calls.idempotency import Asked
-from bot.errors import NotFoundError
 from bot.records import Status
 
 router = APIRouter(tags=["calls"], route_class=ProblemRoute, dependencies=[KEY_REQUIRED])
@@ -83,14 +80,7 @@ async def get_call(call_id: str, request: Request) -> CallAnswer:
 )
 async def get_recording(call_id: str, request: Request) -> FileResponse:
     agent = agent_of(request)
-    record = await agent.store.find(call_id)
-    if record.recording is None:
-        raise NotFoundError(f"Call {call_id!r} has no recording.", field="call_id")
-    path = agent.settings.data_dir / "recordings" / record.recording
-    try:
-        stat = await asyncio.to_thread(os.stat, path)
-    except FileNotFoundError:
-        raise NotFoundError(f"Call {call_id!r} has no recording here.", field="call_id") from None
+    path, stat = await agent.recordings.find(await agent.store.find(call_id))
     return FileResponse(
         path,
         media_type="audio/wav",

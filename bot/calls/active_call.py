@@ -39,7 +39,7 @@ class CallRunner:
         """The whole life of a line. Never raises but for cancellation: an error ends its call, and only that."""
         call_id = slot.plan.call_id
         answered_at = datetime.now(UTC)
-        recording = Recording(self.process.recordings / f"{call_id}.wav")
+        recording = Recording(self.process.recordings.path(call_id))
         recorded = await self._open(recording)
         line = Line(socket, started, recording=recording if recorded else None)
         vad_start_ms = round(slot.plan.scenario.vad.start_seconds * 1000)
@@ -98,7 +98,7 @@ class CallRunner:
             logger.opt(exception=e).error("the record could not be completed")
 
     async def _converse(self, slot: CallSlot, line: Line, recorder: Recorder, *, recorded: bool) -> CallEnd:
-        name = f"{slot.plan.call_id}.wav" if recorded else None
+        name = self.process.recordings.path(slot.plan.call_id).name if recorded else None
         change = CallChange(recording=name, held_by=self.process.engine.name)
         await self.process.store.update(slot.plan.call_id, change)
         recorder.trace.answered()

@@ -108,6 +108,7 @@ class PhoneAgent:
             spent=functools.partial(keep_opening, store),
         )
         process = Process(settings, store, self.engine, carrier, self.planner, self.active_calls)
+        self.recordings = process.recordings
 
         # What is begun durably, and what decides about it.
         self.do_not_call = DoNotCall(SqlDoNotCallStore(database))
@@ -179,7 +180,7 @@ class PhoneAgent:
             self.engine,
             SqlRetentionStore(database),
             settings,
-            recordings=process.recordings,
+            recordings=self.recordings,
             cancel=self._queue.cancel,
         )
 

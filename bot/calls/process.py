@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from bot.calls.active_calls import ActiveCalls
 from bot.calls.planner import Planner
+from bot.calls.recordings import Recordings
 from bot.settings import Settings
 from bot.store import SqlCallStore
 from bot.store.durable.engine import DurableEngine
@@ -25,6 +25,5 @@ class Process:
     active_calls: ActiveCalls
 
     @property
-    def recordings(self) -> Path:
-        """The folder of this machine's recordings."""
-        return self.settings.data_dir / "recordings"
+    def recordings(self) -> Recordings:
+        return Recordings(self.settings.data_dir / "recordings")

@@ -16,13 +16,13 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from loguru import logger
 
+from bot.calls.recordings import Recordings
 from bot.records import Status
 from bot.settings import Settings
 from bot.store.connections import DATABASE_ERRORS
@@ -105,7 +105,7 @@ def cutoffs(settings: Settings, now: datetime) -> dict[Kept, datetime]:
 
 
 class Retention:
-    """`register` before the engine opens. `recordings` is this machine's folder."""
+    """`register` before the engine opens."""
 
     def __init__(
         self,
@@ -113,7 +113,7 @@ class Retention:
         store: SqlRetentionStore,
         settings: Settings,
         *,
-        recordings: Path,
+        recordings: Recordings,
         cancel: Cancel,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -138,7 +138,7 @@ class Retention:
             erased = Erased()
             while due := await self._store.due(kept, before):
                 erased += await self._store.erase(due, (kept,), now)
-                await self._delete(due if kept is Kept.RECORDING else ())
+                await self._recordings.delete(due if kept is Kept.RECORDING else ())
             if erased.calls:
                 logger.info("retention: {} of {} call(s) erased", kept.value, erased.calls)
         if Kept.NUMBER in limits:
@@ -183,7 +183,7 @@ class Retention:
             erased += await self._store.erase(some, ALL, self._now())
             standing = await self._store.standing(some)
             open_ones += [each.call_id for each in standing if not each.status.final]
-            await self._delete(each.call_id for each in standing if each.status.final)
+            await self._recordings.delete(each.call_id for each in standing if each.status.final)
         return erased, open_ones
 
     async def _begin(self, look: Look) -> None:
@@ -246,26 +246,9 @@ class Retention:
 
     async def sweep(self) -> int:
         """Deletes this machine's recordings that were erased, here or elsewhere; how many."""
-        here = await asyncio.to_thread(self._call_ids_here)
+        here = await self._recordings.call_ids()
         deleted = 0
         for begin in range(0, len(here), AT_ONCE):
-            deleted += await self._delete(await self._store.recordings_erased(here[begin : begin + AT_ONCE]))
-        return deleted
-
-    def _call_ids_here(self) -> list[str]:
-        return sorted(path.stem for path in self._recordings.glob("*.wav"))
-
-    async def _delete(self, call_ids: Iterable[str]) -> int:
-        return await asyncio.to_thread(self._unlink, list(call_ids))
-
-    def _unlink(self, call_ids: Sequence[str]) -> int:
-        deleted = 0
-        for call_id in call_ids:
-            try:
-                (self._recordings / f"{call_id}.wav").unlink()
-                deleted += 1
-            except FileNotFoundError:
-                continue  # another machine's, or another process of this one was first
-            except OSError as e:
-                logger.error("the recording of call {} cannot be deleted: {}", call_id, e)
+            erased = await self._store.recordings_erased(here[begin : begin + AT_ONCE])
+            deleted += await self._recordings.delete(erased)
         return deleted

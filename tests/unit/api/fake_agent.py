@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from bot.calls.campaigns import Campaigns
 from bot.calls.dialling.do_not_call import DoNotCall
 from bot.calls.idempotency import UNASKED, Asked
+from bot.calls.recordings import Recordings
 from bot.calls.retention import Erasure
 from bot.calls.webhooks import Webhooks
 from bot.errors import NotFoundError
@@ -114,6 +115,10 @@ class FakeAgent:
         if name not in _PARTS:
             raise AttributeError(name)
         return self
+
+    @property
+    def recordings(self) -> Recordings:
+        return Recordings(self.settings.data_dir / "recordings")
 
     @property
     def retention(self) -> Erasing:

@@ -85,7 +85,7 @@ async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 
 
 def unusable_recordings(stage: Stage, _: pytest.MonkeyPatch) -> None:
-    stage.holder.process.recordings.write_text("a file where the folder should be")
+    stage.holder.process.recordings.folder.write_text("a file where the folder should be")
 
 
 def services_that_cannot_be_built(_: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from bot.calls import retention as retention_module
+from bot.calls.recordings import Recordings
 from bot.calls.retention import Erasure, Look, Retention, cutoffs
 from bot.errors import SettingsError
 from bot.records import CallRecord, CallSpec, Outcome, Status
@@ -105,7 +106,7 @@ async def house(tmp_path: Path, *, working: bool = False, **settings: Any) -> As
         engine,
         SqlRetentionStore(store.database),
         Settings(_env_file=None, **settings),
-        recordings=recordings,
+        recordings=Recordings(recordings),
         cancel=cancel,
         now=lambda: here.now,
     )
@@ -199,7 +200,7 @@ async def test_each_server_deletes_its_own_recordings(tmp_path: Path) -> None:
             here.engine,
             SqlRetentionStore(here.store.database),
             Settings(_env_file=None),
-            recordings=elsewhere,
+            recordings=Recordings(elsewhere),
             cancel=here.retention._cancel,
         )
         sweeping = asyncio.create_task(other.sweep_hourly())
