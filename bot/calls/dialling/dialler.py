@@ -13,6 +13,7 @@ looked at until it is over.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import sys
 import time
@@ -44,8 +45,9 @@ NO_LINE_SECONDS, NO_LINE_LONGEST_SECONDS = 1.0, 30.0
 rows for a workflow; so a process that knows itself full lets no call's turn come."""
 ORPHAN_SECONDS = 5.0
 """Between keeping a call and beginning it lie milliseconds."""
+HANG_UP_AGAIN_SECONDS = 2.0
 KEY_SECONDS = 600.0
-"""How often whoever holds a key's place looks whether its call is over, should no word come."""
+"""How often the holder of a key's place looks whether its call is over, should no news come."""
 
 
 class Dialler:
@@ -182,6 +184,8 @@ class Dialler:
         record = await self._store.get(call_id)
         if record is None or record.status.final:
             what = "erased" if record is None else f"over: {record.status}"
+            if record is not None and record.call_sid is not None:
+                await self._hang_up_canceled(record, record.call_sid)  # a run of this step died before it had
             return {"error": _said(ConflictError(f"Call {call_id!r} is {what}."))}
         try:
             decision = Go() if record.dialling_at else await self._gate(record, datetime.now(UTC))
@@ -257,14 +261,27 @@ class Dialler:
             slot.call_sid = sid
         self._following.known_here.add(call_id)
         if not await self._store.advance(call_id, Status.INITIATED, at=datetime.now(UTC)):
-            await self._hang_up_cancelled(call_id, sid)
+            known = await self._store.get(call_id)
+            if known is not None:
+                await self._hang_up_canceled(known, sid)
         return {"dialled": True}
 
-    async def _hang_up_cancelled(self, call_id: str, sid: str) -> None:
-        """Cancelled while the carrier was being asked; or only ahead of us: its callbacks came first."""
-        record = await self._store.get(call_id)
-        if record is not None and record.status is Status.CANCELED and record.answered_at is None:
-            await try_hang_up(self._carrier, sid)
+    async def _hang_up_canceled(self, record: CallRecord, sid: str) -> None:
+        """A call that was canceled while the carrier was asked to dial it, and not only ahead of its callbacks.
+
+        Again until the carrier has done it, or the phone has stopped ringing: an answer then is hung up on.
+        """
+        if record.status is not Status.CANCELED or record.answered_at is not None:
+            return None
+        until = time.monotonic() + self._planner.limits(record).ring_seconds
+        while True:
+            try:
+                return await self._carrier.hang_up(sid)
+            except CarrierError as e:
+                logger.warning("the canceled call {} cannot be hung up yet: {}", record.call_id, e.message)
+            if time.monotonic() >= until:
+                return logger.error("the canceled call {} was not hung up by the carrier", record.call_id)
+            await asyncio.sleep(HANG_UP_AGAIN_SECONDS)
 
     async def _refused(self, record: CallRecord, error: PhoneAgentError, reason: EndedReason) -> dict[str, Any]:
         carrier = isinstance(error, CarrierError)

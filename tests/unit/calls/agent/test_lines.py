@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from bot.calls.dialling import dialler as dialler_module
 from bot.calls.dialling import following as following_module
 from bot.calls.ingress import HANDSHAKE_SECONDS, MEDIA_PATH, UNAUTHORIZED_CLOSE
 from bot.calls.registrations import REGISTRATION_SECONDS
@@ -188,6 +189,24 @@ async def test_a_hang_up_while_the_carrier_is_asked(house: House) -> None:
     assert (record.status, record.ended_reason) == (Status.CANCELED, EndedReason.CANCELED)
     assert house.carrier.hung_up == ["CA1"]
     assert house.agent.active_calls.slots == []
+
+
+async def test_a_hang_up_while_the_carrier_is_asked_is_repeated_until_it_is_done(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dialler_module, "HANG_UP_AGAIN_SECONDS", 0.01)
+    house.carrier.failures["hang_up"] = refusal()
+    house.carrier.may_answer.clear()
+    placing = asyncio.create_task(house.agent.placing.place(SPEC))
+    await house.carrier.dialling.wait()
+    await house.agent.hang_ups.hang_up((await house.the_record()).call_id)
+    house.carrier.may_answer.set()
+    await until(lambda: len(house.carrier.hung_up) == 2)
+    house.carrier.failures.clear()
+    tried = len(house.carrier.hung_up)
+    record = await placing
+    assert record.status is Status.CANCELED
+    assert len(house.carrier.hung_up) <= tried + 1, "once it is done it is not asked again"
 
 
 async def test_a_hang_up_between_the_answer_and_the_media_socket(house: House) -> None:
