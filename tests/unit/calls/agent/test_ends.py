@@ -206,3 +206,50 @@ async def test_nobody_is_asked_who_answers_where_the_scenario_does_not_want_to_k
     await house.agent.placing.place(SPEC)
     assert house.carrier.dialled[0].amd_url is None
     await house.agent.close()
+
+
+# -- opening and closing ----------------------------------------------------------------------------------
+
+
+def noted(house: House, monkeypatch: pytest.MonkeyPatch, *failing: str) -> list[str]:
+    """Which parts were closed; those named fail at it."""
+    closed: list[str] = []
+    parts: dict[str, Any] = {"resources": house.agent._resources, "store": house.store, "carrier": house.carrier}
+    for name, part in parts.items():
+        close = part.close
+
+        async def note(name: str = name, close: Any = close) -> None:
+            closed.append(name)
+            await close()
+            if name in failing:
+                raise RuntimeError(f"{name} does not close")
+
+        monkeypatch.setattr(part, "close", note)
+    return closed
+
+
+async def test_a_part_that_fails_to_close_leaves_no_other_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = build(tmp_path)
+    closed = noted(house, monkeypatch, "carrier")
+    await house.agent.open()
+    with pytest.raises(RuntimeError, match="carrier does not close"):
+        await house.agent.close()
+    assert closed == ["carrier", "store", "resources"]
+    await house.agent.close()
+
+
+async def test_what_was_opened_is_closed_when_a_later_part_cannot_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails() -> None:
+        raise RuntimeError("no engine")
+
+    house = build(tmp_path)
+    closed = noted(house, monkeypatch)
+    monkeypatch.setattr(house.agent.engine, "open", fails)
+    with pytest.raises(RuntimeError, match="no engine"):
+        await house.agent.open()
+    assert closed == ["carrier", "store", "resources"]
+    assert not house.agent.health().ready
