@@ -91,6 +91,8 @@ class Settings(BaseSettings):
     webhook_secret: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     """Each signs every event: two while the receiver changes from one to the other."""
     webhook_allow_private: bool = False
+    webhook_in_order: bool = True
+    """Whether an event of a call waits until the one before it is delivered or given up."""
     ngrok_api_url: str = "http://127.0.0.1:4040"
     """Where a running local ngrok agent is asked for its tunnel; its documented default address."""
 

@@ -124,9 +124,7 @@ class PhoneAgent:
             self.engine,
             SqlDeliveryStore(database),
             lambda: resources.outgoing,
-            url=settings.webhook_url,
-            secrets=settings.webhook_secret,
-            allow_private=settings.webhook_allow_private,
+            settings,
         )
         events = CallEvents(self.engine, store, self.webhooks, present)
         self.campaigns = Campaigns(

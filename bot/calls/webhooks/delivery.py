@@ -5,7 +5,8 @@ the erasure of a callee's data. So an event is two writings, the row and the wor
 killed between them; whoever announces inside a workflow repeats both, and a schedule takes up the rest.
 
 Events of a call are one partition of the queue: the next is begun when the one before is delivered or dead.
-A delivery that waits for its next attempt keeps its place, so nothing overtakes it.
+A delivery that waits for its next attempt keeps its place, so nothing overtakes it: for two hours at most. Where
+WEBHOOK_IN_ORDER is off, each event is a partition of its own.
 """
 
 from __future__ import annotations
@@ -14,12 +15,11 @@ import asyncio
 import contextvars
 import functools
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from loguru import logger
-from pydantic import SecretStr
 
 from bot.calls.webhooks.rules import (
     MAX_ATTEMPTS,
@@ -36,6 +36,7 @@ from bot.calls.webhooks.rules import (
 from bot.calls.webhooks.sender import TIMEOUT_SECONDS, Answer, Sender
 from bot.errors import NotFoundError, RequestError, SettingsError
 from bot.public_http import Outgoing
+from bot.settings import Settings
 from bot.store.connections import DATABASE_ERRORS
 from bot.store.deliveries import (
     Delivery,
@@ -64,25 +65,22 @@ class Webhooks:
         engine: DurableEngine,
         deliveries: SqlDeliveryStore,
         outgoing: Callable[[], Outgoing],
+        settings: Settings,
         *,
-        url: str | None,
-        secrets: Sequence[SecretStr],
-        allow_private: bool,
         schedule: Schedule = backoff_seconds,
         timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> None:
         """SettingsError on a secret that is none, and on a URL that events cannot be sent to."""
         self.deliveries = deliveries
-        self._engine = engine
-        self._allow_private = allow_private
-        self._schedule = schedule
-        self._signed = bool(secrets)
+        self._engine, self._settings, self._schedule = engine, settings, schedule
         self._sender = Sender(
-            outgoing, Signer(secrets), allow_private=allow_private, timeout_seconds=timeout_seconds
+            outgoing,
+            Signer(settings.webhook_secret),
+            allow_private=settings.webhook_allow_private,
+            timeout_seconds=timeout_seconds,
         )
-        self._url = url
         try:
-            self.check_url(url)
+            self.check_url(settings.webhook_url)
         except RequestError as error:
             raise SettingsError(
                 error.message.replace("webhook_url", "WEBHOOK_URL", 1), field="WEBHOOK_URL"
@@ -91,7 +89,11 @@ class Webhooks:
     def check_url(self, url: str | None) -> None:
         """RequestError, field webhook_url, when events may not be sent there. None is nowhere."""
         if url is not None:
-            check_url(url, signed=self._signed, allow_private=self._allow_private)
+            check_url(
+                url,
+                signed=bool(self._settings.webhook_secret),
+                allow_private=self._settings.webhook_allow_private,
+            )
 
     def register(self) -> None:
         self._engine.queue(QUEUE, per_partition=1)
@@ -105,7 +107,7 @@ class Webhooks:
         In a workflow it belongs into a step. A call that has been erased meanwhile has nothing to tell.
         """
         event = EventType(event)
-        to = url or self._url
+        to = url or self._settings.webhook_url
         if to is None:
             return
         now = datetime.now(UTC)
@@ -164,7 +166,7 @@ class Webhooks:
             delivery.round,
             id=f"{delivery.delivery_id}_{delivery.round}",
             queue=QUEUE,
-            partition=delivery.call_id,
+            partition=delivery.call_id if self._settings.webhook_in_order else delivery.delivery_id,
             # Two events in one millisecond of the engine's clock have no order but this.
             priority=EventType(delivery.type).place,
         )

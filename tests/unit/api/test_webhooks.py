@@ -69,9 +69,7 @@ def client(tmp_path: Path) -> Iterator[TestClient]:
                 engine,
                 deliveries,
                 lambda: outgoing,
-                url=None,
-                secrets=[SecretStr(SECRET)],
-                allow_private=True,
+                Settings(_env_file=None, webhook_secret=(SecretStr(SECRET),), webhook_allow_private=True),
             )
             agent.webhooks.register()
             await engine.open()

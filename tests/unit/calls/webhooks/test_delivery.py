@@ -20,6 +20,7 @@ from bot.calls.webhooks.rules import MAX_ATTEMPTS, Schedule
 from bot.errors import ConflictError, NotFoundError, RequestError, SettingsError
 from bot.public_http import Outgoing
 from bot.records import EndedReason, Status
+from bot.settings import Settings
 from bot.store import CallChange, Database, SqlCallStore
 from bot.store.address import SqliteAddress
 from bot.store.deliveries import Delivery, DeliveryAttempt, DeliveryStatus, SqlDeliveryStore
@@ -48,14 +49,11 @@ class House:
         self.engine = DurableEngine(address, poll_seconds=0.02, look_seconds=0.1)
         self.outgoing = Outgoing(TLS)
         self.deliveries = SqlDeliveryStore(self.database)
-        settings: dict[str, Any] = {
-            "url": None,
-            "secrets": [SecretStr(SECRET)],
-            "allow_private": True,
-            "schedule": at_once,
-            "timeout_seconds": 2.0,
-        }
-        self.webhooks = Webhooks(self.engine, self.deliveries, lambda: self.outgoing, **(settings | changes))
+        pace: dict[str, Any] = {"schedule": at_once, "timeout_seconds": 2.0}
+        pace |= {name: changes.pop(name) for name in list(changes) if name in pace}
+        fields: dict[str, Any] = {"secret": (SecretStr(SECRET),), "allow_private": True, **changes}
+        settings = Settings(_env_file=None, **{f"webhook_{name}": value for name, value in fields.items()})
+        self.webhooks = Webhooks(self.engine, self.deliveries, lambda: self.outgoing, settings, **pace)
         self.webhooks.register()
 
     async def until(self, call_id: str, *statuses: DeliveryStatus) -> list[Delivery]:
@@ -282,6 +280,24 @@ async def test_a_receiver_that_was_down_gets_every_event_in_order(
         assert mine == [event.value for event in EventType]
 
 
+async def test_an_event_that_fails_holds_back_the_next_unless_order_is_given_up(
+    tmp_path: Path, receiver: WebhookReceiver
+) -> None:
+    for in_order in (True, False):
+        call_id = f"call-{in_order}"
+        receiver.replies = [Reply(500)]
+        async with a_house(tmp_path, in_order=in_order, schedule=lambda _made, _chance: 1.0) as house:
+            await house.calls.add(a_call(call_id))
+            await announce_all(house, call_id, receiver.url)
+            await house.until(call_id, DELIVERED, DELIVERED, DELIVERED)
+    arrived = {
+        call_id: [event.type for event in receiver.events if event.call_id == call_id]
+        for call_id in ("call-True", "call-False")
+    }
+    assert arrived["call-True"] == ["call_started", "call_started", "call_ended", "call_analyzed"]
+    assert arrived["call-False"][-1] == arrived["call-False"][0], "the others did not wait for it"
+
+
 async def test_killed_between_sending_and_noting_it_is_sent_again(
     tmp_path: Path, receiver: WebhookReceiver
 ) -> None:
@@ -414,10 +430,10 @@ async def test_the_log_tells_no_secret(tmp_path: Path, receiver: WebhookReceiver
 @pytest.mark.parametrize(
     ("changes", "field", "words"),
     [
-        ({"url": "https://crm.example", "secrets": []}, "WEBHOOK_URL", "WEBHOOK_SECRET"),
+        ({"url": "https://crm.example", "secret": []}, "WEBHOOK_URL", "WEBHOOK_SECRET"),
         ({"url": "http://127.0.0.1:1", "allow_private": False}, "WEBHOOK_URL", "WEBHOOK_ALLOW_PRIVATE"),
         ({"url": "crm.example"}, "WEBHOOK_URL", "http"),
-        ({"secrets": [SecretStr("whsec_short")]}, "WEBHOOK_SECRET", "openssl"),
+        ({"secret": [SecretStr("whsec_short")]}, "WEBHOOK_SECRET", "openssl"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(
@@ -436,4 +452,4 @@ async def test_a_request_s_url_is_checked_with_the_settings(tmp_path: Path) -> N
     with pytest.raises(RequestError):
         strict.check_url("http://127.0.0.1:1/")
     with pytest.raises(RequestError, match="WEBHOOK_SECRET"):
-        House(tmp_path, secrets=[]).webhooks.check_url("https://crm.example/hook")
+        House(tmp_path, secret=()).webhooks.check_url("https://crm.example/hook")
