@@ -14,7 +14,7 @@ from bot.calls.costs import carrier_usage, engine_usage, prices
 from bot.conversation.call import CallEnd
 from bot.conversation.call_plan import Plan
 from bot.outcome_schema import Schema, fits, of_fields
-from bot.pipeline.offline.rules.outcome import agreeing, heard_out, rule_outcome, two_sentences, unreached
+from bot.pipeline.offline.rules.outcome import agreeing, heard_out, rule_outcome, unreached
 from bot.records import (
     AnsweredBy,
     CostPart,
@@ -126,11 +126,7 @@ def outcome_by_rules(
         )
     if told is None:
         return inferred
-    merged = replace(with_recorded(inferred, told, plan), source="tools")
-    if plan.slots.llm.vendor == "rules" and "summary" in told.recorded:
-        summary = two_sentences(merged.summary, reached=merged.reached_goal, language=mind.language)
-        return replace(merged, summary=summary)
-    return merged
+    return replace(with_recorded(inferred, told, plan), source="tools")
 
 
 def was_reached(turns: Sequence[Turn], answered_by: AnsweredBy | None) -> bool:

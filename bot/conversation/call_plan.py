@@ -19,7 +19,7 @@ from bot.conversation.scenario.scenario import Scenario
 from bot.outcome_schema import Schema
 from bot.pipeline.llm import vendors as llm
 from bot.pipeline.llm.vendors import Mind
-from bot.pipeline.offline.rules.learnt import RuleField
+from bot.pipeline.offline.rules.state import RuleField
 from bot.pipeline.resources import Resources
 from bot.pipeline.stt import vendors as stt
 from bot.pipeline.tts import vendors as tts

@@ -22,8 +22,8 @@ from bot.pipeline.llm.claude import ClaudeModel
 from bot.pipeline.llm.openai_compatible import OpenAIModel
 from bot.pipeline.llm.service import FallbackLLMService, Model, Waits
 from bot.pipeline.offline.rules.dialogue import Dialogue
-from bot.pipeline.offline.rules.learnt import RuleField
 from bot.pipeline.offline.rules.llm import RuleLLMService
+from bot.pipeline.offline.rules.state import RuleField
 from bot.pipeline.resources import Resources
 from bot.pipeline.vendor import Vendor
 from bot.records import CallSpec

@@ -4,36 +4,26 @@ One reply is put together from parts, in this order: what ends the call at once 
 what needs the last words again (repeat, a cut reply), answers to what was asked, answers that were cut off
 before, the step the talk is at, and the question that is still open. The callee's words choose among these;
 they are never followed as orders, and an answer comes from the context or not at all. All it hears and says is
-data of its language; how it keeps its state and words its questions is in `state`.
+data of its language.
 """
 
 from __future__ import annotations
 
 from bot.languages import plain
-from bot.pipeline.offline.rules.facts import answer, asks_when_of, listed
-from bot.pipeline.offline.rules.facts import spoken as as_spoken
-from bot.pipeline.offline.rules.learnt import parsed
-from bot.pipeline.offline.rules.purpose import Answers, Ask, reported
-from bot.pipeline.offline.rules.state import Await, RuleReply, State, was_cut, was_heard
-from bot.pipeline.offline.rules.understanding import (
-    chosen,
-    is_question,
-    name_said,
-    option_said,
-    phone_said,
-    without_introduction,
-)
+from bot.pipeline.offline.rules.purpose import Answers, Ask
+from bot.pipeline.offline.rules.state import Await, RuleReply, State, was_heard
 from bot.pipeline.offline.rules.words import Intent, capital
-from bot.records import Outcome
 
 CUT_SIGN = "—"
 """Ends what was heard of a reply that was interrupted."""
+Meant = frozenset[Intent]
 _ABOUT_US = frozenset({Intent.WHO, Intent.WHY, Intent.ROBOT, Intent.HOW_ARE_YOU})
 _DECIDES = frozenset({Intent.YES, Intent.NO, Intent.RESCHEDULE, Intent.CANCEL, Intent.DECLINE})
 """Meanings that settle a question, beside words that only accompany one."""
 _COURTESY = frozenset({Intent.YES, Intent.GREETING, Intent.THANKS})
 _REFUSES = frozenset({Intent.NO, Intent.DECLINE})
-Meant = frozenset[Intent]
+_TIMES = (Await.CALLBACK, Await.WHEN)
+_ASKED_FOR = (Answers.PERMISSION, Answers.TIME, Answers.WORDS)
 
 
 class Dialogue(State):
@@ -41,14 +31,12 @@ class Dialogue(State):
 
     def opening(self) -> str:
         """The first words: who calls and why, or the greeting of an inbound call."""
-        say, name = self._say, self._spec.callee_name
         if self._purpose is None:
-            me = f" {capital(say('me', agent=self._spec.agent_name))}." if self._spec.agent_name else ""
-            self._last = self._utter(say("welcome", us=self._us("us"), me=me), say("help"))
+            me = capital(self._say("me", agent=self._spec.agent_name, us="")) if self._spec.agent_name else ""
+            self._last = self._utter(self._say("welcome", us=self._spec.organization, me=me), self._say("help"))
         else:
-            hello = say("hello", name=say("name", name=name) if name else "", me=self._introduction())
-            why = say("why", said=self._purpose.said) if self._purpose.said else ""
-            self._last = self._utter(hello, why, self._ask.opening)
+            hello = self._say("hello", name=self._spec.callee_name, me=self._introduction())
+            self._last = self._utter(hello, self._why(), self._ask.opening)
         return self._last
 
     def reply(self, heard: str, *, spoken: str | None = None) -> RuleReply:
@@ -63,27 +51,22 @@ class Dialogue(State):
             if not spoken and not self._meant(heard) & {Intent.DO_NOT_CALL, Intent.WRONG_NUMBER}:
                 return RuleReply(self.opening())
             self._adopt_opening(spoken or "")
-        cut = spoken is not None and was_cut(self._last, spoken, self._words)
+        cut = spoken is not None and self._was_cut(spoken)
         self._owed = [] if spoken is None else [a for a in self._answers if not was_heard(a, spoken)]
         if spoken is not None:
             self._unheard(spoken)
         self._calls, self._answers, self._again = [], [], False
-        if spoken and not cut and self._was_prompted(spoken) and not self._says_something(heard):
-            parts = [self._pending()]
+        prompts = self._words.sentences(spoken or "")[-1:]  # "Are you still there?", said after the last reply
+        prompted = any(last.endswith("?") and not was_heard(last, self._last) for last in prompts)
+        if prompted and not cut and not self._says_something(heard):
+            text = self._utter(self._pending())
         else:
-            parts = self._answered(heard, cut, why_unheard=cut and opens)
-        text = self._utter(*parts)
+            text = self._utter(*self._answered(heard, cut, unopened=cut and opens))
         if not text and not self._calls and not self._ended:
             text = self._utter(*self._close("nothing left to say"))
         if text and not self._again:
             self._last = self._bare(text)
         return RuleReply(text, tuple(self._calls))
-
-    def outcome(self) -> Outcome:
-        """What the call achieved so far."""
-        return self._learnt.outcome()
-
-    # The opening that somebody else spoke.
 
     def _adopt_opening(self, spoken: str) -> None:
         """Take over from an opening that the scenario worded; one that was cut is ours to say again."""
@@ -94,102 +77,79 @@ class Dialogue(State):
         self._last = self._utter(spoken)
         last = self._words.sentences(spoken)[-1]
         if self._purpose and last.endswith("?"):
-            self._ask = self._asked_by(last)
-
-    def _asked_by(self, question: str) -> Ask:
-        assert self._purpose is not None
-        found = self._words.found
-        if plain(question) == plain(self._purpose.own.opening):
-            return self._purpose.own
-        if any(spec.type == "boolean" and spec.asked_by(question) for spec in self._fields):
-            return Ask(question, Answers.YES_NO)
-        if found("asks_permission", question):
-            return Ask(question, Answers.PERMISSION)
-        if found("asks_when", question):
-            return Ask(question, Answers.TIME)
-        return Ask(question, Answers.WORDS if found("asks_for_words", question) else Answers.YES_NO)
-
-    def _was_prompted(self, spoken: str) -> bool:
-        """Whether somebody asked something after the last reply: "Are you still there?"."""
-        last = self._words.sentences(spoken)[-1:]
-        return bool(last) and last[0].endswith("?") and not was_heard(last[0], self._last)
+            found = (kind for kind in _ASKED_FOR if self._words.found(f"asks_for_{kind}", last))
+            answers = next(found, Answers.YES_NO)
+            if any(spec.type == "boolean" and spec.asked_by(last) for spec in self._fields):
+                answers = Answers.YES_NO
+            is_own = plain(last) == plain(self._purpose.own.opening)
+            self._ask = self._purpose.own if is_own else Ask(last, answers)
 
     def _says_something(self, heard: str) -> bool:
         """Whether words spoken into a cut reply are more than a sound of attention."""
         meant = self._meant(heard)
-        if is_question(heard, self._words) or meant - _COURTESY or self._words.found("settled", heard):
+        if self._words.asks(heard) or meant - _COURTESY or self._words.found("settled", heard):
             return True
         return not meant and len(plain(heard).split()) > 3
 
     # What was said, in order of what it outranks.
 
-    def _answered(self, heard: str, cut: bool, *, why_unheard: bool) -> list[str]:
-        meant, say, found = self._meant(heard), self._say, self._words.found
-        if Intent.DO_NOT_CALL in meant:
-            self._learnt.learn("do_not_call", True)
-            self._note("not_again", who=self._them())
-            self._call("do_not_call", reason=heard.strip())
-            return self._close("do_not_call", say("not_again"))
-        if Intent.WRONG_NUMBER in meant:
-            self._learnt.learn("wrong_number", True)
-            self._note("wrong_number")
-            return self._close("wrong_number", say("wrong_number" if self._purpose else "wrong_number_inbound"))
+    def _answered(self, heard: str, cut: bool, *, unopened: bool) -> list[str]:
+        meant, found = self._meant(heard), self._words.found
+        for intent in (Intent.DO_NOT_CALL, Intent.WRONG_NUMBER):
+            if intent in meant:
+                self._learn(intent, True)
+                self._note(intent)
+                self._call(intent, reason=heard.strip())
+                return self._close(intent, self._say(intent))
         if Intent.ORDERS in meant:
-            return [say("orders"), self._pending()]
+            return [self._say("orders"), self._pending()]
         if any(found("may_ask", part) for part in self._words.sentences(heard)):
-            why = (
-                say("why", said=self._purpose.said)
-                if why_unheard and self._purpose and self._purpose.said
-                else ""
-            )
-            return [why, say("ask_away")]
+            return [self._why() if unopened else "", self._say("ask_away")]
         if Intent.REPEAT in meant or (cut and not self._says_something(heard)):
             self._again, self._answers = True, list(self._owed)
             return [self._pick("sure") if Intent.REPEAT in meant else "", self._last]
         if self._holding and found("back", heard):
             self._holding = False
-            return [say("welcome_back"), self._pending()]
+            return [self._say("no_problem"), self._pending()]
         self._holding = False
-        if found("never_mind", heard):
-            self._message.pop("message", None)
-        asks = any(is_question(p, self._words) and Intent.HOLD not in self._meant(p) for p in self._parts(heard))
         if self._takes_words() and len(heard.split()) > 2:
             # Free text: "I was busy" and "let me see" are remarks here.
             return self._call_later(heard) if found("call_later", heard) else self._conversed(heard, meant)
+        asks = any(self._words.asks(p) and Intent.HOLD not in self._meant(p) for p in self._words.parts(heard))
         if Intent.HOLD in meant and not asks and Intent.GOODBYE not in meant and not self._when(heard):
             self._holding = True
             return [self._pick("wait")]
         asks_when = self._await is Await.FIELD and self._open_fields()[0].is_time(self._words)
-        asks_when = asks_when or self._await in (Await.CALLBACK, Await.WHEN)
-        if Intent.LATER in meant and self._purpose and not asks_when:
+        if Intent.LATER in meant and self._purpose and not asks_when and self._await not in _TIMES:
             return self._call_later(heard)
         return self._conversed(heard, meant)
 
     def _conversed(self, heard: str, meaning: Meant) -> list[str]:
-        about_us, parts = self._about_us(meaning), self._parts(heard)
-        asked = [p for p in parts if self._asks(p) and not self._meant(p) & _ABOUT_US]
-        wishes = [p for p in asked if self._is_wish(p)]
-        stating = [p for p in parts if (p not in asked or p in wishes)]
-        if about_us:
-            stating = [p for p in stating if not (is_question(p, self._words) and self._meant(p) & _ABOUT_US)]
-        if asked and not self._takes_words():
+        words, takes_words = self._words, self._takes_words()
+        about_us, parts = self._about_us(meaning), words.parts(heard)
+        # Where free text is awaited, only a question mark makes a question: "how friendly they were" is none.
+        questions = [p for p in parts if words.asks(p) and (not takes_words or p.rstrip().endswith("?"))]
+        asked = [p for p in questions if not self._meant(p) & _ABOUT_US and not self._is_wish(p)]
+        stating = [p for p in parts if p not in asked and not (p in questions and self._meant(p) & _ABOUT_US)]
+        if asked and not takes_words:
             # The number in "one moment, where is it?" is none.
             stating = [p for p in stating if Intent.HOLD not in self._meant(p)]
         stated = " ".join(stating)
         meant = self._meant(stated) if stated else frozenset()
-        answers = [self._answer(part) for part in asked if part not in wishes]
-        if self._says_goodbye(heard, meaning) and not answers:
-            step = self._parting_step(stated)
+        answers = [self._answer(part) for part in asked]
+        leaves = words.found("bye", heard) if takes_words else Intent.GOODBYE in meaning
+        if leaves and not answers:
+            step = self._parting_step(stated, meant)
             return step if self._ended else self._close("goodbye", *step[:1])
-        asks_to_move = any(self._wants_other_time(p) and not self._when(p) for p in asked if p not in wishes)
+        asks_to_move = any(self._wants_other_time(p) and not self._when(p) for p in asked)
         step = [] if self._small_talk(stated, meant, bool(about_us or answers)) else self._step(stated, meant)
         if self._message.get("message") and not self._purpose and not self._message_left and not step:
             step = self._take_details()
-        if asks_to_move and not step and not self._learnt.reached and self._await is Await.PURPOSE:
+        if asks_to_move and not step and not self._reached and self._await is Await.PURPOSE:
             self._await = Await.WHEN
         late = [a for a in self._owed if a not in answers]
         self._answers = [*self._answers, *answers, *late]
-        owed = [self._say("and_also", text=self._words.lowered(a)) if answers else a for a in late]
+        owed = [self._say("and_also", text=words.lowered(a)) if answers else a for a in late]
         if self._ended:
             return [*about_us, *answers, *step]
         if not (step or about_us or self._answers):
@@ -200,66 +160,52 @@ class Dialogue(State):
             return [*step[:-1], *about_us, *answers, *owed, step[-1]]
         return [*about_us, *answers, *owed, *step, *([] if step else [self._pending()])]
 
-    def _asks(self, part: str) -> bool:
-        """Where free text is awaited, only a question mark makes a question: "how friendly they were" is none."""
-        return is_question(part, self._words) and (not self._takes_words() or part.rstrip().endswith("?"))
-
     def _is_wish(self, question: str) -> bool:
         """Whether a question asks for something to be done rather than to be told."""
         meant, found = self._meant(question), self._words.found
         if self._purpose is None:
-            known = answer(question, self._facts, self._words)
-            return bool(meant & {Intent.LATER, Intent.MESSAGE}) or (found("to_be_done", question) and not known)
-        if found("conditional", question):
-            return False
-        if Intent.MESSAGE in meant:
-            return True
-        about_time = self._purpose.order.kind in ("confirm", "schedule") or self._await in (
-            Await.WHEN,
-            Await.CALLBACK,
-        )
+            wish = found("to_be_done", question) and not self._facts.answer(question)
+            return wish or bool(meant & {Intent.LATER, Intent.MESSAGE})
+        if found("conditional", question) or Intent.MESSAGE in meant:
+            return Intent.MESSAGE in meant and not found("conditional", question)
+        about_time = self._kind in ("confirm", "schedule") or self._await in _TIMES
         proposes = self._wants_other_time(question) or found("proposes", question)
         return bool(self._when(question)) and proposes and about_time
 
     def _wants_other_time(self, part: str) -> bool:
         return Intent.RESCHEDULE in self._meant(part) and not self._words.found("conditional", part)
 
+    def _why(self) -> str:
+        return self._say("why", said=self._purpose.said) if self._purpose and self._purpose.said else ""
+
     def _about_us(self, meaning: Meant) -> list[str]:
-        say, parts = self._say, []
-        if Intent.HOW_ARE_YOU in meaning:
-            parts.append(say("well"))
-        if Intent.ROBOT in meaning:
-            parts.append(say("robot" if self._purpose else "robot_inbound", us=self._us("robot_us")))
-        if Intent.WHO in meaning:
-            parts.append(f"{capital(self._introduction())}.")
-        if Intent.WHY in meaning and self._purpose and self._purpose.said:
-            parts.append(say("why", said=self._purpose.said))
-        elif Intent.WHY in meaning and not self._purpose and Intent.WHO not in meaning:
-            parts.append(say("they_called"))
-        return parts
+        said = {
+            Intent.HOW_ARE_YOU: self._say("well"),
+            Intent.ROBOT: self._say("robot", us=self._spec.organization),
+            Intent.WHO: f"{capital(self._introduction())}.",
+            Intent.WHY: self._why(),
+        }
+        return [text for intent, text in said.items() if intent in meaning and text]
 
     def _answer(self, question: str) -> str:
-        words, topic, us = self._words, self._topic, self._spec.organization
         question = capital(question).strip()
-        if us and words.found("is_us", question) and plain(us) in plain(question):
-            return self._say("yes_us", us=us)
         if not self._purpose:
-            self._reasons.append(question)
-            self._learnt.learn("message", " ".join(self._reasons))
-        found = answer(question, self._facts, words)
-        if topic and asks_when_of(question, topic, words) and (self._when(topic) or not found):
-            return capital(self._say("its", topic=topic))
+            self._add("reasons", question)
+        found = self._facts.answer(question)
+        when_of = self._topic and self._facts.asks_when_of(question, self._topic)
+        if when_of and (self._when(self._topic) or not found):
+            return capital(self._say("its", topic=self._topic))
         if found:
-            self._learnt.reached = self._learnt.reached or not self._purpose
+            self._reached = self._reached or not self._purpose
             if self._await is Await.HELP:
                 self._await = Await.ANYTHING
             return found
         if self._purpose:
             self._note("open_question", words=question)
         if self._purpose or self._message_left:
-            self._call("take_message", message=words.note("question", words=question), **self._who_asks())
+            self._call("take_message", message=question, **self._who_asks())
         else:
-            self._message["message"] = " ".join(filter(None, [self._message.get("message"), question]))
+            self._add("message", question)
         return self._pick("passed_on")
 
     def _not_understood(self, meant: Meant) -> list[str]:
@@ -270,34 +216,23 @@ class Dialogue(State):
             return self._close("not_understood", self._say("give_up"))
         return [self._pick("not_understood"), self._pending()]
 
-    def _says_goodbye(self, heard: str, meaning: Meant) -> bool:
-        return self._words.found("bye", heard) if self._takes_words() else Intent.GOODBYE in meaning
-
-    def _parting_step(self, stated: str) -> list[str]:
+    def _parting_step(self, stated: str, meant: Meant) -> list[str]:
         """A last yes or no in front of a goodbye. "Great, thank you, goodbye" is none: it only takes leave."""
-        meant = self._meant(stated)
-        if not self._words.found("certain", stated):
-            meant -= {Intent.YES}
+        meant -= {Intent.THANKS} if self._words.found("certain", stated) else {Intent.THANKS, Intent.YES}
         if self._await is Await.FIELD and self._open_fields()[0].type != "string":
-            value = parsed(self._open_fields()[0], stated, self._words)
+            value = self._open_fields()[0].parsed(stated, self._words)
             return (
                 [] if value is None or (value is True and Intent.YES not in meant) else self._step(stated, meant)
             )
-        return (
-            self._step(stated, meant - {Intent.THANKS})
-            if self._await is Await.PURPOSE and meant & _DECIDES
-            else []
-        )
+        return self._step(stated, meant) if self._await is Await.PURPOSE and meant & _DECIDES else []
 
     def _small_talk(self, stated: str, meant: Meant, asked: bool) -> bool:
         """Words that decide nothing: a greeting, or what stands beside a question: "okay, and where is it?"."""
-        if not stated:
-            return True
         if not asked:
             greets = meant == {Intent.GREETING} and len(stated.split()) < 6
-            return greets and self._await not in (Await.ANYTHING, Await.NAME)
+            return not stated or (greets and self._await not in (Await.ANYTHING, Await.NAME))
         if self._await in (Await.NAME, Await.NUMBER, Await.READBACK, Await.FIELD):
-            return False
+            return not stated
         return self._await is Await.ANYTHING or not meant & _DECIDES
 
     # The step the talk is at.
@@ -315,18 +250,17 @@ class Dialogue(State):
             Await.WHEN: self._on_when,
             Await.CALLBACK: self._on_callback,
             Await.HELP: self._on_help,
-            Await.NAME: self._on_name,
-            Await.NUMBER: self._on_number,
-            Await.READBACK: self._on_readback,
             Await.ANYTHING: self._on_anything,
         }
-        return steps[self._await](heard, meant)
+        return steps.get(self._await, self._on_details)(heard, meant)
 
     def _on_purpose(self, heard: str, meant: Meant) -> list[str]:
         volunteered = self._volunteered(heard)
         if self._ask.answers is Answers.PERMISSION:
             return self._on_permission(heard, meant, volunteered)
-        if self._kind == "schedule" and self._when(heard):
+        if self._kind == "schedule" and (self._when(heard) or self._words.option(heard, self._offers)):
+            return self._another_time(heard)
+        if self._is_thing and self._proposed(heard, meant):
             return self._another_time(heard)
         if self._ask.answers in (Answers.WORDS, Answers.EITHER):
             return self._on_words(heard, meant)
@@ -336,20 +270,23 @@ class Dialogue(State):
             return []
         return [self._ask.question] if self._ask.answers is Answers.TIME else self._agreed()
 
+    def _proposed(self, heard: str, meant: Meant) -> str | None:
+        """The other time that is wished for: "how about Friday?", "no, Friday"."""
+        wished = meant & _REFUSES or self._words.found("proposes", heard)
+        when = self._when(heard) if wished else None
+        return when if when and not self._words.chosen(when, [self._topic]) else None
+
     def _on_permission(self, heard: str, meant: Meant, volunteered: bool) -> list[str]:
         assert self._purpose is not None
-        understood = self._say("understood")
-        if volunteered and self._learnt.goal_is_lost:
-            return self._close("declined", understood)
-        if Intent.DECLINE in meant and not self._words.found("short_of_time", heard):
-            self._learnt.learn("confirmed", False)
-            self._note("not_on", who=self._them())
-            return self._close("declined", understood)
-        if not volunteered and meant & _REFUSES:
-            if "schedule_callback" in self._tools or self._when(heard):
+        if volunteered and self._goal_is_lost:
+            return self._close("declined", self._say("understood"))
+        if meant & _REFUSES and not volunteered:
+            no_time = Intent.DECLINE not in meant or self._words.found("short_of_time", heard)
+            if no_time and ("schedule_callback" in self._tools or self._when(heard)):
                 return self._call_later(heard)
-            self._note("no_time", who=self._them())
-            return self._close("declined", understood)
+            self._learn("confirmed", False)
+            self._note("refused", what=self._what())
+            return self._close("declined", self._say("understood"))
         if self._kind == "schedule" and self._when(heard):
             return self._another_time(heard)
         if Intent.YES not in meant and not volunteered:
@@ -363,11 +300,11 @@ class Dialogue(State):
         if self._purpose.own.answers is not Answers.PERMISSION:
             self._ask = self._purpose.own
             return [thanks, self._pending()]
-        if self._topic:
+        if self._topic and self._facts.told:
             # A bare subject asks nothing: what there is to say of it is what the context says.
-            self._answers = [as_spoken(fact, self._words) for fact in self._facts[:2]]
-            self._note("told", who=self._them(), topic=reported(self._topic, self._words))
-            self._learnt.reached = self._learnt.reached or bool(self._answers and not self._open_fields())
+            self._answers = self._facts.told[:2]
+            self._note("told", topic=self._words.sub("reported", self._topic))
+            self._reached = self._reached or not (self._kind or self._open_fields())
         return [thanks, *self._answers, *self._onward()]
 
     def _on_words(self, heard: str, meant: Meant) -> list[str]:
@@ -378,180 +315,137 @@ class Dialogue(State):
             return []
         if not either and Intent.YES in meant and not self._words.without("filler", heard):
             return [self._ask.question]  # "Yes" to "Could you tell me when …?" only agrees to tell
-        self._learnt.reached = True
+        self._reached = True
         self._confirmed(Intent.NO not in meant or not either)
-        self._note("asked", question=self._ask.question, words=heard.strip())
+        self._note("asked", question=self._ask.question, words=heard.strip(" ."))
         return [self._say("noted"), *self._onward()]
+
+    def _what(self) -> str:
+        """The purpose as the summary names it."""
+        topic, action = self._words.sub("reported", self._topic), self._spec.action.strip().rstrip(".!")
+        return topic if self._is_thing else self._words.note("quoted", words=action)
 
     def _refused(self, meant: Meant) -> list[str]:
         self._confirmed(False)
-        topic = reported(self._topic, self._words)
-        self._note("refused" if self._is_thing else "said_no", who=self._them(), topic=topic, action=self._action)
+        self._note("refused", what=self._what())
         if self._is_thing and Intent.DECLINE not in meant:
             self._await = Await.WHEN
-            return [self._say("refused"), *self._offer(), self._say("ask_other")]
-        if Intent.DECLINE in meant or (self._learnt.goal_is_lost and not self._more and self._kind != "confirm"):
+            return [self._say("understood"), *self._offer(), self._pending()]
+        if Intent.DECLINE in meant or (self._goal_is_lost and not self._more and self._kind != "confirm"):
             return self._close("declined", self._say("understood"))
         return [self._say("understood"), *self._onward(skip_questions=True)]
 
     def _agreed(self) -> list[str]:
-        self._learnt.reached = True
+        self._reached = True
         self._confirmed(True)
-        topic = reported(self._topic, self._words)
-        self._note(
-            "confirmed" if self._is_thing else "said_yes", who=self._them(), topic=topic, action=self._action
-        )
-        agreed = self._say("confirmed", topic=self._topic) if self._is_thing else self._say("agreed")
-        return [agreed, *self._onward()]
+        self._note("confirmed" if self._is_thing else "said_yes", what=self._what())
+        return [self._say("confirmed" if self._is_thing else "agreed", topic=self._topic), *self._onward()]
 
     def _on_field(self, heard: str, meant: Meant) -> list[str]:
-        spec, say = self._open_fields()[0], self._say
+        spec, value = self._open_fields()[0], None
         declines = Intent.DECLINE in meant and spec.type != "boolean"
-        value = None if declines else parsed(spec, heard, self._words)
-        if value is None:
-            if Intent.DECLINE in meant and not self._words.found("prefers_not", heard):
-                return self._close("declined", say("understood"))
-            if not declines and self._retries == 0:
-                self._retries = 1
-                options = [option.replace("_", " ") for option in spec.options]
-                again = say("sorry_question", question=spec.question)
-                return [say("choices", options=listed(options, say("or"))) if options else again]
-            if spec.type == "string" and not declines:
-                value = heard.strip(" .")
+        if not declines:
+            value = spec.parsed(heard, self._words)
+        elif not self._words.found("prefers_not", heard):
+            return self._close("declined", self._say("understood"))
+        if value is None and not declines and self._retries == 0:
+            self._retries = 1
+            options = [option.replace("_", " ") for option in spec.options]
+            again = self._say("choices", options=self._facts.listed(options, "or")) if options else spec.question
+            return [self._pick("not_understood"), again or ""]
+        if value is None and spec.type == "string" and not declines:
+            value = heard.strip(" .")
         self._retries, self._asked = 0, self._asked + 1
         if value is None:
             self._skipped.add(spec.name)
         else:
-            self._learnt.answer(spec, value)
-        if spec.name == self._learnt.goal and value is False:
-            return self._close("declined", say("understood"))
+            self._answered_field(spec, value)
+        if spec.name == self._goal and value is False:
+            return self._close("declined", self._say("understood"))
         self._volunteered(heard, beside=spec)
-        if not self._open_fields():
-            self._learnt.reached = not self._skipped
         thanks = self._pick("thanks")
+        if not self._open_fields():
+            self._reached = not self._skipped
+            thanks = self._say("last_question") if self._asked > 1 else thanks
         if spec.is_time(self._words) and value is not None and self._when(value) == value:
-            thanks = say("time_taken", when=value)
-        elif self._asked > 1 and not self._open_fields():
-            thanks = say("last_question")
+            thanks = self._say("time_taken", when=value)
         return [thanks, *self._onward()]
 
     def _on_more(self, heard: str, meant: Meant) -> list[str]:
-        self._note("on", question=self._more.pop(0).said, words=heard.strip())
-        if not self._more and not self._open_fields():
-            self._learnt.reached = True
+        self._note("asked", question=self._more.pop(0).said, words=heard.strip(" ."))
+        self._reached = self._reached or not (self._more or self._open_fields())
         return [self._say("noted"), *self._onward()]
 
     def _on_when(self, heard: str, meant: Meant) -> list[str]:
-        if option_said(heard, self._offers, self._words):
-            return self._another_time(heard)
-        if Intent.NO in meant:
-            self._note("no_other_time", who=self._them())
-            return [self._say("no_other_time"), *self._onward(skip_questions=True)]
-        if self._retries or (Intent.YES not in meant and len(heard.split()) > 3):
+        said = self._words.option(heard, self._offers)
+        if Intent.NO in meant and not said:
+            self._note("refused", what=self._what())
+            return [self._say("understood"), *self._onward(skip_questions=True)]
+        if said or self._retries or (Intent.YES not in meant and len(heard.split()) > 3):
             return self._another_time(heard, said=heard.strip(" ."))
         self._retries = 1
         return [self._say("when")]
 
     def _on_callback(self, heard: str, meant: Meant) -> list[str]:
         if meant & _REFUSES and not self._when(heard):
-            self._note("no_call_back", who=self._them())
-            return self._close("goodbye", self._say("no_call_back"))
+            self._note("refused", what=self._what())
+            return self._close("goodbye", self._say("understood"))
         return self._call_later(heard, said=heard.strip(" ."))
 
     def _on_anything(self, heard: str, meant: Meant) -> list[str]:
-        said = plain(heard).split()
+        count = len(plain(heard).split())
         if self._words.found("wants_more", heard):
-            return [self._say("more")]
-        leaves = meant & {Intent.NO, Intent.THANKS, Intent.GOODBYE, Intent.DECLINE} and len(said) < 9
-        if leaves or not self._words.without("agreement", heard) or (Intent.YES in meant and len(said) < 4):
+            return [self._pick("help")]
+        leaves = meant & {Intent.NO, Intent.THANKS, Intent.GOODBYE, Intent.DECLINE} and count < 9
+        if leaves or not self._words.without("agreement", heard) or (Intent.YES in meant and count < 4):
             return self._close("goodbye")
         if not self._purpose and not self._message_left:
             return self._on_help(heard, meant)
-        if len(said) < 3:
+        if count < 3:
             return []
         self._note_message(heard)
-        return [self._say("passed_to_team"), self._pending()]
+        return [self._say("message_left"), self._pending()]
 
     # Taking a message.
 
     def _on_help(self, heard: str, meant: Meant) -> list[str]:
         self._keep_details(heard, asked=False)
         count = len(plain(heard).split())
-        if meant <= _COURTESY and count < 5:
+        if (meant <= _COURTESY and count < 5) or (count < 3 and not meant & {Intent.MESSAGE, Intent.LATER}):
             return []
-        if not meant & {Intent.MESSAGE, Intent.LATER} and count < 3:
-            return []
-        told = [without_introduction(part, self._words) for part in self._parts(heard) if not self._phone(part)]
+        told = [self._words.without_introduction(p) for p in self._words.parts(heard) if not self._words.phone(p)]
         wish = capital(" ".join(part for part in told if self._words.without("agreement", part)))
         if not wish:
-            name = self._message.get("name")
-            return [self._say("hello_you", name=name), self._pending()] if name else []
+            return [self._pending()] if "name" in self._message else []
         if not (Intent.MESSAGE in meant and count < 9):
-            self._message["message"] = " ".join(filter(None, [self._message.get("message"), wish]))
-        self._reasons.append(wish)
-        self._learnt.learn("message", " ".join(self._reasons))
+            self._add("message", wish)
+        self._add("reasons", wish)
         if Intent.LATER in meant and (when := self._when(heard)):
             self._message["when"] = when
         return [self._say("take_callback" if Intent.LATER in meant else "take_message"), *self._take_details()]
 
-    def _take_details(self) -> list[str]:
-        """Ask for what is still missing, or read the number back."""
-        missing = [
-            a for a, key in ((Await.NAME, "name"), (Await.NUMBER, "phone_number")) if key not in self._message
-        ]
-        self._await = missing[0] if missing else Await.READBACK
-        return [self._pending()]
-
-    def _keep_details(self, heard: str, *, asked: bool) -> None:
-        name, number = name_said(heard, self._words, asked=asked), self._phone(heard)
-        if name and "name" not in self._message:
-            self._message["name"] = name
-            self._learnt.learn("name", name)
-        if number:
-            self._message["phone_number"] = number
-            self._learnt.learn("phone_number", number)
-
-    def _on_name(self, heard: str, meant: Meant) -> list[str]:
-        self._keep_details(heard, asked=True)
-        if "name" not in self._message:
-            if self._retries == 0 and Intent.NO not in meant:
-                self._retries = 1
-                return [self._say("name_again")]
-            self._message["name"] = ""
+    def _on_details(self, heard: str, meant: Meant) -> list[str]:
+        """The name, the number, and whether it was read back right; each is asked for twice at most."""
+        key = "name" if self._await is Await.NAME else "phone_number"
+        read_back = self._message.get("phone_number") if self._await is Await.READBACK else None
+        self._keep_details(heard, asked=key == "name")
+        right = self._message.get(key) and not (read_back == self._message.get(key) and Intent.NO in meant)
+        if not right and self._retries == 0 and (read_back or not meant & _REFUSES):
+            self._retries, self._await = 1, Await.NAME if key == "name" else Await.NUMBER
+            if read_back:
+                del self._message[key]
+            return [self._pick("not_understood"), self._pending()]
         self._retries = 0
-        return [
-            self._say("thank_you", name=self._called("goodbye_name", self._message["name"])),
-            *self._take_details(),
-        ]
-
-    def _on_number(self, heard: str, meant: Meant) -> list[str]:
-        self._keep_details(heard, asked=False)
-        if not self._message.get("phone_number"):
-            if self._retries == 0 and not meant & _REFUSES:
-                self._retries = 1
-                return [self._say("number_again")]
-            return self._leave_message()
-        self._retries = 0
-        return self._take_details()
-
-    def _on_readback(self, heard: str, meant: Meant) -> list[str]:
-        if self._phone(heard) not in (None, self._message.get("phone_number")):
-            return self._on_number(heard, meant)
-        if Intent.NO in meant and self._retries == 0:
-            self._retries, self._await = 1, Await.NUMBER
-            self._message.pop("phone_number", None)
-            return [self._say("number_again")]
-        return self._leave_message()
-
-    def _leave_message(self) -> list[str]:
-        self._retries, self._message_left, self._learnt.reached = 0, True, True
+        if key == "name":
+            self._message.setdefault(key, "")
+            return [self._say("thank_you", name=self._message[key]), *self._take_details()]
+        if right and read_back != self._message[key]:
+            return self._take_details()
+        self._message_left = self._reached = True
         self._note_message(self._message.get("message") or self._words.note("please_call"))
         if self._message.get("when"):
             self._call("schedule_callback", when=self._message["when"])
         return [self._say("message_left"), *self._onward()]
-
-    def _phone(self, heard: str) -> str | None:
-        return phone_said(heard, self._words)
 
     # Another time.
 
@@ -559,54 +453,48 @@ class Dialogue(State):
         about_time = self._kind in ("confirm", "schedule") or self._offers
         if not about_time and not any(spec.is_time(self._words) for spec in self._fields):
             return self._call_later(heard, said=said)
-        when = self._when(heard) or said
-        self._learnt.learn("reschedule", True)
+        when = self._when(heard) or said or self._words.option(heard, self._offers)
+        self._learn("reschedule", True)
         if when is None:
             self._await = Await.WHEN
             return [*(self._offer() or [self._say("no_problem")]), self._pending()]
-        offer = chosen(when, self._offers, self._words) or option_said(heard, self._offers, self._words)
+        offer = self._words.chosen(when, self._offers) or self._words.option(heard, self._offers)
         if self._offers and offer is None and self._retries == 0:
             self._retries, self._await = 1, Await.WHEN
-            options = listed(self._offers, self._say("or"))
-            return [self._say("only_offer", options=options), self._say("one_of_those")]
+            return [self._say("only_offer", options=self._facts.listed(self._offers, "or"))]
         self._retries = 0
         if self._kind != "schedule":
             self._confirmed(False)
-        self._learnt.learn("agreed", bool(offer))
-        self._learnt.reached = bool(offer) and self._kind == "schedule"
-        if offer is None:
-            self._learnt.learn("when", when)
-            self._note("wants_time", who=self._them(), when=when)
-            return [self._say("noted_time", when=when), *self._onward(skip_questions=True)]
-        time = when if len(when) > len(offer) and self._when(when) == when else offer
-        self._learnt.learn("when", time)
-        self._note("agreed", who=self._them(), when=time)
-        return [self._say("settled", when=time), *self._onward(skip_questions=self._kind == "confirm")]
+        self._learn("agreed", bool(offer))
+        self._reached = bool(offer) and self._kind == "schedule"
+        time = when if offer is None or (len(when) > len(offer) and self._when(when) == when) else offer
+        self._learn("when", time)
+        self._note("agreed" if offer else "wants_time", when=time)
+        answer = self._say("settled" if offer else "noted_time", when=time)
+        return [answer, *self._onward(skip_questions=offer is None or self._kind == "confirm")]
 
     def _offer(self) -> list[str]:
         """What the context says about other times."""
-        found = next((fact for fact in self._facts if self._words.kinds["reschedule"].fact.search(fact)), None)
-        return [as_spoken(found, self._words)] if found else []
+        free = self._words.kinds["reschedule"].fact
+        return [fact for fact in self._facts.told if free.search(fact)][:1]
 
     def _canceled(self) -> list[str]:
         self._confirmed(False)
-        self._learnt.learn("canceled", True)
-        self._learnt.learn("agreed", False)
-        self._learnt.reached = False
-        self._note("canceled", who=self._them())
+        self._learn("canceled", True)
+        self._learn("agreed", False)
+        self._reached = False
+        self._note("cancels")
         return [self._say("canceled"), *self._onward(skip_questions=True)]
 
     def _call_later(self, heard: str, *, said: str | None = None) -> list[str]:
         when = self._when(heard) or said
-        self._learnt.learn("callback", True)
+        self._learn("callback", True)
         if when is None:
             self._await = Await.CALLBACK
             return [self._say("understood"), self._pending()]
-        self._learnt.learn("call_when", when)
-        self._note("call_back", who=self._them(), when=when)
+        self._learn("call_when", when)
+        self._note("call_back", when=when)
         self._call("schedule_callback", when=when)
         # A time goes into the sentence; other words ("whenever you like") do not fit there.
         fits = self._when(when) == when
-        return self._close(
-            "callback", self._say("call_back", when=when) if fits else self._say("call_back_noted")
-        )
+        return self._close("callback", self._say("call_back", when=when) if fits else self._say("noted"))

@@ -1,4 +1,4 @@
-"""The rule-based dialogue as a pipecat LLM service: same frames, same tool calls, no model.
+"""The local LLM as a pipecat LLM service: same frames, same tool calls, no model.
 
 What was said is read from the context alone, where the assistant's messages hold exactly the words that were
 played: each reply comes from a fresh dialogue to which the whole talk is told again. Counting turns as they come
@@ -16,8 +16,8 @@ import re
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import fields
+from typing import Any, NamedTuple
 
 from loguru import logger
 from pipecat.frames.frames import (
@@ -37,17 +37,17 @@ from bot.pipeline.offline.rules.dialogue import Dialogue
 from bot.pipeline.offline.rules.menu import MENU_OVER, MENU_SIGN, choose_key, goal_of, offers_keys, put_through
 from bot.pipeline.offline.rules.state import RuleReply, RuleToolCall
 
+_NOTHING: dict[str, Any] = {field.name: None for field in fields(LLMSettings) if field.name != "extra"}
 
-@dataclass(frozen=True)
-class Exchange:
+
+class Exchange(NamedTuple):
     """What was heard of the agent, a line a turn of its, and what the callee said to it; "" for nothing."""
 
     spoken: str
     heard: str
 
 
-@dataclass(frozen=True)
-class Talk:
+class Talk(NamedTuple):
     """What a context holds: the exchanges in order, and whether the last one waits for a reply."""
 
     exchanges: tuple[Exchange, ...]
@@ -63,26 +63,10 @@ class RuleLLMService(LLMService[Any]):
     """All there is to say is said with a tool's call: no tool's result asks for another reply."""
 
     def __init__(self, *, dialogue: Dialogue, **kwargs: Any) -> None:
-        super().__init__(
-            settings=LLMSettings(
-                model="rules",
-                system_instruction=None,
-                temperature=None,
-                max_tokens=None,
-                top_p=None,
-                top_k=None,
-                frequency_penalty=None,
-                presence_penalty=None,
-                seed=None,
-                filter_incomplete_user_turns=False,
-                user_turn_completion_config=None,
-                use_provider_thinking_default=False,
-            ),
-            **kwargs,
-        )
+        flags: dict[str, Any] = {"filter_incomplete_user_turns": False, "use_provider_thinking_default": False}
+        super().__init__(settings=LLMSettings(**_NOTHING | flags | {"model": "rules"}), **kwargs)
         self._thinking = threading.Lock()
-        self._fresh = copy.deepcopy(dialogue)
-        self._dialogue = dialogue
+        self._fresh, self._dialogue = copy.deepcopy(dialogue), dialogue
         self._told: tuple[Exchange, ...] = ()
         self._before = copy.deepcopy(dialogue)
         """The dialogue that was told these exchanges."""
@@ -113,23 +97,15 @@ class RuleLLMService(LLMService[Any]):
             talk = read(context.get_messages())
             menu = open_menu(context.get_messages())
             act = menu or (wish_for_a_person(talk, context) if talk.open else None)
-            reply = await asyncio.to_thread(self._reply_alone, talk) if act is None else act
+            # In a thread: a large context takes 20 ms.
+            reply = await asyncio.to_thread(self._reply, talk) if act is None else act
             await self.stop_ttfb_metrics()
             for word in reply.text.split():
                 await self._push_llm_text(f"{word} ")
             # A reply that nobody heard has called its tools all the same: the same call is not made twice.
-            await self.run_function_calls(
-                [
-                    FunctionCallFromLLM(
-                        function_name=call.name,
-                        tool_call_id=uuid.uuid4().hex,
-                        arguments=dict(call.arguments),
-                        context=context,
-                    )
-                    for call in reply.tools
-                    if menu is not None or (call.name, _key(call.arguments)) not in talk.done
-                ]
-            )
+            due = [c for c in reply.tools if menu is not None or (c.name, _key(c.arguments)) not in talk.done]
+            calls = [FunctionCallFromLLM(c.name, uuid.uuid4().hex, dict(c.arguments), context) for c in due]
+            await self.run_function_calls(calls)
         except Exception as error:  # the rim of a request: the turn is lost, the call goes on
             logger.exception(f"{self}: no reply")
             await self.push_error(f"rules: {error}", exception=error)
@@ -137,48 +113,38 @@ class RuleLLMService(LLMService[Any]):
             await self.stop_processing_metrics()
             await self.push_frame(LLMFullResponseEndFrame())
 
-    def _reply_alone(self, talk: Talk) -> RuleReply:
-        """In a thread: a large context takes 20 ms. An interrupted reply still ends before the next begins."""
-        with self._thinking:
-            return self._reply(talk)
-
     def _reply(self, talk: Talk) -> RuleReply:
-        if not talk.exchanges:
-            self._dialogue = copy.deepcopy(self._fresh)
-            return RuleReply(self._dialogue.opening())
-        if not talk.open:
-            return RuleReply("")
-        *before, last = talk.exchanges
-        self._tell(tuple(before))
-        self._dialogue = copy.deepcopy(self._before)
-        return self._dialogue.reply(last.heard, spoken=last.spoken)
-
-    def _tell(self, exchanges: tuple[Exchange, ...]) -> None:
-        """Brings the kept dialogue to where it was told exactly `exchanges`."""
-        if self._told != exchanges[: len(self._told)]:
-            self._before, self._told = copy.deepcopy(self._fresh), ()
-        for exchange in exchanges[len(self._told) :]:
-            self._before.reply(exchange.heard, spoken=exchange.spoken)
-        self._told = exchanges
+        """One at a time: an interrupted reply still ends before the next begins."""
+        with self._thinking:
+            if not talk.exchanges:
+                self._dialogue = copy.deepcopy(self._fresh)
+                return RuleReply(self._dialogue.opening())
+            if not talk.open:
+                return RuleReply("")
+            *before, last = talk.exchanges
+            if self._told != tuple(before[: len(self._told)]):
+                self._before, self._told = copy.deepcopy(self._fresh), ()
+            for exchange in before[len(self._told) :]:
+                self._before.reply(exchange.heard, spoken=exchange.spoken)
+            self._told = tuple(before)
+            self._dialogue = copy.deepcopy(self._before)
+            return self._dialogue.reply(last.heard, spoken=last.spoken)
 
 
 def read(messages: Sequence[Any]) -> Talk:
-    """Reads a context's messages. Pure.
+    """Read a context's messages. Pure.
 
     The callee's turns between which nothing of the agent was heard are one. What they said before the opening is
     answered by it. A message all in parentheses sets the scene and is no speech. Only a user's message at the
     end, or with instructions after it, is answered; after a tool call or its result all has been said.
     """
-    talk = [
-        m for m in messages if not isinstance(m, LLMSpecificMessage) and _role(m) not in ("system", "developer")
-    ]
     exchanges: list[Exchange] = []
     done: set[tuple[str, str]] = set()
     spoken: list[str] = []
     heard: list[str] = []
-    for message in talk:
-        text = standard_message_text(message).strip() if message.get("content") else ""
-        if _role(message) == "assistant":
+    role = ""
+    for role, text, message in _said(messages, without=("system", "developer")):
+        if role == "assistant":
             done |= _calls(message)
             if text:
                 done = set()
@@ -187,30 +153,24 @@ def read(messages: Sequence[Any]) -> Talk:
                     spoken = []
                 heard = []
                 spoken.append(text)
-        elif _role(message) == "user" and text and not re.fullmatch(r"\(.*\)", text, re.DOTALL):
+        elif role == "user" and text and not re.fullmatch(r"\(.*\)", text, re.DOTALL):
             heard.append(text)
-    if heard:
+    if heard or (spoken and not exchanges):
         exchanges.append(Exchange("\n".join(spoken), " ".join(heard)))
-    asked = bool(talk) and _role(talk[-1]) == "user" and bool(heard)
-    if not exchanges and spoken:
-        exchanges.append(Exchange("\n".join(spoken), ""))
-    return Talk(tuple(exchanges), asked, frozenset(done))
+    return Talk(tuple(exchanges), role == "user" and bool(heard), frozenset(done))
 
 
 def open_menu(messages: Sequence[Any]) -> RuleReply | None:
     """The key to press, where an automatic menu offers some since the agent's last act; None elsewhere. Pure."""
     sought, offered = "", ""
-    for message in messages:
-        if isinstance(message, LLMSpecificMessage):
-            continue
-        text = standard_message_text(message).strip() if message.get("content") else ""
+    for role, text, _ in _said(messages):
         if text.startswith(f"({MENU_OVER}"):
             sought = ""
         elif text.startswith(f"({MENU_SIGN}"):
             sought = text
-        elif _role(message) == "user":
+        elif role == "user":
             offered = f"{offered} {text}"
-        elif _role(message) in ("assistant", "tool"):
+        elif role in ("assistant", "tool"):
             offered = ""
     if not sought or not offers_keys(offered):
         return None
@@ -228,10 +188,19 @@ def wish_for_a_person(talk: Talk, context: LLMContext) -> RuleReply | None:
     return RuleReply("", (RuleToolCall("transfer_call", {"target": target, "summary": heard}),))
 
 
+def _said(messages: Sequence[Any], without: Sequence[str] = ()) -> list[tuple[str, str, Any]]:
+    """Role, text and message of each."""
+    plain = [
+        m for m in messages if not isinstance(m, LLMSpecificMessage) and str(m.get("role", "")) not in without
+    ]
+    texts = [standard_message_text(m).strip() if m.get("content") else "" for m in plain]
+    return [(str(m.get("role", "")), text, m) for m, text in zip(plain, texts, strict=True)]
+
+
 def _calls(message: Any) -> set[tuple[str, str]]:
-    functions = [call.get("function", {}) for call in message.get("tool_calls") or ()]
     calls = set()
-    for function in functions:
+    for call in message.get("tool_calls") or ():
+        function = call.get("function", {})
         try:
             calls.add((str(function.get("name")), _key(json.loads(function.get("arguments") or "{}"))))
         except ValueError:
@@ -241,7 +210,3 @@ def _calls(message: Any) -> set[tuple[str, str]]:
 
 def _key(arguments: Mapping[str, Any]) -> str:
     return json.dumps(arguments, sort_keys=True, ensure_ascii=False, default=str)
-
-
-def _role(message: Any) -> str:
-    return str(message.get("role", ""))

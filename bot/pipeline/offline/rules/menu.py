@@ -22,12 +22,12 @@ _LANGUAGES = tuple(words_of(code) for code in KNOWN)
 """Menus and wishes for a person are understood in all of them: a menu offers several languages."""
 _DIGITS = {str(n): str(n) for n in range(10)}
 for _words in _LANGUAGES:
-    _DIGITS |= {word: str(n) for n, word in enumerate(_words.lists["numbers"][:10])} | _words.menu["keys"]
+    _DIGITS |= {word: str(n) for n, word in enumerate(_words.lists["numbers"][:10])} | _words.tables["menu_keys"]
 _KEY = "|".join(sorted(_DIGITS, key=len, reverse=True))
 _OPTIONS = [
     re.compile(words.written["menu"].pattern.replace("<digit>", _KEY), re.IGNORECASE) for words in _LANGUAGES
 ]
-_COMMON = re.compile(rf"\b(?:{'|'.join('|'.join(words.menu['common'].split()) for words in _LANGUAGES)})\b")
+_COMMON = re.compile(rf"\b(?:{'|'.join('|'.join(words.lists['menu_common']) for words in _LANGUAGES)})\b")
 
 
 def menu_note(goal: str) -> str:

@@ -16,8 +16,7 @@ from typing import Any, Literal
 from bot.languages import plain
 from bot.outcome_schema import Schema, fits, of_fields
 from bot.pipeline.offline.rules.dialogue import Dialogue
-from bot.pipeline.offline.rules.learnt import RuleField, answered_in
-from bot.pipeline.offline.rules.understanding import day_meant, moment
+from bot.pipeline.offline.rules.state import RuleField
 from bot.pipeline.offline.rules.words import Intent, Words, words_of
 from bot.records import AnsweredBy, CallSpec, EndedReason, Outcome, Sentiment, Speaker, Turn
 
@@ -50,9 +49,7 @@ def rule_outcome(
     `schema`: what a request asks for instead of `fields`, in plain form (`outcome_schema.checked`). The fields
     are listened for all the same: they lead through the talk, and one of them may be the goal.
     """
-    words = words_of(language)
-    wanted = () if schema is None else _fields_of(schema)
-    own = {field.name for field in fields}
+    words, wanted, own = words_of(language), _fields_of(schema), {field.name for field in fields}
     talk = Dialogue(spec, [*fields, *(w for w in wanted if w.name not in own)], frozenset(), goal, language)
     values: dict[str, Any] = {}
     known: dict[str, Any] = {}
@@ -60,21 +57,18 @@ def rule_outcome(
     opening, asked = "", ""
     for turn in turns:
         if turn.speaker is Speaker.AGENT:
-            asked = turn.text
-            opening = opening or turn.text
+            asked, opening = turn.text, opening or turn.text
         elif plain(turn.text) and opening:
             talk.reply(turn.text, spoken=None if talk.last else opening)
             meant, learnt = words.meant(turn.text), talk.outcome().fields
-            for name, value in learnt.items():
-                if known.get(name) != value and (value is not False or meant & _REFUSING):
-                    evidence[name] = [turn.text]
+            found = {
+                n: v for n, v in learnt.items() if known.get(n) != v and (v is not False or meant & _REFUSING)
+            }
             known = dict(learnt)
             if Intent.ORDERS not in meant:
-                found = answered_in(fields, asked, turn.text, words) | _answers(
-                    wanted, schema, asked, turn, words
-                )
-                values |= found
-                evidence |= {name: [turn.text] for name in found}
+                heard = _answered(fields, asked, turn.text, words) | _answers(wanted, schema, asked, turn, words)
+                values, found = values | heard, found | heard
+            evidence |= {name: [turn.text] for name in found}
     outcome = talk.outcome()
     values = outcome.fields | values
     shown = fitted(of_fields(fields) if schema is None else schema, values)
@@ -82,26 +76,37 @@ def rule_outcome(
     if schema is not None and all(value is None for value in shown.values()):
         reached = False  # nothing of what was asked for is known
     # What the talk left open contradicts nothing; what it learnt otherwise, and noted, does.
-    was = outcome.reached_goal if goal in outcome.fields or outcome.reached_goal else reached
+    was = outcome.reached_goal or (goal not in outcome.fields and reached)
     summary = agreeing(outcome.summary, was=was, reached=reached, language=language)
-    return Outcome(
-        reached,
-        two_sentences(summary, reached=reached, language=language),
-        shown,
-        outcome.source,
-        sentiment(turns, language),
-        {name: quotes for name, quotes in evidence.items() if shown.get(name) is not None},
-    )
+    if was is reached and not outcome.reached_goal:
+        summary = summary.replace(words.note("not_reached"), words.note("reached"))
+    quotes = {name: said for name, said in evidence.items() if shown.get(name) is not None}
+    return Outcome(reached, summary, shown, outcome.source, sentiment(turns, language), quotes)
 
 
-def _fields_of(schema: Schema) -> tuple[RuleField, ...]:
+def _answered(fields: Sequence[RuleField], asked: str, heard: str, words: Words) -> dict[str, Any]:
+    """What `heard` says as the answer to whichever fields' questions `asked` holds.
+
+    What is only polite beside a goodbye ("okay, goodbye!") is no yes.
+    """
+    said, found = set(plain(asked).split()), {}
+    leaves = Intent.GOODBYE in words.meant(heard) and not words.found("certain", heard)
+    for spec in fields:
+        question = set(plain(spec.question or "").split())
+        if question and len(question & said) >= 0.6 * len(question):
+            value = spec.parsed(heard, words)
+            if value is not None and not (value is True and leaves):
+                found[spec.name] = value
+    return found
+
+
+def _fields_of(schema: Schema | None) -> tuple[RuleField, ...]:
     """The properties of a plain schema that rules can fill: yes or no, a choice, a number, a text."""
     found = []
-    for name, node in schema["properties"].items():
+    for name, node in schema["properties"].items() if schema else ():
         bare = _bare(node)
         options = tuple(bare.get("enum", ())) if bare.get("type") == "string" else ()
-        kind = _KINDS.get(str(bare.get("type")))
-        if kind:
+        if kind := _KINDS.get(str(bare.get("type"))):
             described = str(node.get("description") or node.get("title") or name)
             found.append(RuleField(name, "choice" if options else kind, described, None, options))
     return tuple(found)
@@ -121,26 +126,23 @@ def _answers(
     found: dict[str, Any] = {}
     for spec in fields:
         kind = _bare(schema["properties"][spec.name]).get("format") if schema else None
+        text = spec.type == "string" and not spec.is_time(words) and not words.found("asks_for_words", question)
         if kind in ("date", "date-time"):
             if Intent.CANCEL not in words.meant(turn.text):
                 found[spec.name] = when_meant(turn.text, turn.started_at, words, with_time=kind == "date-time")
-        elif question and _names(spec, question, words):
-            if spec.type == "string" and not spec.is_time(words) and not words.found("asks_for_words", question):
-                continue
-            found |= answered_in([replace(spec, question=question)], question, turn.text, words)
+        elif question and not text and _names(spec, question, words):
+            found |= _answered([replace(spec, question=question)], question, turn.text, words)
     return {name: value for name, value in found.items() if value is not None}
 
 
 def _names(spec: RuleField, question: str, words: Words) -> bool:
     """Whether a question is about a field: it shares a word of the name, or half of the description's."""
-    asked = _stems(question, words)
-    named = _stems(re.sub(r"(?<=[a-z])(?=[A-Z])|[_.-]", " ", spec.name), words)
-    told = _stems(spec.description, words)
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])|[_.-]", " ", spec.name)
+    asked, named, told = (
+        {w[:_STEM] for w in plain(text).split() if len(w) > 2 and w not in words.sets["empty_names"]}
+        for text in (question, name, spec.description)
+    )
     return bool(named & asked) or (len(told) > 1 and 2 * len(told & asked) >= len(told))
-
-
-def _stems(text: str, words: Words) -> set[str]:
-    return {w[:_STEM] for w in plain(text).split() if len(w) > 2 and w not in words.sets["empty_names"]}
 
 
 def when_meant(text: str, now: datetime, words: Words, *, with_time: bool) -> str | None:
@@ -148,18 +150,13 @@ def when_meant(text: str, now: datetime, words: Words, *, with_time: bool) -> st
 
     `now`: of the call. Its day is taken in UTC: nobody's zone is known to the rules.
     """
-    clauses = words.written["clauses"].split(text.replace("’", "'"))
-    allowed = [part for part in clauses if not words.found("refused", part)]
-    named = [(part, day) for part in allowed if (day := day_meant(part, now.date(), words)) is not None]
-    if not named:
-        return None
-    text, day = named[-1]
-    said = moment(text, words)
-    if not with_time or said is None or said.minutes is None:
-        return None if with_time else day.isoformat()
+    named = [(part, day) for part in words.allowed(text) if (day := words.day(part, now.date())) is not None]
+    said = words.moment(named[-1][0]) if named else None
+    if not named or not with_time or said is None or said.minutes is None:
+        return named[-1][1].isoformat() if named and not with_time else None
     # "At two": nobody means the night.
     minutes = said.minutes + (720 if said.vague and said.minutes < 7 * 60 else 0)
-    return f"{day.isoformat()}T{minutes // 60:02d}:{minutes % 60:02d}:00"
+    return f"{named[-1][1].isoformat()}T{minutes // 60:02d}:{minutes % 60:02d}:00"
 
 
 def fitted(schema: Schema, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -167,8 +164,7 @@ def fitted(schema: Schema, values: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, node in schema["properties"].items():
         value = values.get(name)
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
+        value = int(value) if isinstance(value, float) and value.is_integer() else value
         empty = value is None or (isinstance(value, str) and not value.strip())
         found[name] = value if not empty and fits(node, value) else None
     return found
@@ -176,11 +172,8 @@ def fitted(schema: Schema, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def sentiment(turns: Sequence[Turn], language: str) -> Sentiment:
     """By the callee's own words: one annoyed turn outweighs two pleased ones."""
-    said = [plain(turn.text) for turn in turns if turn.speaker is Speaker.CALLEE]
-    pleased, annoyed = (
-        sum(bool(words_of(language).moods[m].search(t)) for t in said) for m in ("pleased", "annoyed")
-    )
-    mood = pleased - 2 * annoyed
+    words, said = words_of(language), [turn.text for turn in turns if turn.speaker is Speaker.CALLEE]
+    mood = sum(words.found("pleased", text) - 2 * words.found("annoyed", text) for text in said)
     return Sentiment.POSITIVE if mood > 0 else Sentiment.NEGATIVE if mood < 0 else Sentiment.NEUTRAL
 
 
@@ -225,74 +218,19 @@ def unreached(
     names: Sequence[str],
 ) -> Outcome:
     """Of a call with nobody to talk to. `spoken`: the agent said something; `names`: of the fields."""
-    words = words_of(language).outcome
-    why = next((why for why in (answered_by, ended_reason) if why in words), "no_voice")
-    left = ("message_left" if spoken else "no_message") if why == AnsweredBy.VOICEMAIL else "nobody"
-    return Outcome(False, f"{words[why]} {words[left]}", dict.fromkeys(names))
-
-
-# A summary as two sentences that agree with whether the goal was reached. What was noted is quoted speech, names
-# and hours: a full stop within them ends no sentence. Where it is not sure that one ends, it goes on.
-
-_NEXT = re.compile(r"\s+(?=[¿¡«“\"(]*[A-ZÁÉÍÓÚÑÜ])|\s*$")
-_ABBREVIATION = re.compile(
-    r"(?:\b(?:Dr|Dra|Mr|Mrs|Ms|Prof|St|Sr|Sra|Srta|Jr)|\b[AaPp]\.\s?[Mm]|(?<=\w\s)(?:No|[A-Z]))\.$"
-)
-"""A number's "No." and an initial have a word before them; alone they are a sentence."""
-_ASIDE = re.compile(r"(?:Open question:|Message(?: from [^:\"]+)?:|Pregunta pendiente:|Mensaje(?: de [^:«]+)?:)")
-_QUOTING = re.compile(rf"(?:{_ASIDE.pattern}|Asked|On) [\"«]")
-"""Notes that end with what was said, and no full stop."""
-
-
-def two_sentences(summary: str, *, reached: bool, language: str) -> str:
-    """`summary` as two sentences, the result first: one is followed by whether the goal was reached, many are
-    drawn together. That nothing was settled, or another end than `reached`, is left out."""
     words = words_of(language)
-    goal, other = (
-        words.outcome[end] for end in (("reached", "not_reached") if reached else ("not_reached", "reached"))
-    )
-    told = [
-        part for part in sentences(summary) if part != other and not (reached and part == words.note("nothing"))
-    ]
-    if not told and reached:
-        told = [words.outcome["spoke"]]
-    told.sort(key=lambda part: _ASIDE.match(part) is not None)
-    if len(told) < 2 and goal not in told:
-        told = [goal, *told] if told and _ASIDE.match(told[0]) else [*told, goal]
-    if len(told) < 2:
-        return told[0]
-    middle = [part if _ABBREVIATION.search(part) else part.removesuffix(".") for part in told[1:-1]]
-    return f"{_ended(told[0])} {'; '.join([*middle, _ended(told[-1])])}"
+    told = (AnsweredBy.VOICEMAIL, AnsweredBy.UNAVAILABLE, EndedReason.DIAL_BUSY, EndedReason.DIAL_NO_ANSWER,
+            EndedReason.DIAL_FAILED, EndedReason.CANCELED)  # fmt: skip
+    why = next((why for why in (answered_by, ended_reason) if why in told), None)
+    left = ("message_left" if spoken else "no_message") if why is AnsweredBy.VOICEMAIL else "nobody"
+    return Outcome(False, f"{words.note(why or 'no_voice')} {words.note(left)}", dict.fromkeys(names))
 
 
 def agreeing(summary: str, *, was: bool, reached: bool, language: str) -> str:
     """`summary`, told of a goal that `was` reached or not, where it is `reached` now: notes of another end go."""
-    words = words_of(language).outcome
-    return summary if was is reached else f"{words['spoke']} {words['reached' if reached else 'not_reached']}"
-
-
-def sentences(text: str) -> list[str]:
-    """They end at . ! ? before a capital or the end, not within quotes, numbers, or after an abbreviation."""
-    text = text.strip()
-    found: list[str] = []
-    begin, quoted = 0, False
-    for at, sign in enumerate(text):
-        closes = sign in "»”" or (sign == '"' and quoted)
-        if sign in '"«“»”':
-            quoted = not closes
-        if quoted or not (closes or sign in ".!?"):
-            continue
-        part = text[begin : at + 1]
-        if closes and text[at - 1] not in ".!?" and not _QUOTING.match(part):
-            continue
-        following = _NEXT.match(text, at + 1)
-        if following is None or (_ABBREVIATION.search(part) and not _ASIDE.match(text, following.end())):
-            continue
-        found.append(part)
-        begin = following.end()
-    return [*found, text[begin:]] if text[begin:] else found
-
-
-def _ended(sentence: str) -> str:
-    """With a mark at its end; one within the last quote is enough."""
-    return sentence if sentence.rstrip('"»”')[-1:] in (".", "!", "?") else f"{sentence}."
+    words = words_of(language)
+    return (
+        summary
+        if was is reached
+        else f"{words.note('spoke')} {words.note('reached' if reached else 'not_reached')}"
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from bot.errors import ScenarioError
-from bot.pipeline.offline.rules.understanding import name_said, phone_said
 from bot.pipeline.offline.rules.words import words_of
 from bot.telephony.simulated.script import (
     DEFAULT,
@@ -51,9 +50,9 @@ def test_the_default_interrupts_once_and_says_goodbye() -> None:
 
 def test_the_caller_of_the_reception_leaves_a_name_and_a_number() -> None:
     said = " ".join(shipped_conversations()["inbound_reception"].texts)
-    assert name_said("My name is John Miller.", words_of("en")) == "John Miller"
+    assert words_of("en").name("My name is John Miller.") == "John Miller"
     assert "My name is John Miller." in said
-    assert phone_said(said, words_of("en")) == "2025550143"
+    assert words_of("en").phone(said) == "2025550143"
 
 
 GOOD = 'name = "x"\ndescription = "y"\n'

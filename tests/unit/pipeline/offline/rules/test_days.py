@@ -6,7 +6,6 @@ from datetime import date
 
 import pytest
 
-from bot.pipeline.offline.rules.understanding import day_meant
 from bot.pipeline.offline.rules.words import words_of
 
 MONDAY = date(2026, 3, 2)
@@ -35,4 +34,4 @@ MONDAY = date(2026, 3, 2)
     ],
 )
 def test_the_day_that_is_meant(words: str, language: str, expected: date | None) -> None:
-    assert day_meant(words, MONDAY, words_of(language)) == expected
+    assert words_of(language).day(words, MONDAY) == expected

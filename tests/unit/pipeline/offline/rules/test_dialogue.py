@@ -13,11 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.pipeline.offline.rules.dialogue import Dialogue
-from bot.pipeline.offline.rules.facts import answer, facts_of
-from bot.pipeline.offline.rules.learnt import RuleField
 from bot.pipeline.offline.rules.outcome import rule_outcome
-from bot.pipeline.offline.rules.state import RuleReply
-from bot.pipeline.offline.rules.understanding import name_said, number_said, option_said, phone_said, when_said
+from bot.pipeline.offline.rules.state import Facts, RuleField, RuleReply
 from bot.pipeline.offline.rules.words import Intent, words_of
 from bot.records import CallSpec, Speaker, Turn
 
@@ -289,7 +286,7 @@ def test_no_sentence_is_said_three_times_and_no_reply_is_mute(
     ],
 )
 def test_an_unrelated_fact_is_no_answer(question: str) -> None:
-    assert answer(question, facts_of("Dr. Smith, Suite 200. Rescheduling is possible by phone.", EN), EN) is None
+    assert Facts("Dr. Smith, Suite 200. Rescheduling is possible by phone.", EN).answer(question) is None
 
 
 @pytest.mark.parametrize(
@@ -303,15 +300,15 @@ def test_an_unrelated_fact_is_no_answer(question: str) -> None:
     ],
 )
 def test_the_fact_that_answers(question: str, expected: str) -> None:
-    facts = facts_of(
+    facts = Facts(
         "We open at 8 am. A cleaning costs $80. Free parking behind the building. Please be polite. "
         "We accept Delta and Aetna insurance. A visit takes 45 minutes. Do not mention discounts.",
         EN,
     )
-    found = answer(question, facts, EN)
+    found = facts.answer(question)
     assert found
     assert expected in found
-    assert not any("polite" in fact or "discount" in fact for fact in facts), "instructions are not facts"
+    assert not any("polite" in fact or "discount" in fact for fact in facts.told), "instructions are not facts"
 
 
 def test_actions_become_speech() -> None:
@@ -324,13 +321,13 @@ def test_actions_become_speech() -> None:
 
 
 def test_words_are_parsed() -> None:
-    assert when_said("could we say next Tuesday afternoon?", EN) == "next Tuesday afternoon"
-    assert when_said("I like it", EN) is None
-    assert number_said("I'd give it a four", EN) == 4
-    assert option_said("a text would be best", ("phone", "email", "text_message"), EN) == "text_message"
-    assert phone_said("202 555 0123", EN) == "2025550123"
-    assert phone_said("in 2025", EN) is None
-    assert name_said("this is ann from the bakery", EN) == "Ann"
+    assert EN.when("could we say next Tuesday afternoon?") == "next Tuesday afternoon"
+    assert EN.when("I like it") is None
+    assert EN.number("I'd give it a four") == 4
+    assert EN.option("a text would be best", ("phone", "email", "text_message")) == "text_message"
+    assert EN.phone("202 555 0123") == "2025550123"
+    assert EN.phone("in 2025") is None
+    assert EN.name("this is ann from the bakery") == "Ann"
     assert Intent.YES not in EN.meant("That doesn't work for me.")
     assert Intent.NO in EN.meant("No, that's not right.")
 
@@ -357,3 +354,48 @@ def test_the_outcome_of_a_transcript() -> None:
     )
     assert any_order.fields["again"] is True
     assert any_order.fields["score"] == 5
+
+
+OPENING = "Hi John, this is Alex. I'm calling to confirm your appointment. Does that still work for you?"
+
+
+@pytest.mark.parametrize(
+    ("said", "heard"),
+    [
+        ("You'll find us at Suite 200. So, does that still work for you?\nAre you still there?",
+         "Yes, Thursday is fine, I'll be there."),
+        ("You'll find us at Suite 200. So, does that —", "Yes, I'll be there on Thursday."),
+    ],
+)  # fmt: skip
+def test_a_whole_answer_counts_whatever_was_cut_or_said_between(said: str, heard: str) -> None:
+    talk = Dialogue(DENTIST, CONFIRMATION, TOOLS)
+    talk.reply("Where is it?", spoken=OPENING)
+    assert "confirmed" in talk.reply(heard, spoken=said).text
+    assert talk.outcome().fields["confirmed"] is True
+
+
+def test_who_wants_to_ask_into_a_cut_opening_is_told_why_we_call() -> None:
+    talk = Dialogue(DENTIST, (), TOOLS)
+    reply = talk.reply("Wait, sorry, can I ask you a question?", spoken="Hi John, this is Alex calling —")
+    why = "I'm calling to confirm your dentist appointment Thursday at 2pm."
+    assert reply.text == f"{why} Of course, what would you like to know?"
+
+
+def test_thanks_after_permission_reach_no_goal() -> None:
+    talk = opened(replace(DENTIST, action="Collect feedback on the last visit"), CONFIRMATION)
+    talk.reply("Sure.")
+    talk.reply("Great, thank you. Goodbye!")
+    assert not talk.outcome().reached_goal
+    assert talk.outcome().fields.get("confirmed") is not True
+
+
+def test_a_time_that_is_only_noted_is_not_agreed() -> None:
+    spec = replace(DENTIST, action="Reschedule the appointment", context="")
+    talk = opened(spec, (RuleField("agreed", "boolean", ""),))
+    assert "get back to you" in talk.reply("Friday at noon.").text
+    assert talk.outcome().fields["agreed"] is False
+
+
+def test_the_times_of_a_context_are_told() -> None:
+    talk = opened(replace(DENTIST, context="Lucy is free Fri 1pm or Sat 9:30am."))
+    assert "Lucy is free Friday 1pm or Saturday 9:30am." in talk.reply("which times do you have?").text

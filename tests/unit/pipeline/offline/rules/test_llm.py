@@ -133,7 +133,9 @@ OPENING = (
     "Does that still work for you?"
 )
 UNHEARD = tool_call(
-    "record_outcome", reached_goal=True, summary="John confirmed the appointment Thursday at 2pm."
+    "record_outcome",
+    reached_goal=True,
+    summary="John confirmed the appointment Thursday at 2pm. The goal of the call was reached.",
 )
 
 
@@ -170,7 +172,7 @@ async def test_a_question_nobody_heard_answered_is_noted_once(line: Line) -> Non
 
     llm.register_function("take_message", tool)
     start = [message("assistant", OPENING), message("user", "What does it cost?")]
-    done = tool_call("take_message", message="Question: What does it cost?", name="John")
+    done = tool_call("take_message", message="What does it cost?", name="John")
     down = await line.run(llm, [ask(*start, *done, message("user", "Hello?"))])
     assert "pass" in text(down)
     assert uses == []

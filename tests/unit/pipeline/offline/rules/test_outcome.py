@@ -9,17 +9,15 @@ from typing import Any
 import pytest
 
 from bot.outcome_schema import checked
-from bot.pipeline.offline.rules.learnt import RuleField
 from bot.pipeline.offline.rules.outcome import (
     agreeing,
     heard_out,
     rule_outcome,
-    sentences,
     sentiment,
-    two_sentences,
     unreached,
     when_meant,
 )
+from bot.pipeline.offline.rules.state import RuleField, summary_of
 from bot.pipeline.offline.rules.words import words_of
 from bot.records import AnsweredBy, CallSpec, EndedReason, Outcome, Sentiment, Speaker, ToolUse, Turn
 
@@ -181,15 +179,6 @@ def test_moods(words: str, language: str, mood: Sentiment) -> None:
     assert sentiment(turns("We love it, great!", words), language) is mood
 
 
-def test_a_summary_has_two_sentences() -> None:
-    assert (
-        two_sentences("John came.", reached=True, language="en") == "John came. The goal of the call was reached."
-    )
-    assert two_sentences("", reached=False, language="es") == "No se cumplió el objetivo de la llamada."
-    assert two_sentences("A. B? C.", reached=True, language="en") == "A. B?; C."
-    assert two_sentences("A. Did B?", reached=True, language="en") == "A. Did B?"
-
-
 @pytest.mark.parametrize(
     ("ended", "by", "spoken", "summary"),
     [
@@ -211,45 +200,32 @@ def test_a_call_that_reached_nobody_says_so(
     assert outcome == Outcome(False, summary, {"a": None, "b": None})
 
 
+REACHED = "The goal of the call was reached."
+
+
 @pytest.mark.parametrize(
-    ("noted", "summary"),
+    ("notes", "summary"),
     [
-        ("Dr. Smith said yes.", "Dr. Smith said yes. The goal of the call was reached."),
+        ([], f"Somebody was spoken to. {REACHED}"),
+        (["Dr. Smith said yes."], f"Dr. Smith said yes. {REACHED}"),
+        (['Open question: "Where?".'], f'{REACHED} Open question: "Where?".'),
         (
-            'Open question: "Is Dr. Smith there?" John confirmed his visit to Dr. Smith.',
-            'John confirmed his visit to Dr. Smith. Open question: "Is Dr. Smith there?"',
+            ['Open question: "Is Dr. Smith there?".', "John confirmed his visit at 3 p.m."],
+            'John confirmed his visit at 3 p.m. Open question: "Is Dr. Smith there?".',
         ),
-        ('Open question: "Where?"', 'The goal of the call was reached. Open question: "Where?"'),
-        (
-            'John came. Message: "Call me. It is urgent." He paid 2.50 at 3 p.m. Open question: "Why?"',
-            'John came. He paid 2.50 at 3 p.m.; Message: "Call me. It is urgent."; Open question: "Why?"',
-        ),
-        (
-            'Message from Ann: "Call me" John agreed to Suite No. B on Main St. Fridays.',
-            'John agreed to Suite No. B on Main St. Fridays. Message from Ann: "Call me".',
-        ),
+        (["John came.", 'Message: "Call me.".', "He paid."], 'John came. He paid; Message: "Call me.".'),
     ],
 )
-def test_a_summary_is_not_cut_within_a_sentence(noted: str, summary: str) -> None:
-    assert two_sentences(noted, reached=True, language="en") == summary
-    assert two_sentences(summary, reached=True, language="en") == summary
+def test_a_summary_has_two_sentences_results_first(notes: list[str], summary: str) -> None:
+    assert summary_of(notes, True, words_of("en")) == summary
 
 
-def test_spanish_sentences_too() -> None:
-    noted = "Pregunta pendiente: «¿Dónde está la Sra. Ruiz?» Juan confirmó: a las 2 p.m. con el Sr. Gil."
-    first, second = sentences(noted)
-    assert two_sentences(noted, reached=True, language="es") == f"{second} {first}"
-
-
-@pytest.mark.parametrize(("language", "nothing"), [("en", "Nothing was settled."), ("es", "No se acordó nada.")])
-def test_summary_and_goal_do_not_contradict_each_other(language: str, nothing: str) -> None:
-    reached = two_sentences(nothing, reached=True, language=language)
-    other = two_sentences(nothing, reached=False, language=language)
-    assert nothing not in reached
-    assert nothing in other
-    assert two_sentences(other, reached=True, language=language) == reached
-    assert agreeing("John said no.", was=False, reached=True, language=language) == reached
-    assert agreeing("John said no.", was=False, reached=False, language=language) == "John said no."
+def test_summary_and_goal_do_not_contradict_each_other() -> None:
+    assert summary_of([], False, words_of("es")) == "No se acordó nada. No se cumplió el objetivo de la llamada."
+    assert (
+        agreeing("John said no.", was=False, reached=True, language="en") == f"Somebody was spoken to. {REACHED}"
+    )
+    assert agreeing("John said no.", was=False, reached=False, language="en") == "John said no."
 
 
 def test_an_answer_from_the_facts_is_not_nothing() -> None:
@@ -288,3 +264,8 @@ def test_a_yes_that_was_heard_out_counts() -> None:
     ):
         assert heard_out(talk, reason, "en") == talk
         assert rule_outcome(SPEC, FIELDS, talk, "confirmed").reached_goal is True
+
+
+def test_a_schema_of_which_nothing_is_known_reaches_no_goal() -> None:
+    schema = checked({"properties": {"party_size": {"type": "integer"}}})
+    assert judged("Yes, that works.", schema=schema).reached_goal is False
