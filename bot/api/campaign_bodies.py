@@ -47,7 +47,7 @@ _EXAMPLE: dict[str, Any] = {
     "name": "Reminders of March",
     "scenario": "appointment_confirmation",
     "action": "Confirm your appointment with {doctor} on {date}",
-    "context": "Rescheduling available Mon-Fri. {notes|}",
+    "context": "Rescheduling available Mon-Fri. {{notes|}}",
     "organization": "Downtown Dental",
     "concurrency": 10,
     "start_at": "2026-03-02T14:00:00Z",
@@ -84,8 +84,8 @@ Moment = Annotated[AwareDatetime, AfterValidator(_moment)]
 
 
 class CampaignRequest(BaseModel):
-    """All of a campaign but its contacts. In the texts, {name} stands for a contact's variable and
-    {name|words} for the words where there is none."""
+    """All of a campaign but its contacts. In the texts, {{name}} stands for a contact's variable and
+    {{name|words}} for the words where there is none."""
 
     model_config = ConfigDict(extra="forbid")
 

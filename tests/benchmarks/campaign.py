@@ -208,7 +208,7 @@ def upload(client: httpx.Client, shape: str, called: list[str], fields: dict[str
 def measure(client: httpx.Client, shape: str, called: list[str], dial_seconds: float) -> None:
     time.sleep(2.0)
     idle = client.get("/figures").json()
-    fields = {"action": "Confirm the visit to {doctor} on {date}", "context": "{notes}", "concurrency": 50}
+    fields = {"action": "Confirm the visit to {{doctor}} on {{date}}", "context": "{{notes}}", "concurrency": 50}
     begun = time.perf_counter()
     answer = upload(client, shape, called, fields)
     seconds = time.perf_counter() - begun

@@ -24,7 +24,7 @@ def table(count: int, *more: str) -> bytes:
 
 async def uploaded(server: RunningServer, data: bytes, **fields: str) -> dict[str, Any]:
     files = {"file": ("contacts.csv", data, "text/csv")}
-    fields = {"action": "Confirm your dentist appointment {date}"} | fields
+    fields = {"action": "Confirm your dentist appointment {{date}}"} | fields
     answer = await server.http.post(URL, data=fields, files=files)
     assert answer.status_code == 201, answer.text
     created: dict[str, Any] = answer.json()

@@ -29,7 +29,7 @@ def scenario(folder: Path, url: str, more: str = "") -> Path:
 [[http_tools]]
 name = "free_slots"
 description = "Free appointments of a day."
-url = "{url}slots/{{day}}"
+url = "{url}slots/{{{{day}}}}"
 required = ["day"]
 meanwhile = "{BRIDGE}"
 allow_private = true

@@ -52,7 +52,7 @@ class RawRow:
 
 
 def variable_name(name: str) -> str:
-    """How a column, a key and a {placeholder} are compared: `First name` is `first_name`."""
+    """How a column, a key and a {{placeholder}} are compared: `First name` is `first_name`."""
     return _SPACE.sub("_", name.strip().lower())
 
 

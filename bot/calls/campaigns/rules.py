@@ -10,7 +10,6 @@ Egypt (+20) to a parser. It is a bad row, unless the campaign names the `country
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -20,6 +19,7 @@ from zoneinfo import ZoneInfo
 from bot.calls.campaigns.contacts import RawRow, variable_name
 from bot.calls.dialling.policy import next_allowed, unlimited
 from bot.calls.dialling.time_zones import zone
+from bot.conversation.scenario import templates
 from bot.errors import RequestError
 from bot.phone_numbers import PhoneNumber, read_number
 from bot.policy import HoursTerms
@@ -37,9 +37,6 @@ BREAKER_CALLS = 20
 MAX_VARIABLES_BYTES = 16 * 1024
 _LONGEST = {"action": 4000, "context": 64 * 1024, "callee_name": 200, "agent_name": 200, "organization": 200}
 """Characters, as for POST /call."""
-_PLACEHOLDER = re.compile(r"\{\{?\s*([^\W\d][\w -]*?)\s*(?:\|([^{}|]*))?\}\}?")
-_BRACE = re.compile(r"[{}]")
-_BEGUN = re.compile(r"\{\s*[^\W\d]")
 _FAILED = frozenset(
     {
         EndedReason.DIAL_FAILED,
@@ -56,20 +53,17 @@ _NEVER_DIALLED = frozenset({EndedReason.CANCELED, EndedReason.DO_NOT_CALL})
 
 
 def filled(template: str, variables: Mapping[str, Any]) -> tuple[str, list[str]]:
-    """`template` with {name} and {name|fallback} replaced; with it, the names that have no value and no fallback.
-
-    One pass: a value that looks like a placeholder stays a value. Braces around anything else are text.
-    """
+    """`template` with its placeholders replaced; with it, the names that have no value and no fallback."""
     missing: list[str] = []
 
-    def one(match: re.Match[str]) -> str:
-        name, fallback = variable_name(match[1]), match[2]
+    def one(given: str, fallback: str | None) -> str:
+        name = variable_name(given)
         value = said(variables.get(name)) or (fallback or "").strip()
         if not value and fallback is None:
             missing.append(name)
         return value
 
-    return _PLACEHOLDER.sub(one, template), missing
+    return templates.fill(template, one), missing
 
 
 def said(value: Any) -> str:
@@ -82,42 +76,26 @@ def said(value: Any) -> str:
 def named(spec: CallSpec) -> set[str]:
     """The variables that the campaign's texts cannot do without."""
     texts = [spec.action, spec.callee_name, spec.agent_name, spec.organization, *_texts(spec.context)]
-    found = (_PLACEHOLDER.finditer(text) for text in texts if text)
-    return {variable_name(match[1]) for matches in found for match in matches if match[2] is None}
+    found = (placeholder for text in texts if text for placeholder in templates.placeholders(text))
+    return {variable_name(name) for name, fallback in found if fallback is None}
 
 
 def check_texts(spec: CallSpec) -> None:
-    """RequestError for a placeholder that lacks one of its braces: it would be spoken."""
+    """RequestError for braces around a name that would be spoken."""
     for name in OWN_WORDS:
         for text in _texts(getattr(spec, name)):
-            if (stray := _stray(text)) is not None:
-                raise RequestError(
-                    f"{name}: a placeholder is not closed at {stray!r}; write {{name}} or {{name|words}}.",
-                    code="broken_placeholder",
-                    field=name,
-                )
-
-
-def _stray(text: str) -> str | None:
-    """The words around a brace that has no other half; braces beside no word are text."""
-    text = _PLACEHOLDER.sub("", text)
-    begun: list[int] = []
-    for brace in _BRACE.finditer(text):
-        at = brace.start()
-        if brace[0] == "{":
-            begun.append(at)
-        elif begun:
-            begun.pop()
-        elif at and text[at - 1].isalnum():
-            return text[max(at - 20, 0) : at + 1]
-    return next((text[at : at + 20] for at in begun if _BEGUN.match(text, at)), None)
+            try:
+                templates.check_braces(text)
+            except ValueError as e:
+                raise RequestError(f"{name}: {e}.", code="broken_placeholder", field=name) from None
 
 
 def check_columns(spec: CallSpec, columns: Collection[str]) -> None:
     """RequestError when every contact would miss the same variable."""
     for name in sorted(named(spec) - set(columns)):
         raise RequestError(
-            f"The texts name {{{name}}}, and no column has that name; write {{{name}|...}} to do without.",
+            f"The texts name {{{{{name}}}}}, and no column has that name; "
+            f"write {{{{{name}|...}}}} to do without.",
             code="missing_column",
             field=name,
         )

@@ -124,7 +124,7 @@ def as_form(client: TestClient, fields: dict[str, str], data: str = TABLE, **hea
 
 
 def test_a_form_with_a_table_is_a_campaign_and_every_bad_row_is_told(client: TestClient, agent: Agent) -> None:
-    answer = as_form(client, {"action": "Confirm {date|your visit}", "concurrency": "3"})
+    answer = as_form(client, {"action": "Confirm {{date|your visit}}", "concurrency": "3"})
     assert answer.status_code == 201, answer.text
     body = answer.json()
     assert answer.headers["location"] == f"{URL}/{body['campaign_id']}"
@@ -146,8 +146,8 @@ def test_json_is_a_campaign(client: TestClient) -> None:
             {"phone_number": B, "variables": {"date": "Friday"}},
             {"phone_number": C},
         ],
-        "task": "Confirm {date}",
-        "context": {"note": "for {date}", "n": 5},
+        "task": "Confirm {{date}}",
+        "context": {"note": "for {{date}}", "n": 5},
         "end_at": end,
         "hours": {"start": "09:00", "end": "19:00", "days": ["mon", "fri"]},
         "retry": {"attempts": 3, "delay_seconds": 60, "on": ["busy", "no-answer"]},
@@ -170,7 +170,7 @@ def test_json_is_a_campaign(client: TestClient) -> None:
     assert body["retry"] == {"attempts": 3, "delay_seconds": 60.0, "backoff": 1.0, "on": ["busy", "no_answer"]}
     assert body["hours"]["days"] == ["mon", "fri"]
     assert body["end_at"].endswith("Z")
-    assert body["action"] == "Confirm {date}"
+    assert body["action"] == "Confirm {{date}}"
 
 
 def test_bare_csv_takes_its_policy_from_the_query(client: TestClient) -> None:
@@ -193,7 +193,7 @@ def test_the_policy_may_stand_together(client: TestClient) -> None:
     ("fields", "field", "words"),
     [
         ({}, "action", "is required"),
-        ({"action": "x {when}"}, "when", "no column has that name"),
+        ({"action": "x {{when}}"}, "when", "no column has that name"),
         ({"action": "Confirm {date"}, "action", "is not closed at '{date'"),
         ({"action": "x", "concurrency": "0"}, "concurrency", "greater than or equal to 1"),
         ({"action": "x", "fone": "1"}, "fone", "not a field"),

@@ -1,6 +1,6 @@
 """HTTP tools of a scenario file: [[http_tools]], and the request each call of one makes.
 
-The model's arguments are data. They fill the `{name}` places of the path and the query percent-encoded, and
+The model's arguments are data. They fill the `{{name}}` places of the path and the query percent-encoded, and
 never the host; those that fill no place go into the body or the query. What comes back is bounded, and
 whatever goes wrong is a sentence for the model: a tool never breaks its call.
 """
@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 import httpx2
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from bot.conversation.scenario import templates
 from bot.conversation.tools.declared.schema import NAME, checked_properties
 from bot.conversation.tools.tool import CallControl, Tool
 from bot.errors import AddressError
@@ -26,7 +27,6 @@ from bot.settings import filled, names_in, secrets_of, without
 MAX_ANSWER_BYTES = 16_384
 """Read and told to the model; some 4,000 tokens, more than a spoken answer can use."""
 MAX_ERROR_CHARACTERS = 500
-_PLACE = re.compile(r"\{(\w+)\}")
 
 
 class HttpTool(BaseModel):
@@ -38,7 +38,7 @@ class HttpTool(BaseModel):
     description: str
     """What it does and when to use it; the model reads this."""
     url: str
-    """http or https; `{argument}` places in the path and the query."""
+    """http or https; `{{argument}}` places in the path and the query."""
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "GET"
     parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """A JSON Schema's `properties`."""
@@ -76,10 +76,13 @@ class HttpTool(BaseModel):
             raise ValueError("no user and password in the URL; use headers with {env:NAME}")
         if "{env:" in value:
             raise ValueError("{env:NAME} stands in headers only")
-        if re.search(r"[{}]", _PLACE.sub("", parts.path + parts.query) + parts.netloc + parts.fragment):
-            raise ValueError("{argument} stands in the path and the query only")
-        if any(_PLACE.search(key) for key, _ in parse_qsl(parts.query, keep_blank_values=True)):
-            raise ValueError("{argument} cannot be the name of a query parameter")
+        if re.search(r"[{}]", parts.netloc + parts.fragment):
+            raise ValueError("{{argument}} stands in the path and the query only")
+        templates.check_braces(parts.path + parts.query)
+        if re.search(r"[{}]", templates.fill(parts.path + parts.query, lambda name, fallback: "")):
+            raise ValueError("{{argument}} stands in the path and the query only")
+        if any("{{" in key for key, _ in parse_qsl(parts.query, keep_blank_values=True)):
+            raise ValueError("{{argument}} cannot be the name of a query parameter")
         parts.port  # noqa: B018  # raises ValueError for a port that is none
         return value
 
@@ -96,7 +99,7 @@ class HttpTool(BaseModel):
     def places(self) -> list[str]:
         """Arguments that stand in the URL."""
         parts = urlsplit(self.url)
-        return _PLACE.findall(parts.path + parts.query)
+        return [name for name, _ in templates.placeholders(parts.path + parts.query)]
 
     @property
     def needs(self) -> set[str]:
@@ -106,7 +109,7 @@ class HttpTool(BaseModel):
     def build(self, outgoing: Outgoing, environment: Mapping[str, str]) -> Tool:
         """The tool for the model. SettingsError where a variable is missing."""
         headers = {name: filled(text, environment) for name, text in self.headers.items()}
-        in_path = _PLACE.findall(urlsplit(self.url).path)
+        in_path = _needed_in(urlsplit(self.url).path)
         secrets = secrets_of(self.needs, environment)
 
         async def run(arguments: Mapping[str, Any], _control: CallControl) -> dict[str, Any]:
@@ -134,23 +137,23 @@ def prepare(tool: HttpTool, arguments: Mapping[str, Any]) -> httpx2.Request:
     """The request without its headers. ValueError says to the model what is wrong with the arguments."""
     given = {name: value for name, value in arguments.items() if name in tool.parameters and value is not None}
     parts = urlsplit(tool.url)
-    in_path = _PLACE.findall(parts.path)
+    in_path = _needed_in(parts.path)
     missing = [name for name in dict.fromkeys([*tool.required, *in_path]) if name not in given]
     if missing:
         raise ValueError(f"missing: {', '.join(missing)}")
 
-    def one(match: re.Match[str]) -> str:
-        text = _text(given[match[1]])
+    def one(name: str, fallback: str | None) -> str:
+        text = _text(given[name]) if name in given else fallback or ""
         # A dot segment would lead out of its place in the path, however the server decodes the slashes.
         if not text or any(part in (".", "..") for part in re.split(r"[/\\]", text)):
-            raise ValueError(f"{match[1]} cannot be {text!r}")
+            raise ValueError(f"{name} cannot be {text!r}")
         return quote(text, safe="")
 
-    path = _PLACE.sub(one, parts.path)
+    path = templates.fill(parts.path, one)
     pairs = []
     for key, template in parse_qsl(parts.query, keep_blank_values=True):
-        if all(name in given for name in _PLACE.findall(template)):
-            pairs.append((key, _PLACE.sub(lambda match: _text(given[match[1]]), template)))
+        if all(name in given for name in _needed_in(template)):
+            pairs.append((key, templates.fill(template, lambda n, fallback: _text(given.get(n, fallback)))))
     rest = {name: value for name, value in given.items() if name not in tool.places}
     body = tool.body or ("none" if tool.method in ("GET", "DELETE") else "json")
     if body == "none":
@@ -164,6 +167,11 @@ def prepare(tool: HttpTool, arguments: Mapping[str, Any]) -> httpx2.Request:
             return httpx2.Request(tool.method, url, content=urlencode(_pairs(rest)), headers=headers)
         case _:
             return httpx2.Request(tool.method, url)
+
+
+def _needed_in(text: str) -> list[str]:
+    """The places without a fallback."""
+    return [name for name, fallback in templates.placeholders(text) if fallback is None]
 
 
 def _pairs(arguments: Mapping[str, Any]) -> list[tuple[str, str]]:

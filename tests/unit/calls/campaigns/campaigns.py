@@ -56,7 +56,7 @@ def table(count: int, extra: str = "") -> bytes:
 
 
 def a_campaign(campaign_id: str = "campaign_1", **changes: Any) -> Campaign:
-    spec = CallSpec(phone_number="", scenario="reminder", action="Confirm {date}")
+    spec = CallSpec(phone_number="", scenario="reminder", action="Confirm {{date}}")
     campaign = Campaign(campaign_id, spec, CampaignStatus.LOADING, datetime.now(UTC), concurrency=2)
     return replace(campaign, **changes)
 
