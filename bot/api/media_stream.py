@@ -1,6 +1,6 @@
-"""The media socket: Twilio Media Streams, from the handshake to the end of the call.
+"""The media socket of a call, from the handshake to the end of the call.
 
-The token comes as a `<Parameter>` in the `start` message, or as the last segment of the path. A frame over
+The token comes in the first message of the stream, or as the last segment of the path. A frame over
 1 MiB is refused by the server itself (uvicorn's ws_max_size), which closes that socket only.
 """
 
@@ -10,10 +10,9 @@ from fastapi import APIRouter, WebSocket
 from loguru import logger
 from starlette.exceptions import HTTPException
 
+from bot.api.carrier_webhooks import carrier_request
 from bot.api.lifespan import agent_of
-from bot.api.twilio import path_and_query
 from bot.api.websocket import StarletteSocket
-from bot.telephony.twilio.signatures import HEADER
 
 _INTERNAL_ERROR = 1011
 _TRY_AGAIN_LATER = 1013
@@ -35,8 +34,7 @@ async def _serve(websocket: WebSocket, token: str | None) -> None:
     socket = StarletteSocket(websocket)
     try:
         agent = agent_of(websocket)
-        signature = websocket.headers.get(HEADER)
-        await agent.media_streams.receive(socket, path_and_query(websocket), signature, token)
+        await agent.media_streams.receive(socket, carrier_request(websocket), token)
     except HTTPException:
         await socket.close(_TRY_AGAIN_LATER)
     except Exception as error:

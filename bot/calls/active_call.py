@@ -22,8 +22,7 @@ from bot.records import EndedReason
 from bot.store import CallChange
 from bot.telemetry import metrics, tracing
 from bot.telephony.carrier import try_hang_up
-from bot.telephony.socket import Socket
-from bot.telephony.twilio.media_streams import Started
+from bot.telephony.media import MediaStream
 
 
 @dataclass(frozen=True)
@@ -35,13 +34,13 @@ class CallRunner:
     do_not_call: NeverAgain | None
     listener: CallListener
 
-    async def hold(self, slot: CallSlot, socket: Socket, started: Started) -> None:
+    async def hold(self, slot: CallSlot, stream: MediaStream) -> None:
         """The whole life of a line. Never raises but for cancellation: an error ends its call, and only that."""
         call_id = slot.plan.call_id
         answered_at = datetime.now(UTC)
         recording = Recording(self.process.recordings.path(call_id))
         recorded = await self._open(recording)
-        line = Line(socket, started, recording=recording if recorded else None)
+        line = Line(stream, recording=recording if recorded else None)
         vad_start_ms = round(slot.plan.scenario.vad.start_seconds * 1000)
         recorder = Recorder(
             call_id,
@@ -64,7 +63,7 @@ class CallRunner:
             try:
                 await self._put_away(recorder, keeping, recording)
                 metrics.turn_taken({"answer_to_first_audio": end.answer_to_first_audio_ms})
-                self.process.active_calls.resources.scripts.forget(started.call_sid)
+                self.process.active_calls.resources.scripts.forget(stream.call_sid)
                 slot.call = None
                 await self._complete(slot, end, recorder, answered_at)
             finally:
@@ -118,8 +117,6 @@ class CallRunner:
             ),
         )
         slot.call = call
-        if slot.answered_by is not None:
-            call.note_amd(slot.answered_by)
         if slot.wish is not None:
             await call.hang_up(slot.wish)
         logger.info("answered: {}, {}", plan.scenario.name, plan.slots.vendors)

@@ -58,20 +58,12 @@ class CallSlot:
     """On the line."""
     wish: EndedReason | None = None
     """A hang-up that came before there was a call to hang up."""
-    answered_by: str | None = None
-    """What the carrier's machine detection said before there was a call to tell."""
     opening: SpeechStream | None = None
     making: asyncio.Task[None] | None = None
     """Makes the opening; it goes on while the call is held."""
     services: asyncio.Task[Services] | None = None
     holding: asyncio.Task[None] | None = None
     expiry: asyncio.Task[None] | None = None
-
-    def note_amd(self, answered_by: str) -> None:
-        """The carrier's machine detection, in Twilio's words."""
-        self.answered_by = answered_by
-        if self.call is not None:
-            self.call.note_amd(answered_by)
 
     async def hang_up(self, reason: EndedReason) -> None:
         """Now if it is on the line, else as soon as it would be."""

@@ -21,8 +21,8 @@ from bot.calls.active_calls import ActiveCalls
 from bot.calls.after_call import AfterCall
 from bot.calls.campaigns import Campaigns
 from bot.calls.capacity import LagWatch, LoopProbe
-from bot.calls.carrier_events import CarrierNews
-from bot.calls.carriers import TWILIO_KEYS, build_carrier
+from bot.calls.carrier_events import CarrierEvents
+from bot.calls.carriers import build_carrier, carrier_slot
 from bot.calls.cluster import private_address
 from bot.calls.cluster.elsewhere import Elsewhere
 from bot.calls.dialling.dialler import Dialler
@@ -48,7 +48,7 @@ from bot.conversation.scenario.scenario import DEFAULT_OUTBOUND, Scenarios
 from bot.conversation.tools.declared.mcp_server import McpServers
 from bot.conversation.transfers.transfers import Transfers
 from bot.pipeline.resources import Resources
-from bot.records import Health, Slot
+from bot.records import Health
 from bot.settings import Settings
 from bot.store import SqlCallStore, open_database
 from bot.store.campaigns import SqlCampaignStore
@@ -60,7 +60,6 @@ from bot.store.openings import SqlOpeningStore
 from bot.store.retention import SqlRetentionStore
 from bot.supervisor import Supervisor
 from bot.telephony.carrier import Carrier
-from bot.telephony.simulated.carrier import SimulatedCarrier
 
 ORPHAN_LOOK_SECONDS = 5.0
 EVERY_MINUTE = "0 * * * * *"
@@ -95,8 +94,9 @@ class PhoneAgent:
         listener = listener or NoListener()
         self.settings, self.store, self.carrier, self._resources = settings, store, carrier, resources
         self.engine = backends.engine or DurableEngine(database.address)
-        simulated = isinstance(carrier, SimulatedCarrier)
-        self.planner = Planner(scenarios, settings, resources.environment, carrier.vendor, simulated)
+        self.planner = Planner(
+            scenarios, settings, resources.environment, carrier.vendor, simulated_line=carrier.simulated
+        )
         self._mcp = McpServers(resources.environment, lambda: resources.outgoing)
         self._openings = SqlOpeningStore(database)
         self.active_calls = ActiveCalls(
@@ -147,24 +147,15 @@ class PhoneAgent:
 
         # What the carrier and the other processes reach.
         address = private_address.find(settings, database.address, own_port or settings.port)
-        self._ingress = Ingress(settings, carrier, store, simulated=simulated, address=address)
+        self._ingress = Ingress(settings, carrier, store, address)
         self._dialler = Dialler(
             process, self._queue, gate=gate, ingress=self._ingress, events=events, listener=listener
         )
         transfers = Transfers(carrier, self._ingress)
-        self._others = Elsewhere(open_news(database), self.active_calls, transfers, self._ingress)
-        self.carrier_events = CarrierNews(
-            ingress=self._ingress,
-            store=store,
-            active_calls=self.active_calls,
-            planner=self.planner,
-            dialler=self._dialler,
-            transfers=transfers,
-            elsewhere=self._others,
-            others=self.engine.others,
-            max_lines=settings.max_lines,
-            on_ended=listener.call_ended,
+        self._others = Elsewhere(
+            open_news(database), self.active_calls, transfers, self._ingress, self.engine.others
         )
+        self.carrier_events = CarrierEvents(process, self._ingress, self._dialler, self._others, listener)
         runner = CallRunner(process, transfers, self.do_not_call, listener)
         self.media_streams = MediaStreams(process, self._ingress, self._others, runner, self.carrier_events)
 
@@ -280,21 +271,12 @@ class PhoneAgent:
             why_not = "shutting down"
         return Health(
             ready=why_not is None,
-            slots={"carrier": self._carrier_slot(), **slots},
+            slots={"carrier": carrier_slot(self.carrier, self.settings, self._ingress.public_url), **slots},
             calls_on_line=self.active_calls.calls_on_line,
             capacity=self.settings.max_calls,
             version=version("phone-agent"),
             why_not_ready=why_not,
         )
-
-    def _carrier_slot(self) -> Slot:
-        if isinstance(self.carrier, SimulatedCarrier):
-            missing = [n for n in TWILIO_KEYS if not getattr(self.settings, n.lower())]
-            return Slot("simulated", "ready", f"{' and '.join(missing)} not set; callees are simulated")
-        if self._ingress.public_url is None:
-            return Slot("twilio", "failed", "PUBLIC_HOST not set and no local ngrok agent runs")
-        keys = " and ".join(TWILIO_KEYS)
-        return Slot("twilio", "ready", f"{keys} set; webhooks at {self._ingress.public_url}")
 
 
 class _Part(Protocol):

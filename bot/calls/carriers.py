@@ -2,18 +2,45 @@
 
 from __future__ import annotations
 
-from loguru import logger
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from bot.audio import Speech
 from bot.errors import RequestError, SettingsError
 from bot.pipeline.offline.voice import CALLEE_PITCH, LocalVoice
 from bot.pipeline.resources import Resources
+from bot.records import Slot
 from bot.settings import Settings
-from bot.telephony.carrier import Carrier
+from bot.telephony.carrier import Carrier, Webhook
 from bot.telephony.simulated.carrier import SimulatedCarrier
 from bot.telephony.twilio.carrier import TwilioCarrier
 
-TWILIO_KEYS = ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN")
+
+class CarrierType(Protocol):
+    """A carrier before it is built."""
+
+    @property
+    def vendor(self) -> str: ...
+
+    @property
+    def needs(self) -> Sequence[str]:
+        """Environment variables that have to be set, all of them."""
+        ...
+
+    @property
+    def webhook_prefix(self) -> str: ...
+
+    @property
+    def signature_headers(self) -> Sequence[str]: ...
+
+    @property
+    def webhooks(self) -> Sequence[Webhook]: ...
+
+    def from_settings(self, settings: Settings, environment: Mapping[str, str]) -> Carrier: ...
+
+
+CARRIERS: Sequence[CarrierType] = (TwilioCarrier,)
+"""Those of the world outside. The simulated one speaks the webhooks of the first."""
 
 
 class _CalleeVoice:
@@ -27,18 +54,19 @@ class _CalleeVoice:
 
 
 def build_carrier(settings: Settings, resources: Resources, own_port: int | None = None) -> Carrier:
-    """Twilio with its keys, the simulated carrier without. SettingsError on half a key pair or an unknown callee.
+    """The carrier whose keys are set, or the simulated one. SettingsError on half of them or an unknown callee.
 
     `own_port`: of this process alone, where others listen on PORT too: the simulated callees are this one's.
     """
-    present = [name for name in TWILIO_KEYS if getattr(settings, name.lower())]
-    if len(present) == len(TWILIO_KEYS):
-        if settings.twilio_phone_number is None:
-            logger.warning("TWILIO_PHONE_NUMBER is not set: every request has to name its from_number")
-        return TwilioCarrier.from_settings(settings)
-    if present:
-        missing = next(name for name in TWILIO_KEYS if name not in present)
-        raise SettingsError(f"{present[0]} is set and {missing} is not: set both, or neither.", field=missing)
+    for kind in CARRIERS:
+        missing = _missing(kind, settings, resources.environment)
+        if not missing:
+            return kind.from_settings(settings, resources.environment)
+        if len(missing) < len(kind.needs):
+            given = next(name for name in kind.needs if name not in missing)
+            raise SettingsError(
+                f"{given} is set and {missing[0]} is not: set both, or neither.", field=missing[0]
+            )
     carrier = SimulatedCarrier(
         voice=_CalleeVoice(resources.voice),
         listener=resources.scripts,
@@ -51,3 +79,19 @@ def build_carrier(settings: Settings, resources: Resources, own_port: int | None
         except RequestError as e:
             raise SettingsError(f"SIMULATED_CALLEE: {e.message}", field="SIMULATED_CALLEE") from None
     return carrier
+
+
+def carrier_slot(carrier: Carrier, settings: Settings, public_url: str | None) -> Slot:
+    """Which carrier dials, and why, for the health check."""
+    if carrier.simulated:
+        missing = [name for kind in CARRIERS[:1] for name in _missing(kind, settings, {})]
+        return Slot(carrier.vendor, "ready", f"{' and '.join(missing)} not set; callees are simulated")
+    if public_url is None:
+        return Slot(carrier.vendor, "failed", "PUBLIC_HOST not set and no local ngrok agent runs")
+    needs = next((kind.needs for kind in CARRIERS if kind.vendor == carrier.vendor), ())
+    return Slot(carrier.vendor, "ready", f"{' and '.join(needs)} set; webhooks at {public_url}")
+
+
+def _missing(kind: CarrierType, settings: Settings, environment: Mapping[str, str]) -> list[str]:
+    """Settings that have a field of their own are read there, others in the environment."""
+    return [name for name in kind.needs if not getattr(settings, name.lower(), environment.get(name))]

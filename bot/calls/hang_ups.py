@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from bot.calls.carrier_events import CarrierNews
+from bot.calls.carrier_events import CarrierEvents
 from bot.calls.cluster.elsewhere import Elsewhere
 from bot.calls.process import Process
 from bot.calls.queues import DialQueue
@@ -21,7 +21,7 @@ class HangUps:
     process: Process
     queue: DialQueue
     others: Elsewhere
-    carrier_events: CarrierNews
+    carrier_events: CarrierEvents
 
     async def hang_up(self, call_id: str) -> CallRecord:
         """End it. NotFoundError; ConflictError when it is over; CarrierError, and then it is not over.

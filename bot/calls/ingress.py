@@ -1,10 +1,9 @@
-"""Where the carrier finds us, and whom we let in: our public origin, its signatures, tokens of media streams."""
+"""Where the carrier reaches us, and what we let in: our public origin, and the tokens of media streams."""
 
 from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
@@ -16,17 +15,12 @@ from bot.errors import ForbiddenError, SettingsError
 from bot.records import CallRecord
 from bot.settings import Settings, with_scheme
 from bot.store import CallStore
-from bot.telephony.carrier import Carrier
+from bot.telephony.carrier import API_PATH, Carrier, CarrierRequest, StreamAddress
+from bot.telephony.media import MalformedFrame, MediaStream, StreamStarted
 from bot.telephony.socket import Socket, SocketClosedError
 from bot.telephony.stream_token import Home, hashed, home_of, new_token
-from bot.telephony.twilio import media_streams as protocol
-from bot.telephony.twilio import twiml
 
-MEDIA_PATH = "/api/phone/media-stream"
-VOICE_PATH = "/api/phone/twilio/voice"
-STATUS_PATH = "/api/phone/twilio/status"
-AMD_PATH = "/api/phone/twilio/amd"
-TRANSFER_PATH = "/api/phone/twilio/transfer"
+MEDIA_PATH = f"{API_PATH}/media-stream"
 HANDSHAKE_SECONDS = 4.0
 """A media socket that has not shown a token by then is closed; the promise is 5 s."""
 UNAUTHORIZED_CLOSE = 4401
@@ -36,34 +30,25 @@ NGROK_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Admitted:
-    """A media socket that was let in. `frame` is its `start` as it came; `home` where it may have to go on to."""
+    """A media stream that was let in. `frame` is its start as it came; `home` where it may have to go on to."""
 
-    started: protocol.Started
+    stream: MediaStream
     record: CallRecord
     frame: str
     home: Home | None = None
 
 
 class Ingress:
-    """One process's. `simulated`: the line is our own, and needs no way to us from outside.
-
-    `address`: where other processes reach this one (`http://host:port`); None where there are none.
-    """
+    """`address`: where other processes reach this one (`http://host:port`); None where there are none."""
 
     def __init__(
-        self,
-        settings: Settings,
-        carrier: Carrier,
-        store: CallStore,
-        *,
-        simulated: bool,
-        address: str | None = None,
+        self, settings: Settings, carrier: Carrier, store: CallStore, address: str | None = None
     ) -> None:
-        self._settings, self._carrier, self._store = settings, carrier, store
-        self._simulated = simulated
+        self.carrier = carrier
         self.address = address
         self.public_url: str | None = None
         """Our public origin, as far as it is known by now."""
+        self._settings, self._store = settings, store
 
     async def open(self) -> None:
         """Look for our public origin. SettingsError where what was found may not be opened."""
@@ -72,7 +57,7 @@ class Ingress:
         self.public_url = found  # not before: what may not be opened stays unknown
 
     async def _find(self) -> str | None:
-        if self._simulated:
+        if self.carrier.simulated:
             return self._settings.public_host or f"http://127.0.0.1:{self._settings.port}"
         return await find_public_url(self._settings)
 
@@ -82,19 +67,13 @@ class Ingress:
             await self.open()
         if self.public_url is None:
             raise SettingsError(
-                "Twilio has to reach this server: set PUBLIC_HOST, or start ngrok (ngrok http "
-                f"{self._settings.port}) beside it.",
+                f"{self.carrier.vendor.capitalize()} has to reach this server: set PUBLIC_HOST, or start ngrok "
+                f"(ngrok http {self._settings.port}) beside it.",
                 field="PUBLIC_HOST",
             )
         return self.public_url
 
-    async def check(self, path_and_query: str, form: Mapping[str, str], signature: str | None) -> None:
-        """ForbiddenError unless the carrier signed this request for our origin."""
-        url = f"{await self.origin()}{path_and_query}"
-        if not signature or not self._carrier.signature_holds(url, form, signature):
-            raise ForbiddenError("The X-Twilio-Signature does not hold for this URL and form.")
-
-    async def stream(self, call_id: str, seconds: float, *, held_here: bool = True) -> twiml.StreamAddress:
+    async def stream(self, call_id: str, seconds: float, *, held_here: bool = True) -> StreamAddress:
         """A media stream of the call may open, once, within `seconds`.
 
         At any process where the call has no line yet; `held_here`: at this one, wherever it arrives.
@@ -102,7 +81,7 @@ class Ingress:
         home = None if self.address is None else Home(self.address, held_here)
         token = await self._issue(call_id, seconds, home)
         origin = with_scheme(await self.origin(), websocket=True)
-        return twiml.StreamAddress(f"{origin}{MEDIA_PATH}", {"token": token})
+        return StreamAddress(f"{origin}{MEDIA_PATH}", token)
 
     async def onward(self, call_id: str) -> str:
         """A token for a socket that was let in here and is passed on at once to another process."""
@@ -113,17 +92,11 @@ class Ingress:
         await self._store.issue_token(call_id, hashed(token), datetime.now(UTC) + timedelta(seconds=seconds))
         return token
 
-    async def transfer_url(self, token: str, step: str) -> str:
-        """Where the carrier tells of a transfer."""
-        return f"{await self.origin()}{TRANSFER_PATH}/{token}/{step}"
-
     # -- media sockets --------------------------------------------------------------------------------
 
-    async def admit(
-        self, socket: Socket, path_and_query: str, signature: str | None, path_token: str | None
-    ) -> Admitted | None:
+    async def admit(self, socket: Socket, request: CarrierRequest, path_token: str | None) -> Admitted | None:
         """Its start, and the call it belongs to; None for a socket that was refused, or that left."""
-        if not self._simulated and not await self._handshake_signed(path_and_query, signature):
+        if not self.carrier.admits(request, await self.origin()):
             await socket.close(1008)
             return None
         try:
@@ -137,24 +110,20 @@ class Ingress:
         except SocketClosedError:
             return None
 
-    async def _handshake_signed(self, path_and_query: str, signature: str | None) -> bool:
-        url = f"{with_scheme(await self.origin(), websocket=True)}{path_and_query}"
-        return bool(signature) and self._carrier.signature_holds(url, {}, signature or "")
-
     async def _welcome(self, socket: Socket, path_token: str | None) -> Admitted:
-        """Read up to `start` and burn its token. ForbiddenError when there is none that holds."""
+        """Read up to the start and burn its token. ForbiddenError when there is none that holds."""
         dropped = False
         while True:
             frame = await socket.receive()
             if frame is None:
                 raise SocketClosedError("closed before start")
-            event = protocol.parse(frame)
-            if isinstance(event, protocol.Started) and isinstance(frame, str):
+            event = self.carrier.media.parse(frame)
+            if isinstance(event, StreamStarted) and isinstance(frame, str):
                 break
-            if isinstance(event, protocol.Malformed) and not dropped:
+            if isinstance(event, MalformedFrame) and not dropped:
                 dropped = True
                 logger.warning("dropped a frame before start: {}", event.reason)
-        token = event.parameters.get("token") or path_token
+        token = event.token or path_token
         call_id = None if not token else await self._store.burn_token(hashed(token), datetime.now(UTC))
         record = None if call_id is None else await self._store.get(call_id)
         if record is None:
@@ -164,7 +133,8 @@ class Ingress:
         if record.call_sid is not None and record.call_sid != event.call_sid:
             raise ForbiddenError("the token belongs to another call")
         home = home_of(token or "")
-        return Admitted(event, record, frame, None if home is None or home.address == self.address else home)
+        stream = MediaStream(socket, self.carrier.media, event.stream_id, event.call_sid)
+        return Admitted(stream, record, frame, None if home is None or home.address == self.address else home)
 
 
 async def find_public_url(settings: Settings) -> str | None:

@@ -9,13 +9,14 @@ from loguru import logger
 from bot.calls.active_call import CallRunner
 from bot.calls.active_calls import CallSlot
 from bot.calls.capacity import Asking
-from bot.calls.carrier_events import CarrierNews
+from bot.calls.carrier_events import CarrierEvents
 from bot.calls.cluster.elsewhere import Elsewhere
 from bot.calls.ingress import UNAUTHORIZED_CLOSE, Ingress
 from bot.calls.process import Process
 from bot.errors import BusyError
+from bot.telephony.carrier import CarrierRequest
+from bot.telephony.media import MediaStream
 from bot.telephony.socket import Socket
-from bot.telephony.twilio.media_streams import Started
 
 
 @dataclass(frozen=True)
@@ -26,41 +27,39 @@ class MediaStreams:
     ingress: Ingress
     others: Elsewhere
     runner: CallRunner
-    carrier_events: CarrierNews
+    carrier_events: CarrierEvents
 
-    async def receive(
-        self, socket: Socket, path_and_query: str, signature: str | None, path_token: str | None
-    ) -> None:
+    async def receive(self, socket: Socket, request: CarrierRequest, path_token: str | None) -> None:
         """One media socket, which is not yet accepted, from its handshake to its close."""
-        admitted = await self.ingress.admit(socket, path_and_query, signature, path_token)
+        admitted = await self.ingress.admit(socket, request, path_token)
         if admitted is None:
             return
-        started, record = admitted.started, admitted.record
+        stream, record = admitted.stream, admitted.record
         if admitted.home is not None and admitted.home.holds:
-            await self.others.pass_on(socket, admitted, path_and_query, signature)
+            await self.others.pass_on(admitted, request)
             return
         try:
             slot = self.process.active_calls.take_line(self.process.planner.plan(record), Asking.ANSWERED)
         except BusyError as e:
             if admitted.home is not None:  # where a line is kept for it
-                await self.others.pass_on(socket, admitted, path_and_query, signature)
+                await self.others.pass_on(admitted, request)
                 return
             logger.warning("a media socket was turned away: {}", e.message)
             return
         if admitted.home is not None:
             await self.others.taken(record.call_id)
         if slot.holding is not None:
-            if slot.call is not None and await slot.call.attach(socket, started):
+            if slot.call is not None and await slot.call.attach(stream):
                 return
-            # A voice webhook that was sent twice gave two tokens.
+            # A webhook that was sent twice gave two tokens.
             logger.warning("a second media socket of a call was refused")
             await socket.close(UNAUTHORIZED_CLOSE, "the call has its media stream")
             return
         with logger.contextualize(call_id=record.call_id):
-            await self.process.active_calls.hold(slot, self._run(slot, socket, started))
+            await self.process.active_calls.hold(slot, self._run(slot, stream))
 
-    async def _run(self, slot: CallSlot, socket: Socket, started: Started) -> None:
+    async def _run(self, slot: CallSlot, stream: MediaStream) -> None:
         try:
-            await self.runner.hold(slot, socket, started)
+            await self.runner.hold(slot, stream)
         finally:
             await self.process.engine.insist(lambda: self.carrier_events.ended(slot.plan.call_id))

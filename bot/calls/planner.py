@@ -6,10 +6,8 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from urllib.parse import quote
 
 from bot.calls.idempotency import UNASKED
-from bot.calls.ingress import AMD_PATH, STATUS_PATH, VOICE_PATH
 from bot.conversation.call_plan import Plan, Slots, choose
 from bot.conversation.scenario.parts import Limits
 from bot.conversation.scenario.scenario import Scenarios
@@ -114,15 +112,13 @@ class Planner:
 
     def order(self, plan: Plan, origin: str) -> DialOrder:
         limits = plan.scenario.limits
-        query = f"?call_id={quote(plan.call_id)}"
         return DialOrder(
             to=plan.spec.phone_number,
             from_number=plan.spec.from_number,
-            voice_url=f"{origin}{VOICE_PATH}{query}",
-            status_url=f"{origin}{STATUS_PATH}{query}",
+            origin=origin,
             ring_seconds=limits.ring_seconds,
             time_limit_seconds=round(limits.max_duration_seconds) + 60,
             scenario=plan.scenario.name,
             call_id=plan.call_id,
-            amd_url=f"{origin}{AMD_PATH}{query}" if plan.scenario.pickup.amd else None,
+            detect=plan.scenario.pickup.amd,
         )

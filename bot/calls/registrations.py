@@ -1,4 +1,4 @@
-"""Calls that their owner dials: kept until our voice webhook answers them, or until they expire."""
+"""Calls that their owner dials: kept until the carrier reports their answer, or until they expire."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import functools
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from bot.calls.carrier_events import REGISTERED, CarrierNews
+from bot.calls.carrier_events import REGISTERED, CarrierEvents
 from bot.calls.dialling.do_not_call import DoNotCall
 from bot.calls.ingress import Ingress
 from bot.calls.process import Process
@@ -28,7 +28,7 @@ class Registrations:
     ingress: Ingress
     do_not_call: DoNotCall
     webhooks: Webhooks
-    carrier_events: CarrierNews
+    carrier_events: CarrierEvents
 
     def register_work(self) -> None:
         self.process.engine.workflow(EXPIRE, self._expire)
@@ -55,11 +55,11 @@ class Registrations:
             process.active_calls.prepare(slot)
             gone = functools.partial(self._expire, record.call_id)
             process.active_calls.release_after(slot, REGISTRATION_SECONDS, gone)
-        order = process.planner.order(plan, origin)
+        where = process.carrier.callbacks(origin, plan.call_id)
         return Registration(
             call_id=plan.call_id,
-            voice_url=order.voice_url,
-            status_url=order.status_url,
+            voice_url=where.voice_url,
+            status_url=where.status_url,
             token_seconds=float(plan.scenario.limits.ring_seconds),
             expires_at=record.created_at + timedelta(seconds=REGISTRATION_SECONDS),
         )

@@ -20,7 +20,7 @@ async def check_up() -> int:
     Scenarios.load(settings.pipelines_dir)
     carrier = None
     if settings.twilio_account_sid and settings.twilio_auth_token:
-        carrier = TwilioCarrier.from_settings(settings)
+        carrier = TwilioCarrier.from_settings(settings, {})
         await carrier.open()
     try:
         public_host = await find_public_url(settings)

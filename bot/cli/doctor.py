@@ -18,10 +18,9 @@ from typing import Any, Protocol
 import aiohttp
 from loguru import logger
 
-from bot.calls.ingress import STATUS_PATH
 from bot.errors import CarrierError
 from bot.settings import Settings, with_scheme
-from bot.telephony.twilio import signatures
+from bot.telephony.twilio import paths, signatures
 
 ECHO_PATH = "/api/phone/echo"
 SECONDS = 10.0
@@ -222,7 +221,7 @@ async def check_webhook(settings: Settings, public_host: str | None) -> Finding:
     name, token = "public webhook", settings.twilio_auth_token
     if public_host is None:
         return _no_public_host(name, settings)
-    url = f"{public_host}{STATUS_PATH}"
+    url = paths.of_call(public_host, "status", None)
     try:
         unsigned = await _post(url, {})
         signed = None

@@ -24,7 +24,7 @@ from bot.cli.workers import Post, bind, under_parent
 from bot.conversation.scenario.scenario import Scenarios
 from bot.errors import PhoneAgentError
 from bot.settings import Settings
-from bot.telephony.twilio.media_streams import MAX_FRAME_BYTES
+from bot.telephony.socket import MAX_FRAME_BYTES
 
 SAME_WISH_SECONDS = 0.5
 """A signal so soon after the first is no second wish: Ctrl-C reaches a whole process group, and a parent passes

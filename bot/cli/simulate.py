@@ -15,7 +15,6 @@ from textwrap import shorten
 from pydantic import SecretStr
 
 from bot.calls.agent import PhoneAgent
-from bot.calls.ingress import STATUS_PATH, VOICE_PATH
 from bot.cli.server import serving
 from bot.conversation.scenario.scenario import DEFAULT_OUTBOUND, Scenario, Scenarios
 from bot.records import CallRecord, CallSpec, Speaker, ToolUse, Turn, TurnLatency
@@ -104,8 +103,7 @@ async def _begin(agent: PhoneAgent, carrier: SimulatedCarrier, scenario: Scenari
     if scenario.direction == "inbound":
         origin = f"http://127.0.0.1:{agent.settings.port}"
         sid = await carrier.call_in(
-            voice_url=f"{origin}{VOICE_PATH}",
-            status_url=f"{origin}{STATUS_PATH}",
+            origin=origin,
             to=OUR_NUMBER,
             from_number=SIMULATED_NUMBER,
             scenario=scenario.name,

@@ -9,12 +9,13 @@ falls silent is spoken to as well.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from bot import languages
 from bot.languages import Language
 from bot.records import AnsweredBy, Speaker
+from bot.telephony.carrier import Detection
 
 SHORT_GREETING_SECONDS = 2.5
 """AnsweredBy greets no longer than that and says nothing machine-like is a person."""
@@ -50,20 +51,24 @@ class Decision:
     """Say the opening now; True once for each person."""
 
 
-class Amd(StrEnum):
-    """Twilio's words for who answered (https://www.twilio.com/docs/voice/answering-machine-detection)."""
+class Detections:
+    """What the carrier has heard of who answered one call; kept until the call listens."""
 
-    HUMAN = "human"
-    MACHINE_START = "machine_start"
-    MACHINE_END_BEEP = "machine_end_beep"
-    MACHINE_END_SILENCE = "machine_end_silence"
-    MACHINE_END_OTHER = "machine_end_other"
-    FAX = "fax"
-    UNKNOWN = "unknown"
+    def __init__(self) -> None:
+        self._heard: list[Detection] = []
+        self._listener: Callable[[Detection], None] = self._heard.append
+
+    def report(self, detection: Detection) -> None:
+        self._listener(detection)
+
+    def listen(self, listener: Callable[[Detection], None]) -> None:
+        """From now on `listener` gets them, first those that came before."""
+        self._listener = listener
+        while self._heard:
+            listener(self._heard.pop(0))
 
 
-_MACHINE = frozenset({Amd.MACHINE_START, Amd.MACHINE_END_BEEP, Amd.MACHINE_END_SILENCE, Amd.MACHINE_END_OTHER})
-_GREETING_OVER = _MACHINE - {Amd.MACHINE_START}
+_MACHINE = frozenset({Detection.MACHINE, Detection.GREETING_OVER, Detection.BEEP})
 
 
 def machine_of(words: str, language: Language, *, spoken_to: bool = False) -> AnsweredBy | None:
@@ -124,7 +129,7 @@ class AnswerDetection:
     _by_words: bool = False
     """`who` follows from what was said."""
     _human: bool = False
-    """Twilio takes them for a person."""
+    """The carrier takes them for a person."""
     _machine_spoken_to_at: float | None = None
 
     # -- events ---------------------------------------------------------------------------------------
@@ -174,21 +179,17 @@ class AnswerDetection:
         if self._open_to_doubt(now) and self._talked_by(now) > SHORT_GREETING_SECONDS:
             self._become(AnsweredBy.VOICEMAIL, by_words=False)
 
-    def amd(self, answered_by: str, now: float) -> None:
-        """Twilio's verdict. Late, repeated and unknown ones are harmless."""
-        try:
-            said = Amd(answered_by)
-        except ValueError:
-            return
-        self._human = said is Amd.HUMAN
-        self.greeting_over = self.greeting_over or said in _GREETING_OVER
+    def detected(self, detection: Detection, now: float) -> None:
+        """The carrier's verdict. Late and repeated ones are harmless."""
+        self._human = detection is Detection.PERSON
+        self.greeting_over = self.greeting_over or detection in _MACHINE - {Detection.MACHINE}
         # A short greeting in known words is a person's; a beep is a fact all the same.
         greeted = bool(self._text) and self._talked_by(now) <= SHORT_GREETING_SECONDS
-        if not self._open_to_doubt(now) or (greeted and said is not Amd.MACHINE_END_BEEP):
+        if not self._open_to_doubt(now) or (greeted and detection is not Detection.BEEP):
             return
-        if said in _MACHINE:
+        if detection in _MACHINE:
             self._become(AnsweredBy.VOICEMAIL, by_words=False)
-        elif said is Amd.FAX:
+        elif detection is Detection.FAX:
             self._become(AnsweredBy.NOBODY, by_words=False)
 
     def machine_spoken_to(self, now: float) -> None:

@@ -43,8 +43,7 @@ from bot.pipeline.turns.speculation import Speculating
 from bot.pipeline.turns.vad import VoiceActivity
 from bot.records import AnsweredBy, Direction, EndedReason, Outcome
 from bot.telephony.carrier import EndsCalls
-from bot.telephony.socket import Socket
-from bot.telephony.twilio.media_streams import Started
+from bot.telephony.media import MediaStream
 
 
 class NeverAgain(Protocol):
@@ -263,13 +262,9 @@ class Call:
         """The carrier says the call is over."""
         self._goodbye.carrier_ended()
 
-    async def attach(self, socket: Socket, started: Started) -> bool:
+    async def attach(self, stream: MediaStream) -> bool:
         """Go on on a new media stream, until that is over. False where none is expected."""
-        return await self._line.attach(socket, started)
-
-    def note_amd(self, answered_by: str) -> None:
-        """The carrier's detection has a word for who answered."""
-        self._flow.note_amd(answered_by)
+        return await self._line.attach(stream)
 
     # -- what tools may do to their call --------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from bot.conversation.silence import Silence, SilenceWatch
 from bot.conversation.stages import Stages
 from bot.pipeline.turns.beep import BeepDetector
 from bot.records import AnsweredBy, EndedReason
+from bot.telephony.carrier import Detection
 
 WARNING_SECONDS = 30.0
 """How long before the longest duration the model is told."""
@@ -49,6 +50,7 @@ class CallFlow:
         self._warned = limits.max_duration_seconds <= WARNING_SECONDS
         self._beeps = BeepDetector()
         self._silence = SilenceWatch(limits.silence_seconds, limits.silence_prompts, self._line.opened_at)
+        plan.detections.listen(self._note_detection)
 
     async def run(self) -> None:
         """Until the call is over."""
@@ -253,9 +255,9 @@ class CallFlow:
             self._detection.turn_over(text)
         self._changed.set()
 
-    def note_amd(self, answered_by: str) -> None:
-        """Twilio's word for who answered."""
-        self._detection.amd(answered_by, time.monotonic())
+    def _note_detection(self, detection: Detection) -> None:
+        """The carrier's word for who answered."""
+        self._detection.detected(detection, time.monotonic())
         self._changed.set()
 
     def listen_for_beep(self, pcm: bytes) -> None:

@@ -13,6 +13,7 @@ from pipecat.services.tts_service import TTSService
 
 from bot.audio import Speech
 from bot.conversation import prompt
+from bot.conversation.answer_detection import Detections
 from bot.conversation.fillers import PhraseBook
 from bot.conversation.opening import SpeechStream
 from bot.conversation.scenario.scenario import Scenario
@@ -91,6 +92,8 @@ class Plan:
     """What the request wants to know instead of the scenario's outcome fields, in plain form."""
     opening_usage: Usage = field(default_factory=Usage, compare=False)
     """What was spent while it rang, in this process."""
+    detections: Detections = field(default_factory=Detections, compare=False)
+    """What the carrier hears of who answered."""
     usage: Usage = field(default_factory=Usage, compare=False)
     """What is spent on the line."""
 

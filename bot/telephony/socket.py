@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
+MAX_FRAME_BYTES = 1 << 20
+"""A larger frame closes its socket, and only that; the server enforces it (ws_max_size)."""
+
 
 class SocketClosedError(Exception):
     """The other side is gone: nothing can be sent any more."""

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import pytest
 import pytest_asyncio
 
-from bot.calls.ingress import AMD_PATH
 from bot.telephony.simulated.script import Conversation
 from bot.telephony.simulated.signed_client import SignedClient
 from tests.calls.server import HANG_UP, Vendors, hear, say, silence, steps, texts_of, vendors, wait
@@ -124,7 +123,7 @@ async def test_the_carriers_detection_finds_the_call(town: Town) -> None:
     await client.open()
     try:
         form = {"CallSid": (await town.house.read(call_id))["call_sid"], "AnsweredBy": "machine_end_beep"}
-        answer = await client.post(f"{town.house.url}{AMD_PATH}?call_id={call_id}", form)
+        answer = await client.post(f"{town.house.url}/api/phone/twilio/amd?call_id={call_id}", form)
         assert answer.status == 204
     finally:
         await client.close()

@@ -15,6 +15,7 @@ from twilio.http.http_client import TwilioHttpClient  # type: ignore[import-unty
 from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
 from twilio.rest import Client  # type: ignore[import-untyped]
 
+from bot.telephony.carrier import EndCall
 from bot.telephony.simulated.script import Conversation, parse_conversation
 from bot.telephony.twilio import twiml
 from tests.simulators.faults import Plan
@@ -165,7 +166,7 @@ async def test_a_whole_call_signed_with_the_accounts_token() -> None:
             ):
                 assert len(await asyncio.to_thread(client.calls.list, **filters)) == found, filters
             with pytest.raises(TwilioRestException) as caught:
-                await asyncio.to_thread(client.calls(made.sid).update, twiml=twiml.hang_up())
+                await asyncio.to_thread(client.calls(made.sid).update, twiml=twiml.render(EndCall()))
             assert caught.value.code == 21220
 
 
@@ -173,7 +174,7 @@ async def test_twiml_by_rest_ends_the_stream() -> None:
     async def agent(media: Media) -> None:
         await media.until("media", 2)
         sid = simulator.network.calls[0].call_sid
-        await asyncio.to_thread(client.calls(sid).update, twiml=twiml.hang_up())
+        await asyncio.to_thread(client.calls(sid).update, twiml=twiml.render(EndCall()))
         await media.until("stop")
 
     async with MediaServer(agent) as server, TwilioSimulator(conversations=lambda _: script(WAITS)) as simulator:

@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from bot.records import Status
+from bot.telephony.carrier import EndCall, JoinConference
 from bot.telephony.simulated.network import SimulatedCall
 from bot.telephony.simulated.script import Conversation
 from bot.telephony.twilio import twiml
@@ -76,17 +77,18 @@ class Answers:
 
 
 def dial_on(ring_seconds: int = 5) -> str:
-    return twiml.dial_on(
-        OTHER,
-        caller_id=OWN_NUMBER,
-        ring_seconds=ring_seconds,
-        action_url="HERE/dialled",
-        status_url="HERE/other",
+    return (
+        f'<Response><Dial action="HERE/dialled" timeout="{ring_seconds}" callerId="{OWN_NUMBER}">'
+        f'<Number statusCallback="HERE/other" statusCallbackEvent="answered completed">{OTHER}</Number>'
+        "</Dial></Response>"
     )
 
 
 def question() -> str:
-    return twiml.ask("Yes?", action_url="HERE/reply", language="en-US", hints="", wait_seconds=1)
+    return (
+        '<Response><Gather input="dtmf speech" numDigits="1" timeout="1" action="HERE/reply" '
+        'actionOnEmptyResult="true"><Say>Yes?</Say></Gather></Response>'
+    )
 
 
 def call(twilio: TwilioSimulator, server: Answers, voice: str = "voice") -> SimulatedCall:
@@ -106,7 +108,10 @@ def simulator(caller: Conversation, other: Conversation) -> TwilioSimulator:
 
 
 async def test_a_dialled_number_talks_and_the_action_is_asked() -> None:
-    async with Answers(voice=dial_on(), dialled=twiml.hang_up()) as server, simulator(PATIENT, BRIEF) as twilio:
+    async with (
+        Answers(voice=dial_on(), dialled=twiml.render(EndCall())) as server,
+        simulator(PATIENT, BRIEF) as twilio,
+    ):
         first = call(twilio, server)
         await first.ended.wait()
         other = twilio.network.calls[0]
@@ -131,7 +136,7 @@ async def test_a_dialled_number_talks_and_the_action_is_asked() -> None:
 )
 async def test_a_dial_nobody_answers_goes_on_with_the_action(answer: str, status: str) -> None:
     nobody = steps(ring_ms=50, answer=answer)
-    documents = {"voice": dial_on(ring_seconds=1), "dialled": twiml.hang_up()}
+    documents = {"voice": dial_on(ring_seconds=1), "dialled": twiml.render(EndCall())}
     async with Answers(**documents) as server, simulator(PATIENT, nobody) as twilio:
         await call(twilio, server).ended.wait()
         (asked,) = server.forms("dialled")
@@ -159,14 +164,17 @@ async def test_a_caller_who_hangs_up_ends_the_dialled_leg() -> None:
     ids=["key", "speech", "nothing"],
 )
 async def test_a_question_is_answered_to_its_action(callee: Conversation, got: dict[str, str]) -> None:
-    async with Answers(voice=question(), reply=twiml.hang_up()) as server, simulator(callee, BRIEF) as twilio:
+    async with (
+        Answers(voice=question(), reply=twiml.render(EndCall())) as server,
+        simulator(callee, BRIEF) as twilio,
+    ):
         await call(twilio, server).ended.wait()
         (form,) = server.forms("reply")
         assert got.items() <= form.items()
 
 
 async def test_two_meet_in_a_conference_and_it_ends_for_both() -> None:
-    room = twiml.join_conference("room-1")
+    room = twiml.render(JoinConference("room-1"))
     async with Answers(voice=room) as server, simulator(PATIENT, BRIEF) as twilio:
         first = call(twilio, server)
         await asyncio.sleep(0.1)
@@ -181,7 +189,7 @@ async def test_two_meet_in_a_conference_and_it_ends_for_both() -> None:
 
 
 async def test_new_twiml_and_a_new_limit_reach_a_call_in_a_conference() -> None:
-    documents = {"voice": twiml.join_conference("room-1")}
+    documents = {"voice": twiml.render(JoinConference("room-1"))}
     async with Answers(**documents) as server, simulator(PATIENT, BRIEF) as twilio:
         first = call(twilio, server)
         await asyncio.sleep(0.1)

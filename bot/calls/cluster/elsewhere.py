@@ -6,35 +6,42 @@ taken; news of it go there, and so do its later streams. Without other processes
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from loguru import logger
+from pydantic import TypeAdapter
 
 from bot.calls.active_calls import ActiveCalls
-from bot.calls.cluster.relay import Relay, with_token
+from bot.calls.cluster.relay import Relay
 from bot.calls.ingress import Admitted, Ingress
 from bot.conversation.transfers.transfers import Transfers
-from bot.records import EndedReason, Status
+from bot.records import EndedReason
+from bot.settings import with_scheme
 from bot.store.notify import News
-from bot.telephony.socket import Socket
+from bot.telephony.carrier import CarrierRequest, Detection, Instruction, LegEvent, LegStep, packed, unpacked
 
 ASK_SECONDS = 1.0
 """For a word that another process has at hand."""
 TRANSFER_SECONDS = 13.0
 """A yes waits for the callee's leg up to 10 s; Twilio gives up on a webhook after 15 s."""
-_OVER = frozenset(status.value for status in Status if status.final)
+_LEG_EVENT = TypeAdapter(LegEvent)
+
+
+async def _alone() -> bool:
+    return False
 
 
 @dataclass
 class Elsewhere:
-    """One process among those that share a database."""
+    """One process among those that share a database. `exist`: whether there are others behind our address."""
 
     news: News
     active_calls: ActiveCalls
     transfers: Transfers
     ingress: Ingress
+    exist: Callable[[], Awaitable[bool]] = _alone
     relay: Relay = field(default_factory=Relay)
 
     async def open(self) -> None:
@@ -42,7 +49,7 @@ class Elsewhere:
         for kind, handler in (
             ("taken", self._taken),
             ("over", self._over),
-            ("amd", self._amd),
+            ("detected", self._detected),
             ("hang_up", self._hang_up),
             ("transfer", self._transfer),
         ):
@@ -62,35 +69,35 @@ class Elsewhere:
         """The carrier says that the call is over."""
         await self.news.tell(call_id, "over", call_sid)
 
-    async def note_amd(self, call_id: str, answered_by: str) -> None:
-        """The carrier's machine detection has a word, in Twilio's own."""
-        await self.news.tell(call_id, "amd", answered_by)
+    async def detected(self, call_id: str, detection: Detection) -> None:
+        """The carrier has heard who answered."""
+        await self.news.tell(call_id, "detected", detection.value)
 
     async def hang_up(self, call_id: str, reason: EndedReason) -> bool:
         """Whether another process holds the call, and ends it now."""
         return await self.news.ask(call_id, "hang_up", reason.value, timeout_seconds=ASK_SECONDS) is True
 
-    async def transfer(self, token: str, step: str, form: Mapping[str, str], query: Mapping[str, str]) -> str:
-        """The TwiML of a transfer's step, here or wherever it is known; none for `status`."""
-        if not self.transfers.knows(token):
-            data = {"token": token, "step": step, "form": dict(form), "query": dict(query)}
-            if step == "status":  # nobody waits for an answer to it
+    async def transfer(self, event: LegEvent) -> Instruction | None:
+        """What a transfer's leg is to do, by the process that knows it; nothing for a status."""
+        if not self.transfers.knows(event.transfer):
+            data = asdict(event)
+            if event.step is LegStep.STATUS:  # nobody waits for an answer to it
                 await self.news.tell("", "transfer", data)
-                return ""
+                return None
             answer = await self.news.ask("", "transfer", data, timeout_seconds=TRANSFER_SECONDS)
-            if isinstance(answer, str):
-                return answer
-        return await self._transfer_here(token, step, form, query)
+            if answer is not None:
+                return unpacked(answer)
+        return await self._transfer_here(event)
 
-    async def pass_on(
-        self, socket: Socket, admitted: Admitted, path_and_query: str, signature: str | None
-    ) -> None:
+    async def pass_on(self, admitted: Admitted, request: CarrierRequest) -> None:
         """A media socket that was let in here goes to its home, until it is over."""
         assert admitted.home is not None
+        stream, carrier = admitted.stream, self.ingress.carrier
         token = await self.ingress.onward(admitted.record.call_id)
-        start = with_token(admitted.frame, token)
         logger.debug("call {}: its media stream is passed on", admitted.record.call_id)
-        await self.relay.pass_on(socket, start, admitted.home.address, path_and_query, signature)
+        signed = {name: request.headers[name] for name in carrier.signature_headers if name in request.headers}
+        url = f"{with_scheme(admitted.home.address, websocket=True)}{request.target}"
+        await self.relay.pass_on(stream.socket, stream.wire.with_token(admitted.frame, token), url, signed)
 
     # -- said by others -------------------------------------------------------------------------------
 
@@ -110,10 +117,10 @@ class Elsewhere:
         elif slot.call is not None:
             slot.call.carrier_ended()
 
-    async def _amd(self, call_id: str, answered_by: str) -> None:
+    async def _detected(self, call_id: str, detection: str) -> None:
         slot = self.active_calls.slot_of(call_id)
         if slot is not None:
-            slot.note_amd(answered_by)
+            slot.plan.detections.report(Detection(detection))
 
     async def _hang_up(self, call_id: str, reason: str) -> bool | None:
         slot = self.active_calls.slot_of(call_id)
@@ -122,19 +129,18 @@ class Elsewhere:
         await slot.hang_up(EndedReason(reason))
         return True
 
-    async def _transfer(self, _: str, data: dict[str, Any]) -> str | None:
-        if not self.transfers.knows(data["token"]):
+    async def _transfer(self, _: str, data: dict[str, Any]) -> dict[str, Any] | None:
+        event = _LEG_EVENT.validate_python(data)
+        if not self.transfers.knows(event.transfer):
             return None
-        return await self._transfer_here(data["token"], data["step"], data["form"], data["query"])
+        instruction = await self._transfer_here(event)
+        return None if instruction is None else packed(instruction)
 
-    async def _transfer_here(
-        self, token: str, step: str, form: Mapping[str, str], query: Mapping[str, str]
-    ) -> str:
-        """TwiML of a transfer's step, or none. NotFoundError for a step there is not."""
-        answer = await self.transfers.webhook(token, step, form, query)
-        if step == "dialled" and form.get("CallStatus") in _OVER:
+    async def _transfer_here(self, event: LegEvent) -> Instruction | None:
+        instruction = await self.transfers.leg_event(event)
+        if event.call_over:
             # A callee who hangs up while it rings: a number without a status callback tells it nowhere else.
             for slot in self.active_calls.slots:
-                if slot.call is not None and slot.call_sid == form.get("CallSid"):
+                if slot.call is not None and slot.call_sid == event.call_sid:
                     slot.call.carrier_ended()
-        return answer
+        return instruction

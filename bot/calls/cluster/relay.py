@@ -7,16 +7,14 @@ comes from inside. A redirect was the other way: Twilio follows none on a media 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from urllib.parse import urlsplit
 
-import orjson
 import websockets
 from loguru import logger
 from websockets.asyncio.client import ClientConnection, connect
 
-from bot.settings import with_scheme
-from bot.telephony.socket import Socket, SocketClosedError
-from bot.telephony.twilio.media_streams import MAX_FRAME_BYTES
-from bot.telephony.twilio.signatures import HEADER
+from bot.telephony.socket import MAX_FRAME_BYTES, Socket, SocketClosedError
 
 CONNECT_SECONDS = 3.0
 CLOSE_SECONDS = 2.0
@@ -47,25 +45,23 @@ class Relay:
             self._ended.clear()
             await self._ended.wait()
 
-    async def pass_on(
-        self, socket: Socket, start: str, address: str, path_and_query: str, signature: str | None
-    ) -> None:
-        """Until either side is closed. `start` is the frame that was read already; `address` the other's."""
+    async def pass_on(self, socket: Socket, start: str, url: str, headers: Mapping[str, str]) -> None:
+        """Until either side is closed. `start`: the frame that was read already; `url`: the other's socket."""
         self.passing += 1
         try:
-            code = await _pass_on(socket, start, address, path_and_query, signature)
+            code = await _pass_on(socket, start, url, headers)
         finally:
             self.passing -= 1
             self._ended.set()
         await socket.close(code)
 
 
-async def _pass_on(socket: Socket, start: str, address: str, path_and_query: str, signature: str | None) -> int:
+async def _pass_on(socket: Socket, start: str, url: str, headers: Mapping[str, str]) -> int:
     """The code to close with."""
     try:
         peer = await connect(
-            f"{with_scheme(address, websocket=True)}{path_and_query}",
-            additional_headers={} if signature is None else {HEADER: signature},
+            url,
+            additional_headers=dict(headers),
             max_size=MAX_FRAME_BYTES,
             open_timeout=CONNECT_SECONDS,
             close_timeout=CLOSE_SECONDS,
@@ -74,7 +70,7 @@ async def _pass_on(socket: Socket, start: str, address: str, path_and_query: str
             proxy=None,
         )
     except (OSError, websockets.WebSocketException) as e:
-        logger.error("the process that holds the call cannot be reached at {}: {}", address, e)
+        logger.error("the process that holds the call cannot be reached at {}: {}", urlsplit(url).netloc, e)
         return NOT_REACHED_CLOSE
     try:
         await peer.send(start)
@@ -114,10 +110,3 @@ async def _from_peer(socket: Socket, peer: ClientConnection) -> None:
             await socket.send(frame if isinstance(frame, str) else frame.decode())
     except SocketClosedError:
         return
-
-
-def with_token(start: str, token: str) -> str:
-    """A `start` frame with another token."""
-    message = orjson.loads(start)
-    message["start"]["customParameters"] = {**(message["start"].get("customParameters") or {}), "token": token}
-    return orjson.dumps(message).decode()

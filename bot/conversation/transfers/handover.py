@@ -53,7 +53,9 @@ class Handover:
         self._stages, self._line, self._goodbye = stages, stages.line, goodbye
         self._callee_speaks = callee_speaks
         self._no_reply_owed = no_reply_owed
-        self._caller = Caller(plan.call_id, self._line.call_sid, plan.scenario.language, plan.spec.from_number)
+        self._caller = Caller(
+            plan.call_id, self._line.call_sid, plan.scenario.name, plan.scenario.language, plan.spec.from_number
+        )
         self._task: asyncio.Task[None] | None = None
         self._transfer: Transfer | None = None
         self.handed_over = False

@@ -1,9 +1,9 @@
-"""Transfers of calls to people: from the wish to the join, and the webhooks of the person's leg in between.
+"""Transfers of calls to people: from the wish to the join, and the events of the person's leg in between.
 
-cold: the callee's call dials on (`<Dial>`); whether somebody answered is told by the dialled leg's callback,
-and `<Dial action>` brings a callee whom nobody took back to the agent's stream.
-warm: the person is called on a leg of their own and asked (`<Gather>`); only a yes moves the callee's leg
-(by a call update) and then theirs (by the answer to the yes) into one conference.
+cold: the callee's call dials on (`DialOn`); the dialled leg's status tells whether somebody answered, and the
+event at its end brings a callee whom nobody took back to the agent's stream.
+warm: the person is called on a leg of their own and asked (`AskPerson`); only a yes moves the callee's leg (by an
+instruction) and then theirs (by the answer to the yes) into one conference.
 
 A mailbox says no key, so it never gets a call. Moving the callee first was chosen over moving the person
 first: it fails where the callee has just hung up, and then the person can still be told so. What is undecided
@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -23,12 +22,24 @@ from typing import Protocol
 from loguru import logger
 
 from bot.conversation.tools.transfer_call import TransferTarget
-from bot.errors import DialUnconfirmedError, NotFoundError
+from bot.errors import DialUnconfirmedError
 from bot.languages import Asking, asking
 from bot.records import Status
-from bot.telephony.carrier import DialOrder, try_hang_up
-from bot.telephony.simulated.script import TRANSFER_TARGET
-from bot.telephony.twilio import twiml
+from bot.telephony.carrier import (
+    AskPerson,
+    ConnectStream,
+    DialOn,
+    DialOrder,
+    EndCall,
+    Instruction,
+    JoinConference,
+    LegEvent,
+    LegStep,
+    PressKeys,
+    SayAndEnd,
+    StreamAddress,
+    try_hang_up,
+)
 
 LOST_CALLBACK_SECONDS = 10.0
 """Beyond its ringing, a leg without any word of the carrier is given up."""
@@ -68,23 +79,20 @@ _OF_STATUS = {
 }
 
 
-_OVER = frozenset(status.value for status in Status if status.final)
-
-
 class StreamAddresses(Protocol):
-    """Where the carrier finds us."""
+    """Where the carrier reaches us."""
 
-    async def stream(self, call_id: str, seconds: float) -> twiml.StreamAddress:
-        """A media stream of the call may open here, once, within `seconds`."""
+    async def origin(self) -> str:
+        """Our public origin."""
         ...
 
-    async def transfer_url(self, token: str, step: str) -> str:
-        """The webhook of a transfer's step."""
+    async def stream(self, call_id: str, seconds: float) -> StreamAddress:
+        """A media stream of the call may open here, once, within `seconds`."""
         ...
 
 
 class TransferCarrier(Protocol):
-    """What of a carrier is needed here. Every method may raise CarrierError."""
+    """The part of a carrier that transfers need. Every method may raise CarrierError."""
 
     @property
     def default_from(self) -> str | None: ...
@@ -93,7 +101,9 @@ class TransferCarrier(Protocol):
 
     async def hang_up(self, call_sid: str) -> None: ...
 
-    async def instruct(self, call_sid: str, twiml: str, *, time_limit_seconds: int | None = None) -> None: ...
+    async def instruct(
+        self, call_sid: str, instruction: Instruction, *, time_limit_seconds: int | None = None
+    ) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -102,6 +112,7 @@ class Caller:
 
     call_id: str
     call_sid: str
+    scenario: str
     language: str
     from_number: str | None = field(repr=False)
 
@@ -211,8 +222,8 @@ class Transfers:
 
     async def press(self, caller: Caller, digits: str, seconds: float) -> None:
         """Press keys on the call and bring it back to its stream within `seconds`. CarrierError."""
-        stream = await self._ingress.stream(caller.call_id, seconds)
-        await self._carrier.instruct(caller.call_sid, twiml.play_digits(digits, stream))
+        back = await self._ingress.stream(caller.call_id, seconds)
+        await self._carrier.instruct(caller.call_sid, PressKeys(digits, back))
 
     async def ring(self, transfer: Transfer) -> None:
         """Call the person. CarrierError: nobody was called. DialUnconfirmedError: nobody may have been."""
@@ -222,12 +233,12 @@ class Transfers:
                 DialOrder(
                     to=transfer.target.number,
                     from_number=transfer.caller.from_number,
-                    voice_url=await self._ingress.transfer_url(transfer.token, "answered"),
-                    status_url=await self._ingress.transfer_url(transfer.token, "status"),
+                    origin=await self._ingress.origin(),
                     ring_seconds=transfer.target.ring_seconds,
                     time_limit_seconds=TALK_SECONDS,
-                    scenario=TRANSFER_TARGET,
+                    scenario=transfer.caller.scenario,
                     call_id=transfer.caller.call_id,
+                    transfer=transfer.token,
                 )
             )
         except DialUnconfirmedError:
@@ -239,28 +250,26 @@ class Transfers:
     async def dial_on(self, transfer: Transfer) -> None:
         """Let the callee's call dial the person. CarrierError: refused, or not answered."""
         self._keep(transfer)
-        document = twiml.dial_on(
+        order = DialOn(
             transfer.target.number,
             caller_id=transfer.caller.from_number or self._carrier.default_from,
             ring_seconds=transfer.target.ring_seconds,
-            action_url=await self._ingress.transfer_url(transfer.token, "dialled"),
-            status_url=await self._ingress.transfer_url(transfer.token, "status"),
+            transfer=transfer.token,
+            origin=await self._ingress.origin(),
         )
-        await self._carrier.instruct(transfer.caller.call_sid, document, time_limit_seconds=TALK_SECONDS)
+        await self._carrier.instruct(transfer.caller.call_sid, order, time_limit_seconds=TALK_SECONDS)
 
     async def join(self, transfer: Transfer) -> None:
         """Move the callee's leg to where the person's is to go. CarrierError: it still has its stream."""
-        document = twiml.join_conference(transfer.conference)
-        await self._carrier.instruct(transfer.caller.call_sid, document, time_limit_seconds=TALK_SECONDS)
+        order = JoinConference(transfer.conference)
+        await self._carrier.instruct(transfer.caller.call_sid, order, time_limit_seconds=TALK_SECONDS)
         transfer.settle(joined=True)
 
     async def bring_back(self, transfer: Transfer, seconds: float) -> None:
         """Back to the agent's stream from where nobody waits. CarrierError."""
         transfer.settle(joined=False)
-        stream = await self._ingress.stream(transfer.caller.call_id, seconds)
-        await self._carrier.instruct(
-            transfer.caller.call_sid, twiml.connect_stream(stream.url, stream.parameters)
-        )
+        back = await self._ingress.stream(transfer.caller.call_id, seconds)
+        await self._carrier.instruct(transfer.caller.call_sid, ConnectStream(back))
 
     async def give_up(self, transfer: Transfer) -> None:
         """Nobody takes the call: the person's leg ends, ringing or not. Harmless after a join."""
@@ -276,25 +285,24 @@ class Transfers:
         """Whether the transfer is one of this process."""
         return token in self._by_token
 
-    async def webhook(self, token: str, step: str, form: Mapping[str, str], query: Mapping[str, str]) -> str:
-        """The TwiML of a step; none for `status`. A transfer that nobody knows any more is hung up on."""
-        transfer = self._by_token.get(token)
+    async def leg_event(self, event: LegEvent) -> Instruction | None:
+        """What the leg is to do; nothing for a status. The leg of an unknown transfer is hung up."""
+        transfer = self._by_token.get(event.transfer)
         if transfer is None:
-            logger.warning("a webhook of a transfer nobody here knows: {}", step)
-            return "" if step == "status" else twiml.hang_up()
+            logger.warning("an event of an unknown transfer: {}", event.step)
+            return None if event.step is LegStep.STATUS else EndCall()
         if transfer.target.mode == "warm":
-            transfer.leg_sid = transfer.leg_sid or form.get("CallSid")
-        match step:
-            case "answered":
+            transfer.leg_sid = transfer.leg_sid or event.call_sid or None
+        match event.step:
+            case LegStep.ANSWERED:
                 return await self._answered(transfer)
-            case "reply":
-                return await self._replied(transfer, form, round_=_number(query.get("round")))
-            case "dialled":
-                return await self._dialled(transfer, form)
-            case "status":
-                await self._status(transfer, form)
-                return ""
-        raise NotFoundError(f"A transfer has no step {step!r}.", field="step")
+            case LegStep.REPLY:
+                return await self._replied(transfer, event)
+            case LegStep.DIALLED:
+                return await self._dialled(transfer, event)
+            case LegStep.STATUS:
+                await self._status(transfer, event.status)
+        return None
 
     async def call_over(self, call_sid: str) -> None:
         """The callee's call is over: so is the leg of the person who talked to them."""
@@ -302,61 +310,58 @@ class Transfers:
             await self._end_leg(transfer)
             self._forget(transfer)
 
-    async def _answered(self, transfer: Transfer) -> str:
+    async def _answered(self, transfer: Transfer) -> Instruction:
         transfer.leg_answered()
         if transfer.over or transfer.verdict is not None:
-            return twiml.hang_up()
+            return EndCall()
         words = asking(transfer.caller.language)
         return await self._ask(transfer, words, words.asked(transfer.summary, transfer.target.accept_key), 1)
 
-    async def _ask(self, transfer: Transfer, words: Asking, text: str, round_: int) -> str:
-        url = await self._ingress.transfer_url(transfer.token, "reply")
-        return twiml.ask(
+    async def _ask(self, transfer: Transfer, words: Asking, text: str, round_: int) -> Instruction:
+        return AskPerson(
             text,
-            action_url=f"{url}?round={round_}",
             language=words.tag,
             hints=words.hints,
             wait_seconds=ANSWER_SECONDS,
+            transfer=transfer.token,
+            origin=await self._ingress.origin(),
+            round=round_,
         )
 
-    async def _replied(self, transfer: Transfer, form: Mapping[str, str], *, round_: int) -> str:
+    async def _replied(self, transfer: Transfer, event: LegEvent) -> Instruction:
         words = asking(transfer.caller.language)
-        digits, speech = form.get("Digits", ""), form.get("SpeechResult", "")
         if not transfer.over:
-            transfer.leg_said(words, digits, speech, last_round=round_ >= ROUNDS)
+            transfer.leg_said(words, event.keys, event.speech, last_round=event.round >= ROUNDS)
         if transfer.verdict is None:
-            return await self._ask(transfer, words, words.asked_again(transfer.target.accept_key), round_ + 1)
+            text = words.asked_again(transfer.target.accept_key)
+            return await self._ask(transfer, words, text, event.round + 1)
         if transfer.verdict is not Verdict.ACCEPTED and not transfer.over:
-            return twiml.hang_up()
+            return EndCall()
         if await transfer.settled():
-            return twiml.join_conference(transfer.conference)
-        return twiml.say_and_hang_up(words.caller_gone, words.tag)
+            return JoinConference(transfer.conference)
+        return SayAndEnd(words.caller_gone, words.tag)
 
-    async def _dialled(self, transfer: Transfer, form: Mapping[str, str]) -> str:
-        """The end of a `<Dial>`: the two have talked, or nobody was there."""
-        status = form.get("DialCallStatus", "")
-        talked = status in ("completed", "answered")
-        if not talked and form.get("CallStatus") in _OVER:
+    async def _dialled(self, transfer: Transfer, event: LegEvent) -> Instruction:
+        """The end of a `DialOn`: the two have talked, or the person did not answer."""
+        talked = event.status is Status.COMPLETED
+        if not talked and event.call_over:
             transfer.decide(Verdict.NO_ANSWER)  # the callee hung up while it rang
             self._forget(transfer)
-            return twiml.hang_up()
+            return EndCall()
         if talked or transfer.over or transfer.verdict is Verdict.ACCEPTED:
             transfer.decide(Verdict.ACCEPTED)
             self._forget(transfer)
-            return twiml.hang_up()
-        known = {"busy": Verdict.BUSY, "no-answer": Verdict.NO_ANSWER, "canceled": Verdict.NO_ANSWER}
-        stream = await self._ingress.stream(transfer.caller.call_id, LOST_CALLBACK_SECONDS)
-        transfer.decide(known.get(status, Verdict.FAILED))
+            return EndCall()
+        back = await self._ingress.stream(transfer.caller.call_id, LOST_CALLBACK_SECONDS)
+        transfer.decide(Verdict.FAILED if event.status is None else _OF_STATUS.get(event.status, Verdict.FAILED))
         self._forget(transfer)
-        return twiml.connect_stream(stream.url, stream.parameters)
+        return ConnectStream(back)
 
-    async def _status(self, transfer: Transfer, form: Mapping[str, str]) -> None:
-        try:
-            status = Status(form.get("CallStatus", ""))
-        except ValueError:
+    async def _status(self, transfer: Transfer, status: Status | None) -> None:
+        if status is None:
             return
         if transfer.target.mode == "cold":
-            # How a leg ended that nobody answered is told by the action, which brings the callee back.
+            # How a leg ended that was not answered is reported as DIALLED, which brings the callee back.
             if status is Status.IN_PROGRESS:
                 transfer.decide(Verdict.ACCEPTED)
             return
@@ -383,7 +388,3 @@ class Transfers:
 
     def _forget(self, transfer: Transfer) -> None:
         self._by_token.pop(transfer.token, None)
-
-
-def _number(text: str | None) -> int:
-    return int(text) if text is not None and text.isdecimal() and len(text) < 4 else 1

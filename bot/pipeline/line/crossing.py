@@ -1,7 +1,7 @@
 """From one media stream of a call to its next: whether one is expected, until when, and which socket it is.
 
-A call outlives its stream. New TwiML from the Calls API ends the stream on the line, and the `<Connect>` at
-its end opens another one, on a socket of its own, with a streamSid of its own and timestamps from 0. The two
+A call outlives its stream. A new instruction to the carrier ends the stream on the line, and the end of what
+it says opens another one, on a socket and with an id of its own and timestamps from 0. The two
 may overlap as we see them: the new socket can be here before the old one's `stop`.
 """
 
@@ -9,18 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
 
-from bot.telephony.socket import Socket
-
-
-@dataclass(eq=False)
-class Stream:
-    """One media stream. `over` is set when the line has left it; then its socket may be closed."""
-
-    socket: Socket
-    sid: str
-    over: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+from bot.telephony.media import MediaStream
 
 
 class Crossing:
@@ -28,7 +18,7 @@ class Crossing:
 
     def __init__(self) -> None:
         self._until: float | None = None
-        self._next: Stream | None = None
+        self._next: MediaStream | None = None
         self._changed = asyncio.Event()
         self._settled = asyncio.Event()
         self._crossed = False
@@ -64,7 +54,7 @@ class Crossing:
             self._next = None
         self._settle(crossed=False)
 
-    def arrive(self, stream: Stream) -> bool:
+    def arrive(self, stream: MediaStream) -> bool:
         """The next stream is here; False where none is expected."""
         if self._until is None or self._next is not None:
             return False
@@ -73,7 +63,7 @@ class Crossing:
         self._changed.set()
         return True
 
-    async def next(self) -> Stream | None:
+    async def next(self) -> MediaStream | None:
         """The next stream; None where none came in time, or it was called off."""
         while self._next is None and self._until is not None:
             self._changed.clear()

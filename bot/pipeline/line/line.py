@@ -28,11 +28,18 @@ from bot.audio import (
     SAMPLES_PER_MS,
     mulaw_to_pcm,
 )
-from bot.pipeline.line.crossing import Crossing, Stream
+from bot.pipeline.line.crossing import Crossing
 from bot.pipeline.line.playout import LEAD_MS, Audio, Heard, Playout
 from bot.pipeline.line.recording import Recording
-from bot.telephony.socket import ServerLeavesError, Socket, SocketClosedError
-from bot.telephony.twilio import media_streams as protocol
+from bot.telephony.media import (
+    AudioReceived,
+    KeyPressed,
+    MalformedFrame,
+    MarkReached,
+    MediaStream,
+    StreamStopped,
+)
+from bot.telephony.socket import ServerLeavesError, SocketClosedError
 
 INPUT_FRAME_SAMPLES = 256
 """One Silero window at 8 kHz: each frame is one decision of the VAD, and 31 frames a second instead of 50."""
@@ -81,13 +88,12 @@ class Line:
 
     def __init__(
         self,
-        socket: Socket,
-        started: protocol.Started,
+        stream: MediaStream,
         *,
         lead_ms: int = LEAD_MS,
         recording: Recording | None = None,
     ) -> None:
-        self.call_sid = started.call_sid
+        self.call_sid = stream.call_sid
         self.recording = recording
         self.opened_at = time.monotonic()
         self.first_audio_at: float | None = None
@@ -97,7 +103,7 @@ class Line:
         """The media clock: the end of the callee's audio received so far."""
         self._listener: LineListener | None = None
         self._take_audio: Callable[[bytes], Awaitable[None]] | None = None
-        self._stream = Stream(socket, started.stream_sid)
+        self._stream = stream
         self._crossing = Crossing()
         self._left_at: float | None = None
         """When the last stream ended, while the next is awaited, time.monotonic()."""
@@ -149,10 +155,6 @@ class Line:
         await self._stream.socket.close(1000)
 
     @property
-    def stream_sid(self) -> str:
-        return self._stream.sid
-
-    @property
     def ended(self) -> bool:
         return self._ended.is_set()
 
@@ -183,9 +185,8 @@ class Line:
         """The call is between two streams: nothing is heard, nothing is sent."""
         return self._left_at is not None
 
-    async def attach(self, socket: Socket, started: protocol.Started) -> bool:
+    async def attach(self, stream: MediaStream) -> bool:
         """Go on on a new stream of the same call; returns when that is over. False where none is expected."""
-        stream = Stream(socket, started.stream_sid)
         if self._ended.is_set() or not self._crossing.arrive(stream):
             return False
         await stream.over.wait()
@@ -222,7 +223,7 @@ class Line:
         if self._playout.held and not held:
             await self._tell(self._playout.resume(time.monotonic()))
         self._wake.set()
-        logger.debug("the call goes on on stream {}", stream.sid)
+        logger.debug("the call goes on on stream {}", stream.id)
         return True
 
     # -- the agent's voice ---------------------------------------------------------------------------
@@ -290,7 +291,7 @@ class Line:
     async def _clear(self) -> None:
         self.cleared_at = time.monotonic()
         try:
-            await self._send(protocol.clear(self.stream_sid))
+            await self._send(self._stream.wire.clear(self._stream.id))
         except SocketClosedError:
             self._ended.set()
 
@@ -320,9 +321,9 @@ class Line:
                     break  # an interruption came while a piece was being sent; the others are history
                 if isinstance(sending, Audio):
                     self._note_sent()
-                    await self._send(protocol.media(self.stream_sid, sending.mulaw))
+                    await self._send(self._stream.wire.media(self._stream.id, sending.mulaw))
                 else:
-                    await self._send(protocol.mark(self.stream_sid, sending.name))
+                    await self._send(self._stream.wire.mark(self._stream.id, sending.name))
             wait = None if self.away else self._wake_in(time.monotonic())
             if wait is None:
                 await self._wake.wait()
@@ -399,31 +400,30 @@ class Line:
             if not await self._cross():
                 return
 
-    async def _read_stream(self, stream: Stream) -> None:
+    async def _read_stream(self, stream: MediaStream) -> None:
         self._end = LineEnd.SOCKET_CLOSED
         while True:
             try:
-                frame = await stream.socket.receive()
+                event = await stream.receive()
             except ServerLeavesError:
                 self._end = LineEnd.SERVER_LEFT
                 return
-            if frame is None:
+            if event is None:
                 return
-            event = protocol.parse(frame)
             match event:
-                case protocol.Media():
+                case AudioReceived():
                     await self._hear(event)
-                case protocol.Marked():
+                case MarkReached():
                     news = self._playout.echoed(event.name, time.monotonic())
                     if news is not None:
                         await self._tell(news)
                         self._wake.set()
-                case protocol.Dtmf():
+                case KeyPressed():
                     pass  # a call has no use for the callee's keys
-                case protocol.Stopped():
+                case StreamStopped():
                     self._end = LineEnd.STOPPED
                     return
-                case protocol.Malformed():
+                case MalformedFrame():
                     self._note_malformed(event.reason)
                 case _:
                     self._note_malformed("a second connected or start event")
@@ -433,7 +433,7 @@ class Line:
         if self._dropped == 1:
             logger.warning("dropped a frame of the media stream: {}", reason)
 
-    async def _hear(self, media: protocol.Media) -> None:
+    async def _hear(self, media: AudioReceived) -> None:
         mulaw = media.mulaw
         if media.at_ms is not None:
             gap = media.at_ms - self._clock_jump_ms - self.media_ms

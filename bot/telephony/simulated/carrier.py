@@ -1,34 +1,38 @@
 """The simulated carrier: the contract of a carrier, with no account.
 
-Our server meets Twilio's own protocols: a signed voice webhook, a signed media socket, signed status
-callbacks. The auth token is drawn per process, so nobody else's signature holds.
+It speaks Twilio's own protocols to our server: signed webhooks, media sockets, status callbacks. The auth token
+is drawn per process, so no other signature holds.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from loguru import logger
 
 from bot.errors import CarrierError, RequestError
 from bot.phone_numbers import is_possible
-from bot.telephony.carrier import CarrierCall, DialOrder, masked
+from bot.telephony.carrier import CarrierCall, CarrierRequest, DialOrder, Instruction, masked
 from bot.telephony.simulated.callee import NoListener, ScriptListener, Voice
 from bot.telephony.simulated.network import Leg, LinesBusyError, SimulatedCall, SimulatedNetwork, new_sid
 from bot.telephony.simulated.script import TRANSFER_TARGET, Conversation, conversation_for, shipped_conversations
 from bot.telephony.simulated.signed_client import SignedClient
-from bot.telephony.twilio import signatures
+from bot.telephony.twilio import paths, twiml
+from bot.telephony.twilio.webhooks import TwilioWebhooks
 
 DEFAULT_FROM = "+15005550006"
 """Twilio's own magic number for a From that is always valid."""
 
 
-class SimulatedCarrier:
+class SimulatedCarrier(TwilioWebhooks):
     """Dials simulated callees. `local_origin`: where this server listens if its public URL is elsewhere."""
 
     vendor = "simulated"
+    simulated = True
+    request_seconds = 0.0
+    default_from = DEFAULT_FROM
 
     def __init__(
         self,
@@ -40,28 +44,16 @@ class SimulatedCarrier:
         conversations: Callable[[str], Conversation] = conversation_for,
     ) -> None:
         """`conversations` gives the callee for a scenario's name."""
-        self._auth_token = secrets.token_hex(16)
+        super().__init__(secrets.token_hex(16))
         self._conversations = conversations
         self._network = SimulatedNetwork(
             account_sid=new_sid("AC"),
-            client=SignedClient(auth_token=self._auth_token, local_origin=local_origin),
+            client=SignedClient(auth_token=self.auth_token, local_origin=local_origin),
             voice=voice,
             listener=listener or NoListener(),
             max_lines=max_lines,
             dialled=lambda _number: self._conversations(TRANSFER_TARGET),
         )
-
-    @property
-    def account_sid(self) -> str:
-        return self._network.account_sid
-
-    @property
-    def request_seconds(self) -> float:
-        return 0.0
-
-    @property
-    def default_from(self) -> str | None:
-        return DEFAULT_FROM
 
     @property
     def lines_taken(self) -> int:
@@ -83,9 +75,9 @@ class SimulatedCarrier:
             Leg(
                 to=order.to,
                 from_number=order.from_number or DEFAULT_FROM,
-                voice_url=order.voice_url,
-                status_url=order.status_url,
-                conversation=self._conversations(order.scenario),
+                voice_url=paths.voice_url(order),
+                status_url=paths.status_url(order),
+                conversation=self._conversations(TRANSFER_TARGET if order.transfer else order.scenario),
                 ring_seconds=order.ring_seconds,
                 time_limit_seconds=order.time_limit_seconds,
             )
@@ -100,16 +92,15 @@ class SimulatedCarrier:
             raise RequestError(f"there is no callee {name!r}; there are: {', '.join(sorted(shipped))}")
         self._conversations = lambda scenario: shipped[TRANSFER_TARGET if scenario == TRANSFER_TARGET else name]
 
-    async def call_in(
-        self, *, voice_url: str, status_url: str | None, to: str, from_number: str, scenario: str
-    ) -> str:
-        """A simulated caller calls us: an inbound call, its sid."""
+    async def call_in(self, *, origin: str, to: str, from_number: str, scenario: str) -> str:
+        """A simulated caller calls us, whose server is at `origin`: an inbound call, its sid."""
+        where = self.callbacks(origin)
         return self._place(
             Leg(
                 to=to,
                 from_number=from_number,
-                voice_url=voice_url,
-                status_url=status_url,
+                voice_url=where.voice_url,
+                status_url=where.status_url,
                 conversation=self._conversations(scenario),
                 direction="inbound",
             )
@@ -118,10 +109,12 @@ class SimulatedCarrier:
     async def hang_up(self, call_sid: str) -> None:
         self._network.hang_up(call_sid)
 
-    async def instruct(self, call_sid: str, twiml: str, *, time_limit_seconds: int | None = None) -> None:
+    async def instruct(
+        self, call_sid: str, instruction: Instruction, *, time_limit_seconds: int | None = None
+    ) -> None:
         if time_limit_seconds is not None:
             self._network.limit(call_sid, time_limit_seconds)
-        if not self._network.instruct(call_sid, twiml):
+        if not self._network.instruct(call_sid, twiml.render(instruction)):
             raise CarrierError(
                 "Call is not in-progress. Cannot redirect.",
                 provider=self.vendor,
@@ -138,8 +131,8 @@ class SimulatedCarrier:
             _carrier_call(call) for call in self._network.calls if call.leg.to == to and call.created_at >= since
         ]
 
-    def signature_holds(self, url: str, params: Mapping[str, str], signature: str) -> bool:
-        return signatures.holds(self._auth_token, url, params, signature)
+    def admits(self, request: CarrierRequest, origin: str) -> bool:
+        return True  # nothing comes from outside; the token decides
 
     def _place(self, leg: Leg) -> str:
         try:

@@ -25,9 +25,10 @@ from bot.errors import CarrierError, DialUnconfirmedError, SettingsError
 from bot.records import Status
 from bot.settings import Settings, with_scheme
 from bot.telemetry import metrics
-from bot.telephony.carrier import CarrierCall, DialOrder, masked
-from bot.telephony.twilio import signatures
+from bot.telephony.carrier import CarrierCall, DialOrder, Instruction, masked
+from bot.telephony.twilio import paths, twiml
 from bot.telephony.twilio.http import TOTAL_SECONDS, Failure, NoAnswerError, RetryRules, TwilioHttp
+from bot.telephony.twilio.webhooks import TwilioWebhooks
 
 DEFAULT_BASE_URL = "https://api.twilio.com"
 STATUS_EVENTS = ("initiated", "ringing", "answered", "completed")
@@ -55,10 +56,12 @@ class OwnedNumber:
     """Whether it can place and take calls."""
 
 
-class TwilioCarrier:
+class TwilioCarrier(TwilioWebhooks):
     """Twilio over REST. `open` before use, `close` after; both on the loop of the calls."""
 
     vendor = "twilio"
+    simulated = False
+    needs = ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN")
 
     def __init__(
         self,
@@ -72,8 +75,8 @@ class TwilioCarrier:
         total_seconds: float = 5.0,
     ) -> None:
         """`base_url` other than Twilio's own wins over TWILIO_EDGE and TWILIO_REGION, which the SDK reads."""
+        super().__init__(auth_token)
         self._account_sid = account_sid
-        self._auth_token = auth_token
         self._default_from = default_from
         self._base_url = with_scheme(base_url, websocket=False)
         self._rules = rules
@@ -83,9 +86,11 @@ class TwilioCarrier:
         self._client: Any = None
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> TwilioCarrier:
+    def from_settings(cls, settings: Settings, _environment: Mapping[str, str]) -> TwilioCarrier:
         if settings.twilio_account_sid is None or settings.twilio_auth_token is None:
             raise SettingsError("Twilio needs TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN")
+        if settings.twilio_phone_number is None:
+            logger.warning("TWILIO_PHONE_NUMBER is not set: every request has to name its from_number")
         return cls(
             account_sid=settings.twilio_account_sid,
             auth_token=settings.twilio_auth_token.get_secret_value(),
@@ -109,7 +114,7 @@ class TwilioCarrier:
         self._http = TwilioHttp(
             rules=self._rules, connect_seconds=self._connect_seconds, total_seconds=self._total_seconds
         )
-        client = Client(self._account_sid, self._auth_token, http_client=self._http)
+        client = Client(self._account_sid, self.auth_token, http_client=self._http)
         if self._base_url != DEFAULT_BASE_URL:
             client.api.base_url = self._base_url
             # With an edge or region the SDK rewrites the host as api.EDGE.REGION.twilio.com.
@@ -137,9 +142,9 @@ class TwilioCarrier:
                 self._api.calls.create_async(
                     to=order.to,
                     from_=from_number,
-                    url=order.voice_url,
+                    url=paths.voice_url(order),
                     method="POST",
-                    status_callback=order.status_url,
+                    status_callback=paths.status_url(order),
                     status_callback_method="POST",
                     status_callback_event=list(STATUS_EVENTS),
                     timeout=order.ring_seconds,
@@ -178,9 +183,11 @@ class TwilioCarrier:
                     return
         logger.warning("Twilio took the hang-up of {}, which still rings", call_sid)
 
-    async def instruct(self, call_sid: str, twiml: str, *, time_limit_seconds: int | None = None) -> None:
+    async def instruct(
+        self, call_sid: str, instruction: Instruction, *, time_limit_seconds: int | None = None
+    ) -> None:
         limit = {} if time_limit_seconds is None else {"time_limit": time_limit_seconds}
-        await self._asked(self._api.calls(call_sid).update_async(twiml=twiml, **limit))
+        await self._asked(self._api.calls(call_sid).update_async(twiml=twiml.render(instruction), **limit))
 
     async def fetch(self, call_sid: str) -> CarrierCall | None:
         try:
@@ -199,9 +206,6 @@ class TwilioCarrier:
         calls = await self._asked(self._api.calls.list_async(to=to, limit=50, page_size=50))
         known = [_carrier_call(call) for call in calls]
         return [call for call in known if call.created_at is not None and call.created_at >= since]
-
-    def signature_holds(self, url: str, params: Mapping[str, str], signature: str) -> bool:
-        return signatures.holds(self._auth_token, url, params, signature)
 
     async def check_account(self) -> Account:
         """One cheap request that proves the keys. CarrierError 401, code 20003, if they are refused."""
@@ -266,12 +270,13 @@ def _detection(order: DialOrder) -> dict[str, str]:
 
     https://www.twilio.com/docs/voice/answering-machine-detection#asynchronous-amd
     """
-    if order.amd_url is None:
+    url = paths.amd_url(order)
+    if url is None:
         return {}
     return {
         "machine_detection": "DetectMessageEnd",
         "async_amd": "true",
-        "async_amd_status_callback": order.amd_url,
+        "async_amd_status_callback": url,
         "async_amd_status_callback_method": "POST",
     }
 

@@ -1,143 +1,94 @@
 """Twilio Media Streams, our end: what a text frame says, and the frames we send. No I/O.
 
 https://www.twilio.com/docs/voice/media-streams/websocket-messages. Whatever is not what that page
-describes becomes `Malformed` with the reason: the line drops it with one log line and goes on.
+describes becomes `MalformedFrame` with the reason: the line drops it with one log line and goes on.
 """
 
 from __future__ import annotations
 
 import binascii
 from base64 import b64decode, b64encode
-from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
-MAX_FRAME_BYTES = 1 << 20
-"""A larger frame closes its socket, and only that; the server enforces it (ws_max_size)."""
+from bot.telephony.media import (
+    AudioReceived,
+    KeyPressed,
+    MalformedFrame,
+    MarkReached,
+    MediaEvent,
+    StreamConnected,
+    StreamStarted,
+    StreamStopped,
+)
+
 MAX_MEDIA_BYTES = 8000
 """One second of audio. Twilio sends 160 bytes; more than this in one frame is not media."""
 
 
-@dataclass(frozen=True)
-class Connected:
-    """The socket is open; nothing is known yet."""
-
-
-@dataclass(frozen=True)
-class Started:
-    """The stream begins. `parameters` are the TwiML's <Parameter>s."""
-
-    stream_sid: str
-    call_sid: str
-    account_sid: str
-    parameters: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Media:
-    """Inbound audio. `at_ms` is its place on the media clock, None where Twilio left it out."""
-
-    mulaw: bytes
-    at_ms: int | None
-
-
-@dataclass(frozen=True)
-class Marked:
-    """Playback reached this mark, or a `clear` dropped what stood before it."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class Dtmf:
-    digit: str
-
-
-@dataclass(frozen=True)
-class Stopped:
-    """The stream is over: the call ended or left the stream."""
-
-
-@dataclass(frozen=True)
-class Malformed:
-    """Not a message of the protocol; `reason` is for one log line."""
-
-    reason: str
-
-
-Event = Connected | Started | Media | Marked | Dtmf | Stopped | Malformed
-
-
-def parse(frame: str | bytes) -> Event:
+def parse(frame: str | bytes) -> MediaEvent:
     """One WebSocket frame. Never raises."""
     if isinstance(frame, bytes):
-        return Malformed("a binary frame")
+        return MalformedFrame("a binary frame")
     try:
         message = orjson.loads(frame)
     except (orjson.JSONDecodeError, RecursionError):
-        return Malformed("not JSON")
+        return MalformedFrame("not JSON")
     if not isinstance(message, dict):
-        return Malformed("not a JSON object")
+        return MalformedFrame("not a JSON object")
     return _event(message)
 
 
-def _event(message: dict[str, Any]) -> Event:
+def _event(message: dict[str, Any]) -> MediaEvent:
     match message.get("event"):
         case "media":
             return _media(message)
         case "mark":
             name = _text(message, "mark", "name")
-            return Marked(name) if name else Malformed("a mark without a name")
+            return MarkReached(name) if name else MalformedFrame("a mark without a name")
         case "dtmf":
             digit = _text(message, "dtmf", "digit")
             known = digit is not None and len(digit) == 1 and digit in "0123456789*#ABCD"
-            return Dtmf(digit) if known and digit else Malformed("a dtmf event without a digit")
+            return KeyPressed(digit) if known and digit else MalformedFrame("a dtmf event without a digit")
         case "connected":
-            return Connected()
+            return StreamConnected()
         case "start":
             return _started(message)
         case "stop":
-            return Stopped()
+            return StreamStopped()
         case _:
-            return Malformed("an unknown event")
+            return MalformedFrame("an unknown event")
 
 
-def _media(message: dict[str, Any]) -> Event:
+def _media(message: dict[str, Any]) -> MediaEvent:
     media = message.get("media")
     if not isinstance(media, dict):
-        return Malformed("media that is not an object")
+        return MalformedFrame("media that is not an object")
     if media.get("track", "inbound") not in ("inbound", "inbound_track"):
-        return Malformed("media of a track that is not inbound")
+        return MalformedFrame("media of a track that is not inbound")
     payload = media.get("payload")
     if not isinstance(payload, str):
-        return Malformed("media without a payload")
+        return MalformedFrame("media without a payload")
     try:
         mulaw = b64decode(payload, validate=True)
     except (binascii.Error, ValueError):
-        return Malformed("a payload that is not base64")
+        return MalformedFrame("a payload that is not base64")
     if not mulaw or len(mulaw) > MAX_MEDIA_BYTES:
-        return Malformed("a payload of no or of too much audio")
-    return Media(mulaw, _milliseconds(media.get("timestamp")))
+        return MalformedFrame("a payload of no or of too much audio")
+    return AudioReceived(mulaw, _milliseconds(media.get("timestamp")))
 
 
-def _started(message: dict[str, Any]) -> Event:
+def _started(message: dict[str, Any]) -> MediaEvent:
     start = message.get("start")
     if not isinstance(start, dict):
-        return Malformed("a start that is not an object")
+        return MalformedFrame("a start that is not an object")
     stream_sid = _text(message, "start", "streamSid") or message.get("streamSid")
     call_sid = start.get("callSid")
     if not isinstance(stream_sid, str) or not isinstance(call_sid, str):
-        return Malformed("a start without streamSid or callSid")
-    parameters = start.get("customParameters")
-    known = parameters if isinstance(parameters, dict) else {}
-    account = start.get("accountSid")
-    return Started(
-        stream_sid,
-        call_sid,
-        account if isinstance(account, str) else "",
-        {str(key): str(value) for key, value in known.items()},
-    )
+        return MalformedFrame("a start without streamSid or callSid")
+    token = _text(start, "customParameters", "token")
+    return StreamStarted(stream_sid, call_sid, token)
 
 
 def _text(message: dict[str, Any], outer: str, inner: str) -> str | None:
@@ -168,3 +119,10 @@ def mark(stream_sid: str, name: str) -> str:
 def clear(stream_sid: str) -> str:
     """Drop everything buffered."""
     return f'{{"event":"clear","streamSid":"{stream_sid}"}}'
+
+
+def with_token(start: str, token: str) -> str:
+    """A `start` frame with another token."""
+    message = orjson.loads(start)
+    message["start"]["customParameters"] = {**(message["start"].get("customParameters") or {}), "token": token}
+    return orjson.dumps(message).decode()

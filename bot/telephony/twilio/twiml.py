@@ -1,34 +1,59 @@
-"""TwiML documents: data in, XML out."""
+"""TwiML: instructions in, XML out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-
 from twilio.twiml.voice_response import VoiceResponse  # type: ignore[import-untyped]  # ships no py.typed
 
+from bot.telephony.carrier import (
+    AskAgain,
+    AskPerson,
+    ConnectStream,
+    DialOn,
+    EndCall,
+    Instruction,
+    JoinConference,
+    LegStep,
+    PressKeys,
+    RefuseBusy,
+    SayAndEnd,
+    StreamAddress,
+)
+from bot.telephony.twilio.paths import transfer_url
 
-def connect_stream(url: str, parameters: Mapping[str, str]) -> str:
-    """A bidirectional media stream to `url`.
 
-    Twilio drops the URL's query string, so what the socket must know travels in `parameters` (seen in
-    start.customParameters). Nothing follows </Connect>: any verb there would keep the line open after us.
-    """
+def render(instruction: Instruction) -> str:
+    """The document of an instruction. ValueError for keys that are none."""
     response = VoiceResponse()
-    _stream(response, url, parameters)
+    match instruction:
+        case ConnectStream(stream):
+            _stream(response, stream)
+        case PressKeys(keys, then):
+            # Tones inside a media stream are unreliable, so the carrier plays them.
+            if not keys or set(keys) - set("0123456789*#wW"):
+                raise ValueError("digits are 0-9, *, #, w and W")
+            response.play(digits=keys)
+            _stream(response, then)
+        case RefuseBusy():
+            # An unanswered call costs nothing.
+            response.reject(reason="busy")
+        case EndCall():
+            response.hangup()
+        case SayAndEnd(text, language):
+            response.say(text, language=language)
+            response.hangup()
+        case DialOn():
+            _dial_on(response, instruction)
+        case JoinConference(name):
+            # An empty waitUrl is silence instead of music: the other one is a moment away.
+            # https://www.twilio.com/docs/voice/twiml/conference
+            response.dial().conference(
+                name, beep="false", start_conference_on_enter=True, end_conference_on_exit=True, wait_url=""
+            )
+        case AskPerson():
+            _ask(response, instruction)
+        case AskAgain():
+            raise ValueError("where to ask again is the request's own URL: see ask_again")
     return str(response)
-
-
-def reject_busy() -> str:
-    """Refuse an inbound call with a busy tone; an unanswered call costs nothing."""
-    response = VoiceResponse()
-    response.reject(reason="busy")
-    return str(response)
-
-
-def turn_away(message: str, language: str) -> str:
-    """Refuse an inbound call: with the busy tone, or with `message` where there is one."""
-    return say_and_hang_up(message, language) if message else reject_busy()
 
 
 def ask_again(url: str) -> str:
@@ -41,94 +66,46 @@ def ask_again(url: str) -> str:
     return str(response)
 
 
-def hang_up() -> str:
-    response = VoiceResponse()
-    response.hangup()
-    return str(response)
+def _dial_on(response: VoiceResponse, order: DialOn) -> None:
+    """https://www.twilio.com/docs/voice/twiml/dial and /number.
 
-
-def say_and_hang_up(text: str, language: str | None = None) -> str:
-    """Twilio's own voice reads `text`: for when our voice cannot."""
-    response = VoiceResponse()
-    response.say(text, language=language)
-    response.hangup()
-    return str(response)
-
-
-@dataclass(frozen=True)
-class StreamAddress:
-    """Where a media stream may open: its URL, and what its `start` has to show."""
-
-    url: str
-    parameters: Mapping[str, str] = field(repr=False)
-
-
-def play_digits(digits: str, stream: StreamAddress | None = None) -> str:
-    """Press `digits` (0-9 * #, w for half a second, W for a whole one), then reconnect the stream at `stream`.
-
-    Tones inside a media stream are unreliable, so the carrier plays them. ValueError for other characters.
+    The action is asked what to do when the dialled call ends; only the status tells when it is answered.
     """
-    if not digits or set(digits) - set("0123456789*#wW"):
-        raise ValueError("digits are 0-9, *, #, w and W")
-    response = VoiceResponse()
-    response.play(digits=digits)
-    if stream is not None:
-        _stream(response, stream.url, stream.parameters)
-    return str(response)
-
-
-def dial_on(number: str, *, caller_id: str | None, ring_seconds: int, action_url: str, status_url: str) -> str:
-    """Dial `number` for the call. `action_url` is asked what to do when that ends, answered or not.
-
-    https://www.twilio.com/docs/voice/twiml/dial and /number. `status_url` hears when it is answered: the
-    action comes only at the end.
-    """
-    response = VoiceResponse()
-    dial = response.dial(action=action_url, method="POST", timeout=ring_seconds, caller_id=caller_id)
+    dial = response.dial(
+        action=transfer_url(order.origin, order.transfer, LegStep.DIALLED),
+        method="POST",
+        timeout=order.ring_seconds,
+        caller_id=order.caller_id,
+    )
     dial.number(
-        number,
-        status_callback=status_url,
+        order.number,
+        status_callback=transfer_url(order.origin, order.transfer, LegStep.STATUS),
         status_callback_method="POST",
         status_callback_event="answered completed",
     )
-    return str(response)
 
 
-def join_conference(name: str) -> str:
-    """Enter a conference of two that ends for both when one of them leaves.
-
-    https://www.twilio.com/docs/voice/twiml/conference. An empty waitUrl is silence instead of music: the
-    other one is a moment away.
-    """
-    response = VoiceResponse()
-    response.dial().conference(
-        name, beep="false", start_conference_on_enter=True, end_conference_on_exit=True, wait_url=""
-    )
-    return str(response)
-
-
-def ask(text: str, *, action_url: str, language: str, hints: str, wait_seconds: int) -> str:
-    """Say `text` and take one key or a few words; `action_url` gets them, or the lack of both.
-
-    https://www.twilio.com/docs/voice/twiml/gather
-    """
-    response = VoiceResponse()
+def _ask(response: VoiceResponse, question: AskPerson) -> None:
+    """https://www.twilio.com/docs/voice/twiml/gather"""
+    url = transfer_url(question.origin, question.transfer, LegStep.REPLY)
     gather = response.gather(
         input="dtmf speech",
         num_digits=1,
-        timeout=wait_seconds,
+        timeout=question.wait_seconds,
         speech_timeout="auto",
-        action=action_url,
+        action=f"{url}?round={question.round}",
         method="POST",
         action_on_empty_result=True,
-        language=language,
-        hints=hints,
+        language=question.language,
+        hints=question.hints,
     )
-    gather.say(text, language=language)
-    return str(response)
+    gather.say(question.text, language=question.language)
 
 
-def _stream(response: VoiceResponse, url: str, parameters: Mapping[str, str]) -> None:
-    stream = response.connect().stream(url=url)
-    for name, value in parameters.items():
-        stream.parameter(name=name, value=value)
+def _stream(response: VoiceResponse, address: StreamAddress) -> None:
+    """A bidirectional media stream.
+
+    Twilio drops the URL's query string, so the token travels as a <Parameter> (seen in start.customParameters).
+    Nothing follows </Connect>: any verb there would keep the line open after us.
+    """
+    response.connect().stream(url=address.url).parameter(name="token", value=address.token)

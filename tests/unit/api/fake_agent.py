@@ -34,7 +34,9 @@ from bot.settings import Settings
 from bot.store import Page
 from bot.store.retention import Erased
 from bot.telemetry.metrics import Depth
+from bot.telephony.carrier import CarrierReply, CarrierRequest
 from bot.telephony.socket import Socket
+from bot.telephony.twilio.signatures import HEADER
 
 NOON = datetime(2026, 3, 2, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -91,7 +93,7 @@ class FakeAgent:
     error: BaseException | None = None
     specs: list[CallSpec] = field(default_factory=list)
     lists: list[tuple[Status | None, int, str | None]] = field(default_factory=list)
-    twilio_posts: list[tuple[str, str, dict[str, str], str | None]] = field(default_factory=list)
+    carrier_requests: list[CarrierRequest] = field(default_factory=list)
     sockets: list[tuple[str, str | None, str | None]] = field(default_factory=list)
     ready: bool = True
     heard: list[str | bytes | None] = field(default_factory=list)
@@ -147,31 +149,16 @@ class FakeAgent:
             NOON,
         )
 
-    async def voice(self, url_path_and_query: str, form: Mapping[str, str], signature: str | None) -> str:
+    async def handle(self, request: CarrierRequest) -> CarrierReply:
+        """An answer to all but a status and a detection."""
         self._fail()
-        self.twilio_posts.append(("voice", url_path_and_query, dict(form), signature))
-        return "<Response/>"
+        self.carrier_requests.append(request)
+        silent = request.webhook.endswith(("status", "amd"))
+        return CarrierReply() if silent else CarrierReply("<Response/>", "text/xml")
 
-    async def amd(self, url_path_and_query: str, form: Mapping[str, str], signature: str | None) -> None:
-        self._fail()
-        self.twilio_posts.append(("amd", url_path_and_query, dict(form), signature))
-
-    async def status(self, url_path_and_query: str, form: Mapping[str, str], signature: str | None) -> None:
-        self._fail()
-        self.twilio_posts.append(("status", url_path_and_query, dict(form), signature))
-
-    async def transfer(
-        self, url_path_and_query: str, form: Mapping[str, str], signature: str | None, *, token: str, step: str
-    ) -> str:
-        self._fail()
-        self.twilio_posts.append((f"transfer {token} {step}", url_path_and_query, dict(form), signature))
-        return "" if step == "status" else "<Response/>"
-
-    async def receive(
-        self, socket: Socket, path_and_query: str, signature: str | None, path_token: str | None
-    ) -> None:
+    async def receive(self, socket: Socket, request: CarrierRequest, path_token: str | None) -> None:
         """Accepts, echoes text frames in capitals until the other side is gone."""
-        self.sockets.append((path_and_query, signature, path_token))
+        self.sockets.append((request.target, request.headers.get(HEADER.lower()), path_token))
         await socket.accept()
         self._fail()
         while True:

@@ -131,7 +131,7 @@ def test_a_body_over_the_limit_is_413(client: TestClient, agent: FakeAgent, path
         answer = client.post(path, content=content, headers={"Content-Type": "application/json"})
         assert answer.status_code == 413
         assert answer.json()["error"]["code"] == "body_too_large"
-    assert agent.twilio_posts == []
+    assert agent.carrier_requests == []
 
 
 def test_the_routes_of_the_other_app_keep_their_errors(app: FastAPI) -> None:

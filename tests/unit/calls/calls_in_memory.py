@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -19,11 +20,22 @@ from bot.errors import CarrierError
 from bot.pipeline.resources import Resources
 from bot.records import EndedReason
 from bot.store import SqlCallStore
-from bot.telephony.carrier import CarrierCall, DialOrder
+from bot.telephony.carrier import API_PATH, CarrierCall, CarrierRequest, Detection, DialOrder, Instruction
+from bot.telephony.media import MediaStream
+from bot.telephony.twilio import twiml
+from bot.telephony.twilio.signatures import HEADER
+from bot.telephony.twilio.webhooks import TwilioWebhooks
 from tests.unit.pipeline.memory_socket import MemorySocket
 
 SIGNED = "signed"
 """The only signature that holds."""
+
+
+def webhook(path: str, form: Mapping[str, str], signature: str = SIGNED) -> CarrierRequest:
+    """Twilio's post to `path`, below its prefix and with its query: "/voice?call_id=c1"."""
+    name = path.partition("?")[0]
+    body = urlencode(dict(form)).encode()
+    return CarrierRequest(f"{API_PATH}/twilio{path}", name, body, {HEADER.lower(): signature})
 
 
 class QuietResources(Resources):
@@ -34,13 +46,14 @@ class QuietResources(Resources):
     async def close(self) -> None: ...
 
 
-class NotingCarrier:
+class NotingCarrier(TwilioWebhooks):
     """Keeps what it was asked. `failures`: what its methods raise, by their names."""
 
     vendor = "twilio"
-    account_sid = "AC1"
+    simulated = False
 
     def __init__(self) -> None:
+        super().__init__("no token")
         self.dialled: list[DialOrder] = []
         self.hung_up: list[str] = []
         self.instructed: list[tuple[str, str]] = []
@@ -69,8 +82,10 @@ class NotingCarrier:
     default_from = "+15005550006"
     request_seconds = 0.0
 
-    async def instruct(self, call_sid: str, twiml: str, *, time_limit_seconds: int | None = None) -> None:
-        self.instructed.append((call_sid, twiml))
+    async def instruct(
+        self, call_sid: str, instruction: Instruction, *, time_limit_seconds: int | None = None
+    ) -> None:
+        self.instructed.append((call_sid, twiml.render(instruction)))
         self._fail("instruct")
 
     async def fetch(self, call_sid: str) -> CarrierCall | None:
@@ -81,8 +96,8 @@ class NotingCarrier:
         self._fail("recent_calls")
         return self.recent
 
-    def signature_holds(self, url: str, params: Mapping[str, str], signature: str) -> bool:
-        return signature == SIGNED
+    def _signed(self, url: str, form: Mapping[str, str], request: CarrierRequest) -> bool:
+        return request.headers.get(HEADER.lower()) == SIGNED
 
     def _fail(self, name: str) -> None:
         if name in self.failures:
@@ -116,15 +131,16 @@ class QuietCall:
         self.plan, self.line, self.carrier = plan, line, backend.carrier
         self.over = asyncio.Event()
         self.reason: EndedReason | None = None
-        self.answered_by: list[str] = []
+        self.heard: list[Detection] = []
+        plan.detections.listen(self.heard.append)
         self.expects_stream = False
         self.attached: list[str] = []
         self.told_over = False
         type(self).made.append(self)
 
-    async def attach(self, socket: Any, started: Any) -> bool:
+    async def attach(self, stream: MediaStream) -> bool:
         if self.expects_stream:
-            self.attached.append(started.stream_sid)
+            self.attached.append(stream.id)
             await self.over.wait()
         return self.expects_stream
 
@@ -134,9 +150,6 @@ class QuietCall:
     async def hang_up(self, reason: EndedReason) -> None:
         self.reason = self.reason or reason
         self.over.set()
-
-    def note_amd(self, answered_by: str) -> None:
-        self.answered_by.append(answered_by)
 
     async def hold(self) -> CallEnd:
         if self.failure is not None:

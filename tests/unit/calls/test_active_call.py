@@ -29,14 +29,12 @@ from bot.settings import Settings
 from bot.store import Database
 from bot.store.address import SqliteAddress
 from bot.store.durable.engine import DurableEngine
-from bot.telephony.twilio.media_streams import Started
 from tests.unit.calls.calls_in_memory import NotingCarrier, QuietCall, ShakyStore, hold_quietly, refusal
 from tests.unit.pipeline.conversation import until
-from tests.unit.pipeline.memory_socket import MemorySocket
+from tests.unit.pipeline.memory_socket import MemorySocket, stream_on
 
 SETTINGS = Settings(_env_file=None)
 SCENARIO = Scenario(name="s", description="d", instructions="i", opening=Opening(text="Hi."))
-STARTED = Started("MZ1", "CA1", "AC1")
 
 
 @dataclass
@@ -52,7 +50,7 @@ class Stage:
 
     async def hold(self) -> None:
         async with asyncio.timeout(10):
-            await self.board.hold(self.slot, self.holder.hold(self.slot, self.socket, STARTED))
+            await self.board.hold(self.slot, self.holder.hold(self.slot, stream_on(self.socket)))
 
     async def record(self) -> CallRecord:
         record = await self.store.get("call-1")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,11 @@ from fastapi import FastAPI
 from bot.api import router
 from bot.cli import doctor
 from bot.cli.doctor import Finding, webhook_finding
-from bot.errors import CarrierError, ForbiddenError
+from bot.errors import CarrierError
 from bot.settings import Settings
-from bot.telephony.twilio import signatures
+from bot.telephony.carrier import CarrierEvent, CarrierReply, CarrierRequest, StatusReported
 from bot.telephony.twilio.carrier import Account, OwnedNumber
+from bot.telephony.twilio.webhooks import TwilioWebhooks
 from tests.unit.api.fake_agent import FakeAgent
 
 TWILIO = {"twilio_account_sid": "AC1", "twilio_auth_token": "token", "twilio_phone_number": "+12025550100"}
@@ -250,11 +251,13 @@ class SigningAgent(FakeAgent):
 
     public_host = ""
 
-    async def status(self, url_path_and_query: str, form: Mapping[str, str], signature: str | None) -> None:
-        url = f"{self.public_host}{url_path_and_query}"
-        if signature is None or not signatures.holds("token", url, form, signature):
-            raise ForbiddenError("The signature does not hold.")
-        await super().status(url_path_and_query, form, signature)
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.reported: list[CarrierEvent | None] = []
+
+    async def handle(self, request: CarrierRequest) -> CarrierReply:
+        self.reported.append(TwilioWebhooks("token").read(request, self.public_host))
+        return await super().handle(request)
 
 
 class _Server(uvicorn.Server):
@@ -287,8 +290,9 @@ class TestPublicHost:
         values = settings(**TWILIO)
         webhook = await doctor.check_webhook(values, running.public_host)
         assert webhook == webhook_finding(running.public_host, unsigned=403, signed=204)
-        [(_, _, form, _)] = running.twilio_posts
-        assert form["CallSid"] == "CA" + "0" * 32
+        (event,) = running.reported
+        assert isinstance(event, StatusReported)
+        assert event.call_sid == "CA" + "0" * 32
         assert (await doctor.check_socket(values, running.public_host)).ok
 
     async def test_another_token_is_told_apart(self, running: SigningAgent) -> None:

@@ -16,11 +16,11 @@ from bot.conversation.answer_detection import (
     RECORDED_PAUSE_SECONDS,
     UNCERTAIN_PAUSE_SECONDS,
     UNHEARD_PAUSE_SECONDS,
-    Amd,
     AnswerDetection,
     machine_of,
 )
 from bot.records import AnsweredBy, Speaker
+from bot.telephony.carrier import Detection
 
 ENGLISH, SPANISH = languages.of("en"), languages.of("es")
 MAILBOX = "You have reached the voicemail of John. Leave a message after the tone."
@@ -111,8 +111,8 @@ def test_a_silent_line_is_spoken_to() -> None:
 def test_the_record_names_who_was_there_in_the_end() -> None:
     silent, human, agent_first, machine = detection(), detection(), detection(Speaker.AGENT), detection()
     assert silent.answered_by is AnsweredBy.NOBODY
-    human.amd("human", 103.0)
-    assert human.answered_by is AnsweredBy.PERSON, "by Twilio's word"
+    human.detected(Detection.PERSON, 103.0)
+    assert human.answered_by is AnsweredBy.PERSON, "by the carrier's word"
     agent_first.speech_started(101.0)
     assert agent_first.who is None
     assert agent_first.answered_by is AnsweredBy.PERSON, "uncertain"
@@ -278,7 +278,7 @@ def test_a_piece_of_a_greeting_is_no_conversation() -> None:
 def test_nobody_who_calls_us_is_a_machine() -> None:
     watch = AnswerDetection(Speaker.AGENT, 100.0, 1.5, 0.25, may_be_machine=False)
     watch.words("leave a message after the tone", 100.1, final=True)
-    watch.amd("machine_start", 100.1)
+    watch.detected(Detection.MACHINE, 100.1)
     assert opens(watch, 100.1)
     assert not watch.machine
     assert not watch.alert(100.1)
@@ -297,54 +297,53 @@ def test_a_mailbox_may_follow_a_carrier_s_word_and_turn_out_full() -> None:
 # -- Twilio's detection and the beep ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("word", [a for a in Amd if a.value.startswith("machine")])
-def test_a_machine_by_twilio_s_word_where_the_callee_s_words_left_it_open(word: Amd) -> None:
+@pytest.mark.parametrize("word", [Detection.MACHINE, Detection.GREETING_OVER, Detection.BEEP])
+def test_a_machine_by_the_carrier_s_word_where_the_callee_s_words_left_it_open(word: Detection) -> None:
     watch = detection()
     says(watch, RECEPTION, 100.3, 104.5)
-    watch.amd(word, 104.6)
+    watch.detected(word, 104.6)
     assert watch.decide(104.6).who is AnsweredBy.VOICEMAIL
-    assert watch.greeting_over == (word is not Amd.MACHINE_START)
+    assert watch.greeting_over == (word is not Detection.MACHINE)
 
 
 def test_twilio_overrules_nobody_who_has_answered_and_no_short_hello() -> None:
     answered, greeted = detection(), detection()
     assert opens(answered, 101.5)
     answered.turn_over("Yes, that works.")
-    answered.amd("machine_end_beep", 104.0)
+    answered.detected(Detection.BEEP, 104.0)
     assert not answered.machine
     says(greeted, "Hello?", 100.3, 100.9)
-    greeted.amd("machine_end_silence", 104.0)
+    greeted.detected(Detection.GREETING_OVER, 104.0)
     assert not greeted.machine
 
 
-def test_words_outrank_twilio() -> None:
+def test_words_outrank_the_carrier() -> None:
     watch = detection()
-    watch.amd("machine_start", 101.0)
+    watch.detected(Detection.MACHINE, 101.0)
     assert who(watch) is AnsweredBy.VOICEMAIL
     says(watch, MENU, 100.3, 104.0)
     assert who(watch) is AnsweredBy.MENU
-    watch.amd("human", 104.5)
+    watch.detected(Detection.PERSON, 104.5)
     assert who(watch) is AnsweredBy.MENU
 
 
-def test_a_person_by_twilio_s_word_is_not_kept_waiting() -> None:
+def test_a_person_by_the_carrier_s_word_is_not_kept_waiting() -> None:
     watch = detection()
     watch.speech_started(100.3)
-    watch.amd("human", 104.0)
+    watch.detected(Detection.PERSON, 104.0)
     watch.speech_stopped(105.0)
     assert watch.wake_in(105.0) == pytest.approx(0.25)
 
 
-@pytest.mark.parametrize("word", ["unknown", "", "robot", "MACHINE_START"])
-def test_what_twilio_does_not_know_changes_nothing(word: str) -> None:
+def test_what_the_carrier_does_not_know_changes_nothing() -> None:
     watch = detection()
-    watch.amd(word, 101.0)
+    watch.detected(Detection.UNKNOWN, 101.0)
     assert watch.who is None
 
 
 def test_a_fax_is_nobody() -> None:
     watch = detection()
-    watch.amd("fax", 102.0)
+    watch.detected(Detection.FAX, 102.0)
     assert watch.decide(102.0).who is AnsweredBy.NOBODY
 
 
@@ -419,7 +418,7 @@ def test_who_came_on_may_turn_out_to_be_the_mailbox_after_all() -> None:
 # -- whatever happens -------------------------------------------------------------------------------------
 
 events = st.lists(
-    st.tuples(st.floats(0.0, 3.0), st.sampled_from(["start", "stop", "words", "unknown", "human", "beep"])),
+    st.tuples(st.floats(0.0, 3.0), st.sampled_from(["start", "stop", "words", "unknown", "person", "beep"])),
     max_size=30,
 )
 
@@ -456,7 +455,7 @@ def test_whatever_happens_the_opening_comes_in_time_and_once(
             case "end":
                 pass
             case word:
-                watch.amd(word, now)
+                watch.detected(Detection(word), now)
     if watch.machine and beeped:
         return
     assert openings >= 1

@@ -24,7 +24,7 @@ from bot.records import CallSpec, Direction, EndedReason, Turn
 from bot.settings import Settings
 from tests.unit.calls.calls_in_memory import NotingCarrier
 from tests.unit.pipeline.conversation import until
-from tests.unit.pipeline.memory_socket import STARTED, MemorySocket
+from tests.unit.pipeline.memory_socket import MemorySocket, stream_on
 
 SETTINGS = Settings(_env_file=None)
 SCENARIO = Scenario(
@@ -55,7 +55,7 @@ class Room:
 
     def __init__(self, resources: Resources, opening: SpeechStream | None) -> None:
         self.socket, self.carrier = MemorySocket(), NotingCarrier()
-        self.line = Line(self.socket, STARTED)
+        self.line = Line(stream_on(self.socket))
         slots = choose(SCENARIO, SETTINGS, simulated_line=True)
         plan = Plan("call-1", CallSpec("+12025550123", "s"), Direction.OUTBOUND, SCENARIO, slots)
         plan = replace(plan, opening=opening, opening_text=TEXT)

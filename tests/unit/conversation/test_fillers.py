@@ -33,7 +33,7 @@ from bot.pipeline.usage import Usage
 from bot.settings import Settings
 from tests.unit.pipeline.conversation import Collector, Diary, Reports, running
 from tests.unit.pipeline.line.test_line_output import spoken
-from tests.unit.pipeline.memory_socket import STARTED, MemorySocket
+from tests.unit.pipeline.memory_socket import MemorySocket, stream_on
 
 VOICE = Hibari()
 
@@ -69,7 +69,7 @@ class Talk:
 @asynccontextmanager
 async def a_talk(*ready: str) -> AsyncIterator[Talk]:
     socket = MemorySocket()
-    line, diary = Line(socket, STARTED), Diary()
+    line, diary = Line(stream_on(socket)), Diary()
     context = LLMContext(messages=[{"role": "user", "content": "hi"}])
     reports = Reports()
     output = LineOutput(line, reports)

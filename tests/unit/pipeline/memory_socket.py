@@ -7,10 +7,9 @@ import json
 from base64 import b64decode, b64encode
 from typing import Any
 
+from bot.telephony.media import MediaStream
 from bot.telephony.socket import SocketClosedError
-from bot.telephony.twilio.media_streams import Started
-
-STARTED = Started("MZ1", "CA1", "AC1")
+from bot.telephony.twilio import media_streams
 
 
 class MemorySocket:
@@ -73,6 +72,11 @@ class MemorySocket:
     @property
     def audio(self) -> bytes:
         return b"".join(b64decode(message["media"]["payload"]) for message in self.of("media"))
+
+
+def stream_on(socket: MemorySocket, stream_id: str = "MZ1") -> MediaStream:
+    """A media stream of the call CA1 that was let in."""
+    return MediaStream(socket, media_streams, stream_id, "CA1")
 
 
 def media(mulaw: bytes, at_ms: int | None = None) -> str:

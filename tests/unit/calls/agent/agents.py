@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from bot.api.answers import as_event
 from bot.calls.agent import Backends, PhoneAgent
-from bot.calls.ingress import MEDIA_PATH, VOICE_PATH
+from bot.calls.ingress import MEDIA_PATH
 from bot.calls.listener import CallListener, NoListener
 from bot.conversation.scenario.parts import Limits, Opening
 from bot.conversation.scenario.scenario import Scenario, Scenarios
@@ -21,8 +21,17 @@ from bot.records import CallRecord, CallSpec, Direction, Status
 from bot.settings import Settings
 from bot.store import Database
 from bot.store.address import SqliteAddress
+from bot.telephony.carrier import CarrierRequest
+from bot.telephony.twilio.signatures import HEADER
 from tests.busy import ANY_LAG_MS
-from tests.unit.calls.calls_in_memory import SIGNED, NotingCarrier, QuietResources, ShakyStore, media_socket
+from tests.unit.calls.calls_in_memory import (
+    SIGNED,
+    NotingCarrier,
+    QuietResources,
+    ShakyStore,
+    media_socket,
+    webhook,
+)
 from tests.unit.pipeline.memory_socket import MemorySocket
 
 TO = "+12025550123"
@@ -63,16 +72,17 @@ class House:
         """The voice webhook's TwiML."""
         query = f"?call_id={call_id}" if call_id else ""
         fields = {"CallSid": call_sid, "From": "+12025550199", "To": "+12025550100", **form}
-        return await self.agent.carrier_events.voice(f"{VOICE_PATH}{query}", fields, SIGNED)
+        return (await self.agent.carrier_events.handle(webhook(f"/voice{query}", fields))).body
 
     async def tell(self, call_sid: str, status: Status) -> None:
         form = {"CallSid": call_sid, "CallStatus": status.value}
-        await self.agent.carrier_events.status("/api/phone/twilio/status", form, SIGNED)
+        await self.agent.carrier_events.handle(webhook("/status", form))
 
     def connect(self, twiml: str, call_sid: str) -> tuple[MemorySocket, asyncio.Task[None]]:
         """The media stream that the TwiML asks for."""
         socket = media_socket(token_of(twiml), call_sid)
-        return socket, asyncio.create_task(self.agent.media_streams.receive(socket, MEDIA_PATH, SIGNED, None))
+        request = CarrierRequest(MEDIA_PATH, headers={HEADER.lower(): SIGNED})
+        return socket, asyncio.create_task(self.agent.media_streams.receive(socket, request, None))
 
     @property
     def lines(self) -> int:

@@ -11,13 +11,12 @@ from typing import Any, cast
 import pytest
 
 from bot.calls.carrier_events import REGISTERED
-from bot.calls.ingress import AMD_PATH
 from bot.conversation.scenario.parts import Pickup
 from bot.errors import ForbiddenError
 from bot.records import CallRecord, EndedReason, Status
-from bot.telephony.carrier import CarrierCall
-from tests.unit.calls.agent.agents import ORIGIN, SCENARIOS, SPEC, House, build, ended, record_of
-from tests.unit.calls.calls_in_memory import SIGNED, NotingCarrier, QuietCall, refusal
+from bot.telephony.carrier import CarrierCall, Detection
+from tests.unit.calls.agent.agents import SCENARIOS, SPEC, House, build, ended, record_of
+from tests.unit.calls.calls_in_memory import NotingCarrier, QuietCall, refusal, webhook
 from tests.unit.pipeline.conversation import until
 
 # -- what a former process left open ----------------------------------------------------------------------
@@ -179,24 +178,22 @@ async def test_an_end_that_is_never_kept_is_asked_of_the_carrier(
 
 async def test_the_carrier_s_detection_reaches_its_call_also_when_it_comes_first(house: House) -> None:
     record = await house.agent.placing.place(SPEC)
-    order = house.carrier.dialled[0]
-    assert order.amd_url is not None
-    path = order.amd_url.removeprefix(ORIGIN)
-    assert path == f"{AMD_PATH}?call_id={record.call_id}"
+    assert house.carrier.dialled[0].detect
+    handle, path = house.agent.carrier_events.handle, f"/amd?call_id={record.call_id}"
     with pytest.raises(ForbiddenError):
-        await house.agent.carrier_events.amd(path, {"AnsweredBy": "human"}, "forged")
-    await house.agent.carrier_events.amd(path, {"CallSid": "CA1", "AnsweredBy": "machine_start"}, SIGNED)
+        await handle(webhook(path, {"AnsweredBy": "human"}, "forged"))
+    await handle(webhook(path, {"CallSid": "CA1", "AnsweredBy": "machine_start"}))
     _socket, serving = house.connect(await house.answer(record.call_id, "CA1"), "CA1")
     await until(lambda: bool(QuietCall.made))
     (call,) = QuietCall.made
-    assert call.answered_by == ["machine_start"]
-    await house.agent.carrier_events.amd(AMD_PATH, {"CallSid": "CA1", "AnsweredBy": "machine_end_beep"}, SIGNED)
-    assert call.answered_by == ["machine_start", "machine_end_beep"]
+    assert call.heard == [Detection.MACHINE]
+    await handle(webhook("/amd", {"CallSid": "CA1", "AnsweredBy": "machine_end_beep"}))
+    assert call.heard == [Detection.MACHINE, Detection.BEEP]
     await call.hang_up(EndedReason.AGENT_HANGUP)
     await serving
-    await house.agent.carrier_events.amd(path, {"CallSid": "CA1", "AnsweredBy": "human"}, SIGNED)
-    await house.agent.carrier_events.amd(AMD_PATH, {}, SIGNED)
-    assert len(call.answered_by) == 2, "late, and of nobody"
+    await handle(webhook(path, {"CallSid": "CA1", "AnsweredBy": "human"}))
+    await handle(webhook("/amd", {}))
+    assert len(call.heard) == 2, "late, and of no call"
 
 
 async def test_nobody_is_asked_who_answers_where_the_scenario_does_not_want_to_know(tmp_path: Path) -> None:
@@ -204,7 +201,7 @@ async def test_nobody_is_asked_who_answers_where_the_scenario_does_not_want_to_k
     house = build(tmp_path, scenarios=quiet)
     await house.agent.open()
     await house.agent.placing.place(SPEC)
-    assert house.carrier.dialled[0].amd_url is None
+    assert not house.carrier.dialled[0].detect
     await house.agent.close()
 
 

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -16,10 +15,10 @@ from bot.calls.ingress import HANDSHAKE_SECONDS, MEDIA_PATH, UNAUTHORIZED_CLOSE
 from bot.calls.registrations import REGISTRATION_SECONDS
 from bot.errors import CarrierError, ConflictError, ForbiddenError
 from bot.records import CallRecord, EndedReason, Status
-from bot.telephony.carrier import CarrierCall
+from bot.telephony.carrier import CarrierCall, ConnectStream
 from bot.telephony.twilio import twiml
 from tests.unit.calls.agent.agents import ORIGIN, SPEC, House, Listening, ended, record_of
-from tests.unit.calls.calls_in_memory import SIGNED, QuietCall, refusal
+from tests.unit.calls.calls_in_memory import QuietCall, refusal, webhook
 from tests.unit.pipeline.conversation import until
 
 # -- a line that nobody comes to --------------------------------------------------------------------------
@@ -284,7 +283,7 @@ async def test_a_call_that_expects_a_stream_goes_on_on_it(house: House) -> None:
     held.expects_stream = True
     address = await house.agent._ingress.stream(call.call_id, 10)
     assert address.url == f"{ORIGIN.replace('http', 'ws', 1)}{MEDIA_PATH}"
-    socket, again = house.connect(twiml.connect_stream(address.url, address.parameters), "CA1")
+    socket, again = house.connect(twiml.render(ConnectStream(address)), "CA1")
     await until(lambda: bool(held.attached))
     assert not again.done(), "the socket is held open until the stream is over"
     await house.agent.hang_ups.hang_up(call.call_id)
@@ -305,21 +304,19 @@ async def test_a_final_word_of_the_carrier_reaches_a_call_between_two_streams(ho
 
 async def test_a_callee_who_hung_up_while_they_were_dialled_on_is_known_without_a_status(house: House) -> None:
     call, held, streaming = await on_the_line(house)
-    path = urlsplit(await house.agent._ingress.transfer_url("t", "dialled")).path
     for form in ({"CallSid": "CA1", "CallStatus": "in-progress"}, {"CallSid": "CA2", "CallStatus": "completed"}):
-        await house.agent.carrier_events.transfer(path, form, SIGNED, token="t", step="dialled")
+        await house.agent.carrier_events.handle(webhook("/transfer/t/dialled", form))
         assert not held.told_over
     form = {"CallSid": "CA1", "CallStatus": "completed"}
-    await house.agent.carrier_events.transfer(path, form, SIGNED, token="t", step="dialled")
+    await house.agent.carrier_events.handle(webhook("/transfer/t/dialled", form))
     assert held.told_over
     await house.agent.hang_ups.hang_up(call.call_id)
     await streaming
 
 
 async def test_webhooks_of_a_transfer_are_signed_and_an_unknown_one_is_hung_up(house: House) -> None:
-    path = urlsplit(await house.agent._ingress.transfer_url("nobody", "answered")).path
+    handle = house.agent.carrier_events.handle
     with pytest.raises(ForbiddenError):
-        await house.agent.carrier_events.transfer(path, {}, "forged", token="nobody", step="answered")
-    answer = await house.agent.carrier_events.transfer(path, {}, SIGNED, token="nobody", step="answered")
-    assert "<Hangup" in answer
-    assert not await house.agent.carrier_events.transfer(path, {}, SIGNED, token="nobody", step="status")
+        await handle(webhook("/transfer/nobody/answered", {}, "forged"))
+    assert "<Hangup" in (await handle(webhook("/transfer/nobody/answered", {}))).body
+    assert not (await handle(webhook("/transfer/nobody/status", {}))).body

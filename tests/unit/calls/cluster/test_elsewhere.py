@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import json
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -15,9 +15,18 @@ from bot.calls.ingress import Ingress
 from bot.conversation.call import Call
 from bot.conversation.transfers.transfers import Transfers
 from bot.pipeline.resources import Resources
-from bot.records import EndedReason
+from bot.records import EndedReason, Status
 from bot.settings import Settings
 from bot.store.notify import Handler
+from bot.telephony.carrier import (
+    Detection,
+    EndCall,
+    Instruction,
+    LegEvent,
+    LegStep,
+    PressKeys,
+    StreamAddress,
+)
 from tests.unit.calls.test_active_calls import plan
 
 
@@ -48,7 +57,9 @@ class OneNews:
 
     async def ask(self, call_id: str, kind: str, data: Any = None, *, timeout_seconds: float) -> Any:
         others = [other for other in self.post.processes if other is not self]
-        answers = [await other.handlers[kind](call_id, data) for other in others]
+        # As between processes: what is said, and answered, is JSON.
+        heard = json.loads(json.dumps(data))
+        answers = [json.loads(json.dumps(await other.handlers[kind](call_id, heard))) for other in others]
         return next((answer for answer in answers if answer is not None), None)
 
 
@@ -62,8 +73,10 @@ class KnownTransfers:
     def knows(self, token: str) -> bool:
         return token in self.tokens
 
-    async def webhook(self, token: str, step: str, form: Mapping[str, str], query: Mapping[str, str]) -> str:
-        return f"<{step} {query['round']}/>" if self.knows(token) else "<Hangup/>"
+    async def leg_event(self, event: LegEvent) -> Instruction | None:
+        if event.step is LegStep.STATUS:
+            return None
+        return PressKeys(event.keys, BACK) if self.knows(event.transfer) else EndCall()
 
     async def call_over(self, call_sid: str) -> None:
         self.over.append(call_sid)
@@ -75,9 +88,6 @@ class OnLine:
 
     def carrier_ended(self) -> None:
         self.heard.append("over")
-
-    def note_amd(self, answered_by: str) -> None:
-        self.heard.append(answered_by)
 
     async def hang_up(self, reason: EndedReason) -> None:
         self.heard.append(reason.value)
@@ -96,6 +106,7 @@ class Process:
     def on_line(self) -> OnLine:
         slot, call = self.slot(), OnLine()
         slot.call, slot.call_sid = cast(Call, call), "CA1"
+        slot.plan.detections.listen(call.heard.append)
         slot.holding = asyncio.create_task(asyncio.sleep(60))
         return call
 
@@ -131,10 +142,10 @@ async def test_who_prepared_lets_go_and_who_holds_does_not(processes: list[Proce
 async def test_the_holder_is_told_what_the_carrier_says(processes: list[Process]) -> None:
     here, there = processes
     call = there.on_line()
-    await here.elsewhere.note_amd("call-1", "fax")
+    await here.elsewhere.detected("call-1", Detection.FAX)
     await here.elsewhere.over("call-1", "CA1")
     await here.elsewhere.over("call-2", "CA2")
-    assert call.heard == ["fax", "over"]
+    assert call.heard == [Detection.FAX, "over"]
     assert there.transfers.over == ["CA1", "CA2"]
 
 
@@ -153,24 +164,27 @@ async def test_only_the_holder_hangs_up(processes: list[Process]) -> None:
     assert call.heard == ["agent_hangup"]
 
 
+BACK = StreamAddress("wss://a.example/media", "t")
+
+
 @pytest.mark.parametrize(
     ("token", "step", "answer"),
     [
-        ("mine", "answered", "<answered 1/>"),
-        ("theirs", "reply", "<reply 1/>"),
-        ("nobodys", "dialled", "<Hangup/>"),
-        ("theirs", "status", ""),
+        ("mine", LegStep.ANSWERED, PressKeys("1", BACK)),
+        ("theirs", LegStep.REPLY, PressKeys("1", BACK)),
+        ("nobodys", LegStep.DIALLED, EndCall()),
+        ("theirs", LegStep.STATUS, None),
     ],
 )
 async def test_a_transfer_is_asked_for_where_it_is(
-    processes: list[Process], token: str, step: str, answer: str
+    processes: list[Process], token: str, step: LegStep, answer: Instruction | None
 ) -> None:
-    assert await processes[0].elsewhere.transfer(token, step, {}, {"round": "1"}) == answer
+    event = LegEvent(token, step, "CA1", status=Status.IN_PROGRESS, keys="1")
+    assert await processes[0].elsewhere.transfer(event) == answer
 
 
 async def test_a_callee_who_leaves_while_it_rings_ends_the_call_there(processes: list[Process]) -> None:
     here, there = processes
     call = there.on_line()
-    form = {"CallSid": "CA1", "CallStatus": "completed"}
-    await here.elsewhere.transfer("theirs", "dialled", form, {"round": "1"})
+    await here.elsewhere.transfer(LegEvent("theirs", LegStep.DIALLED, "CA1", call_over=True))
     assert call.heard == ["over"]

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
-from bot.calls.cluster.relay import NOT_REACHED_CLOSE, Relay, with_token
-from bot.telephony.twilio.media_streams import Started, parse
-from bot.telephony.twilio.signatures import HEADER
+from bot.calls.cluster.relay import NOT_REACHED_CLOSE, Relay
 from tests.unit.pipeline.conversation import until
 from tests.unit.pipeline.memory_socket import MemorySocket
 
+HEADER = "x-signature"
 PATH = "/api/phone/media-stream?a=%2Fb"
 START = '{"event":"start","start":{"streamSid":"MZ1","callSid":"CA1","customParameters":{"token":"new"}}}'
 
@@ -40,14 +37,14 @@ class CallRunner:
 async def holder() -> AsyncIterator[CallRunner]:
     one = CallRunner()
     async with serve(one, "127.0.0.1", 0) as server:
-        one.address = f"http://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
+        one.address = f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
         yield one
 
 
 async def test_frames_go_both_ways_until_the_line_ends() -> None:
     socket, relay = MemorySocket(), Relay()
     async with holder() as other:
-        passing = asyncio.create_task(relay.pass_on(socket, START, other.address, PATH, "signed"))
+        passing = asyncio.create_task(relay.pass_on(socket, START, f"{other.address}{PATH}", {HEADER: "signed"}))
         socket.say("one", "two")
         await until(lambda: len(other.heard) == 3)
         assert other.heard == [START, "one", "two"]
@@ -67,7 +64,7 @@ async def test_frames_go_both_ways_until_the_line_ends() -> None:
 async def test_the_holder_ends_it() -> None:
     socket, relay = MemorySocket(), Relay()
     async with holder() as other:
-        passing = asyncio.create_task(relay.pass_on(socket, START, other.address, PATH, None))
+        passing = asyncio.create_task(relay.pass_on(socket, START, f"{other.address}{PATH}", {}))
         await until(lambda: bool(other.heard))
         await relay.drain(0.01)
         assert relay.passing == 1
@@ -81,7 +78,7 @@ async def test_the_holder_ends_it() -> None:
 async def test_a_line_that_breaks_while_we_send_ends_it() -> None:
     socket = MemorySocket()
     async with holder() as other:
-        passing = asyncio.create_task(Relay().pass_on(socket, START, other.address, PATH, None))
+        passing = asyncio.create_task(Relay().pass_on(socket, START, f"{other.address}{PATH}", {}))
         await until(lambda: bool(other.heard))
         socket.broken = True
         assert other.connection is not None
@@ -92,17 +89,5 @@ async def test_a_line_that_breaks_while_we_send_ends_it() -> None:
 
 async def test_nobody_is_there(unused_tcp_port: int) -> None:
     socket, relay = MemorySocket(), Relay()
-    await relay.pass_on(socket, START, f"http://127.0.0.1:{unused_tcp_port}", PATH, None)
+    await relay.pass_on(socket, START, f"ws://127.0.0.1:{unused_tcp_port}{PATH}", {})
     assert (socket.closed_with, relay.passing) == (NOT_REACHED_CLOSE, 0)
-
-
-@pytest.mark.parametrize(
-    "parameters", [{}, {"customParameters": None}, {"customParameters": {"token": "old", "x": "y"}}]
-)
-def test_a_start_gets_another_token(parameters: dict[str, object]) -> None:
-    start = {"event": "start", "streamSid": "MZ1", "start": {"callSid": "CA1", **parameters}}
-    event = parse(with_token(json.dumps(start), "new"))
-    assert isinstance(event, Started)
-    assert event.parameters.pop("token") == "new"
-    assert event.parameters in ({}, {"x": "y"})
-    assert (event.stream_sid, event.call_sid) == ("MZ1", "CA1")

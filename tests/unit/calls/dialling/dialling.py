@@ -13,7 +13,6 @@ from pydantic import SecretStr
 
 from bot.api.answers import as_event
 from bot.calls.agent import Backends, PhoneAgent
-from bot.calls.ingress import STATUS_PATH, VOICE_PATH
 from bot.conversation.scenario.parts import Limits, Opening
 from bot.conversation.scenario.scenario import Scenario, Scenarios
 from bot.records import CallRecord, CallSpec, Status
@@ -22,7 +21,7 @@ from bot.store.address import parse_database_url
 from bot.store.database import Database
 from bot.telephony.carrier import CarrierCall, DialOrder
 from tests.busy import ANY_LAG_MS
-from tests.unit.calls.calls_in_memory import SIGNED, NotingCarrier, QuietResources, ShakyStore
+from tests.unit.calls.calls_in_memory import NotingCarrier, QuietResources, ShakyStore, webhook
 
 TO = "+12025550123"
 OUTBOUND, INBOUND = "appointment_confirmation", "inbound_reception"
@@ -69,12 +68,12 @@ class House:
         self.carrier.open_calls.pop(call_sid, None)
         query = f"?call_id={call_id}" if call_id else ""
         form = {"CallSid": call_sid, "CallStatus": status.value}
-        await self.agent.carrier_events.status(f"{STATUS_PATH}{query}", form, SIGNED)
+        await self.agent.carrier_events.handle(webhook(f"/status{query}", form))
 
     async def answer(self, call_id: str | None, call_sid: str) -> str:
         query = f"?call_id={call_id}" if call_id else ""
         fields = {"CallSid": call_sid, "From": "+12025550199", "To": "+12025550100"}
-        return await self.agent.carrier_events.voice(f"{VOICE_PATH}{query}", fields, SIGNED)
+        return (await self.agent.carrier_events.handle(webhook(f"/voice{query}", fields))).body
 
     async def until(self, holds: Callable[[], bool]) -> None:
         async with asyncio.timeout(WITHIN_SECONDS):

@@ -5,25 +5,23 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
-from bot.calls.carrier_events import next_try
-from bot.calls.ingress import VOICE_PATH
 from bot.records import CallRecord, Direction, EndedReason, Status
 from bot.telephony.simulated import twiml_reader as verbs
-from tests.unit.calls.calls_in_memory import SIGNED
+from tests.unit.calls.calls_in_memory import webhook
 from tests.unit.calls.dialling.dialling import SPEC, House, build, opened
 
-ORIGIN = "https://bot.example.com"
+ORIGIN, BELOW = "https://bot.example.com", "/api/phone/twilio"
+VOICE = "/voice"
 
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     """Of one line, and not alone at its address."""
     async with opened(build(tmp_path, max_calls=1)) as house:
-        house.agent.carrier_events.others = others
+        house.agent._others.exist = others
         yield house
 
 
@@ -33,21 +31,20 @@ async def others() -> bool:
 
 async def ask(house: House, url: str, call_sid: str) -> str:
     fields = {"CallSid": call_sid, "From": "+12025550199", "To": "+12025550100"}
-    return await house.agent.carrier_events.voice(url, fields, SIGNED)
+    return (await house.agent.carrier_events.handle(webhook(url, fields))).body
 
 
 def sent_to(twiml: str) -> str:
     """The path and query that the TwiML sends the call to, at our own address."""
     (redirect,) = verbs.read(twiml)
     assert isinstance(redirect, verbs.Redirect), twiml
-    assert redirect.url.startswith(f"{ORIGIN}/"), "the carrier signs the whole of it"
-    parts = urlsplit(redirect.url)
-    return f"{parts.path}?{parts.query}"
+    assert redirect.url.startswith(f"{ORIGIN}{BELOW}/"), "the carrier signs the whole of it"
+    return redirect.url.removeprefix(f"{ORIGIN}{BELOW}")
 
 
 async def test_a_call_that_is_sent_on_is_taken_where_a_line_is_free(house: House) -> None:
-    assert "<Stream" in await ask(house, VOICE_PATH, "CA90")
-    again = sent_to(await ask(house, VOICE_PATH, "CA91"))
+    assert "<Stream" in await ask(house, VOICE, "CA90")
+    again = sent_to(await ask(house, VOICE, "CA91"))
     waiting = await house.store.get_by_sid("CA91")
     assert waiting is not None
     assert waiting.status is Status.QUEUED
@@ -70,8 +67,8 @@ async def test_a_call_that_is_sent_on_is_taken_where_a_line_is_free(house: House
 
 
 async def test_it_is_turned_away_in_the_end(house: House) -> None:
-    await ask(house, VOICE_PATH, "CA90")
-    url = VOICE_PATH
+    await ask(house, VOICE, "CA90")
+    url = VOICE
     for _ in range(2):
         url = sent_to(await ask(house, url, "CA91"))
     assert verbs.read(await ask(house, url, "CA91")) == (verbs.Reject("busy"),)
@@ -87,17 +84,17 @@ async def test_a_process_that_is_alone_turns_it_away_at_once(house: House) -> No
     async def away() -> bool:
         raise ConnectionError("nobody can tell")
 
-    await ask(house, VOICE_PATH, "CA90")
+    await ask(house, VOICE, "CA90")
     for number, answer in enumerate((nobody, away)):
-        house.agent.carrier_events.others = answer
-        assert verbs.read(await ask(house, VOICE_PATH, f"CA9{number + 1}")) == (verbs.Reject("busy"),)
+        house.agent._others.exist = answer
+        assert verbs.read(await ask(house, VOICE, f"CA9{number + 1}")) == (verbs.Reject("busy"),)
 
 
 async def test_where_all_lines_of_all_are_taken_nobody_else_is_asked(tmp_path: Path) -> None:
     async with opened(build(tmp_path, max_calls=5, max_lines=1)) as house:
-        house.agent.carrier_events.others = others
-        assert "<Stream" in await ask(house, VOICE_PATH, "CA90")
-        assert verbs.read(await ask(house, VOICE_PATH, "CA91")) == (verbs.Reject("busy"),)
+        house.agent._others.exist = others
+        assert "<Stream" in await ask(house, VOICE, "CA90")
+        assert verbs.read(await ask(house, VOICE, "CA91")) == (verbs.Reject("busy"),)
 
 
 async def test_an_answered_call_of_ours_goes_where_its_seat_is(house: House) -> None:
@@ -122,10 +119,10 @@ async def test_an_answered_call_of_ours_goes_where_its_seat_is(house: House) -> 
     for number in (1, 2):  # a quarter more than one line
         await ask(
             house,
-            f"{VOICE_PATH}?call_id={(await house.agent.registrations.register(SPEC)).call_id}",
+            f"{VOICE}?call_id={(await house.agent.registrations.register(SPEC)).call_id}",
             f"CA{number}",
         )
-    again = sent_to(await ask(house, f"{VOICE_PATH}?call_id=call-1", "CA90"))
+    again = sent_to(await ask(house, f"{VOICE}?call_id=call-1", "CA90"))
     assert told == []
     assert (await house.record("call-1")).status is Status.RINGING
     await house.tell("CA1", Status.COMPLETED)
@@ -138,20 +135,10 @@ async def test_who_only_follows_a_call_keeps_the_seat_of_its_answer(house: House
     """The process that dialled it died; this one took it up, and then got its webhook."""
     board, following = house.agent.active_calls, house.agent._dialler._following
     registered = await house.agent.registrations.register(SPEC)
-    await ask(house, f"{VOICE_PATH}?call_id={registered.call_id}", "CA90")
+    await ask(house, f"{VOICE}?call_id={registered.call_id}", "CA90")
     following.known_here.discard(registered.call_id)
     await following.look(registered.call_id, "answered")
     assert board.slot_of(registered.call_id) is not None
     following.known_here.add(registered.call_id)
     await following.look(registered.call_id, "answered")
     assert board.slot_of(registered.call_id) is None
-
-
-def test_the_tries_are_counted_in_the_url() -> None:
-    once = next_try("/a%20b/voice?call_id=c+1&x=")
-    assert once == "/a%20b/voice?call_id=c+1&x=&tries=2"
-    twice = next_try(once)
-    assert twice == "/a%20b/voice?call_id=c+1&x=&tries=3"
-    assert next_try(twice) is None
-    assert next_try("/voice?tries=many") is None
-    assert next_try("/voice") == "/voice?tries=2"

@@ -21,6 +21,7 @@ from bot.conversation.stages import Stages
 from bot.errors import VendorError
 from bot.pipeline.line.line_ends import AllHeardFrame, HushFrame
 from bot.records import CallSpec, EndedReason, Speaker
+from bot.telephony.carrier import Detection
 
 SECOND = bytes(16000)
 
@@ -186,7 +187,7 @@ async def test_a_person_stops_the_message_and_is_listened_to() -> None:
 
 async def test_a_fax_ends_the_call_as_a_number_that_no_retry_reaches() -> None:
     bench = Bench()
-    bench.detection.amd("fax", 102.0)
+    bench.detection.detected(Detection.FAX, 102.0)
     await bench.answering.treat(102.0)
     assert bench.goodbye.reason is EndedReason.DIAL_FAILED
 

@@ -22,11 +22,11 @@ from bot.errors import CarrierError, DialUnconfirmedError
 from bot.pipeline.line.line import Line, LineEnd
 from bot.pipeline.line.line_ends import AllHeardFrame
 from bot.records import CallSpec, EndedReason
+from bot.telephony.carrier import Instruction, JoinConference, LegEvent, StreamAddress
 from bot.telephony.twilio import twiml
-from bot.telephony.twilio.media_streams import Started
-from tests.unit.calls.calls_in_memory import NotingCarrier
+from tests.unit.calls.calls_in_memory import NotingCarrier, webhook
 from tests.unit.pipeline.conversation import Reports, until
-from tests.unit.pipeline.memory_socket import STARTED, MemorySocket
+from tests.unit.pipeline.memory_socket import MemorySocket, stream_on
 
 SCENARIO = Scenario(
     name="s",
@@ -43,12 +43,12 @@ SCENARIO = Scenario(
 REFUSED = CarrierError("Call is not in-progress.", provider="twilio", status=400, carrier_code=21220)
 
 
-class Ingress:
-    async def stream(self, call_id: str, seconds: float) -> twiml.StreamAddress:
-        return twiml.StreamAddress("wss://a.example/media", {"token": "t"})
+class Addresses:
+    async def origin(self) -> str:
+        return "https://a.example"
 
-    async def transfer_url(self, token: str, step: str) -> str:
-        return f"https://a.example/{token}/{step}"
+    async def stream(self, call_id: str, seconds: float) -> StreamAddress:
+        return StreamAddress("wss://a.example/media", "t")
 
 
 class SpokenAtOnce:
@@ -79,13 +79,15 @@ class Ending:
         self.reason = reason
 
 
-class Desk:
+class Bench:
+    """A call with a handover, whose voice needs no time."""
+
     def __init__(self) -> None:
         self.socket, self.carrier = MemorySocket(), NotingCarrier()
-        self.line = Line(self.socket, STARTED)
+        self.line = Line(stream_on(self.socket))
         self.pipeline, self.goodbye = SpokenAtOnce(), Ending()
         self.context = LLMContext(messages=[])
-        self.transfers = Transfers(self.carrier, Ingress())
+        self.transfers = Transfers(self.carrier, Addresses())
         self.keys_answered = 0
         plan = SimpleNamespace(call_id="call-1", scenario=SCENARIO, spec=CallSpec("+12025550123", "s"))
         user, output = cast(Any, SimpleNamespace(last_turn_at=1.0)), cast(Any, SimpleNamespace(last_word_at=0.0))
@@ -101,9 +103,12 @@ class Desk:
     def _no_reply(self) -> None:
         self.keys_answered += 1
 
-    async def tell(self, step: str, **form: str) -> str:
+    async def report(self, step: str, **form: str) -> str:
         (token,) = self.transfers._by_token
-        return await self.transfers.webhook(token, step, form, {"round": "1"})
+        event = self.carrier.read(webhook(f"/transfer/{token}/{step}", form), "https://a.example")
+        assert isinstance(event, LegEvent)
+        instruction = await self.transfers.leg_event(event)
+        return "" if instruction is None else twiml.render(instruction)
 
     async def begin(self, target: str) -> None:
         assert "status" in await self.handover.transfer(target, "John.")
@@ -111,7 +116,7 @@ class Desk:
         await until(lambda: bool(self.carrier.instructed if cold else self.carrier.dialled))
 
     def next_stream(self) -> asyncio.Task[bool]:
-        return asyncio.create_task(self.line.attach(MemorySocket(), Started("MZ2", "CA1", "AC1")))
+        return asyncio.create_task(self.line.attach(stream_on(MemorySocket(), "MZ2")))
 
     @property
     def notes(self) -> str:
@@ -119,295 +124,295 @@ class Desk:
 
 
 @pytest.fixture
-async def desk() -> AsyncIterator[Desk]:
-    async with opened() as desk:
-        yield desk
+async def bench() -> AsyncIterator[Bench]:
+    async with opened() as bench:
+        yield bench
 
 
 @asynccontextmanager
-async def opened() -> AsyncIterator[Desk]:
-    desk = Desk()
-    running = asyncio.create_task(desk.line.run(Reports()))
-    yield desk
-    await desk.handover.close()
-    await desk.line.close()
+async def opened() -> AsyncIterator[Bench]:
+    bench = Bench()
+    running = asyncio.create_task(bench.line.run(Reports()))
+    yield bench
+    await bench.handover.close()
+    await bench.line.close()
     await running
 
 
 FAILED = SCENARIO.phrases.transfer_failed
 
 
-async def test_only_targets_of_the_scenario_are_dialled(desk: Desk) -> None:
-    result: Mapping[str, Any] = await desk.handover.transfer("+19005550100", "")
+async def test_only_targets_of_the_scenario_are_dialled(bench: Bench) -> None:
+    result: Mapping[str, Any] = await bench.handover.transfer("+19005550100", "")
     assert "desk, sales" in result["error"]
-    assert desk.carrier.dialled == []
+    assert bench.carrier.dialled == []
 
 
-async def test_one_thing_at_a_time_and_nothing_while_the_call_ends(desk: Desk) -> None:
-    await desk.begin("desk")
-    assert "already" in (await desk.handover.transfer("sales", ""))["error"]
-    assert "already" in (await desk.handover.send_digits("1"))["error"]
-    assert desk.handover.waiting
-    desk.goodbye.begun = True
-    assert "ending" in (await desk.handover.send_digits("1"))["error"]
+async def test_one_thing_at_a_time_and_nothing_while_the_call_ends(bench: Bench) -> None:
+    await bench.begin("desk")
+    assert "already" in (await bench.handover.transfer("sales", ""))["error"]
+    assert "already" in (await bench.handover.send_digits("1"))["error"]
+    assert bench.handover.waiting
+    bench.goodbye.begun = True
+    assert "ending" in (await bench.handover.send_digits("1"))["error"]
 
 
-async def test_a_person_who_cannot_be_called(desk: Desk) -> None:
-    desk.carrier.failures["dial"] = REFUSED
-    await desk.begin("desk")
-    await until(lambda: FAILED in desk.pipeline.said)
-    assert desk.pipeline.said == [SCENARIO.phrases.transferring, FAILED]
-    assert "Nobody took the transfer to desk: failed." in desk.notes
-    assert not desk.handover.waiting
-    assert not desk.line.ended
+async def test_a_person_who_cannot_be_called(bench: Bench) -> None:
+    bench.carrier.failures["dial"] = REFUSED
+    await bench.begin("desk")
+    await until(lambda: FAILED in bench.pipeline.said)
+    assert bench.pipeline.said == [SCENARIO.phrases.transferring, FAILED]
+    assert "Nobody took the transfer to desk: failed." in bench.notes
+    assert not bench.handover.waiting
+    assert not bench.line.ended
 
 
-async def test_a_yes_hands_the_call_over(desk: Desk) -> None:
-    await desk.begin("desk")
-    await desk.tell("answered")
-    assert "<Conference" in await desk.tell("reply", Digits="1")
-    await until(lambda: desk.goodbye.reason is EndedReason.TRANSFERRED)
-    assert desk.handover.handed_over
-    await desk.handover.close()
-    assert desk.carrier.hung_up == []
+async def test_a_yes_hands_the_call_over(bench: Bench) -> None:
+    await bench.begin("desk")
+    await bench.report("answered")
+    assert "<Conference" in await bench.report("reply", Digits="1")
+    await until(lambda: bench.goodbye.reason is EndedReason.TRANSFERRED)
+    assert bench.handover.handed_over
+    await bench.handover.close()
+    assert bench.carrier.hung_up == []
 
 
-async def test_a_yes_to_a_call_that_says_goodbye_comes_too_late(desk: Desk) -> None:
-    await desk.begin("desk")
-    await desk.tell("answered")
-    desk.goodbye.begun = True
-    assert "hung up" in await desk.tell("reply", Digits="1")
-    assert not desk.handover.handed_over
-    assert desk.carrier.instructed == []
+async def test_a_yes_to_a_call_that_says_goodbye_comes_too_late(bench: Bench) -> None:
+    await bench.begin("desk")
+    await bench.report("answered")
+    bench.goodbye.begun = True
+    assert "hung up" in await bench.report("reply", Digits="1")
+    assert not bench.handover.handed_over
+    assert bench.carrier.instructed == []
 
 
-async def test_a_callee_who_cannot_be_moved_stays_with_the_agent(desk: Desk) -> None:
-    await desk.begin("desk")
-    await desk.tell("answered")
-    desk.carrier.failures["instruct"] = REFUSED
-    assert "hung up" in await desk.tell("reply", Digits="1")
-    await until(lambda: FAILED in desk.pipeline.said)
-    assert desk.carrier.hung_up == ["CA1"]
-    desk.socket.hang_up()
-    await until(lambda: desk.line.ended)
-    assert not desk.handover.handed_over
+async def test_a_callee_who_cannot_be_moved_stays_with_the_agent(bench: Bench) -> None:
+    await bench.begin("desk")
+    await bench.report("answered")
+    bench.carrier.failures["instruct"] = REFUSED
+    assert "hung up" in await bench.report("reply", Digits="1")
+    await until(lambda: FAILED in bench.pipeline.said)
+    assert bench.carrier.hung_up == ["CA1"]
+    bench.socket.hang_up()
+    await until(lambda: bench.line.ended)
+    assert not bench.handover.handed_over
 
 
 async def test_a_person_who_hangs_up_in_the_middle_of_the_move_gives_the_callee_back(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await desk.begin("desk")
-    await desk.tell("answered")
+    await bench.begin("desk")
+    await bench.report("answered")
 
-    async def instruct(call_sid: str, document: str, *, time_limit_seconds: int | None = None) -> None:
-        desk.carrier.instructed.append((call_sid, document))
-        if "<Conference" in document:
-            await desk.tell("status", CallStatus="completed")
-            desk.socket.hang_up()
-            await until(lambda: desk.line.away)
+    async def instruct(call_sid: str, instruction: Instruction, *, time_limit_seconds: int | None = None) -> None:
+        bench.carrier.instructed.append((call_sid, twiml.render(instruction)))
+        if isinstance(instruction, JoinConference):
+            await bench.report("status", CallStatus="completed")
+            bench.socket.hang_up()
+            await until(lambda: bench.line.away)
 
-    monkeypatch.setattr(desk.carrier, "instruct", instruct)
-    replying = asyncio.create_task(desk.tell("reply", Digits="1"))
-    await until(lambda: "<Stream" in desk.carrier.instructed[-1][1] if desk.carrier.instructed else False)
-    attached = desk.next_stream()
-    await until(lambda: FAILED in desk.pipeline.said)
-    assert not desk.handover.handed_over
-    assert not desk.line.ended
+    monkeypatch.setattr(bench.carrier, "instruct", instruct)
+    replying = asyncio.create_task(bench.report("reply", Digits="1"))
+    await until(lambda: "<Stream" in bench.carrier.instructed[-1][1] if bench.carrier.instructed else False)
+    attached = bench.next_stream()
+    await until(lambda: FAILED in bench.pipeline.said)
+    assert not bench.handover.handed_over
+    assert not bench.line.ended
     await replying
     attached.cancel()
 
 
 async def test_a_callee_is_not_moved_to_a_person_who_was_sent_away(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.conversation.transfers.transfers.JOIN_SECONDS", 0.2)
     speaks = [True]
-    desk.handover._callee_speaks = lambda: speaks[0]
-    await desk.begin("desk")
-    await desk.tell("answered")
-    assert "hung up" in await desk.tell("reply", Digits="1"), "the callee went on talking for too long"
+    bench.handover._callee_speaks = lambda: speaks[0]
+    await bench.begin("desk")
+    await bench.report("answered")
+    assert "hung up" in await bench.report("reply", Digits="1"), "the callee went on talking for too long"
     speaks.clear()
     speaks.append(False)
-    await until(lambda: FAILED in desk.pipeline.said)
-    assert desk.carrier.instructed == []
-    assert not desk.handover.handed_over
+    await until(lambda: FAILED in bench.pipeline.said)
+    assert bench.carrier.instructed == []
+    assert not bench.handover.handed_over
 
 
 async def test_a_callee_who_was_moved_while_the_person_was_sent_away_comes_back(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.conversation.transfers.transfers.JOIN_SECONDS", 0.1)
-    await desk.begin("desk")
-    await desk.tell("answered")
+    await bench.begin("desk")
+    await bench.report("answered")
     replied = asyncio.Event()
 
-    async def instruct(call_sid: str, document: str, *, time_limit_seconds: int | None = None) -> None:
-        desk.carrier.instructed.append((call_sid, document))
-        if "<Conference" in document:
-            desk.socket.hang_up()
+    async def instruct(call_sid: str, instruction: Instruction, *, time_limit_seconds: int | None = None) -> None:
+        bench.carrier.instructed.append((call_sid, twiml.render(instruction)))
+        if isinstance(instruction, JoinConference):
+            bench.socket.hang_up()
             await replied.wait()
 
-    monkeypatch.setattr(desk.carrier, "instruct", instruct)
-    assert "hung up" in await desk.tell("reply", Digits="1")
+    monkeypatch.setattr(bench.carrier, "instruct", instruct)
+    assert "hung up" in await bench.report("reply", Digits="1")
     replied.set()
-    await until(lambda: "<Stream" in desk.carrier.instructed[-1][1])
-    attached = desk.next_stream()
-    await until(lambda: FAILED in desk.pipeline.said)
-    assert not desk.handover.handed_over
+    await until(lambda: "<Stream" in bench.carrier.instructed[-1][1])
+    attached = bench.next_stream()
+    await until(lambda: FAILED in bench.pipeline.said)
+    assert not bench.handover.handed_over
     attached.cancel()
 
 
-async def test_nothing_is_said_behind_a_goodbye(desk: Desk) -> None:
-    await desk.begin("desk")
-    await until(lambda: SCENARIO.phrases.transferring in desk.pipeline.said)
-    desk.goodbye.begun = True
-    await desk.tell("status", CallStatus="busy")
-    await until(lambda: not desk.handover.waiting)
-    await until(lambda: desk.handover._task is not None and desk.handover._task.done())
-    assert FAILED not in desk.pipeline.said
+async def test_nothing_is_said_behind_a_goodbye(bench: Bench) -> None:
+    await bench.begin("desk")
+    await until(lambda: SCENARIO.phrases.transferring in bench.pipeline.said)
+    bench.goodbye.begun = True
+    await bench.report("status", CallStatus="busy")
+    await until(lambda: not bench.handover.waiting)
+    await until(lambda: bench.handover._task is not None and bench.handover._task.done())
+    assert FAILED not in bench.pipeline.said
 
 
 @pytest.mark.parametrize("target", ["sales", None])
-async def test_a_call_that_says_goodbye_is_not_taken_off_its_line(desk: Desk, target: str | None) -> None:
-    queue = desk.pipeline.queue
+async def test_a_call_that_says_goodbye_is_not_taken_off_its_line(bench: Bench, target: str | None) -> None:
+    queue = bench.pipeline.queue
 
     async def bye(*frames: Frame) -> None:
-        desk.goodbye.begun = True
+        bench.goodbye.begun = True
         await queue(*frames)
 
-    desk.pipeline.queue = bye  # type: ignore[method-assign]  # the goodbye begins while the last words are said
-    result = await (desk.handover.send_digits("1") if target is None else desk.handover.transfer(target, ""))
+    bench.pipeline.queue = bye  # type: ignore[method-assign]  # the goodbye begins while the last words are said
+    result = await (bench.handover.send_digits("1") if target is None else bench.handover.transfer(target, ""))
     assert "status" in result
-    await until(lambda: desk.handover._task is not None and desk.handover._task.done())
-    assert desk.carrier.instructed == []
-    assert not desk.line.crossing
+    await until(lambda: bench.handover._task is not None and bench.handover._task.done())
+    assert bench.carrier.instructed == []
+    assert not bench.line.crossing
 
 
 async def test_an_order_that_was_taken_and_not_carried_out_leaves_the_call_as_it_is(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "RECONNECT_SECONDS", 0.2)
     monkeypatch.setattr("bot.conversation.transfers.transfers.LOST_CALLBACK_SECONDS", -24.9)
-    await desk.begin("sales")
-    await until(lambda: FAILED in desk.pipeline.said)
-    assert "untold" in desk.notes
-    assert not desk.line.crossing, "its end is the call's again"
+    await bench.begin("sales")
+    await until(lambda: FAILED in bench.pipeline.said)
+    assert "untold" in bench.notes
+    assert not bench.line.crossing, "its end is the call's again"
 
 
-async def test_a_dialled_person_who_answers_takes_the_call(desk: Desk) -> None:
-    await desk.begin("sales")
-    assert desk.pipeline.said == ["I'll connect you."]
-    desk.socket.hang_up()
-    await until(lambda: desk.line.away)
-    await desk.tell("status", CallStatus="in-progress")
-    await until(lambda: desk.goodbye.reason is EndedReason.TRANSFERRED)
-    assert desk.handover.handed_over
+async def test_a_dialled_person_who_answers_takes_the_call(bench: Bench) -> None:
+    await bench.begin("sales")
+    assert bench.pipeline.said == ["I'll connect you."]
+    bench.socket.hang_up()
+    await until(lambda: bench.line.away)
+    await bench.report("status", CallStatus="in-progress")
+    await until(lambda: bench.goodbye.reason is EndedReason.TRANSFERRED)
+    assert bench.handover.handed_over
 
 
-async def test_a_callee_nobody_took_is_told_so_on_the_next_stream(desk: Desk) -> None:
-    await desk.begin("sales")
-    desk.socket.hang_up()
-    await until(lambda: desk.line.away)
-    assert "<Stream" in await desk.tell("dialled", DialCallStatus="no-answer")
+async def test_a_callee_nobody_took_is_told_so_on_the_next_stream(bench: Bench) -> None:
+    await bench.begin("sales")
+    bench.socket.hang_up()
+    await until(lambda: bench.line.away)
+    assert "<Stream" in await bench.report("dialled", DialCallStatus="no-answer")
     await asyncio.sleep(0.02)
-    assert FAILED not in desk.pipeline.said, "not before they can hear it"
-    attached = desk.next_stream()
-    await until(lambda: FAILED in desk.pipeline.said)
-    assert "Nobody took the transfer to sales: no answer." in desk.notes
+    assert FAILED not in bench.pipeline.said, "not before they can hear it"
+    attached = bench.next_stream()
+    await until(lambda: FAILED in bench.pipeline.said)
+    assert "Nobody took the transfer to sales: no answer." in bench.notes
     attached.cancel()
 
 
 @pytest.mark.parametrize("acted", [True, False])
 async def test_an_order_without_an_answer_may_have_been_carried_out(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, acted: bool
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, acted: bool
 ) -> None:
     monkeypatch.setattr(module, "UNSURE_SECONDS", 0.3)
-    desk.carrier.failures["instruct"] = CarrierError("no answer", provider="twilio", status=503)
-    await desk.begin("sales")
+    bench.carrier.failures["instruct"] = CarrierError("no answer", provider="twilio", status=503)
+    await bench.begin("sales")
     if acted:
-        desk.socket.hang_up()
-        await desk.tell("status", CallStatus="in-progress")
-        await until(lambda: desk.goodbye.reason is EndedReason.TRANSFERRED)
+        bench.socket.hang_up()
+        await bench.report("status", CallStatus="in-progress")
+        await until(lambda: bench.goodbye.reason is EndedReason.TRANSFERRED)
     else:
-        await until(lambda: FAILED in desk.pipeline.said)
-    assert desk.handover.handed_over is acted
+        await until(lambda: FAILED in bench.pipeline.said)
+    assert bench.handover.handed_over is acted
 
 
-async def test_a_dial_without_an_answer_may_ring_all_the_same(desk: Desk) -> None:
-    desk.carrier.failures["dial"] = DialUnconfirmedError("no answer", provider="twilio", status=503)
-    await desk.begin("desk")
-    assert "<Gather" in await desk.tell("answered", CallSid="CA-theirs")
-    assert FAILED not in desk.pipeline.said
-    await desk.handover.close()
-    assert desk.carrier.hung_up == ["CA-theirs"], "its webhook told which it is"
+async def test_a_dial_without_an_answer_may_ring_all_the_same(bench: Bench) -> None:
+    bench.carrier.failures["dial"] = DialUnconfirmedError("no answer", provider="twilio", status=503)
+    await bench.begin("desk")
+    assert "<Gather" in await bench.report("answered", CallSid="CA-theirs")
+    assert FAILED not in bench.pipeline.said
+    await bench.handover.close()
+    assert bench.carrier.hung_up == ["CA-theirs"], "its webhook told which it is"
 
 
-async def test_a_carrier_that_does_not_dial_on_leaves_the_call_as_it_is(desk: Desk) -> None:
-    desk.carrier.failures["instruct"] = REFUSED
-    await desk.begin("sales")
-    await until(lambda: FAILED in desk.pipeline.said)
-    assert not desk.line.away
+async def test_a_carrier_that_does_not_dial_on_leaves_the_call_as_it_is(bench: Bench) -> None:
+    bench.carrier.failures["instruct"] = REFUSED
+    await bench.begin("sales")
+    await until(lambda: FAILED in bench.pipeline.said)
+    assert not bench.line.away
 
 
 async def test_two_whom_no_callback_tells_of_are_taken_to_be_talking(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.conversation.transfers.transfers.LOST_CALLBACK_SECONDS", -24.9)
-    await desk.begin("sales")
-    desk.socket.hang_up()
-    await until(lambda: desk.goodbye.reason is EndedReason.TRANSFERRED)
-    assert desk.handover.handed_over
+    await bench.begin("sales")
+    bench.socket.hang_up()
+    await until(lambda: bench.goodbye.reason is EndedReason.TRANSFERRED)
+    assert bench.handover.handed_over
 
 
-async def test_a_callee_who_hangs_up_while_it_rings_ends_the_call(desk: Desk) -> None:
-    running = asyncio.create_task(desk.line.next_stream())
-    await desk.begin("sales")
-    desk.socket.hang_up()
-    await until(lambda: desk.line.away)
-    desk.line.carrier_ended()
-    await until(lambda: desk.line.ended)
-    await desk.handover.close()
-    assert not desk.handover.handed_over
-    assert FAILED not in desk.pipeline.said
+async def test_a_callee_who_hangs_up_while_it_rings_ends_the_call(bench: Bench) -> None:
+    running = asyncio.create_task(bench.line.next_stream())
+    await bench.begin("sales")
+    bench.socket.hang_up()
+    await until(lambda: bench.line.away)
+    bench.line.carrier_ended()
+    await until(lambda: bench.line.ended)
+    await bench.handover.close()
+    assert not bench.handover.handed_over
+    assert FAILED not in bench.pipeline.said
     running.cancel()
 
 
-async def test_keys_are_pressed_and_no_reply_is_owed(desk: Desk) -> None:
-    assert "status" in await desk.handover.send_digits("1w2")
-    await until(lambda: bool(desk.carrier.instructed))
-    assert desk.keys_answered == 1
-    desk.socket.hang_up()
-    await until(lambda: desk.line.away)
-    attached = desk.next_stream()
-    await until(lambda: not desk.line.away)
-    await until(lambda: desk.handover._refusal() is None)
+async def test_keys_are_pressed_and_no_reply_is_owed(bench: Bench) -> None:
+    assert "status" in await bench.handover.send_digits("1w2")
+    await until(lambda: bool(bench.carrier.instructed))
+    assert bench.keys_answered == 1
+    bench.socket.hang_up()
+    await until(lambda: bench.line.away)
+    attached = bench.next_stream()
+    await until(lambda: not bench.line.away)
+    await until(lambda: bench.handover._refusal() is None)
     attached.cancel()
 
 
 @pytest.mark.parametrize("failure", [REFUSED, RuntimeError("a fault of ours")])
-async def test_keys_that_cannot_be_pressed_are_told_to_the_model(desk: Desk, failure: Exception) -> None:
-    desk.carrier.failures["instruct"] = failure
-    await desk.handover.send_digits("1")
-    await until(lambda: any(isinstance(frame, LLMRunFrame) for frame in desk.pipeline.frames))
-    assert "not pressed" in desk.notes
-    desk.socket.hang_up()
-    await until(lambda: desk.line.ended)
+async def test_keys_that_cannot_be_pressed_are_told_to_the_model(bench: Bench, failure: Exception) -> None:
+    bench.carrier.failures["instruct"] = failure
+    await bench.handover.send_digits("1")
+    await until(lambda: any(isinstance(frame, LLMRunFrame) for frame in bench.pipeline.frames))
+    assert "not pressed" in bench.notes
+    bench.socket.hang_up()
+    await until(lambda: bench.line.ended)
 
 
 async def test_a_stream_that_does_not_come_back_ends_the_line(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "RECONNECT_SECONDS", -0.4)
-    running = asyncio.create_task(desk.line.next_stream())
-    await desk.handover.send_digits("1")
-    await until(lambda: bool(desk.carrier.instructed))
-    desk.socket.hang_up()
-    await until(lambda: desk.line.ended)
-    assert desk.line._end is LineEnd.LOST
+    running = asyncio.create_task(bench.line.next_stream())
+    await bench.handover.send_digits("1")
+    await until(lambda: bool(bench.carrier.instructed))
+    bench.socket.hang_up()
+    await until(lambda: bench.line.ended)
+    assert bench.line._end is LineEnd.LOST
     running.cancel()
 
 
-async def test_a_line_without_a_carrier_refuses(desk: Desk) -> None:
-    desk.handover._transfers = None
-    assert "error" in await desk.handover.send_digits("1")
-    assert "error" in await desk.handover.transfer("desk", "")
+async def test_a_line_without_a_carrier_refuses(bench: Bench) -> None:
+    bench.handover._transfers = None
+    assert "error" in await bench.handover.send_digits("1")
+    assert "error" in await bench.handover.transfer("desk", "")

@@ -20,50 +20,62 @@ from bot.conversation.transfers.transfers import (
 )
 from bot.errors import CarrierError
 from bot.languages import asking
+from bot.telephony.carrier import LegEvent, StreamAddress
 from bot.telephony.simulated import twiml_reader as verbs
 from bot.telephony.twilio import twiml
-from tests.unit.calls.calls_in_memory import NotingCarrier, refusal
+from tests.unit.calls.calls_in_memory import NotingCarrier, refusal, webhook
 
-CALLER = Caller("call-1", "CA-callee", "en", "+12025550100")
+CALLER = Caller("call-1", "CA-callee", "s", "en", "+12025550100")
 WARM = TransferTarget(name="desk", number="+12025550177")
 COLD = TransferTarget(name="sales", number="+12025550178", mode="cold", ring_seconds=20)
 
 
-class HouseDoors:
+ORIGIN = "https://a.example"
+BELOW = f"{ORIGIN}/api/phone/twilio/transfer"
+BACK = verbs.StreamVerb("wss://a.example/media", {"token": "t1"})
+
+
+class OpenedStreams:
+    """Our addresses; notes the streams that were asked for."""
+
     def __init__(self) -> None:
         self.opened: list[tuple[str, float]] = []
 
-    async def stream(self, call_id: str, seconds: float) -> twiml.StreamAddress:
+    async def origin(self) -> str:
+        return ORIGIN
+
+    async def stream(self, call_id: str, seconds: float) -> StreamAddress:
         self.opened.append((call_id, seconds))
-        return twiml.StreamAddress("wss://a.example/media", {"token": f"t{len(self.opened)}"})
-
-    async def transfer_url(self, token: str, step: str) -> str:
-        return f"https://a.example/transfer/{token}/{step}"
+        return StreamAddress("wss://a.example/media", f"t{len(self.opened)}")
 
 
-class Desk:
+class Attempt:
     """A transfer on its way."""
 
     def __init__(self, target: TransferTarget = WARM, summary: str = "John wants to pay.") -> None:
-        self.carrier, self.ingress = NotingCarrier(), HouseDoors()
+        self.carrier, self.ingress = NotingCarrier(), OpenedStreams()
         self.transfers = Transfers(self.carrier, self.ingress)
         self.transfer = Transfer(CALLER, target, summary)
 
-    async def tell(self, step: str, **form: str) -> str:
-        query = {"round": form.pop("round")} if "round" in form else {}
-        return await self.transfers.webhook(self.transfer.token, step, form, query)
+    async def report(self, step: str, **form: str) -> str:
+        """What Twilio is answered to a step's form."""
+        query = f"?round={form.pop('round')}" if "round" in form else ""
+        event = self.carrier.read(webhook(f"/transfer/{self.transfer.token}/{step}{query}", form), ORIGIN)
+        assert isinstance(event, LegEvent)
+        instruction = await self.transfers.leg_event(event)
+        return "" if instruction is None else twiml.render(instruction)
 
 
 async def test_the_person_is_called_and_asked() -> None:
-    desk = Desk()
-    await desk.transfers.ring(desk.transfer)
-    (order,) = desk.carrier.dialled
+    attempt = Attempt()
+    await attempt.transfers.ring(attempt.transfer)
+    (order,) = attempt.carrier.dialled
     assert (order.to, order.from_number, order.ring_seconds) == ("+12025550177", "+12025550100", 25)
     assert order.time_limit_seconds == TALK_SECONDS
-    assert order.voice_url == f"https://a.example/transfer/{desk.transfer.token}/answered"
-    asked = ET.fromstring(await desk.tell("answered"))
+    assert (order.origin, order.transfer) == (ORIGIN, attempt.transfer.token)
+    asked = ET.fromstring(await attempt.report("answered"))
     (gather,) = asked
-    assert gather.get("action") == f"https://a.example/transfer/{desk.transfer.token}/reply?round=1"
+    assert gather.get("action") == f"{BELOW}/{attempt.transfer.token}/reply?round=1"
     assert gather.get("actionOnEmptyResult") == "true"
     spoken = gather.findtext("Say") or ""
     assert "John wants to pay." in spoken
@@ -71,32 +83,32 @@ async def test_the_person_is_called_and_asked() -> None:
 
 
 async def test_a_yes_moves_the_callee_first_and_then_the_person() -> None:
-    desk = Desk()
-    await desk.transfers.ring(desk.transfer)
-    await desk.tell("answered")
-    replying = asyncio.create_task(desk.tell("reply", Digits="1", round="1"))
-    assert await desk.transfer.outcome() is Verdict.ACCEPTED
+    attempt = Attempt()
+    await attempt.transfers.ring(attempt.transfer)
+    await attempt.report("answered")
+    replying = asyncio.create_task(attempt.report("reply", Digits="1", round="1"))
+    assert await attempt.transfer.outcome() is Verdict.ACCEPTED
     assert not replying.done(), "the person waits until the callee was moved"
-    await desk.transfers.join(desk.transfer)
-    ((call_sid, document),) = desk.carrier.instructed
+    await attempt.transfers.join(attempt.transfer)
+    ((call_sid, document),) = attempt.carrier.instructed
     assert call_sid == "CA-callee"
     (mine,) = verbs.read(document)
     (theirs,) = verbs.read(await replying)
-    assert mine == theirs == verbs.DialConference(desk.transfer.conference, end_on_exit=True, action=None)
+    assert mine == theirs == verbs.DialConference(attempt.transfer.conference, end_on_exit=True, action=None)
 
 
 async def test_a_yes_to_a_caller_who_is_gone_is_told_so() -> None:
-    desk = Desk()
-    await desk.transfers.ring(desk.transfer)
-    await desk.tell("answered")
-    replying = asyncio.create_task(desk.tell("reply", Digits="1", round="1"))
-    await desk.transfer.outcome()
-    desk.carrier.failures["instruct"] = refusal()
+    attempt = Attempt()
+    await attempt.transfers.ring(attempt.transfer)
+    await attempt.report("answered")
+    replying = asyncio.create_task(attempt.report("reply", Digits="1", round="1"))
+    await attempt.transfer.outcome()
+    attempt.carrier.failures["instruct"] = refusal()
     with pytest.raises(CarrierError):
-        await desk.transfers.join(desk.transfer)
-    await desk.transfers.give_up(desk.transfer)
+        await attempt.transfers.join(attempt.transfer)
+    await attempt.transfers.give_up(attempt.transfer)
     assert "hung up" in await replying
-    assert desk.carrier.hung_up == ["CA1"]
+    assert attempt.carrier.hung_up == ["CA1"]
 
 
 @pytest.mark.parametrize(
@@ -121,13 +133,13 @@ def test_what_they_say(form: dict[str, str], verdict: Verdict | None) -> None:
 
 
 async def test_silence_is_asked_again_once() -> None:
-    desk = Desk()
-    await desk.transfers.ring(desk.transfer)
-    await desk.tell("answered")
-    again = ET.fromstring(await desk.tell("reply", Digits="", round="1"))
+    attempt = Attempt()
+    await attempt.transfers.ring(attempt.transfer)
+    await attempt.report("answered")
+    again = ET.fromstring(await attempt.report("reply", Digits="", round="1"))
     assert again[0].get("action", "").endswith("?round=2")
-    assert verbs.read(await desk.tell("reply", Digits="", round="2")) == (verbs.Hangup(),)
-    assert await desk.transfer.outcome() is Verdict.NO_REPLY
+    assert verbs.read(await attempt.report("reply", Digits="", round="2")) == (verbs.Hangup(),)
+    assert await attempt.transfer.outcome() is Verdict.NO_REPLY
 
 
 @pytest.mark.parametrize(
@@ -141,17 +153,17 @@ async def test_silence_is_asked_again_once() -> None:
     ],
 )
 async def test_a_leg_that_ends_before_a_yes(status: str, answered: bool, verdict: Verdict) -> None:
-    desk = Desk()
-    await desk.transfers.ring(desk.transfer)
+    attempt = Attempt()
+    await attempt.transfers.ring(attempt.transfer)
     if answered:
-        await desk.tell("answered")
+        await attempt.report("answered")
     for early in ("initiated", "ringing", "in-progress", "nonsense"):
-        assert not await desk.tell("status", CallStatus=early)
-    assert desk.transfer.verdict is None
-    await desk.tell("status", CallStatus=status)
-    assert await desk.transfer.outcome() is verdict
-    await desk.transfers.give_up(desk.transfer)
-    assert desk.carrier.hung_up == [], "it is over already"
+        assert not await attempt.report("status", CallStatus=early)
+    assert attempt.transfer.verdict is None
+    await attempt.report("status", CallStatus=status)
+    assert await attempt.transfer.outcome() is verdict
+    await attempt.transfers.give_up(attempt.transfer)
+    assert attempt.carrier.hung_up == [], "it is over already"
 
 
 async def test_a_carrier_that_never_tells(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,65 +186,65 @@ def test_an_answer_gives_time_to_be_asked() -> None:
 
 async def test_either_end_of_a_joined_pair_ends_the_other() -> None:
     for first in ("callee", "person"):
-        desk = Desk()
-        await desk.transfers.ring(desk.transfer)
-        await desk.tell("answered")
-        await desk.tell("status", CallStatus="in-progress")
-        desk.transfer.decide(Verdict.ACCEPTED)
-        await desk.transfers.join(desk.transfer)
-        await desk.transfers.give_up(desk.transfer)
-        assert desk.carrier.hung_up == [], "they talk"
+        attempt = Attempt()
+        await attempt.transfers.ring(attempt.transfer)
+        await attempt.report("answered")
+        await attempt.report("status", CallStatus="in-progress")
+        attempt.transfer.decide(Verdict.ACCEPTED)
+        await attempt.transfers.join(attempt.transfer)
+        await attempt.transfers.give_up(attempt.transfer)
+        assert attempt.carrier.hung_up == [], "they talk"
         if first == "callee":
-            await desk.transfers.call_over("CA-other")
-            await desk.transfers.call_over("CA-callee")
-            assert desk.carrier.hung_up == ["CA1"]
+            await attempt.transfers.call_over("CA-other")
+            await attempt.transfers.call_over("CA-callee")
+            assert attempt.carrier.hung_up == ["CA1"]
         else:
-            await desk.tell("status", CallStatus="completed")
-            assert desk.carrier.hung_up == ["CA-callee"]
+            await attempt.report("status", CallStatus="completed")
+            assert attempt.carrier.hung_up == ["CA-callee"]
 
 
 async def test_a_callee_is_brought_back_from_where_nobody_waits() -> None:
-    desk = Desk()
-    await desk.transfers.ring(desk.transfer)
-    await desk.tell("answered")
-    desk.transfer.decide(Verdict.ACCEPTED)
-    await desk.tell("status", CallStatus="completed")
-    await desk.transfers.join(desk.transfer)
-    await desk.transfers.bring_back(desk.transfer, 10.0)
-    (back,) = verbs.read(desk.carrier.instructed[-1][1])
-    assert back == verbs.StreamVerb("wss://a.example/media", {"token": "t1"})
-    await desk.transfers.give_up(desk.transfer)
-    await desk.transfers.call_over("CA-callee")
-    assert desk.carrier.hung_up == [], "the leg had ended by itself"
+    attempt = Attempt()
+    await attempt.transfers.ring(attempt.transfer)
+    await attempt.report("answered")
+    attempt.transfer.decide(Verdict.ACCEPTED)
+    await attempt.report("status", CallStatus="completed")
+    await attempt.transfers.join(attempt.transfer)
+    await attempt.transfers.bring_back(attempt.transfer, 10.0)
+    (back,) = verbs.read(attempt.carrier.instructed[-1][1])
+    assert back == BACK
+    await attempt.transfers.give_up(attempt.transfer)
+    await attempt.transfers.call_over("CA-callee")
+    assert attempt.carrier.hung_up == [], "the leg had ended by itself"
 
 
 async def test_a_dial_that_fails_is_forgotten() -> None:
-    desk = Desk()
-    desk.carrier.failures["dial"] = refusal()
+    attempt = Attempt()
+    attempt.carrier.failures["dial"] = refusal()
     with pytest.raises(CarrierError):
-        await desk.transfers.ring(desk.transfer)
-    assert verbs.read(await desk.tell("answered")) == (verbs.Hangup(),)
-    assert not await desk.tell("status", CallStatus="completed")
+        await attempt.transfers.ring(attempt.transfer)
+    assert verbs.read(await attempt.report("answered")) == (verbs.Hangup(),)
+    assert not await attempt.report("status", CallStatus="completed")
 
 
 async def test_a_call_that_is_dialled_on() -> None:
-    desk = Desk(COLD)
-    await desk.transfers.dial_on(desk.transfer)
-    ((call_sid, document),) = desk.carrier.instructed
+    attempt = Attempt(COLD)
+    await attempt.transfers.dial_on(attempt.transfer)
+    ((call_sid, document),) = attempt.carrier.instructed
     (dialled,) = verbs.read(document)
-    token = desk.transfer.token
+    token = attempt.transfer.token
     assert call_sid == "CA-callee"
     assert dialled == verbs.DialNumber(
         number="+12025550178",
         timeout_seconds=20,
         caller_id="+12025550100",
-        action=f"https://a.example/transfer/{token}/dialled",
-        status_url=f"https://a.example/transfer/{token}/status",
+        action=f"{BELOW}/{token}/dialled",
+        status_url=f"{BELOW}/{token}/status",
         events=frozenset({"answered", "completed"}),
     )
-    await desk.tell("status", CallStatus="in-progress")
-    assert await desk.transfer.outcome() is Verdict.ACCEPTED
-    assert verbs.read(await desk.tell("dialled", DialCallStatus="completed")) == (verbs.Hangup(),)
+    await attempt.report("status", CallStatus="in-progress")
+    assert await attempt.transfer.outcome() is Verdict.ACCEPTED
+    assert verbs.read(await attempt.report("dialled", DialCallStatus="completed")) == (verbs.Hangup(),)
 
 
 @pytest.mark.parametrize(
@@ -240,65 +252,65 @@ async def test_a_call_that_is_dialled_on() -> None:
     [("busy", Verdict.BUSY), ("no-answer", Verdict.NO_ANSWER), ("failed", Verdict.FAILED), ("", Verdict.FAILED)],
 )
 async def test_a_callee_whom_nobody_took_comes_back_to_the_stream(status: str, verdict: Verdict) -> None:
-    desk = Desk(COLD)
-    await desk.transfers.dial_on(desk.transfer)
-    await desk.tell("status", CallStatus=status or "completed")
-    assert desk.transfer.verdict is None
-    (stream,) = verbs.read(await desk.tell("dialled", DialCallStatus=status))
-    assert stream == verbs.StreamVerb("wss://a.example/media", {"token": "t1"})
-    assert desk.ingress.opened[0][0] == "call-1"
-    assert await desk.transfer.outcome() is verdict
+    attempt = Attempt(COLD)
+    await attempt.transfers.dial_on(attempt.transfer)
+    await attempt.report("status", CallStatus=status or "completed")
+    assert attempt.transfer.verdict is None
+    (stream,) = verbs.read(await attempt.report("dialled", DialCallStatus=status))
+    assert stream == BACK
+    assert attempt.ingress.opened[0][0] == "call-1"
+    assert await attempt.transfer.outcome() is verdict
 
 
 async def test_a_callee_who_comes_back_to_a_call_that_is_over_is_hung_up() -> None:
-    desk = Desk(COLD)
-    await desk.transfers.dial_on(desk.transfer)
-    await desk.transfers.give_up(desk.transfer)
-    assert verbs.read(await desk.tell("dialled", DialCallStatus="busy")) == (verbs.Hangup(),)
+    attempt = Attempt(COLD)
+    await attempt.transfers.dial_on(attempt.transfer)
+    await attempt.transfers.give_up(attempt.transfer)
+    assert verbs.read(await attempt.report("dialled", DialCallStatus="busy")) == (verbs.Hangup(),)
 
 
 async def test_a_callee_who_hangs_up_while_it_rings_gets_no_stream() -> None:
-    desk = Desk(COLD)
-    await desk.transfers.dial_on(desk.transfer)
-    answer = await desk.tell("dialled", DialCallStatus="canceled", CallStatus="completed")
+    attempt = Attempt(COLD)
+    await attempt.transfers.dial_on(attempt.transfer)
+    answer = await attempt.report("dialled", DialCallStatus="canceled", CallStatus="completed")
     assert verbs.read(answer) == (verbs.Hangup(),)
-    assert desk.ingress.opened == []
-    assert await desk.transfer.outcome() is Verdict.NO_ANSWER
+    assert attempt.ingress.opened == []
+    assert await attempt.transfer.outcome() is Verdict.NO_ANSWER
 
 
 async def test_a_summary_that_is_no_xml_is_asked_all_the_same() -> None:
-    desk = Desk(summary="John\x0b wants\n to \ud800 <pay>\x00.")
-    await desk.transfers.ring(desk.transfer)
-    document = (await desk.tell("answered")).encode()
+    attempt = Attempt(summary="John\x0b wants\n to \ud800 <pay>\x00.")
+    await attempt.transfers.ring(attempt.transfer)
+    document = (await attempt.report("answered")).encode()
     assert b"John" in document
     assert ET.fromstring(document).find("Gather/Say") is not None
 
 
 async def test_a_callee_who_is_moved_too_late_is_told_of_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "JOIN_SECONDS", 0.01)
-    desk = Desk()
-    await desk.transfers.ring(desk.transfer)
-    await desk.tell("answered")
-    assert "hung up" in await desk.tell("reply", Digits="1", round="1")
-    assert desk.transfer.over, "the person was sent away: nobody may be moved to them"
+    attempt = Attempt()
+    await attempt.transfers.ring(attempt.transfer)
+    await attempt.report("answered")
+    assert "hung up" in await attempt.report("reply", Digits="1", round="1")
+    assert attempt.transfer.over, "the person was sent away: nobody may be moved to them"
 
 
 async def test_keys_are_pressed_and_the_stream_comes_back() -> None:
-    desk = Desk()
-    await desk.transfers.press(CALLER, "1w#", 12.0)
-    ((call_sid, document),) = desk.carrier.instructed
+    attempt = Attempt()
+    await attempt.transfers.press(CALLER, "1w#", 12.0)
+    ((call_sid, document),) = attempt.carrier.instructed
     assert call_sid == "CA-callee"
     assert verbs.read(document) == (
         verbs.TimedVerb(ms=1000, digits="1#"),
-        verbs.StreamVerb("wss://a.example/media", {"token": "t1"}),
+        BACK,
     )
-    assert desk.ingress.opened == [("call-1", 12.0)]
+    assert attempt.ingress.opened == [("call-1", 12.0)]
 
 
 async def test_old_attempts_are_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    desk = Desk()
-    await desk.transfers.ring(desk.transfer)
-    await desk.transfers.give_up(desk.transfer)
-    desk.transfer.rang_at -= module.KEPT_SECONDS + 1
-    await desk.transfers.ring(Transfer(CALLER, WARM, ""))
-    assert desk.transfer.token not in desk.transfers._by_token
+    attempt = Attempt()
+    await attempt.transfers.ring(attempt.transfer)
+    await attempt.transfers.give_up(attempt.transfer)
+    attempt.transfer.rang_at -= module.KEPT_SECONDS + 1
+    await attempt.transfers.ring(Transfer(CALLER, WARM, ""))
+    assert attempt.transfer.token not in attempt.transfers._by_token

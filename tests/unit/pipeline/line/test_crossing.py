@@ -11,15 +11,13 @@ from typing import Any
 
 import pytest
 
-from bot.pipeline.line.crossing import Crossing, Stream
+from bot.pipeline.line.crossing import Crossing
 from bot.pipeline.line.line import Line, LineEnd, Payload
 from bot.pipeline.line.line_ends import HeardTextFrame
 from bot.pipeline.line.recording import Recording
-from bot.telephony.twilio.media_streams import Started
 from tests.unit.pipeline.conversation import Reports, until
-from tests.unit.pipeline.memory_socket import STARTED, MemorySocket, media
+from tests.unit.pipeline.memory_socket import MemorySocket, media, stream_on
 
-NEXT = Started("MZ2", "CA1", "AC1")
 TONE = bytes([0x21]) * 160
 
 
@@ -27,7 +25,7 @@ TONE = bytes([0x21]) * 160
 async def running(
     socket: MemorySocket, listener: Reports | None = None, **options: Any
 ) -> AsyncIterator[tuple[Line, asyncio.Task[LineEnd]]]:
-    line = Line(socket, STARTED, **options)
+    line = Line(stream_on(socket), **options)
     task = asyncio.create_task(line.run(listener or Reports()))
     try:
         yield line, task
@@ -43,10 +41,10 @@ async def test_the_line_goes_on_on_the_stream_that_was_expected() -> None:
         first.hang_up()
         await until(lambda: line.away)
         line.play(TONE * 5)
-        attached = asyncio.create_task(line.attach(second, NEXT))
+        attached = asyncio.create_task(line.attach(stream_on(second, "MZ2")))
         assert await line.next_stream()
         await second.until_sent("mark")
-        assert (line.away, line.stream_sid, first.closed_with) == (False, "MZ2", 1000)
+        assert (line.away, line._stream.id, first.closed_with) == (False, "MZ2", 1000)
         assert second.audio == TONE * 5
         assert {message["streamSid"] for message in second.sent} == {"MZ2"}
         assert first.audio == b""
@@ -77,7 +75,7 @@ async def test_what_was_sent_and_not_heard_is_sent_again() -> None:
         line.expect_stream(5)
         first.hang_up()
         await until(lambda: line.away)
-        attached = asyncio.create_task(line.attach(second, NEXT))
+        attached = asyncio.create_task(line.attach(stream_on(second, "MZ2")))
         await second.until_sent("mark")
         assert second.audio
         assert set(second.audio) == {0x22}, "what was heard is not repeated"
@@ -98,7 +96,7 @@ async def test_the_media_clock_goes_on_over_the_gap(tmp_path: Path) -> None:
         await until(lambda: line.away)
         assert line.media_ms == 40
         await asyncio.sleep(0.1)
-        attached = asyncio.create_task(line.attach(second, NEXT))
+        attached = asyncio.create_task(line.attach(stream_on(second, "MZ2")))
         await line.next_stream()
         begins = line.media_ms
         assert 130 <= begins <= 1000
@@ -113,19 +111,19 @@ async def test_the_next_stream_may_come_before_the_last_one_ends() -> None:
     first, second = MemorySocket(), MemorySocket()
     async with running(first) as (line, _):
         line.expect_stream(5)
-        attached = asyncio.create_task(line.attach(second, NEXT))
+        attached = asyncio.create_task(line.attach(stream_on(second, "MZ2")))
         assert await line.next_stream()
-        assert (line.stream_sid, first.closed_with) == ("MZ2", 1000)
+        assert (line._stream.id, first.closed_with) == ("MZ2", 1000)
         attached.cancel()
 
 
 async def test_a_stream_nobody_expects_is_refused() -> None:
     first, second = MemorySocket(), MemorySocket()
     async with running(first) as (line, task):
-        assert not await line.attach(second, NEXT)
+        assert not await line.attach(stream_on(second, "MZ2"))
         first.hang_up()
         assert await task is LineEnd.STOPPED
-        assert not await line.attach(second, NEXT)
+        assert not await line.attach(stream_on(second, "MZ2"))
 
 
 async def test_a_stream_that_never_comes_ends_the_line() -> None:
@@ -178,7 +176,7 @@ async def test_a_broken_socket_does_not_end_a_line_that_crosses() -> None:
         await asyncio.sleep(0.01)
         assert not task.done()
         first.say(None)
-        attached = asyncio.create_task(line.attach(second, NEXT))
+        attached = asyncio.create_task(line.attach(stream_on(second, "MZ2")))
         assert await line.next_stream()
         await second.until_sent("media")
         assert (first.audio, set(second.audio)) == (b"", set(TONE)), "the rest goes to the next stream"
@@ -194,7 +192,7 @@ async def test_an_interruption_between_two_streams_sends_nothing_and_drops_what_
         line.play(TONE)
         await line.interrupt()
         assert not task.done()
-        attached = asyncio.create_task(line.attach(second, NEXT))
+        attached = asyncio.create_task(line.attach(stream_on(second, "MZ2")))
         assert await line.next_stream()
         line.play(TONE * 2)
         await second.until_sent("mark")
@@ -208,9 +206,9 @@ async def test_an_expectation_can_be_made_longer_and_ends_once() -> None:
     assert not crossing.open
     crossing.expect(0.01)
     crossing.expect(5)
-    stream = Stream(MemorySocket(), "MZ2")
+    stream = stream_on(MemorySocket(), "MZ2")
     assert crossing.arrive(stream)
-    assert not crossing.arrive(Stream(MemorySocket(), "MZ3")), "one stream at a time"
+    assert not crossing.arrive(stream_on(MemorySocket(), "MZ3")), "one stream at a time"
     crossing.call_off()
     assert await crossing.next() is stream
     assert await crossing.settled()
@@ -221,7 +219,7 @@ async def test_an_expectation_can_be_made_longer_and_ends_once() -> None:
 async def test_the_end_of_the_line_lets_a_late_stream_go(came: bool) -> None:
     crossing = Crossing()
     crossing.expect(5)
-    stream = Stream(MemorySocket(), "MZ2")
+    stream = stream_on(MemorySocket(), "MZ2")
     if came:
         crossing.arrive(stream)
     crossing.close()

@@ -21,10 +21,9 @@ from bot.pipeline.line.line import INPUT_FRAME_SAMPLES, MAX_GAP_MS, MAX_WAITING_
 from bot.pipeline.line.line_ends import HeardTextFrame
 from bot.pipeline.line.recording import Recording
 from bot.telephony.simulated.stream import FRAME_SAMPLES, Playback
-from bot.telephony.twilio.media_streams import Started
 from tests.unit.clocks import VirtualLoop, run
 from tests.unit.pipeline.conversation import Reports, until
-from tests.unit.pipeline.memory_socket import STARTED, MemorySocket, media
+from tests.unit.pipeline.memory_socket import MemorySocket, media, stream_on
 
 SILENCE = bytes([MULAW_SILENCE])
 
@@ -44,7 +43,7 @@ class Words(Reports):
 @asynccontextmanager
 async def held(socket: MemorySocket, **options: Any) -> AsyncIterator[tuple[Line, list[str]]]:
     """A running line and the words heard on it."""
-    line = Line(socket, STARTED, **options)
+    line = Line(stream_on(socket), **options)
     listener = Words()
     running = asyncio.create_task(line.run(listener))
     words = listener.words
@@ -136,7 +135,7 @@ async def test_a_silent_line_is_not_cleared() -> None:
 
 async def test_a_callback_is_told_like_a_word() -> None:
     socket = MemorySocket()
-    line = Line(socket, STARTED)
+    line = Line(stream_on(socket))
     heard = asyncio.Event()
 
     class Calls(Reports):
@@ -161,7 +160,7 @@ async def test_a_callback_is_told_like_a_word() -> None:
 async def test_the_ways_a_line_ends() -> None:
     for how, expected in (("stop", LineEnd.STOPPED), ("gone", LineEnd.SOCKET_CLOSED), ("us", LineEnd.HUNG_UP)):
         socket = MemorySocket()
-        line = Line(socket, STARTED)
+        line = Line(stream_on(socket))
         running = asyncio.create_task(line.run(Reports()))
         await settle()
         if how == "stop":
@@ -177,7 +176,7 @@ async def test_the_ways_a_line_ends() -> None:
 
 async def test_a_socket_that_breaks_under_a_send_ends_the_line() -> None:
     socket = MemorySocket()
-    line = Line(socket, STARTED)
+    line = Line(stream_on(socket))
     running = asyncio.create_task(line.run(Reports()))
     socket.broken = True
     line.play(bytes(160))
@@ -186,7 +185,7 @@ async def test_a_socket_that_breaks_under_a_send_ends_the_line() -> None:
 
 async def test_a_cancelled_line_leaves_no_task() -> None:
     before = asyncio.all_tasks()
-    line = Line(MemorySocket(), STARTED)
+    line = Line(stream_on(MemorySocket()))
     running = asyncio.create_task(line.run(Reports()))
     await settle()
     running.cancel()
@@ -219,7 +218,7 @@ async def test_malformed_frames_are_dropped_and_the_call_goes_on() -> None:
         )
         await settle()
         assert pieces == [mulaw_to_pcm(b"\x10" * INPUT_FRAME_SAMPLES)]
-        assert line.stream_sid == "MZ1"
+        assert line._stream.id == "MZ1"
         assert not line.ended
 
 
@@ -304,7 +303,7 @@ async def test_audio_waits_for_a_pipeline_that_still_starts() -> None:
 async def test_a_burst_and_the_first_audio_are_told() -> None:
     socket = MemorySocket()
     listener = Reports()
-    bursts, line = listener.begun, Line(socket, STARTED)
+    bursts, line = listener.begun, Line(stream_on(socket))
     running = asyncio.create_task(line.run(listener))
     try:
         assert line.first_audio_at is None
@@ -423,7 +422,7 @@ def test_the_recording_stays_aligned_over_ten_minutes(tmp_path: Path, monkeypatc
     async def call() -> tuple[bytes, bytes, int]:
         socket = SlowSocket()
         far = socket.far = FarEnd(loop, socket, seed=9)
-        line = Line(socket, Started("MZ1", "CA1", "AC1"), recording=recording)
+        line = Line(stream_on(socket), recording=recording)
         running = asyncio.create_task(line.run(Reports()))
         talking = asyncio.create_task(talk(line))
         await far.run(600)

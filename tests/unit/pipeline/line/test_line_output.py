@@ -35,7 +35,7 @@ from bot.pipeline.line.line_ends import MADE_AT, NOTED, AllHeardFrame, LineInput
 from bot.pipeline.runner import RunningPipeline
 from bot.pipeline.turns.context import AssistantContext
 from tests.unit.pipeline.conversation import Collector, Diary, Reports, running, until
-from tests.unit.pipeline.memory_socket import STARTED, MemorySocket, media
+from tests.unit.pipeline.memory_socket import MemorySocket, media, stream_on
 
 WORD_MS = 200
 
@@ -68,7 +68,7 @@ class Call:
 @asynccontextmanager
 async def a_call() -> AsyncIterator[Call]:
     socket = MemorySocket()
-    line = Line(socket, STARTED)
+    line = Line(stream_on(socket))
     diary, context = Diary(), LLMContext(messages=[{"role": "user", "content": "hi"}])
     reports = Reports()
     output = LineOutput(line, reports)
@@ -344,7 +344,7 @@ def pcm_of(mulaw: bytes) -> bytes:
 
 async def test_metrics_stop_here() -> None:
     socket = MemorySocket()
-    line = Line(socket, STARTED)
+    line = Line(stream_on(socket))
     reports, behind = Reports(), Collector()
     async with running([LineOutput(line, reports), behind]) as pipeline:
         await pipeline.queue(MetricsFrame(data=[]))

@@ -15,9 +15,11 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
+from bot.telephony.carrier import ConnectStream, StreamAddress
 from bot.telephony.twilio import twiml
 from bot.telephony.twilio.signatures import HEADER
 
+BELOW = "/api/phone/twilio"
 SignatureHolds = Callable[[str, dict[str, str], str], bool]
 
 
@@ -84,8 +86,8 @@ class MediaServer:
 
     async def __aenter__(self) -> MediaServer:
         app = web.Application()
-        app.router.add_post("/voice", self._voice)
-        app.router.add_post("/status", self._status)
+        app.router.add_post(f"{BELOW}/voice", self._voice)
+        app.router.add_post(f"{BELOW}/status", self._status)
         app.router.add_get("/media", self._media)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -101,11 +103,11 @@ class MediaServer:
 
     @property
     def voice_url(self) -> str:
-        return f"{self._public}/voice?call_id=c1"
+        return f"{self.public}{BELOW}/voice?call_id=c1"
 
     @property
     def status_url(self) -> str:
-        return f"{self._public}/status?call_id=c1"
+        return f"{self.public}{BELOW}/status?call_id=c1"
 
     @property
     def words(self) -> list[str]:
@@ -118,15 +120,15 @@ class MediaServer:
         return self.statuses[-1]
 
     @property
-    def _public(self) -> str:
+    def public(self) -> str:
         return self.public_origin or self.origin
 
     async def _voice(self, request: web.Request) -> web.Response:
         self.voices.append(await self._form(request))
         if self.voice_status != 200:
             return web.Response(status=self.voice_status)
-        url = f"{self._public}/media".replace("http", "ws", 1)
-        document = self.answer(url) if self.answer else twiml.connect_stream(url, {"token": "t-1"})
+        url = f"{self.public}/media".replace("http", "ws", 1)
+        document = self.answer(url) if self.answer else twiml.render(ConnectStream(StreamAddress(url, "t-1")))
         return web.Response(text=document, content_type="text/xml")
 
     async def _status(self, request: web.Request) -> web.Response:
@@ -135,7 +137,7 @@ class MediaServer:
 
     async def _form(self, request: web.Request) -> dict[str, str]:
         form = {name: str(value) for name, value in (await request.post()).items()}
-        self._check(f"{self._public}{request.path_qs}", form, request)
+        self._check(f"{self.public}{request.path_qs}", form, request)
         return form
 
     def _check(self, url: str, form: dict[str, str], request: web.Request) -> None:
@@ -144,7 +146,7 @@ class MediaServer:
             self.unsigned.append(url)
 
     async def _media(self, request: web.Request) -> web.WebSocketResponse:
-        self._check(f"{self._public}{request.path_qs}".replace("http", "ws", 1), {}, request)
+        self._check(f"{self.public}{request.path_qs}".replace("http", "ws", 1), {}, request)
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         media = Media(socket)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import functools
 import gc
 import re
 from collections.abc import AsyncIterator, Sequence
@@ -16,12 +17,21 @@ import pytest
 from bot.audio import MULAW_SILENCE, Speech, TimedWord
 from bot.errors import CarrierError
 from bot.records import Status
-from bot.telephony.carrier import Carrier, DialOrder
+from bot.telephony.carrier import (
+    Carrier,
+    ConnectStream,
+    DialOrder,
+    EndCall,
+    PressKeys,
+    RefuseBusy,
+    SayAndEnd,
+    StreamAddress,
+)
 from bot.telephony.simulated.callee import Voice
 from bot.telephony.simulated.carrier import SimulatedCarrier
 from bot.telephony.simulated.script import Conversation, parse_conversation, shipped_conversations
 from bot.telephony.simulated.stream import FRAME_MS
-from bot.telephony.twilio import twiml
+from bot.telephony.twilio import signatures, twiml
 from tests.simulators.twilio import FormantVoice
 from tests.unit.telephony.simulated.media_server import Media, MediaServer, until
 
@@ -47,8 +57,7 @@ def order(server: MediaServer, **changes: object) -> DialOrder:
     fields: dict[str, object] = {
         "to": TO,
         "from_number": None,
-        "voice_url": server.voice_url,
-        "status_url": server.status_url,
+        "origin": server.public,
         "ring_seconds": 5,
         "time_limit_seconds": 60,
         "scenario": "any",
@@ -76,7 +85,7 @@ async def line(
         local_origin=server.origin if local else None,
         conversations=lambda _: conversation(script),
     )
-    server.holds = carrier.signature_holds
+    server.holds = functools.partial(signatures.holds, carrier.auth_token)
     await carrier.open()
     try:
         yield carrier
@@ -90,7 +99,6 @@ async def line(
 async def test_it_keeps_the_contract() -> None:
     carrier: Carrier = SimulatedCarrier(voice=FormantVoice())
     assert carrier.vendor == "simulated"
-    assert re.fullmatch(r"AC[0-9a-f]{32}", carrier.account_sid)
 
 
 async def test_a_call_as_twilio_would_make_it() -> None:
@@ -110,7 +118,7 @@ async def test_a_call_as_twilio_would_make_it() -> None:
         assert [form["SequenceNumber"] for form in server.statuses] == ["0", "1", "2", "3"]
         for form in [*server.statuses, *server.voices]:
             assert form["CallSid"] == sid
-            assert form["AccountSid"] == carrier.account_sid
+            assert form["AccountSid"] == carrier._network.account_sid
             assert (form["To"], form["From"], form["Direction"]) == (TO, "+15005550006", "outbound-api")
         assert last["CallbackSource"] == "call-progress-events"
         assert last["CallDuration"].isdigit()
@@ -127,7 +135,7 @@ async def test_a_call_as_twilio_would_make_it() -> None:
             "event": "start",
             "sequenceNumber": "1",
             "start": {
-                "accountSid": carrier.account_sid,
+                "accountSid": carrier._network.account_sid,
                 "streamSid": stream_sid,
                 "callSid": sid,
                 "tracks": ["inbound"],
@@ -147,7 +155,7 @@ async def test_a_call_as_twilio_would_make_it() -> None:
             "event": "stop",
             "sequenceNumber": str(len(rest)),
             "streamSid": stream_sid,
-            "stop": {"accountSid": carrier.account_sid, "callSid": sid},
+            "stop": {"accountSid": carrier._network.account_sid, "callSid": sid},
         }
         assert media.close_code == 1000
         assert media.raw[2].startswith(
@@ -299,7 +307,7 @@ async def test_a_hang_up_while_it_rings_cancels() -> None:
     script = shipped_conversations()["no_answer"]
     async with MediaServer() as server:
         carrier = SimulatedCarrier(voice=FormantVoice(), conversations=lambda _: script)
-        server.holds = carrier.signature_holds
+        server.holds = functools.partial(signatures.holds, carrier.auth_token)
         await carrier.open()
         sid = await carrier.dial(order(server))
         await carrier.hang_up(sid)
@@ -324,7 +332,7 @@ async def test_the_server_ends_the_call_by_closing_the_socket() -> None:
 
 
 async def test_a_refused_media_socket_ends_the_call() -> None:
-    elsewhere = MediaServer(answer=lambda url: twiml.connect_stream(f"{url}/nowhere", {}))
+    elsewhere = MediaServer(answer=lambda url: twiml.render(ConnectStream(StreamAddress(f"{url}/nowhere", "t"))))
     async with elsewhere as server, line(server, WAITS) as carrier:
         await carrier.dial(order(server))
         last = await server.until_over()
@@ -335,10 +343,10 @@ async def test_a_refused_media_socket_ends_the_call() -> None:
 @pytest.mark.parametrize("case", ["reject", "webhook fails", "not TwiML", "hang up", "say"])
 async def test_answers_without_a_stream_end_the_call(case: str) -> None:
     answers = {
-        "reject": twiml.reject_busy(),
+        "reject": twiml.render(RefuseBusy()),
         "not TwiML": "<html>",
-        "hang up": twiml.hang_up(),
-        "say": twiml.say_and_hang_up("Bye."),
+        "hang up": twiml.render(EndCall()),
+        "say": twiml.render(SayAndEnd("Bye.")),
         "webhook fails": "",
     }
     server = MediaServer(answer=lambda _: answers[case], voice_status=500 if case == "webhook fails" else 200)
@@ -354,7 +362,7 @@ async def test_new_twiml_ends_the_stream_presses_keys_and_connects_again() -> No
         await media.until("media", 3)
         if len(server.media) == 1:
             url = f"{server.origin}/media".replace("http", "ws", 1)
-            await carrier.instruct(sid, twiml.play_digits("12#", twiml.StreamAddress(url, {"token": "t-2"})))
+            await carrier.instruct(sid, PressKeys("12#", StreamAddress(url, "t-2")))
         else:
             await carrier.hang_up(sid)
 
@@ -362,7 +370,7 @@ async def test_new_twiml_ends_the_stream_presses_keys_and_connects_again() -> No
         sid = await carrier.dial(order(server))
         await server.until_over()
         with pytest.raises(CarrierError) as caught:
-            await carrier.instruct(sid, twiml.hang_up())
+            await carrier.instruct(sid, EndCall())
     assert caught.value.carrier_code == 21220
     first, second = server.media
     assert first.messages[-1][1]["event"] == "stop"
@@ -416,8 +424,7 @@ async def test_numbers_are_checked(to: str, from_number: str | None, code: int) 
 
 async def calls_in(carrier: SimulatedCarrier, server: MediaServer) -> None:
     await carrier.call_in(
-        voice_url=server.voice_url,
-        status_url=server.status_url,
+        origin=server.public,
         to="+15005550006",
         from_number=TO,
         scenario="any",
@@ -425,7 +432,7 @@ async def calls_in(carrier: SimulatedCarrier, server: MediaServer) -> None:
 
 
 async def test_an_inbound_call_is_rejected_or_answered() -> None:
-    async with MediaServer(answer=lambda _: twiml.reject_busy()) as server, line(server, WAITS) as carrier:
+    async with MediaServer(answer=lambda _: twiml.render(RefuseBusy())) as server, line(server, WAITS) as carrier:
         await calls_in(carrier, server)
         last = await server.until_over()
         assert (last["CallStatus"], last["Direction"]) == ("busy", "inbound")
@@ -440,7 +447,7 @@ async def test_an_inbound_call_is_rejected_or_answered() -> None:
 async def test_an_inbound_call_that_is_sent_on_was_answered() -> None:
     def answer(_media_url: str) -> str:
         if len(server.voices) > 1:
-            return twiml.reject_busy()
+            return twiml.render(RefuseBusy())
         return twiml.ask_again(f"{server.voice_url}&tries=2")
 
     async with MediaServer(answer=answer) as server, line(server, WAITS) as carrier:

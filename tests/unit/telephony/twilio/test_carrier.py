@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,9 +15,9 @@ from loguru import logger
 from bot.errors import CarrierError, DialUnconfirmedError, SettingsError
 from bot.records import Status
 from bot.settings import Settings
-from bot.telephony.carrier import Carrier, DialOrder, masked
+from bot.telephony.carrier import Carrier, DialOrder, EndCall, masked
 from bot.telephony.simulated.script import Conversation, parse_conversation
-from bot.telephony.twilio import twiml
+from bot.telephony.twilio import signatures
 from bot.telephony.twilio.carrier import OwnedNumber, TwilioCarrier
 from bot.telephony.twilio.http import RetryRules
 from tests.simulators.faults import Plan
@@ -33,6 +34,7 @@ from tests.unit.clocks import let_pass
 from tests.unit.telephony.simulated.media_server import Media, MediaServer, until
 
 TO = "+12025550123"
+BELOW = "http://127.0.0.1:9/api/phone/twilio"
 RINGS = 'name = "r"\ndescription = "d"\n[pickup]\nanswer = "no-answer"\n'
 WAITS = (
     'name = "w"\ndescription = "d"\n[pickup]\nring_ms = 50\n'
@@ -49,8 +51,7 @@ def order(**changes: object) -> DialOrder:
     fields: dict[str, object] = {
         "to": TO,
         "from_number": None,
-        "voice_url": "http://127.0.0.1:9/voice",
-        "status_url": "http://127.0.0.1:9/status",
+        "origin": "http://127.0.0.1:9",
         "ring_seconds": 17,
         "time_limit_seconds": 600,
         "scenario": "any",
@@ -84,11 +85,11 @@ async def test_it_keeps_the_contract_and_reads_the_settings(monkeypatch: pytest.
     settings = Settings(
         _env_file=None, twilio_account_sid="AC1", twilio_auth_token="t", twilio_phone_number=OWN_NUMBER
     )
-    carrier: Carrier = TwilioCarrier.from_settings(settings)
-    assert (carrier.vendor, carrier.account_sid) == ("twilio", "AC1")
+    carrier: Carrier = TwilioCarrier.from_settings(settings, {})
+    assert (carrier.vendor, carrier.default_from) == ("twilio", OWN_NUMBER)
     monkeypatch.delenv("TWILIO_AUTH_TOKEN", raising=False)
     with pytest.raises(SettingsError, match="TWILIO_AUTH_TOKEN"):
-        TwilioCarrier.from_settings(Settings(_env_file=None, twilio_account_sid="AC1"))
+        TwilioCarrier.from_settings(Settings(_env_file=None, twilio_account_sid="AC1"), {})
 
 
 async def test_dial_orders_everything() -> None:
@@ -102,9 +103,9 @@ async def test_dial_orders_everything() -> None:
         assert {name: value for name, value in request.form if name != "StatusCallbackEvent"} == {
             "To": TO,
             "From": OWN_NUMBER,
-            "Url": "http://127.0.0.1:9/voice",
+            "Url": f"{BELOW}/voice?call_id=c1",
             "Method": "POST",
-            "StatusCallback": "http://127.0.0.1:9/status",
+            "StatusCallback": f"{BELOW}/status?call_id=c1",
             "StatusCallbackMethod": "POST",
             "Timeout": "17",
             "TimeLimit": "600",
@@ -113,12 +114,12 @@ async def test_dial_orders_everything() -> None:
 
 async def test_dial_asks_who_answers_where_somebody_wants_to_know() -> None:
     async with account() as (simulator, carrier):
-        await carrier.dial(order(amd_url="http://127.0.0.1:9/amd"))
+        await carrier.dial(order(detect=True))
         form = dict(simulator.requests[0].form)
     assert {name: value for name, value in form.items() if "Amd" in name or "Machine" in name} == {
         "MachineDetection": "DetectMessageEnd",
         "AsyncAmd": "true",
-        "AsyncAmdStatusCallback": "http://127.0.0.1:9/amd",
+        "AsyncAmdStatusCallback": f"{BELOW}/amd?call_id=c1",
         "AsyncAmdStatusCallbackMethod": "POST",
     }
 
@@ -145,7 +146,7 @@ async def test_a_custom_base_url_wins_over_edge_and_region(monkeypatch: pytest.M
         ({"to": "+1202555"}, 21211, "The 'To' number +1202555 is not a valid phone number."),
         ({"to": UNREACHABLE}, 21214, "cannot be reached"),
         ({"from_number": "+12025550199"}, 21210, "not yet verified"),
-        ({"voice_url": "ftp://x"}, 21205, "Url is not a valid URL"),
+        ({"origin": "ftp://x"}, 21205, "Url is not a valid URL"),
     ],
 )
 async def test_refusals_keep_twilios_code_and_message(changes: dict[str, object], code: int, words: str) -> None:
@@ -266,8 +267,8 @@ async def test_hang_up_of_an_answered_call_takes_one_request(lazy: bool) -> None
         assert [dict(request.form) for request in simulator.requests[asked:]] == [{"Status": "completed"}]
 
     async with MediaServer(agent) as server, account(WAITS, lazy_updates=lazy) as (simulator, carrier):
-        server.holds = carrier.signature_holds
-        sid = await carrier.dial(order(voice_url=server.voice_url, status_url=server.status_url))
+        server.holds = functools.partial(signatures.holds, carrier.auth_token)
+        sid = await carrier.dial(order(origin=server.public))
         last = await server.until_over()
         assert last["CallStatus"] == "completed"
         assert server.unsigned == []
@@ -289,10 +290,10 @@ async def test_instruct_is_given_once() -> None:
     async with account(rest=Plan((None, ServerError(500)))) as (simulator, carrier):
         sid = await carrier.dial(order())
         with pytest.raises(CarrierError):
-            await carrier.instruct(sid, twiml.hang_up())
+            await carrier.instruct(sid, EndCall())
         assert len(simulator.requests) == 2
         with pytest.raises(CarrierError) as caught:
-            await carrier.instruct(sid, twiml.hang_up())
+            await carrier.instruct(sid, EndCall())
         assert caught.value.carrier_code == 21220
 
 

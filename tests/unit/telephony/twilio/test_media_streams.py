@@ -9,9 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.telephony.media import (
+    AudioReceived,
+    KeyPressed,
+    MalformedFrame,
+    MarkReached,
+    StreamConnected,
+    StreamStarted,
+    StreamStopped,
+)
 from bot.telephony.simulated.stream import ClearReceived, MarkReceived, MediaReceived, parse_command
 from bot.telephony.twilio import media_streams as protocol
-from bot.telephony.twilio.media_streams import Connected, Dtmf, Malformed, Marked, Media, Started, Stopped, parse
+from bot.telephony.twilio.media_streams import parse, with_token
 
 
 def frame(**message: object) -> str:
@@ -29,14 +38,12 @@ def test_each_event_of_the_documentation() -> None:
     }
     payload = b64encode(b"\x01\x02").decode()
     media = {"track": "inbound", "chunk": "2", "timestamp": "40", "payload": payload}
-    assert parse(frame(event="connected", protocol="Call", version="1.0.0")) == Connected()
-    assert parse(frame(event="start", streamSid="MZ1", start=start)) == Started(
-        "MZ1", "CA1", "AC1", {"token": "t", "n": "1"}
-    )
-    assert parse(frame(event="media", streamSid="MZ1", media=media)) == Media(b"\x01\x02", 40)
-    assert parse(frame(event="mark", mark={"name": "m1"})) == Marked("m1")
-    assert parse(frame(event="dtmf", dtmf={"track": "inbound_track", "digit": "#"})) == Dtmf("#")
-    assert parse(frame(event="stop", stop={"callSid": "CA1"})) == Stopped()
+    assert parse(frame(event="connected", protocol="Call", version="1.0.0")) == StreamConnected()
+    assert parse(frame(event="start", streamSid="MZ1", start=start)) == StreamStarted("MZ1", "CA1", "t")
+    assert parse(frame(event="media", streamSid="MZ1", media=media)) == AudioReceived(b"\x01\x02", 40)
+    assert parse(frame(event="mark", mark={"name": "m1"})) == MarkReached("m1")
+    assert parse(frame(event="dtmf", dtmf={"track": "inbound_track", "digit": "#"})) == KeyPressed("#")
+    assert parse(frame(event="stop", stop={"callSid": "CA1"})) == StreamStopped()
 
 
 @pytest.mark.parametrize(
@@ -73,7 +80,7 @@ def test_each_event_of_the_documentation() -> None:
 )
 def test_whatever_else_comes_is_malformed(wrong: str | bytes) -> None:
     event = parse(wrong)
-    assert isinstance(event, Malformed)
+    assert isinstance(event, MalformedFrame)
     assert event.reason
     assert len(event.reason) < 80, "the reason never quotes the frame"
 
@@ -81,7 +88,7 @@ def test_whatever_else_comes_is_malformed(wrong: str | bytes) -> None:
 @pytest.mark.parametrize("timestamp", [None, "x", "-1", -1, True, "9" * 12, "٣", 1.5, [], {}])
 def test_a_timestamp_that_is_none_is_left_out(timestamp: object) -> None:
     event = parse(frame(event="media", media={"payload": "AAAA", "timestamp": timestamp}))
-    assert event == Media(b"\x00\x00\x00", None)
+    assert event == AudioReceived(b"\x00\x00\x00", None)
 
 
 json_values = st.recursive(
@@ -109,3 +116,11 @@ def test_what_we_send_is_what_the_far_end_reads(mulaw: bytes) -> None:
     assert parse_command(protocol.media("MZ1", mulaw), "MZ1") == MediaReceived(mulaw)
     assert parse_command(protocol.mark("MZ1", "m12"), "MZ1") == MarkReceived("m12")
     assert parse_command(protocol.clear("MZ1"), "MZ1") == ClearReceived()
+
+
+@pytest.mark.parametrize(
+    "parameters", [{}, {"customParameters": None}, {"customParameters": {"token": "old", "x": "y"}}]
+)
+def test_a_start_gets_another_token(parameters: dict[str, object]) -> None:
+    start = {"event": "start", "streamSid": "MZ1", "start": {"callSid": "CA1", **parameters}}
+    assert parse(with_token(json.dumps(start), "new")) == StreamStarted("MZ1", "CA1", "new")

@@ -6,53 +6,94 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from bot.telephony.carrier import (
+    AskPerson,
+    ConnectStream,
+    DialOn,
+    EndCall,
+    JoinConference,
+    PressKeys,
+    RefuseBusy,
+    SayAndEnd,
+    StreamAddress,
+)
 from bot.telephony.simulated import twiml_reader as verbs
 from bot.telephony.twilio import twiml
 
+STREAM = StreamAddress("wss://a.example/media", 'a<b&"')
+ORIGIN, BELOW = "https://a.example", "https://a.example/api/phone/twilio/transfer/t"
 
-def test_connect_stream_is_the_last_word() -> None:
-    document = twiml.connect_stream("wss://a.example/media", {"token": 'a<b&"', "call_id": "c1"})
+
+def test_a_stream_is_the_last_word() -> None:
+    document = twiml.render(ConnectStream(STREAM))
     assert document == (
         '<?xml version="1.0" encoding="UTF-8"?><Response><Connect><Stream url="wss://a.example/media">'
-        '<Parameter name="token" value="a&lt;b&amp;&quot;" /><Parameter name="call_id" value="c1" />'
-        "</Stream></Connect></Response>"
+        '<Parameter name="token" value="a&lt;b&amp;&quot;" /></Stream></Connect></Response>'
     )
     assert [child.tag for child in ET.fromstring(document)] == ["Connect"]
-    stream = verbs.StreamVerb("wss://a.example/media", {"token": 'a<b&"', "call_id": "c1"})
-    assert verbs.read(document) == (stream,)
+    assert verbs.read(document) == (verbs.StreamVerb("wss://a.example/media", {"token": 'a<b&"'}),)
 
 
 def test_the_short_documents() -> None:
-    assert verbs.read(twiml.reject_busy()) == (verbs.Reject("busy"),)
-    assert verbs.read(twiml.hang_up()) == (verbs.Hangup(),)
+    assert verbs.read(twiml.render(RefuseBusy())) == (verbs.Reject("busy"),)
+    assert verbs.read(twiml.render(EndCall())) == (verbs.Hangup(),)
     assert verbs.read(twiml.ask_again("https://a/b?c=1&d=2")) == (verbs.Redirect("https://a/b?c=1&d=2"),)
-    said = verbs.read(twiml.say_and_hang_up("We will call back."))
+
+
+def test_what_the_carrier_s_own_voice_says() -> None:
+    spoken = twiml.render(SayAndEnd("Todas nuestras líneas están ocupadas.", "es"))
+    assert "Todas nuestras líneas están ocupadas.</Say>" in spoken
+    assert 'language="es"' in spoken
+    said = verbs.read(spoken)
     assert isinstance(said[0], verbs.TimedVerb)
     assert said[0].ms > 0
     assert said[1] == verbs.Hangup()
 
 
-def test_a_caller_is_turned_away_by_a_tone_or_by_words() -> None:
-    assert verbs.read(twiml.turn_away("", "en")) == (verbs.Reject("busy"),)
-    spoken = twiml.turn_away("Todas nuestras líneas están ocupadas.", "es")
-    assert "Todas nuestras líneas están ocupadas.</Say>" in spoken
-    assert 'language="es"' in spoken
-    assert verbs.read(spoken)[-1] == verbs.Hangup()
-
-
-def test_digits_then_the_stream_again() -> None:
-    pressed = verbs.read(twiml.play_digits("1w#", twiml.StreamAddress("wss://a.example/media", {"token": "t"})))
-    assert pressed == (
+def test_keys_then_the_stream_again() -> None:
+    assert verbs.read(twiml.render(PressKeys("1w#", STREAM))) == (
         verbs.TimedVerb(ms=1000, digits="1#"),
-        verbs.StreamVerb("wss://a.example/media", {"token": "t"}),
+        verbs.StreamVerb("wss://a.example/media", {"token": 'a<b&"'}),
     )
-    assert len(verbs.read(twiml.play_digits("12"))) == 1
 
 
 @pytest.mark.parametrize("digits", ["", "12a", "1 2", "+1"])
-def test_not_digits(digits: str) -> None:
+def test_not_keys(digits: str) -> None:
     with pytest.raises(ValueError, match="digits"):
-        twiml.play_digits(digits)
+        twiml.render(PressKeys(digits, STREAM))
+
+
+def test_a_question() -> None:
+    question = AskPerson("Take it?", "es-MX", "sí, no", 7, "t", ORIGIN, round=2)
+    document = twiml.render(question)
+    assert verbs.read(document) == (
+        verbs.Gather(
+            action=f"{BELOW}/reply?round=2",
+            inputs=frozenset({"dtmf", "speech"}),
+            prompt_ms=480,
+            timeout_seconds=7,
+            num_digits=1,
+            finish_on_key="#",
+            action_on_empty=True,
+        ),
+    )
+    assert document.count('language="es-MX"') == 2
+
+
+def test_a_number_dialled_on() -> None:
+    document = twiml.render(DialOn("+1", None, 9, "t", ORIGIN))
+    events = frozenset({"answered", "completed"})
+    assert verbs.read(document) == (
+        verbs.DialNumber("+1", 9, None, f"{BELOW}/dialled", f"{BELOW}/status", events),
+    )
+    assert "callerId" not in document
+
+
+def test_a_conference() -> None:
+    document = twiml.render(JoinConference("c-1"))
+    assert verbs.read(document) == (verbs.DialConference("c-1", end_on_exit=True, action=None),)
+    assert 'waitUrl=""' in document
+    assert 'beep="false"' in document
 
 
 @pytest.mark.parametrize(
@@ -76,3 +117,8 @@ def test_a_pause_is_as_long_as_it_says() -> None:
         verbs.TimedVerb(ms=3000),
         verbs.TimedVerb(ms=1000),
     )
+
+
+def test_a_number_is_read_without_what_is_optional() -> None:
+    bare = verbs.read("<Response><Dial><Number>+1</Number></Dial></Response>")
+    assert bare == (verbs.DialNumber("+1", 30, None, None, None, frozenset({"completed"})),)
