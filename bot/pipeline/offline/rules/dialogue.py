@@ -9,6 +9,8 @@ data of its language.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from bot.languages import plain
 from bot.pipeline.offline.rules.purpose import Answers, Ask
 from bot.pipeline.offline.rules.state import Await, RuleReply, State, was_heard
@@ -17,6 +19,7 @@ from bot.pipeline.offline.rules.words import Intent, capital
 CUT_SIGN = "—"
 """Ends what was heard of a reply that was interrupted."""
 Meant = frozenset[Intent]
+Step = Callable[[str, Meant], list[str]]
 _ABOUT_US = frozenset({Intent.WHO, Intent.WHY, Intent.ROBOT, Intent.HOW_ARE_YOU})
 _DECIDES = frozenset({Intent.YES, Intent.NO, Intent.RESCHEDULE, Intent.CANCEL, Intent.DECLINE})
 """Meanings that settle a question, beside words that only accompany one."""
@@ -243,16 +246,8 @@ class Dialogue(State):
                 return self._canceled()
             if Intent.RESCHEDULE in meant or (self._await is Await.WHEN and self._when(heard)):
                 return self._another_time(heard)
-        steps = {
-            Await.PURPOSE: self._on_purpose,
-            Await.FIELD: self._on_field,
-            Await.MORE: self._on_more,
-            Await.WHEN: self._on_when,
-            Await.CALLBACK: self._on_callback,
-            Await.HELP: self._on_help,
-            Await.ANYTHING: self._on_anything,
-        }
-        return steps.get(self._await, self._on_details)(heard, meant)
+        step: Step = getattr(self, f"_on_{self._await.name.lower()}", self._on_details)
+        return step(heard, meant)
 
     def _on_purpose(self, heard: str, meant: Meant) -> list[str]:
         volunteered = self._volunteered(heard)
@@ -302,7 +297,7 @@ class Dialogue(State):
             return [thanks, self._pending()]
         if self._topic and self._facts.told:
             # A bare subject asks nothing: what there is to say of it is what the context says.
-            self._answers = self._facts.told[:2]
+            self._answers = [self._facts.spoken(fact) for fact in self._facts.told[:2]]
             self._note("told", topic=self._words.sub("reported", self._topic))
             self._reached = self._reached or not (self._kind or self._open_fields())
         return [thanks, *self._answers, *self._onward()]
@@ -476,7 +471,7 @@ class Dialogue(State):
     def _offer(self) -> list[str]:
         """What the context says about other times."""
         free = self._words.kinds["reschedule"].fact
-        return [fact for fact in self._facts.told if free.search(fact)][:1]
+        return [self._facts.spoken(fact) for fact in self._facts.told if free.search(fact)][:1]
 
     def _canceled(self) -> list[str]:
         self._confirmed(False)

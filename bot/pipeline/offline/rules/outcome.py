@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from bot.languages import plain
 from bot.outcome_schema import Schema, fits, of_fields
@@ -23,12 +23,6 @@ from bot.records import AnsweredBy, CallSpec, EndedReason, Outcome, Sentiment, S
 _REFUSING = frozenset(
     {Intent.NO, Intent.DECLINE, Intent.CANCEL, Intent.RESCHEDULE, Intent.DO_NOT_CALL, Intent.WRONG_NUMBER}
 )
-_KINDS: dict[str, Literal["boolean", "string", "number"]] = {
-    "boolean": "boolean",
-    "string": "string",
-    "number": "number",
-    "integer": "number",
-}
 _STEM = 5
 """Letters by which words of one family are known: confirm, confirmed, confirmation."""
 _LONE_WORDS = 2
@@ -106,7 +100,8 @@ def _fields_of(schema: Schema | None) -> tuple[RuleField, ...]:
     for name, node in schema["properties"].items() if schema else ():
         bare = _bare(node)
         options = tuple(bare.get("enum", ())) if bare.get("type") == "string" else ()
-        if kind := _KINDS.get(str(bare.get("type"))):
+        kind: Any = "number" if bare.get("type") == "integer" else bare.get("type")
+        if kind in ("boolean", "string", "number"):
             described = str(node.get("description") or node.get("title") or name)
             found.append(RuleField(name, "choice" if options else kind, described, None, options))
     return tuple(found)

@@ -6,9 +6,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from bot.languages import plain
 from bot.pipeline.offline.rules.purpose import Answers, Ask, ask_of, purpose
@@ -59,14 +59,12 @@ class RuleField:
         return heard.strip(" .") or None
 
 
-@dataclass(frozen=True)
-class RuleToolCall:
+class RuleToolCall(NamedTuple):
     name: str
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class RuleReply:
+class RuleReply(NamedTuple):
     """What to say, and the tools to call with it; both may be empty."""
 
     text: str
@@ -94,7 +92,7 @@ class Facts:
     def __init__(self, context: Any, words: Words) -> None:
         self._words = words
         said = self._flattened(context, ()) if isinstance(context, Mapping) else self._written(str(context or ""))
-        self.told = [self.spoken(fact) for fact in said if not words.found("to_agent", fact)]
+        self.told = [fact for fact in said if not words.found("to_agent", fact)]
 
     def answer(self, question: str) -> str | None:
         """The fact that answers best, worded for the phone; None when none answers.
@@ -106,16 +104,17 @@ class Facts:
         name, kind = next(
             ((name, kind) for name, kind in kinds if kind.question.search(plain(question))), ("", None)
         )
-        wanted = self._stems(question) - (self._stemmed(kind.words) if kind else set())
+        asked = self._stems(question)
+        wanted = asked - (self._stemmed(kind.words) if kind else set())
         best: tuple[float, int, int, str] = (0.0, 0, 0, "")
         for fact in self.told if kind or wanted else ():
             if kind is None or kind.fact.search(fact) or kind.fact.search(plain(fact)):
-                share = len(wanted & self._stems(fact)) / len(wanted) if wanted else 1.0
-                held = len(self._stems(question) & self._stems(fact))
+                stems = self._stems(fact)
+                share, held = len(wanted & stems) / len(wanted) if wanted else 1.0, len(asked & stems)
                 signs = len(kind.fact.findall(plain(fact))) if kind else 0
                 if share >= 0.5 and (share, held, signs) > best[:3]:
                     best = (share, held, signs, fact)
-        text = best[-1]
+        text = self.spoken(best[-1]) if best[-1] else ""
         if text and kind and name in ("where", "who") and not self._words.written["has_verb"].search(text):
             pieces = [piece.strip(" .") for piece in re.split(r",\s+", text)]
             part = ", ".join(piece for piece in pieces if kind.fact.search(piece)) or text.strip(".")

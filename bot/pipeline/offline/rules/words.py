@@ -88,7 +88,7 @@ class Words:
     def sub(self, table: str, text: str, name: str = "(?!)") -> str:
         """`text` with the replacements of a table made; `name` is a pattern of the callee's names."""
         for rule, replacement in self.substitutions[table]:
-            text = re.sub(rule.replace("<name>", name), replacement, text, flags=re.IGNORECASE)
+            text = _insensitive(rule.replace("<name>", name)).sub(replacement, text)
         return text
 
     def variants(self, sentence: str) -> tuple[str, ...]:
@@ -302,6 +302,11 @@ class Words:
         ahead = (weekdays.index(weekday.group(1)) - today.weekday() - 1) % 7 + 1 if weekday else None
         days = next(near, ahead)
         return None if days is None else today + timedelta(days=days)
+
+
+@lru_cache(maxsize=1024)
+def _insensitive(rule: str) -> re.Pattern[str]:
+    return re.compile(rule, re.IGNORECASE)
 
 
 @cache
