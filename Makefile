@@ -6,7 +6,7 @@ UV := $(or $(shell command -v uv 2>/dev/null),.tools/bin/uv)
 # The interpreter is the machine's own: nothing is downloaded but packages.
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: run check long smoke
+.PHONY: run check long smoke docs
 run: $(UV)
 	$(UV) run server.py
 
@@ -17,7 +17,7 @@ check: $(UV)
 	$(UV) run poe check
 
 # CI's other jobs.
-long smoke: $(UV)
+long smoke docs: $(UV)
 	$(UV) run poe $@
 
 .tools/bin/uv:
