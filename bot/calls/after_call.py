@@ -18,6 +18,7 @@ from bot.calls.outcome import Analyst
 from bot.calls.queues import AFTER_CALL, AFTER_CALLS, ANALYSES, ANALYSIS, AfterCallQueue, independent_step
 from bot.calls.webhooks.events import CallEvents
 from bot.store import CallStore
+from bot.store.connections import retry_database
 from bot.store.durable.engine import DurableEngine
 from bot.telemetry import tally, tracing
 
@@ -53,7 +54,7 @@ class AfterCall:
             if again is not None:
                 await self._follow_up(call_id, again)
             queue = AfterCallQueue(self.engine)
-            await self.engine.insist(lambda: queue.begin_analysis(call_id, last=again is None))
+            await retry_database(lambda: queue.begin_analysis(call_id, last=again is None))
 
     async def _analysis(self, call_id: str, last: bool) -> None:
         """`last`: no attempt follows; the call is done with its outcome."""
@@ -66,7 +67,7 @@ class AfterCall:
 
     async def _follow_up(self, call_id: str, again: dict[str, str] | None) -> None:
         try:
-            await self.engine.insist(lambda: self.retries.follow_up(call_id, again))
+            await retry_database(lambda: self.retries.follow_up(call_id, again))
         except Exception as e:
             logger.opt(exception=e).error("what follows call {} could not be begun", call_id)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -27,9 +26,9 @@ from bot.records import (
     Turn,
 )
 from bot.store import CallChange, CallStore
-from bot.store.connections import DATABASE_ERRORS
+from bot.store.connections import retry_database
 
-KEPT_WITHIN_SECONDS, KEPT_AGAIN_SECONDS = 30.0, 1.0
+KEPT_WITHIN_SECONDS = 30.0
 """How long, and how often, the end of a call is tried to be kept."""
 
 
@@ -68,18 +67,13 @@ async def wrap_up(
 
 
 async def _keep(store: CallStore, call_id: str, change: CallChange, ended_at: datetime) -> None:
-    """Also when the database is away for a moment: nobody else knows how the call ended."""
-    until = time.monotonic() + KEPT_WITHIN_SECONDS
-    while True:
-        try:
-            if not await store.advance(call_id, Status.COMPLETED, at=ended_at, change=change):
-                await store.update(call_id, change)
-            return
-        except DATABASE_ERRORS as e:
-            if time.monotonic() > until:
-                raise
-            logger.warning("the end of a call cannot be kept now: {}", type(e).__name__)
-            await asyncio.sleep(KEPT_AGAIN_SECONDS)
+    """Also when the database is away for a moment: nothing else knows how the call ended."""
+
+    async def keep() -> None:
+        if not await store.advance(call_id, Status.COMPLETED, at=ended_at, change=change):
+            await store.update(call_id, change)
+
+    await retry_database(keep, within_seconds=KEPT_WITHIN_SECONDS, longest_pause_seconds=1.0)
 
 
 def call_costs(plan: Plan, seconds: float, *, transferred: bool) -> dict[CostPart, PricedItems]:

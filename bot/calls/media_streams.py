@@ -14,6 +14,7 @@ from bot.calls.cluster.elsewhere import Elsewhere
 from bot.calls.ingress import UNAUTHORIZED_CLOSE, Ingress
 from bot.calls.process import Process
 from bot.errors import BusyError
+from bot.store.connections import retry_database
 from bot.telephony.carrier import CarrierRequest
 from bot.telephony.media import MediaStream
 from bot.telephony.socket import Socket
@@ -62,4 +63,4 @@ class MediaStreams:
         try:
             await self.runner.hold(slot, stream)
         finally:
-            await self.process.engine.insist(lambda: self.carrier_events.ended(slot.plan.call_id))
+            await retry_database(lambda: self.carrier_events.ended(slot.plan.call_id))

@@ -25,7 +25,7 @@ from loguru import logger
 from bot.calls.recordings import Recordings
 from bot.records import Status
 from bot.settings import Settings
-from bot.store.connections import DATABASE_ERRORS
+from bot.store.connections import DATABASE_ERRORS, retry_database
 from bot.store.durable.engine import DurableEngine
 from bot.store.retention import AT_ONCE, Erased, Kept, SqlRetentionStore, Standing
 
@@ -203,7 +203,7 @@ class Retention:
     ) -> None:
         """A workflow: one look, and the next is begun. What a crash cut short is done again from its start."""
         look = Look(name, tuple(call_ids), tuple(contact_ids), number, quiet)
-        await self._engine.insist(lambda: self._look(look))
+        await retry_database(lambda: self._look(look))
 
     async def _look(self, look: Look) -> None:
         found = await self._with_attempts(

@@ -13,16 +13,20 @@ lose the last commits, but leaves the file whole (https://www.sqlite.org/pragma.
 from __future__ import annotations
 
 import asyncio
+import math
 import sqlite3
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg  # type: ignore[import-untyped]  # ships no types
+from loguru import logger
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from bot.store.address import PostgresAddress, SqliteAddress
 from bot.store.rows import to_json
@@ -39,11 +43,40 @@ DATABASE_ERRORS: tuple[type[Exception], ...] = (
 )
 """What a database that cannot be opened raises; asyncpg's own errors pass SQLAlchemy unwrapped while
 connecting."""
+_T = TypeVar("_T")
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 15.0
+"""Between two tries while the database is away: at first, and at most."""
 _READERS = 2
 _POSTGRES_POOL = 5
 _POSTGRES_BURST = 15
 """More for a moment: each call on the line writes its turns as they are spoken."""
 _POSTGRES_SECONDS = 10.0
+
+
+async def retry_database(
+    run: Callable[[], Awaitable[_T]],
+    *,
+    within_seconds: float = math.inf,
+    longest_pause_seconds: float = LONGEST_PAUSE_SECONDS,
+) -> _T:
+    """`run` again for as long as it raises DATABASE_ERRORS; past `within_seconds` it raises them."""
+    tries = AsyncRetrying(
+        retry=retry_if_exception_type(DATABASE_ERRORS),
+        wait=wait_exponential(FIRST_PAUSE_SECONDS, longest_pause_seconds),
+        stop=stop_after_delay(within_seconds),
+        before_sleep=_log_pause,
+        reraise=True,
+    )
+
+    async def attempt() -> _T:  # `run` may be a plain function that returns an awaitable
+        return await run()
+
+    return await tries(attempt)
+
+
+def _log_pause(state: RetryCallState) -> None:
+    error = None if state.outcome is None else state.outcome.exception()
+    logger.warning("the database is away ({}): again in {:.1f} s", type(error).__name__, state.upcoming_sleep)
 
 
 def _count_errors(engine: AsyncEngine) -> None:

@@ -35,7 +35,7 @@ from bot.errors import BusyError, CarrierError, ConflictError, DialUnconfirmedEr
 from bot.records import CallRecord, Direction, EndedReason, Status
 from bot.store import CallChange
 from bot.store.claims import Claim
-from bot.store.connections import DATABASE_ERRORS
+from bot.store.connections import DATABASE_ERRORS, retry_database
 from bot.telephony.carrier import try_hang_up
 
 FOLLOW = "follow"
@@ -119,7 +119,7 @@ class Dialler:
 
     async def _hold_key(self, call_id: str, hop: int) -> None:
         """One of a key's places, held until the hop is over."""
-        record = await self._engine.insist(lambda: self._store.get(call_id))
+        record = await retry_database(lambda: self._store.get(call_id))
         if record is None:
             return  # erased meanwhile
         await self._queue.enqueue(record, hop, 0.0)
@@ -164,7 +164,7 @@ class Dialler:
             if again is None:
                 await self._queue.after_calls.begin(call_id)
                 return
-            record = await self._engine.insist(lambda: self._store.get(call_id))
+            record = await retry_database(lambda: self._store.get(call_id))
             if record is not None:
                 await self._queue.hop(record, hop + 1, again)
 

@@ -28,7 +28,7 @@ from bot.calls.planner import Planner
 from bot.errors import CarrierError
 from bot.records import CallRecord, EndedReason, Status
 from bot.store import CallChange, CallStore
-from bot.store.connections import DATABASE_ERRORS
+from bot.store.connections import DATABASE_ERRORS, retry_database
 from bot.store.durable.engine import DurableEngine
 from bot.telephony.carrier import Carrier
 
@@ -59,7 +59,7 @@ class Following:
 
     async def to_the_end(self, call_id: str) -> None:
         """Returns when the call has its final status; within its workflow."""
-        record = await self.engine.insist(lambda: self.store.get(call_id))
+        record = await retry_database(lambda: self.store.get(call_id))
         if record is None:
             return
         seconds = self.planner.limits(record).ring_seconds + LOST_CALLBACK_SECONDS
@@ -82,19 +82,19 @@ class Following:
 
     async def by_looking(self, call_id: str) -> None:
         """The same without a workflow's steps: of a call whose workflow broke."""
-        left = await self.engine.insist(lambda: self.look(call_id, None))
+        left = await retry_database(lambda: self.look(call_id, None))
         while left is not None:
             await asyncio.sleep(min(left, HOLDER_SECONDS))
-            left = await self.engine.insist(lambda: self.look(call_id, None))
+            left = await retry_database(lambda: self.look(call_id, None))
         await self.let_go(call_id)
 
     async def _take_up(self, call_id: str) -> None:
         """A dead process's call: nobody may be left to send news of it."""
-        while (left := await self.engine.insist(lambda: self.look(call_id, None))) is not None:
+        while (left := await retry_database(lambda: self.look(call_id, None))) is not None:
             if left > LOST_CALLBACK_SECONDS:
                 return  # somebody has it; the workflow's own wait is no longer
             await asyncio.sleep(left)
-        record = await self.engine.insist(lambda: self.store.get(call_id))
+        record = await retry_database(lambda: self.store.get(call_id))
         if record is not None and record.followed_by is not None:
             await self.engine.send(record.followed_by, "over", NEWS)
 

@@ -15,7 +15,7 @@ import asyncio
 import contextvars
 import functools
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -37,7 +37,7 @@ from bot.calls.webhooks.sender import TIMEOUT_SECONDS, Answer, Sender
 from bot.errors import NotFoundError, RequestError, SettingsError
 from bot.public_http import Outgoing
 from bot.settings import Settings
-from bot.store.connections import DATABASE_ERRORS
+from bot.store.connections import retry_database
 from bot.store.deliveries import (
     Delivery,
     DeliveryAttempt,
@@ -53,7 +53,6 @@ WORKFLOW = "deliver_webhook"
 _RESCUE = "rescue_webhooks"
 _RESCUE_CRON = "20 */2 * * * *"
 STRANDED_SECONDS = 60.0
-_LONGEST_DATABASE_WAIT_SECONDS = 30.0
 _T = TypeVar("_T")
 
 
@@ -187,7 +186,7 @@ class Webhooks:
 
         The engine repeats a step that raises, and that would be another sending: so nothing here raises.
         """
-        delivery = await _insist(lambda: self.deliveries.get(delivery_id))
+        delivery = await retry_database(lambda: self.deliveries.get(delivery_id))
         if delivery is None or delivery.round != round_ or delivery.status is not DeliveryStatus.PENDING:
             return None
         if any((made.round, made.number) == (round_, number) for made in delivery.attempts):
@@ -208,7 +207,7 @@ class Webhooks:
             )
             ended_at = answer.at + timedelta(milliseconds=answer.duration_ms)
             next_at = None if wait is None else ended_at + timedelta(seconds=wait)
-            await _insist(
+            await retry_database(
                 lambda: self.deliveries.note(delivery_id, attempt, status=status, next_attempt_at=next_at)
             )
             self._tell(delivery, attempt, status, wait)
@@ -239,15 +238,3 @@ def _why(attempt: DeliveryAttempt) -> str:
     if attempt.status_code is not None:
         return f"answered {attempt.status_code}"
     return attempt.error or "no answer"
-
-
-async def _insist(run: Callable[[], Awaitable[_T]]) -> _T:
-    """Until the database is there: whoever gives up here sends an event twice, or never."""
-    wait = 0.5
-    while True:
-        try:
-            return await run()
-        except DATABASE_ERRORS as error:
-            logger.warning("a delivery cannot be kept: {}", type(error).__name__)
-        await asyncio.sleep(wait)
-        wait = min(wait * 2, _LONGEST_DATABASE_WAIT_SECONDS)

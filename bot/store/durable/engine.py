@@ -48,8 +48,6 @@ LOOK_SECONDS = 4.0
 STEP_ATTEMPTS = 30
 STEP_BACKOFF = 1.3
 """Of a step whose database is away, from half a second on: an hour in all."""
-AGAIN_SECONDS, AGAIN_LONGEST_SECONDS = 0.5, 15.0
-"""Between tries of what a workflow does outside of its steps, while the database is away."""
 POLLS_SECONDS = 10.0
 _MOMENT = 0.001
 _NEARLY = 0.9
@@ -364,17 +362,6 @@ class DurableEngine:
         return await asyncio.get_running_loop().run_in_executor(self._threads, functools.partial(function, *args))
 
     # -- inside a workflow ----------------------------------------------------------------------------
-
-    async def insist(self, run: Callable[[], Awaitable[_T]]) -> _T:
-        """Outside of a step, again each time the workflow is: until the database is there (DATABASE_ERRORS)."""
-        wait = AGAIN_SECONDS
-        while True:
-            try:
-                return await run()
-            except DATABASE_ERRORS as e:
-                logger.warning("the database is away ({}): again in {:.1f} s", type(e).__name__, wait)
-                await asyncio.sleep(wait)
-                wait = min(2 * wait, AGAIN_LONGEST_SECONDS)
 
     async def step(self, name: str, run: Callable[[], Awaitable[_T]]) -> _T:
         """At least once; its result is kept, and a workflow that is begun again is given that.

@@ -15,15 +15,13 @@ from pathlib import Path
 from typing import IO, Protocol
 
 import asyncpg  # type: ignore[import-untyped]  # ships no types
-from loguru import logger
 
 from bot.store.address import PostgresAddress, SqliteAddress
-from bot.store.connections import DATABASE_ERRORS
+from bot.store.connections import retry_database
 
 _CLASS = 0x70686E65
 """The first key of our advisory locks: "phne"."""
 _SECONDS = 10.0
-_AGAIN_SECONDS = 1.0
 
 
 class Presence(Protocol):
@@ -155,13 +153,8 @@ class PostgresPresence:
             self._reopening = asyncio.create_task(self._reopen(), name="presence")
 
     async def _reopen(self) -> None:
-        while self._name is not None:
-            try:
-                await self._lock()
-                return
-            except DATABASE_ERRORS as e:
-                logger.warning("this process cannot show the others that it lives: {}", e)
-                await asyncio.sleep(_AGAIN_SECONDS)
+        # Before the others have looked twice.
+        await retry_database(self._lock, longest_pause_seconds=1.0)
 
 
 def _key(name: str) -> int:

@@ -175,7 +175,7 @@ async def test_a_record_that_cannot_be_completed_does_not_keep_the_line(
 ) -> None:
     """It is tried for so long, then the line is free."""
     monkeypatch.setattr("bot.calls.finish.KEPT_WITHIN_SECONDS", 0.1)
-    monkeypatch.setattr("bot.calls.finish.KEPT_AGAIN_SECONDS", 0.02)
+    monkeypatch.setattr("bot.store.connections.FIRST_PAUSE_SECONDS", 0.02)
     stage.store.failures = {"advance": OSError("disk full")}
     holding = asyncio.create_task(stage.hold())
     await until(lambda: stage.slot.call is not None)

@@ -132,7 +132,7 @@ async def test_the_end_of_the_server_ends_the_call_on_the_line(house: House) -> 
 async def test_an_end_that_cannot_be_kept_at_once_is_kept_later(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.calls.finish.KEPT_AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr("bot.store.connections.FIRST_PAUSE_SECONDS", 0.05)
     call = await house.agent.placing.place(SPEC)
     _, streaming = house.connect(await house.answer(call.call_id, "CA1"), "CA1")
     await until(lambda: bool(QuietCall.made))

@@ -100,7 +100,7 @@ async def test_a_database_that_is_away_while_a_call_is_followed(
             raise OSError("the database is away")
         return await get(call_id)
 
-    monkeypatch.setattr("bot.store.durable.engine.AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr("bot.store.connections.FIRST_PAUSE_SECONDS", 0.05)
     await house.store.advance(call.call_id, Status.NO_ANSWER, at=datetime.now(UTC))
     house.store.get = shaky  # type: ignore[method-assign]
     await house.agent.engine.send(f"{call.call_id}:1", "over", "news")
