@@ -14,7 +14,7 @@ from loguru import logger
 from bot.calls.capacity import Asking
 from bot.calls.cluster.elsewhere import Elsewhere
 from bot.calls.dialling.dialler import Dialler
-from bot.calls.dialling.ending import BY_STATUS
+from bot.calls.dialling.following import BY_STATUS
 from bot.calls.ingress import HANDSHAKE_SECONDS, Ingress
 from bot.calls.listener import CallListener
 from bot.calls.process import Process

@@ -71,9 +71,7 @@ class Dialler:
         self._queue, self._gate, self._ingress = queue, gate, ingress
         self._events, self._listener = events, listener
         self._once = DialOnce(process.store, process.carrier, gate)
-        self._following = Following(
-            process.engine, process.store, process.carrier, process.active_calls, process.planner, listener
-        )
+        self._following = Following(process, listener)
         self._full_until = 0.0
         """On the monotonic clock: the lines of all processes were found taken."""
 
@@ -113,7 +111,7 @@ class Dialler:
                 await self._queue.begin(record)
             else:
                 await self._start_following(call_id)
-        await self._following.tell_of_absent()
+        await self._following.wake_absent()
 
     # -- from anywhere --------------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ from bot.settings import Settings, with_scheme
 from bot.telemetry import metrics
 from bot.telephony.carrier import CarrierCall, DialOrder, Instruction, masked
 from bot.telephony.twilio import paths, twiml
-from bot.telephony.twilio.http import TOTAL_SECONDS, Failure, NoAnswerError, RetryRules, TwilioHttp
+from bot.telephony.twilio.http import TOTAL_SECONDS, Failure, NoAnswerError, RequestBounds, TwilioHttp
 from bot.telephony.twilio.webhooks import TwilioWebhooks
 
 DEFAULT_BASE_URL = "https://api.twilio.com"
@@ -70,18 +70,14 @@ class TwilioCarrier(TwilioWebhooks):
         auth_token: str,
         default_from: str | None = None,
         base_url: str = DEFAULT_BASE_URL,
-        rules: RetryRules | None = None,
-        connect_seconds: float = 2.0,
-        total_seconds: float = 5.0,
+        bounds: RequestBounds | None = None,
     ) -> None:
         """`base_url` other than Twilio's own wins over TWILIO_EDGE and TWILIO_REGION, which the SDK reads."""
         super().__init__(auth_token)
         self._account_sid = account_sid
         self._default_from = default_from
         self._base_url = with_scheme(base_url, websocket=False)
-        self._rules = rules
-        self._connect_seconds = connect_seconds
-        self._total_seconds = total_seconds
+        self._bounds = bounds or RequestBounds()
         self._http: TwilioHttp | None = None
         self._client: Any = None
 
@@ -99,10 +95,6 @@ class TwilioCarrier(TwilioWebhooks):
         )
 
     @property
-    def account_sid(self) -> str:
-        return self._account_sid
-
-    @property
     def request_seconds(self) -> float:
         return TOTAL_SECONDS
 
@@ -111,9 +103,7 @@ class TwilioCarrier(TwilioWebhooks):
         return self._default_from
 
     async def open(self) -> None:
-        self._http = TwilioHttp(
-            rules=self._rules, connect_seconds=self._connect_seconds, total_seconds=self._total_seconds
-        )
+        self._http = TwilioHttp(self._bounds)
         client = Client(self._account_sid, self.auth_token, http_client=self._http)
         if self._base_url != DEFAULT_BASE_URL:
             client.api.base_url = self._base_url

@@ -52,15 +52,19 @@ class NoAnswerError(Exception):
 
 
 @dataclass(frozen=True)
-class RetryRules:
+class RequestBounds:
+    """How often a request is tried, and how long it may take."""
+
     attempts: int = ATTEMPTS
     base_seconds: float = 0.25
     longest_seconds: float = 4.0
     """A Retry-After beyond this is not waited for: the caller hears the 429."""
+    connect_seconds: float = CONNECT_SECONDS
+    total_seconds: float = TOTAL_SECONDS
 
 
 def retry_delay(
-    rules: RetryRules,
+    bounds: RequestBounds,
     *,
     attempt: int,
     outcome: Failure | int,
@@ -72,15 +76,15 @@ def retry_delay(
 
     `attempt` counts from 1; `outcome` is the HTTP status or the failure; `jitter` is drawn from [0, 1).
     """
-    if attempt >= rules.attempts:
+    if attempt >= bounds.attempts:
         return None
     untouched = outcome is Failure.UNREACHED or outcome == 429
     unsure = outcome is Failure.UNANSWERED or (isinstance(outcome, int) and outcome >= 500)
     if not (untouched or (unsure and repeatable)):
         return None
-    backoff = rules.base_seconds * 2.0 ** (attempt - 1) * (0.5 + jitter / 2)
+    backoff = bounds.base_seconds * 2.0 ** (attempt - 1) * (0.5 + jitter / 2)
     delay = max(backoff, retry_after or 0.0)
-    return delay if delay <= rules.longest_seconds else None
+    return delay if delay <= bounds.longest_seconds else None
 
 
 class TwilioHttp:
@@ -88,17 +92,11 @@ class TwilioHttp:
 
     is_async = True
 
-    def __init__(
-        self,
-        *,
-        rules: RetryRules | None = None,
-        connect_seconds: float = CONNECT_SECONDS,
-        total_seconds: float = TOTAL_SECONDS,
-    ) -> None:
-        self._rules = rules or RetryRules()
+    def __init__(self, bounds: RequestBounds) -> None:
+        self._bounds = bounds
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(force_close=True, limit=32),
-            timeout=aiohttp.ClientTimeout(total=total_seconds, sock_connect=connect_seconds),
+            timeout=aiohttp.ClientTimeout(total=bounds.total_seconds, sock_connect=bounds.connect_seconds),
         )
 
     async def close(self) -> None:
@@ -133,7 +131,7 @@ class TwilioHttp:
             outcome, response = await self._once(method, target, body, sent_headers)
             retry_after = _seconds(response.headers.get("Retry-After")) if response else None
             delay = retry_delay(
-                self._rules,
+                self._bounds,
                 attempt=attempt,
                 outcome=outcome.failure if isinstance(outcome, NoAnswerError) else outcome,
                 repeatable=repeatable,

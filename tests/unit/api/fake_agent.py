@@ -73,7 +73,7 @@ A_CALL = CallRecord(
 )
 
 
-_PARTS = ("placing", "registrations", "hang_ups", "carrier_events", "media_streams", "store", "engine")
+_PARTS = ("carrier", "placing", "registrations", "hang_ups", "carrier_events", "media_streams", "store", "engine")
 
 
 @dataclass
@@ -96,6 +96,8 @@ class FakeAgent:
     carrier_requests: list[CarrierRequest] = field(default_factory=list)
     sockets: list[tuple[str, str | None, str | None]] = field(default_factory=list)
     ready: bool = True
+    simulated: bool = True
+    """Whether its carrier is."""
     heard: list[str | bytes | None] = field(default_factory=list)
     terms: list[Terms] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)

@@ -56,7 +56,8 @@ def test_without_keys_a_tunnel_of_a_twilio_server_leads_nowhere(
     client: TestClient, agent: FakeAgent, method: str, path: str
 ) -> None:
     """Proxies say whom they carry; the carrier's own routes go on, signed."""
-    agent.settings = agent.settings.model_copy(update={"api_keys": (), "twilio_account_sid": "AC1"})
+    agent.settings = agent.settings.model_copy(update={"api_keys": ()})
+    agent.simulated = False
     carried = {"X-Forwarded-For": "203.0.113.9"}
     body: dict[str, str] | None = {} if method == "POST" else None
     answer = client.request(method, path, headers=carried, json=body)
@@ -69,12 +70,12 @@ def test_without_keys_a_tunnel_of_a_twilio_server_leads_nowhere(
 
 
 def test_without_keys_and_carrier_there_is_nothing_to_guard(client: TestClient, agent: FakeAgent) -> None:
-    agent.settings = agent.settings.model_copy(update={"api_keys": (), "twilio_account_sid": None})
+    agent.settings = agent.settings.model_copy(update={"api_keys": ()})
     assert client.get("/api/phone/calls", headers={"X-Forwarded-For": "203.0.113.9"}).status_code == 200
 
 
 def test_a_key_opens_from_outside_too(client: TestClient, agent: FakeAgent) -> None:
-    agent.settings = agent.settings.model_copy(update={"twilio_account_sid": "AC1"})
+    agent.simulated = False
     headers = {"X-Forwarded-For": "203.0.113.9", "X-API-Key": "one"}
     assert client.get("/api/phone/calls", headers=headers).status_code == 200
 

@@ -7,6 +7,7 @@ import functools
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -19,7 +20,7 @@ from bot.telephony.carrier import Carrier, DialOrder, EndCall, masked
 from bot.telephony.simulated.script import Conversation, parse_conversation
 from bot.telephony.twilio import signatures
 from bot.telephony.twilio.carrier import OwnedNumber, TwilioCarrier
-from bot.telephony.twilio.http import RetryRules
+from bot.telephony.twilio.http import RequestBounds
 from tests.simulators.faults import Plan
 from tests.simulators.twilio import (
     OWN_NUMBER,
@@ -40,7 +41,7 @@ WAITS = (
     'name = "w"\ndescription = "d"\n[pickup]\nring_ms = 50\n'
     '[[steps]]\ndo = "wait_for_hang_up"\nwithin_ms = 20000\n'
 )
-FAST = RetryRules(attempts=3, base_seconds=0.01, longest_seconds=0.5)
+FAST = RequestBounds(attempts=3, base_seconds=0.01, longest_seconds=0.5)
 
 
 def script(text: str) -> Conversation:
@@ -62,7 +63,7 @@ def order(**changes: object) -> DialOrder:
 
 @asynccontextmanager
 async def account(
-    text: str = RINGS, *, total_seconds: float = 5.0, rules: RetryRules = FAST, **simulated: object
+    text: str = RINGS, *, total_seconds: float = 5.0, bounds: RequestBounds = FAST, **simulated: object
 ) -> AsyncIterator[tuple[TwilioSimulator, TwilioCarrier]]:
     simulator = TwilioSimulator(conversations=lambda _: script(text), **simulated)  # type: ignore[arg-type]
     async with simulator:
@@ -71,8 +72,7 @@ async def account(
             auth_token=simulator.auth_token,
             default_from=OWN_NUMBER,
             base_url=simulator.url,
-            rules=rules,
-            total_seconds=total_seconds,
+            bounds=replace(bounds, total_seconds=total_seconds),
         )
         await carrier.open()
         try:
@@ -164,7 +164,7 @@ async def test_refusals_keep_twilios_code_and_message(changes: dict[str, object]
 async def test_wrong_keys() -> None:
     async with account() as (simulator, _):
         stranger = TwilioCarrier(
-            account_sid=simulator.account_sid, auth_token="wrong", base_url=simulator.url, rules=FAST
+            account_sid=simulator.account_sid, auth_token="wrong", base_url=simulator.url, bounds=FAST
         )
         await stranger.open()
         with pytest.raises(CarrierError) as caught:
@@ -223,7 +223,9 @@ async def test_a_dial_without_an_answer_is_never_repeated(fault: ServerError | U
 async def test_nobody_at_the_address_is_retryable() -> None:
     async with account() as (simulator, _):
         gone = simulator.url
-    carrier = TwilioCarrier(account_sid="AC1", auth_token="t", default_from=OWN_NUMBER, base_url=gone, rules=FAST)
+    carrier = TwilioCarrier(
+        account_sid="AC1", auth_token="t", default_from=OWN_NUMBER, base_url=gone, bounds=FAST
+    )
     await carrier.open()
     with pytest.raises(CarrierError) as caught:
         await carrier.dial(order())

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bot.telephony.twilio.http import Failure, RetryRules, retry_delay
+from bot.telephony.twilio.http import Failure, RequestBounds, retry_delay
 
-RULES = RetryRules(attempts=3, base_seconds=1.0, longest_seconds=5.0)
+RULES = RequestBounds(attempts=3, base_seconds=1.0, longest_seconds=5.0)
 
 
 def delay(

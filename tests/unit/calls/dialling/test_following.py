@@ -1,4 +1,4 @@
-"""bot/calls/dialling/ending.py: what is written of a call that nobody of us saw end."""
+"""What is written of a call whose end no process saw."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.calls.dialling.ending import ended_by
+from bot.calls.dialling.following import ended_by
 from bot.records import AnsweredBy, CallRecord, CallSpec, Direction, EndedReason, Speaker, Status, Turn
 from bot.telephony.carrier import CarrierCall
 
