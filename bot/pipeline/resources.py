@@ -108,14 +108,3 @@ class Resources:
             warm_up.claude()
         if self.settings.deepgram_api_key is not None:
             warm_up.deepgram()
-
-
-class SharedTls:
-    """For pipecat's websocket services: connect with the process's TLS context instead of a new one."""
-
-    tls: ssl.SSLContext | None = None
-
-    async def _websocket_connect(self, uri: str, **kwargs: Any) -> Any:
-        if self.tls is not None and uri.startswith("wss:"):
-            kwargs.setdefault("ssl", self.tls)
-        return await super()._websocket_connect(uri, **kwargs)  # type: ignore[misc]  # a mixin

@@ -16,6 +16,7 @@ from pipecat.utils.tracing.tracing_context import TracingContext
 from pipecat.workers.runner import WorkerRunner
 
 from bot.audio import SAMPLE_RATE
+from bot.pipeline.pipecat_internals import trace_into
 
 
 class RunningPipeline:
@@ -44,8 +45,7 @@ class RunningPipeline:
             cancel_timeout_secs=5.0,
         )
         if tracing is not None:
-            # pipecat makes its own with turn tracking only; services read this one (pipeline/worker.py, setup).
-            self._worker._tracing_context = tracing
+            trace_into(self._worker, tracing)
         if on_error is not None:
 
             async def report(_worker: PipelineWorker, frame: ErrorFrame) -> None:

@@ -1,4 +1,4 @@
-"""Deepgram's Flux as an ear that a phone call can live with."""
+"""Deepgram's Flux as an STT that a phone call can live with."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from loguru import logger
-from pipecat.services.deepgram.flux.stt import DeepgramFluxSTTService
-from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from bot.pipeline.resources import SharedTls
+from bot.pipeline.stt.deepgram_internals import OpenFlux
 from bot.pipeline.stt.deepgram_link import DEAF_SECONDS, GOODBYE_SECONDS, IDLE_SECONDS, DeepgramLink, Wire
 
 FORGOTTEN_SECONDS = 3.0
@@ -22,7 +20,7 @@ ONSET_SECONDS = 1.0
 """Audio kept before the point up to which Flux heard nobody: a turn's first sound may lie in it."""
 
 
-class FluxService(SharedTls, DeepgramLink, DeepgramFluxSTTService):
+class FluxService(DeepgramLink, OpenFlux):
     """pipecat's turns, over connections opened as its service opens them; a turn goes on across a lost one.
 
     pipecat ends a turn with its connection, and the callee is answered in mid-sentence. Here the audio of the
@@ -36,25 +34,21 @@ class FluxService(SharedTls, DeepgramLink, DeepgramFluxSTTService):
 
     @asynccontextmanager
     async def open_link(self) -> AsyncIterator[Wire]:
-        socket: ClientConnection = await self._websocket_connect(
-            f"{self._url}?{self._build_query_string()}",
-            additional_headers={"Authorization": f"Token {self._api_key}"},
-            close_timeout=GOODBYE_SECONDS,
-        )
-        self._websocket = socket
+        socket = await self.open_socket(close_timeout=GOODBYE_SECONDS)
+        self.socket = socket
         try:
             yield socket
         finally:
-            self._websocket = None
+            self.socket = None
             socket.transport.abort()
             await socket.wait_closed()
 
     async def send_audio(self, audio: bytes) -> None:
-        if self._websocket is not None:
-            await self._websocket.send(audio)
+        if self.socket is not None:
+            await self.socket.send(audio)
 
     async def say_goodbye(self) -> None:
-        await self._transport_send_json({"type": "CloseStream"})
+        await self.send_message({"type": "CloseStream"})
 
     def owes(self, now: float) -> bool:
         # Flux sends an Update for every quarter of a second of audio, speech or not.
@@ -62,19 +56,18 @@ class FluxService(SharedTls, DeepgramLink, DeepgramFluxSTTService):
 
     async def idle(self, seconds: float) -> None:
         # A turn needs audio to come to its end; a line that sends none is silent.
-        if self._user_is_speaking and self._transport_is_active():
-            await self._send_silence(IDLE_SECONDS)
+        if self.turn_is_open and self.can_send():
+            await self.send_silence(IDLE_SECONDS)
 
     async def broke_off(self) -> None:
-        self._reset_configure_state()  # type: ignore[no-untyped-call]
-        if self._user_is_speaking:
+        if self.turn_is_open:
             self._broken_at = time.monotonic()
-            await self._cancel_eager_end_of_turn()  # type: ignore[no-untyped-call]
+        await self.connection_lost()
 
     async def caught_up(self) -> None:
         if self._broken_at is not None and time.monotonic() - self._broken_at > FORGOTTEN_SECONDS:
             self._broken_at = None
-            await self._end_turn_cut_short()  # type: ignore[no-untyped-call]
+            await self.end_turn()
 
     async def hear(self, data: dict[str, Any]) -> bool:
         kind = data.get("type")
@@ -83,7 +76,7 @@ class FluxService(SharedTls, DeepgramLink, DeepgramFluxSTTService):
             return False
         if kind == "Connected" and self._broken_at is not None:
             self._broken_at = time.monotonic()
-        await self._handle_message(data)
+        await self.take_message(data)
         if kind != "TurnInfo":
             return False
         self._let_go_of(data)
@@ -93,35 +86,35 @@ class FluxService(SharedTls, DeepgramLink, DeepgramFluxSTTService):
         end = float(data.get("audio_window_end") or 0.0)
         if data.get("event") == "EndOfTurn":
             self.kept.understood(end)
-        elif not self._user_is_speaking and not data.get("transcript"):
+        elif not self.turn_is_open and not data.get("transcript"):
             self.kept.understood(end - ONSET_SECONDS)
 
-    async def _handle_start_of_turn(self, transcript: str) -> None:
+    async def turn_started(self, transcript: str) -> None:
         if self._broken_at is None:
-            await super()._handle_start_of_turn(transcript)
+            await super().turn_started(transcript)
         self._broken_at = None
 
-    async def _handle_end_of_turn(self, transcript: str, data: dict[str, Any]) -> None:
+    async def turn_ended(self, transcript: str, data: dict[str, Any]) -> None:
         self._broken_at = None
-        await super()._handle_end_of_turn(transcript, data)
+        await super().turn_ended(transcript, data)
 
     # -- pipecat's transport ---------------------------------------------------------------------------
 
-    def _transport_is_active(self) -> bool:
+    def can_send(self) -> bool:
         return self.is_connected
 
-    async def _transport_send_json(self, message: dict[str, Any]) -> None:
+    async def send_message(self, message: dict[str, Any]) -> None:
         """A connection that is gone is noticed where it is read; the next one is told all in its address."""
-        if self._websocket is None:
+        if self.socket is None:
             return
         try:
-            await self._websocket.send(json.dumps(message))
+            await self.socket.send(json.dumps(message))
         except ConnectionClosed:
             logger.debug("Flux's socket closed under a message")
 
-    async def _transport_send_audio(self, audio: bytes) -> None:
+    async def send_padding(self, audio: bytes) -> None:
         """Audio that the callee did not speak."""
-        if self._websocket is not None:
-            await self._websocket.send(audio)
+        if self.socket is not None:
+            await self.socket.send(audio)
             self.kept.padded(len(audio))
             self.count(audio)

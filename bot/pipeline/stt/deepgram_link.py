@@ -24,6 +24,7 @@ from pipecat.frames.frames import Frame, VADUserStartedSpeakingFrame, VADUserSto
 from pipecat.processors.frame_processor import FrameDirection
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
+from bot.pipeline.stt.deepgram_internals import LinkHooks
 from bot.pipeline.stt.fallback import SttFallback
 from bot.pipeline.stt.kept_audio import BYTES_PER_SECOND, KeptAudio
 from bot.pipeline.usage import Metered
@@ -60,7 +61,7 @@ class Wire(Protocol):
     def close_reason(self) -> str | None: ...
 
 
-class DeepgramLink(Metered, SttFallback):
+class DeepgramLink(LinkHooks, Metered, SttFallback):
     """A mixin of pipecat's Deepgram services: their words and settings, this connection.
 
     A subclass gives `open_link`, `send_audio`, `say_goodbye` and `hear`, and may say what it `owes`, what to send
@@ -122,8 +123,7 @@ class DeepgramLink(Metered, SttFallback):
     @property
     def billed_as(self) -> str:
         """Deepgram's product: the model, where its price does not depend on more."""
-        settings: Any = self._settings
-        return str(settings.model)
+        return str(self.in_use.model)
 
     def count(self, audio: bytes) -> None:
         """Audio was sent: what is heard again on a new connection is billed again."""
@@ -157,12 +157,12 @@ class DeepgramLink(Metered, SttFallback):
         if self._link_task is None:
             self._link_task = self.create_task(self._hold_link(), f"{self}::link")
 
-    async def _connect(self) -> None:
+    async def begin_link(self) -> None:
         """Begin to connect: the pipeline's start does not wait for it. A standby ear does not."""
         if not self.is_standby:
             await self.listen()
 
-    async def _disconnect(self) -> None:
+    async def end_link(self) -> None:
         if self._link_task is None:
             return
         task, self._link_task = self._link_task, None

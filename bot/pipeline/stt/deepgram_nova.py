@@ -1,6 +1,6 @@
-"""Deepgram's nova as an ear that a phone call can live with.
+"""Deepgram's nova as an STT that a phone call can live with.
 
-The end of the callee's speech, as the VAD saw it, passes this ear only when the ear has heard what came before
+The end of the callee's speech, as the VAD saw it, passes this stage only when Deepgram has heard what came before
 it: during an outage a turn would else be ended, and answered, with half its words.
 
 The connection is the SDK's, `listen.v1.connect`. It takes no TLS context (client.py calls the websocket with the
@@ -17,9 +17,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from deepgram.core.unchecked_base_model import construct_type
 from deepgram.listen.v1.socket_client import AsyncV1SocketClient
-from deepgram.listen.v1.types import ListenV1Results
 from loguru import logger
 from pipecat.frames.frames import (
     Frame,
@@ -28,8 +26,8 @@ from pipecat.frames.frames import (
     VADUserStoppedSpeakingFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection
-from pipecat.services.deepgram.stt import DeepgramSTTService
 
+from bot.pipeline.stt.deepgram_internals import OpenNova
 from bot.pipeline.stt.deepgram_link import DEAF_SECONDS, GOODBYE_SECONDS, DeepgramLink, Wire
 from bot.pipeline.turns.speculation import ASKED_AT
 from bot.pipeline.turns.vad import VoiceFadedFrame
@@ -43,7 +41,7 @@ KEEP_ALIVE_SECONDS = 4.0
 """Deepgram closes a connection after 10 s without audio or KeepAlive; it recommends 3 to 5 s."""
 
 
-class NovaService(DeepgramLink, DeepgramSTTService):
+class NovaService(DeepgramLink, OpenNova):
     """pipecat's transcripts over our connection; a Finalize that was not answered is asked again."""
 
     def __init__(self, *, api_key: str, base_url: str, **kwargs: Any) -> None:
@@ -67,8 +65,8 @@ class NovaService(DeepgramLink, DeepgramSTTService):
 
     @asynccontextmanager
     async def open_link(self) -> AsyncIterator[Wire]:
-        async with self._client.listen.v1.connect(**self._build_connect_kwargs()) as sdk:
-            socket: Any = sdk._websocket
+        async with self.sdk_connection() as sdk:
+            socket = self.socket_of(sdk)
             socket.close_timeout = GOODBYE_SECONDS  # of each step of a close; the SDK leaves it at 10 s
             self._sdk = sdk
             try:
@@ -81,8 +79,8 @@ class NovaService(DeepgramLink, DeepgramSTTService):
     @property
     def billed_as(self) -> str:
         """nova-3 has a price for English and other single languages, and one for several at once."""
-        settings: Any = self._settings
-        return f"{settings.model} multilingual" if str(settings.language) == "multi" else str(settings.model)
+        model, language = self.in_use.model, self.in_use.language
+        return f"{model} multilingual" if str(language) == "multi" else str(model)
 
     async def send_audio(self, audio: bytes) -> None:
         if self._sdk is not None:
@@ -114,7 +112,7 @@ class NovaService(DeepgramLink, DeepgramSTTService):
             if self._answered_at is not None:
                 frame.metadata[ASKED_AT] = self._answered_at
             else:
-                self._finalize_pending = False  # an empty answer leaves its mark to the next words, whoever's
+                self.forget_finalize()  # an empty answer leaves its mark to the next words, whoever's
         await super().push_frame(frame, direction)
 
     def _ask_early(self) -> None:
@@ -143,10 +141,10 @@ class NovaService(DeepgramLink, DeepgramSTTService):
         await super().give_up(why, audio)
         await self._release()
 
-    async def _disconnect(self) -> None:
+    async def end_link(self) -> None:
         self._held = None
         await self._release()
-        await super()._disconnect()
+        await super().end_link()
 
     async def caught_up(self) -> None:
         if self._finalize_owed and self._sdk is not None:
@@ -199,7 +197,7 @@ class NovaService(DeepgramLink, DeepgramSTTService):
             self._answered_at = self._asks.popleft() if self._asks else None
         if not self._rehearing:
             # Of what is heard again, the beginnings are no news.
-            await self._on_message(construct_type(type_=ListenV1Results, object_=data))  # type: ignore[no-untyped-call]
+            await self.take_results(data)
         self._answered_at = None
         if final:
             self.kept.understood(end)

@@ -15,9 +15,9 @@ from loguru import logger
 from pipecat.frames.frames import CancelFrame, EndFrame, Frame, InputAudioRawFrame, StartFrame, SystemFrame
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessorSetup
 from pipecat.services.ai_service import AIService
-from pipecat.services.stt_service import STTService
 
 from bot.audio import SAMPLE_RATE
+from bot.pipeline.pipecat_internals import TracedSTT
 
 _FRAME_BYTES = 512
 """32 ms, as the line's input."""
@@ -30,7 +30,7 @@ class SttLostFrame(SystemFrame):
     audio: bytes = b""
 
 
-class SttFallback(STTService):
+class SttFallback(TracedSTT):
     """A mixin: an ear of the ladder."""
 
     lost = False
@@ -39,7 +39,7 @@ class SttFallback(STTService):
     async def setup(self, setup: FrameProcessorSetup) -> None:  # type: ignore[override]  # pipecat overrides it so, too
         await super().setup(setup)
         # pipecat's span of an ear begins with any transcript that passes it; those of the others pass a standby.
-        self._tracing_enabled = setup.enable_tracing and not self.is_standby
+        self.trace(on=not self.is_standby)
 
     @property
     def is_standby(self) -> bool:
@@ -67,7 +67,7 @@ class SttFallback(STTService):
 
     async def _take_over(self, audio: bytes) -> None:
         self._took_over = True
-        self._tracing_enabled = self._setup is not None and self._setup.enable_tracing
+        self.trace(on=True)
         await self.listen()
         for at in range(0, len(audio), _FRAME_BYTES):
             piece = audio[at : at + _FRAME_BYTES]
@@ -84,4 +84,4 @@ class SttFallback(STTService):
             logger.warning("{} is lost, {} listens: {}", self, self.next, why)
             await self.push_frame(SttLostFrame(audio=audio))
         self.lost = True
-        self._tracing_enabled = False
+        self.trace(on=False)

@@ -1,4 +1,4 @@
-"""ElevenLabs' multi-context socket as a voice that a phone call can live with.
+"""ElevenLabs' multi-context socket as a TTS that a phone call can live with.
 
 pipecat's service closes a context right behind its text (under load it then ends without a sound), waits 4 s
 before it reconnects, and writes what was never spoken into the conversation. Here the socket is held for the
@@ -20,14 +20,11 @@ from typing import Any
 
 from loguru import logger
 from pipecat.frames.frames import Frame, TTSAudioRawFrame, TTSStartedFrame, TTSStoppedFrame
-from pipecat.services.elevenlabs.tts import ElevenLabsTTSService
-from pipecat.services.tts_service import WebsocketTTSService
-from pipecat.services.websocket_service import WebsocketService
 from pipecat.utils.tracing.service_decorators import traced_tts
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
-from bot.pipeline.resources import SharedTls
+from bot.pipeline.tts.elevenlabs_internals import OpenElevenLabs
 from bot.pipeline.tts.fallback import TtsFallback
 from bot.pipeline.tts.timed_words import TimedWords
 from bot.pipeline.tts.utterance import Step, Take, Utterance
@@ -103,13 +100,12 @@ def _times(alignment: Any) -> tuple[tuple[str, ...], tuple[float, ...], tuple[fl
     )
 
 
-class ElevenLabsService(Metered, SharedTls, TimedWords, TtsFallback, ElevenLabsTTSService):
-    """The voice. Text comes in by run_tts, a piece at a time; sound goes out through pipecat's contexts."""
+class ElevenLabsService(Metered, TimedWords, TtsFallback, OpenElevenLabs):
+    """Text comes in by run_tts, a piece at a time; sound goes out through pipecat's contexts."""
 
     def __init__(self, **kwargs: Any) -> None:
-        # A context ends when its utterance does, not after a silence; nothing waits for it meanwhile.
+        # A context ends when its utterance does, not after a silence.
         super().__init__(stop_frame_timeout_s=60.0, **kwargs)
-        self._pause_frame_processing = False
         self._utterances: dict[str, Utterance] = {}
         """By our context, in the order they are spoken."""
         self._takes: dict[str, tuple[str, Take]] = {}
@@ -147,7 +143,7 @@ class ElevenLabsService(Metered, SharedTls, TimedWords, TtsFallback, ElevenLabsT
 
     async def on_turn_context_completed(self) -> None:
         """No more text for this context: the vendor is to hold nothing back."""
-        context_id, self._turn_context_id = self._turn_context_id, None
+        context_id = self.take_turn_context()
         utterance = self._utterances.get(context_id or "")
         if context_id is not None and utterance is not None:
             utterance.complete = True
@@ -160,15 +156,6 @@ class ElevenLabsService(Metered, SharedTls, TimedWords, TtsFallback, ElevenLabsT
     async def on_audio_context_interrupted(self, context_id: str) -> None:
         await self._drop(context_id)
         await super().on_audio_context_interrupted(context_id)
-
-    async def _close_context(self, context_id: str) -> None:
-        """pipecat's contexts are not the vendor's; those are closed by their takes."""
-
-    async def _close_connection_contexts(self) -> None:
-        """Our contexts outlive a connection."""
-
-    async def _record_context_audio_outcome(self, context_id: str, received_audio: bool) -> None:
-        """A context that stays silent is asked for again; see Utterance."""
 
     # -- care ------------------------------------------------------------------------------------------
 
@@ -208,7 +195,7 @@ class ElevenLabsService(Metered, SharedTls, TimedWords, TtsFallback, ElevenLabsT
         name = self._wire_name(context_id, take)
         self._takes[name] = (context_id, take)
         # Voice settings may stand in a context's first message only, before any other text.
-        opening = {"voice_settings": self._voice_settings} if self._voice_settings else {}
+        opening = {"voice_settings": self.voice_settings} if self.voice_settings else {}
         await self._tell(name, text=" ", **opening)
         await self._tell(name, text=text, **({"flush": True} if utterance.complete else {}))
 
@@ -248,24 +235,19 @@ class ElevenLabsService(Metered, SharedTls, TimedWords, TtsFallback, ElevenLabsT
     @property
     def billed_as(self) -> str:
         """The model."""
-        settings: Any = self._settings
-        return str(settings.model)
+        return str(self.in_use.model)
 
     @property
     def _is_connected(self) -> bool:
-        return self._websocket is not None
+        return self.socket is not None
 
-    async def _connect(self) -> None:
+    async def begin_link(self) -> None:
         """Begin to connect: the pipeline's start does not wait for it."""
-        await WebsocketService._connect(self)  # type: ignore[no-untyped-call]
         if self._link is None and not self.gave_up:
             self._link = self.create_task(self._hold_link(), f"{self}::link")
             self._caretaker = self.create_task(self._look_after_all(), f"{self}::caretaker")
-        self._create_keepalive_task(interval=10)
 
-    async def _disconnect(self) -> None:
-        await WebsocketTTSService._disconnect(self)  # type: ignore[no-untyped-call]
-        await self._cancel_keepalive_task()  # type: ignore[no-untyped-call]
+    async def end_link(self) -> None:
         if self._caretaker is not None:
             await self.cancel_task(self._caretaker)
             self._caretaker = None
@@ -279,16 +261,11 @@ class ElevenLabsService(Metered, SharedTls, TimedWords, TtsFallback, ElevenLabsT
     async def _hold_link(self) -> None:
         """One connection after the other, until the voice is given up or its call is over."""
         attempts = 0
-        while not self.gave_up and not self._disconnecting:
+        while not self.gave_up and not self.closing:
             await asyncio.sleep(RECONNECT_WAITS[min(attempts, len(RECONNECT_WAITS) - 1)] if attempts else 0.0)
             attempts += 1
             try:
-                socket = await self._websocket_connect(
-                    self._build_websocket_url(),
-                    max_size=MAX_MESSAGE,
-                    additional_headers={"xi-api-key": self._api_key},
-                    open_timeout=CONNECT_SECONDS,
-                )
+                socket = await self.open_socket(max_size=MAX_MESSAGE, open_timeout=CONNECT_SECONDS)
             except (OSError, WebSocketException) as error:
                 await self._note_refusal(error)
                 continue
@@ -298,7 +275,7 @@ class ElevenLabsService(Metered, SharedTls, TimedWords, TtsFallback, ElevenLabsT
     async def _use(self, socket: ClientConnection) -> bool:
         """Read the socket until it is gone; whether it made a sound."""
         sounded = False
-        self._websocket = socket
+        self.socket = socket
         self._connections += 1
         if self._connections > 1:
             metrics.vendor_reconnected("elevenlabs")
@@ -310,10 +287,10 @@ class ElevenLabsService(Metered, SharedTls, TimedWords, TtsFallback, ElevenLabsT
         except ConnectionClosed:
             pass  # said below, with the code
         finally:
-            self._websocket = None
+            self.socket = None
             self._takes.clear()
             await socket.close()
-        if self._disconnecting:
+        if self.closing:
             return sounded
         logger.warning("ElevenLabs' socket is gone: {} {}", socket.close_code, socket.close_reason)
         metrics.vendor_failed("elevenlabs", "connection_lost")
@@ -338,12 +315,12 @@ class ElevenLabsService(Metered, SharedTls, TimedWords, TtsFallback, ElevenLabsT
 
     async def _tell(self, name: str | None, **message: Any) -> None:
         """Send a message; a socket that is gone is noticed where it is read."""
-        if self._websocket is None:
+        if self.socket is None:
             return
         if name is not None:
             message["context_id"] = name
         try:
-            await self._websocket.send(json.dumps(message))
+            await self.socket.send(json.dumps(message))
         except ConnectionClosed:
             logger.debug("ElevenLabs' socket closed under a message")
         else:
@@ -351,7 +328,7 @@ class ElevenLabsService(Metered, SharedTls, TimedWords, TtsFallback, ElevenLabsT
             text = message.get("text", "").strip()
             self.usage.add("elevenlabs", self.billed_as, "characters", len(text))
 
-    async def _send_keepalive(self) -> None:
+    async def keep_alive(self) -> None:
         await self._tell(None, text="")
 
     # -- sound -----------------------------------------------------------------------------------------

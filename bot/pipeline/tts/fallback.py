@@ -29,12 +29,12 @@ from pipecat.frames.frames import (
 )
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.ai_service import AIService
-from pipecat.services.tts_service import TTSService
 
+from bot.pipeline.pipecat_internals import ContextTTS
 from bot.pipeline.tts.first_clause import FirstClauseAggregator
 
 
-class TtsFallback(TTSService):
+class TtsFallback(ContextTTS):
     """A voice of the ladder; its replies begin with their first clause.
 
     A subclass says what it still owes when it calls `give_up`, and asks `gave_up` before it speaks.
@@ -42,7 +42,7 @@ class TtsFallback(TTSService):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._text_aggregator = FirstClauseAggregator(language=self.text_aggregation_language)
+        self.aggregate_by(FirstClauseAggregator(language=self.text_aggregation_language))
         self.gave_up = False
         self._speaks: set[str] = set()
         """Contexts of TTSSpeakFrames; the others are replies'."""
@@ -57,8 +57,8 @@ class TtsFallback(TTSService):
         if direction is FrameDirection.DOWNSTREAM and self._is_not_ours(frame):
             await AIService.process_frame(self, frame, direction)
             if waiting := self._take_waiting():
-                await self._audio_context_manager.put_frame(LLMTextFrame(waiting))
-            await self._audio_context_manager.put_frame(frame)
+                await self.queue_in_order(LLMTextFrame(waiting))
+            await self.queue_in_order(frame)
         else:
             await super().process_frame(frame, direction)
 
@@ -69,7 +69,7 @@ class TtsFallback(TTSService):
         return isinstance(frame, TTSTextFrame) or spoken
 
     def _take_waiting(self) -> str:
-        aggregator = self._text_aggregator
+        aggregator = self.aggregator
         assert isinstance(aggregator, FirstClauseAggregator)
         return aggregator.take() if self.gave_up and not self.is_last else ""
 
@@ -100,10 +100,10 @@ class TtsFallback(TTSService):
     async def pass_on(self, context_id: str, text: str) -> None:
         """Text that came as the rung gave up: for the next rung, behind what was handed on."""
         if not self.is_last:
-            await self._audio_context_manager.put_frame(self._order(context_id, text))
+            await self.queue_in_order(self._order(context_id, text))
 
     def _order(self, context_id: str, text: str) -> Frame:
-        context = self._tts_contexts.get(context_id)
+        context = self.tts_contexts.get(context_id)
         if context_id not in self._speaks or context is None:
             return LLMTextFrame(text.strip() + " ")
         # The utterance is written down once, when all of it was said.
@@ -114,7 +114,7 @@ class TtsFallback(TTSService):
 
     async def on_turn_context_created(self, context_id: str) -> None:
         await super().on_turn_context_created(context_id)
-        if context_id in self._tts_contexts:
+        if context_id in self.tts_contexts:
             self._speaks.add(context_id)
 
     async def on_audio_context_completed(self, context_id: str) -> None:
@@ -129,9 +129,5 @@ class TtsFallback(TTSService):
         self._speaks.discard(context_id)
         self._unsaid.discard(context_id)
 
-    async def _apply_force_complete(self, context_id: str) -> None:
-        # pipecat writes what was never timed into the conversation; here it was never heard.
-        if context_id in self._unsaid:
-            self._aggregated_frame_sequencer.force_complete(context_id, 0)
-        else:
-            await super()._apply_force_complete(context_id)
+    def is_unsaid(self, context_id: str) -> bool:
+        return context_id in self._unsaid

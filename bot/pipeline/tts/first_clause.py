@@ -14,7 +14,8 @@ from collections.abc import AsyncIterator
 from itertools import pairwise
 
 from pipecat.utils.text.base_text_aggregator import Aggregation, TextType
-from pipecat.utils.text.simple_text_aggregator import SimpleTextAggregator
+
+from bot.pipeline.pipecat_internals import OpenTextAggregator
 
 MIN_WORDS = 2
 MIN_CHARACTERS = 5
@@ -106,7 +107,7 @@ def _may_part(word: str, following: str) -> bool:
     return whole and not (abbreviated or counted or named) and any(c.isalnum() for c in bare)
 
 
-class FirstClauseAggregator(SimpleTextAggregator):
+class FirstClauseAggregator(OpenTextAggregator):
     """pipecat's sentences, after a first piece cut by `first_cut`. A flush or an interruption begins anew."""
 
     def __init__(self, *, language: str | None = None) -> None:
@@ -118,12 +119,12 @@ class FirstClauseAggregator(SimpleTextAggregator):
             async for piece in super().aggregate(text):
                 yield piece
             return
-        self._text += text
-        cut = first_cut(self._text)
+        self.waiting += text
+        cut = first_cut(self.waiting)
         if cut is None:
             return
-        first, rest = self._text[:cut].strip(), self._text[cut:]
-        self._text = ""
+        first, rest = self.waiting[:cut].strip(), self.waiting[cut:]
+        self.waiting = ""
         self._first_is_out = True
         yield Aggregation(text=first, type=TextType.SENTENCE)
         # The rest may hold whole sentences already: it is read from its beginning.
@@ -132,7 +133,7 @@ class FirstClauseAggregator(SimpleTextAggregator):
 
     def take(self) -> str:
         """What waits, as it came; nothing waits any more."""
-        text, self._text = self._text, ""
+        text, self.waiting = self.waiting, ""
         return text
 
     async def reset(self) -> None:

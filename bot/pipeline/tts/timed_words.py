@@ -5,6 +5,8 @@ from __future__ import annotations
 from pipecat.frames.frames import Frame, TTSTextFrame
 from pipecat.processors.frame_processor import FrameDirection
 
+from bot.pipeline.pipecat_internals import word_baseline
+
 CHARACTER_MS = 65.0
 """Some fifteen characters a second: English at a telephone's pace."""
 
@@ -23,7 +25,7 @@ class TimedWords:
 
     async def push_frame(self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
         if isinstance(frame, TTSTextFrame) and frame.pts is not None and "offset_ms" not in frame.metadata:
-            baseline = self._word_timestamp_tracker._baseline  # type: ignore[attr-defined]  # a mixin
+            baseline = word_baseline(self)
             if baseline is not None:
                 frame.metadata["offset_ms"] = self._place(frame, (frame.pts - baseline) / 1e6)
         await super().push_frame(frame, direction)  # type: ignore[misc]  # a mixin

@@ -24,7 +24,6 @@ from pipecat.frames.frames import (
     InterruptionFrame,
     LLMContextFrame,
     LLMFullResponseStartFrame,
-    TextFrame,
     TranscriptionFrame,
     TTSStartedFrame,
     TTSStoppedFrame,
@@ -35,8 +34,6 @@ from pipecat.frames.frames import (
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.aggregators.llm_response_universal import (
     AssistantTurnStoppedMessage,
-    LLMAssistantAggregator,
-    LLMUserAggregator,
     LLMUserAggregatorParams,
     UserTurnStoppedMessage,
 )
@@ -46,6 +43,7 @@ from pipecat.turns.user_mute.base_user_mute_strategy import BaseUserMuteStrategy
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
 from bot.pipeline.line.line_ends import FILLER, MADE_AT, NOTED, HeardTextFrame, ReplyWithdrawnFrame
+from bot.pipeline.pipecat_internals import AssistantAggregator, UserAggregator
 
 CUT_SIGN = "—"
 """Ends a reply that was interrupted, in the context and in the transcript."""
@@ -88,7 +86,7 @@ class _MuteWhile(BaseUserMuteStrategy):
         return self._muted()
 
 
-class UserContext(LLMUserAggregator):
+class UserContext(UserAggregator):
     """What the callee said; runs the model when their turn is over.
 
     `answering` is False until the opening has begun: what the callee says before is heard and kept, and
@@ -178,11 +176,11 @@ class UserContext(LLMUserAggregator):
             return
         await super().push_context_frame(direction)
 
-    async def _run_speculative_inference(self, speculation: UserTurnSpeculation) -> None:
+    async def speculate(self, speculation: UserTurnSpeculation) -> None:
         """As pipecat does; the request carries its guess, so that a withdrawn one is not answered."""
         await self._after_cut()
         words: Any = {"role": self.role, "content": speculation.text}
-        provisional = LLMContext([*self._context.messages, words], self._context.tools, self._context.tool_choice)
+        provisional = LLMContext([*self.context.messages, words], self.context.tools, self.context.tool_choice)
         frame = LLMContextFrame(context=provisional, speculation=True)
         frame.metadata["guess"] = speculation
         await self.push_frame(frame)
@@ -197,13 +195,11 @@ class UserContext(LLMUserAggregator):
             await asyncio.wait_for(self._cut_noted.wait(), NOTED_SECONDS)
         self._cut_noted.set()
 
-    async def _on_user_turn_started(self, controller: Any, strategy: Any, params: Any) -> None:
+    def turn_begins(self) -> None:
         self._kept_guess = False
-        await super()._on_user_turn_started(controller, strategy, params)
 
-    async def _on_user_turn_stopped(self, controller: Any, strategy: Any, params: Any) -> None:
-        self._kept_guess = params.confirms_speculation
-        await super()._on_user_turn_stopped(controller, strategy, params)
+    def turn_ends(self, *, confirms_speculation: bool) -> None:
+        self._kept_guess = confirms_speculation
 
     async def _note_turn_started(self, _aggregator: Any, _strategy: Any) -> None:
         self._opened_before_answering = not self.answering
@@ -215,7 +211,7 @@ class UserContext(LLMUserAggregator):
         self._listener.callee_turn_over(message.content or "")
 
 
-class AssistantContext(LLMAssistantAggregator):
+class AssistantContext(AssistantAggregator):
     """What the callee heard of the agent.
 
     A filler's words wait here for the reply they begin. Where that is the call of a tool, they go before it:
@@ -226,7 +222,7 @@ class AssistantContext(LLMAssistantAggregator):
         super().__init__(context)
         self._listener = listener
         self._over = False
-        self._filling = self._only_filled = False
+        self._only_filled = False
         self._called: set[str] = set()
         """The calls of tools whose results no reply has been made from."""
         self._before_tools = ""
@@ -236,49 +232,38 @@ class AssistantContext(LLMAssistantAggregator):
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         if isinstance(frame, HeardTextFrame):
             self._listener.agent_words(frame.text)
-            self._only_filled = self._filling and (self._only_filled or not self._aggregation)
-            await self._handle_text(TextFrame(frame.text))
+            self._only_filled = self.ignores_speech and (self._only_filled or not self.has_words)
+            await self.add_words(frame.text)
             return
         if isinstance(frame, ReplyWithdrawnFrame):
             await self.push_frame(frame, direction)
             return
         if isinstance(frame, TTSStartedFrame | TTSStoppedFrame):
-            self._filling = isinstance(frame, TTSStartedFrame) and frame.context_id == FILLER
-        if isinstance(frame, LLMFullResponseStartFrame) and not self._called & set(
-            self._function_calls_in_progress
-        ):
+            self.ignores_speech = isinstance(frame, TTSStartedFrame) and frame.context_id == FILLER
+        if isinstance(frame, LLMFullResponseStartFrame) and not self._called & self.open_calls:
             self._called = set()
         if isinstance(frame, FunctionCallsStartedFrame):
             self._called = {call.tool_call_id for call in frame.function_calls}
-        if isinstance(frame, FunctionCallsStartedFrame) and self._aggregation and self._only_filled:
-            self._before_tools = f"{self._before_tools} {await self._add_aggregation_to_context()}".strip()
+        if isinstance(frame, FunctionCallsStartedFrame) and self.has_words and self._only_filled:
+            self._before_tools = f"{self._before_tools} {await self.commit_words()}".strip()
         if isinstance(frame, EndFrame | CancelFrame):
             self._over = True
-        if isinstance(frame, InterruptionFrame) and self._aggregation:
-            await self._handle_text(TextFrame(CUT_SIGN))
+        if isinstance(frame, InterruptionFrame) and self.has_words:
+            await self.add_words(CUT_SIGN)
         await super().process_frame(frame, direction)
         if NOTED in frame.metadata:
             frame.metadata[NOTED].set()
 
-    async def _add_aggregation_to_context(self) -> str:
+    def words_committed(self) -> None:
         # Words are noted as they are heard, behind the tools that their own reply called. There they would
         # end the request that carries the results, and a model takes that for its next words.
-        added = await super()._add_aggregation_to_context()
-        if added and self._called:
-            self._context.set_messages(words_before_tools(self._context.get_messages(), self._called))
-        return added
+        if self._called:
+            self.context.set_messages(words_before_tools(self.context.get_messages(), self._called))
 
     async def _note_turn_stopped(self, _aggregator: Any, message: AssistantTurnStoppedMessage) -> None:
         # pipecat calls a reply that the end of the call cuts off interrupted; nobody interrupted it.
         content, self._before_tools = f"{self._before_tools} {message.content}".strip(), ""
         self._listener.agent_turn_over(content, interrupted=message.interrupted and not self._over)
-
-    async def _maybe_push_context(self) -> None:
-        speaking, self._bot_speaking = self._bot_speaking, self._bot_speaking and not self._filling
-        try:
-            await super()._maybe_push_context()
-        finally:
-            self._bot_speaking = speaking
 
 
 def words_before_tools(messages: Sequence[Any], called: Set[str]) -> list[Any]:

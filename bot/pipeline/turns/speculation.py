@@ -14,7 +14,6 @@ from typing import Protocol
 from loguru import logger
 from pipecat.frames.frames import (
     EagerEndOfTurnCancelFrame,
-    EagerTranscriptionFrame,
     Frame,
     InputAudioRawFrame,
     InterimTranscriptionFrame,
@@ -24,10 +23,10 @@ from pipecat.frames.frames import (
     VADUserStoppedSpeakingFrame,
 )
 from pipecat.turns.types import ProcessFrameResult, UserTurnSpeculation
-from pipecat.turns.user_stop import EagerUserTurnStopStrategy
 from pipecat.turns.user_stop.base_user_turn_stop_strategy import BaseUserTurnStopStrategy
 
 from bot.languages import plain
+from bot.pipeline.pipecat_internals import EagerStop, expect_more_words
 from bot.pipeline.turns.vad import FADED_SECONDS, VoiceActivity
 
 ASKED_AT = "asked_at"
@@ -121,7 +120,7 @@ class EarlyReply(BaseUserTurnStopStrategy):  # type: ignore[no-untyped-call]  # 
             case InputAudioRawFrame():
                 if self._voice.hush_seconds == 0 and not self._quiet:
                     # A final that was asked for at a hush does not cover what is said after it.
-                    self._transcript_finalized = False
+                    expect_more_words(self)
             case _:
                 return await self._pass_on(frame)
         if self._open and self._speculating is not None:
@@ -175,7 +174,7 @@ class EarlyReply(BaseUserTurnStopStrategy):  # type: ignore[no-untyped-call]  # 
         await super().trigger_user_turn_stopped(enable_user_speaking_frames=enable_user_speaking_frames)
 
 
-class CountedEagerStop(EagerUserTurnStopStrategy):
+class CountedEagerStop(EagerStop):
     """pipecat's strategy for an ear that proposes ends of turns itself, with a count."""
 
     def __init__(self, speculating: Speculating) -> None:
@@ -184,8 +183,8 @@ class CountedEagerStop(EagerUserTurnStopStrategy):
         self._guess: Guess | None = None
 
     async def process_frame(self, frame: Frame) -> ProcessFrameResult:
-        if isinstance(frame, InterruptionFrame) and self._speculation is not None:
-            await self._forget()  # the model has given it up
+        if isinstance(frame, InterruptionFrame) and self.has_guess:
+            await self.forget_guess()  # the model has given it up
         return await super().process_frame(frame)
 
     async def trigger_user_turn_inference_triggered(
@@ -208,11 +207,8 @@ class CountedEagerStop(EagerUserTurnStopStrategy):
         self._speculating.withdraw(self._guess)
         await super().trigger_user_turn_speculation_cancelled()  # type: ignore[no-untyped-call]
 
-    async def _forget(self) -> None:
-        if self._speculation is not None:
-            self._speculating.withdraw(self._guess)
-        await super()._forget()  # type: ignore[no-untyped-call]
+    def guess_forgotten(self) -> None:
+        self._speculating.withdraw(self._guess)
 
-    async def _speculate(self, frame: EagerTranscriptionFrame) -> None:
-        if self._speculating.allowed():
-            await super()._speculate(frame)
+    def may_speculate(self) -> bool:
+        return self._speculating.allowed()

@@ -16,19 +16,18 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any, Literal
 
-import numpy as np
 from pipecat.audio.turn.base_turn_analyzer import EndOfTurnState
-from pipecat.audio.turn.smart_turn.base_smart_turn import BaseSmartTurn, SmartTurnParams
-from pipecat.audio.turn.smart_turn.local_smart_turn_v3 import LocalSmartTurnAnalyzerV3
+from pipecat.audio.turn.smart_turn.base_smart_turn import SmartTurnParams
 from pipecat.frames.frames import Frame, InputAudioRawFrame
 from pipecat.turns.types import ProcessFrameResult
 from pipecat.turns.user_start import TranscriptionUserTurnStartStrategy, VADUserTurnStartStrategy
-from pipecat.turns.user_stop import SpeechTimeoutUserTurnStopStrategy, TurnAnalyzerUserTurnStopStrategy
+from pipecat.turns.user_stop import SpeechTimeoutUserTurnStopStrategy
 from pipecat.turns.user_turn_strategies import ExternalUserTurnStrategies, UserTurnStrategies
 from pydantic import BaseModel, ConfigDict, Field
 
 from bot.audio import SAMPLE_RATE
 from bot.languages import Language
+from bot.pipeline.pipecat_internals import AnalyzedStop, SmartTurnOnSession, load_smart_turn
 from bot.pipeline.turns.interjection import InterruptionSettings
 from bot.pipeline.turns.speculation import CountedEagerStop, EarlyReply, Speculating
 from bot.pipeline.turns.vad import VoiceActivity
@@ -61,7 +60,7 @@ QUESTION_SECONDS = 0.6
 @cache
 def load() -> Any:
     """The shared ONNX session of smart turn v3; the first call loads it (about 70 ms)."""
-    return LocalSmartTurnAnalyzerV3()._session
+    return load_smart_turn()
 
 
 _NICENESS = 5
@@ -80,13 +79,11 @@ def _stand_back() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
 
 
-class SharedSmartTurn(LocalSmartTurnAnalyzerV3):
-    """A call's audio around the shared session and the shared threads."""
+class SharedSmartTurn(SmartTurnOnSession):
+    """A call's smart turn, which the words may spare."""
 
     def __init__(self, params: SmartTurnParams) -> None:
-        BaseSmartTurn.__init__(self, params=params)
-        self._session = load()
-        self._log_data = False
+        super().__init__(params, load(), _pool())
         self.foregone: EndOfTurnState | None = None
         """The verdict where the words leave no question; the model is not run."""
 
@@ -97,12 +94,8 @@ class SharedSmartTurn(LocalSmartTurnAnalyzerV3):
             self.clear()  # type: ignore[no-untyped-call]
         return self.foregone, None
 
-    @property
-    def _model_executor(self) -> ThreadPoolExecutor:
-        return _pool()
 
-
-class SmartStop(EarlyReply, TurnAnalyzerUserTurnStopStrategy):  # type: ignore[no-untyped-call]
+class SmartStop(EarlyReply, AnalyzedStop):  # type: ignore[no-untyped-call]
     """The end of a turn by smart turn and by the words."""
 
     def __init__(
@@ -119,14 +112,13 @@ class SmartStop(EarlyReply, TurnAnalyzerUserTurnStopStrategy):  # type: ignore[n
     async def process_frame(self, frame: Frame) -> ProcessFrameResult:
         result = await super().process_frame(frame)
         if (self._expecting_more or self._asked_whole) and isinstance(frame, InputAudioRawFrame):
-            await self._maybe_trigger_user_turn_stopped()
+            await self.stop_if_complete()
         return result
 
-    async def _handle_vad_user_stopped_speaking(self, frame: Any) -> None:
+    def silence_begins(self) -> None:
         # Interim words lag: what they leave open may be said already, so only "yes, goodbye" spares the model.
         complete = self._verdict_of_words() is EndOfTurnState.COMPLETE
         self._smart_turn.foregone = EndOfTurnState.COMPLETE if complete else None
-        await super()._handle_vad_user_stopped_speaking(frame)
 
     def _verdict_of_words(self) -> EndOfTurnState | None:
         words = self.turn_words
@@ -137,22 +129,21 @@ class SmartStop(EarlyReply, TurnAnalyzerUserTurnStopStrategy):  # type: ignore[n
     @property
     def _asked_whole(self) -> bool:
         """A question mark ends what was said, and its melody did not."""
-        return self._vad_stopped and not self._turn_complete and self.turn_words.endswith("?")
+        return self.vad_stopped and not self.sounds_complete and self.turn_words.endswith("?")
 
-    async def _discard_pending_end_of_turn(self) -> None:
+    def turn_reopened(self) -> None:
         self._expecting_more = False
-        await super()._discard_pending_end_of_turn()  # type: ignore[no-untyped-call]
 
-    async def _maybe_trigger_user_turn_stopped(self) -> None:
+    def may_stop(self) -> bool:
         verdict = self._verdict_of_words()
         silence = time.monotonic() - self._voice.voiced_at
-        whole = self._vad_stopped and self._transcript_finalized
-        if whole and (verdict is EndOfTurnState.COMPLETE or (self._asked_whole and silence >= QUESTION_SECONDS)):
-            self._turn_complete = True
+        if self.words_are_final and (
+            verdict is EndOfTurnState.COMPLETE or (self._asked_whole and silence >= QUESTION_SECONDS)
+        ):
+            self.take_for_complete()
         patient = silence < self._patience
-        self._expecting_more = self._turn_complete and verdict is EndOfTurnState.INCOMPLETE and patient
-        if not self._expecting_more:
-            await super()._maybe_trigger_user_turn_stopped()  # type: ignore[no-untyped-call]
+        self._expecting_more = self.sounds_complete and verdict is EndOfTurnState.INCOMPLETE and patient
+        return not self._expecting_more
 
 
 class PauseStop(EarlyReply, SpeechTimeoutUserTurnStopStrategy):  # type: ignore[no-untyped-call]
@@ -196,4 +187,4 @@ def warm_up() -> None:
     """One run over a second of silence, in a thread of the pool."""
     analyzer = SharedSmartTurn(SmartTurnParams())
     analyzer.set_sample_rate(SAMPLE_RATE)
-    _pool().submit(analyzer._predict_endpoint, np.zeros(SAMPLE_RATE, dtype=np.float32)).result()
+    analyzer.run_once()

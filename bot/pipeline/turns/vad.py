@@ -16,8 +16,8 @@ from importlib import resources
 from typing import Any
 
 import numpy as np
-from pipecat.audio.vad.silero import SileroOnnxModel, SileroVADAnalyzer
-from pipecat.audio.vad.vad_analyzer import VADAnalyzer, VADParams, VADState
+from pipecat.audio.vad.silero import SileroOnnxModel
+from pipecat.audio.vad.vad_analyzer import VADParams
 from pipecat.frames.frames import (
     Frame,
     InputAudioRawFrame,
@@ -31,6 +31,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bot.audio import SAMPLE_RATE
 from bot.pipeline.line.line import INPUT_FRAME_SAMPLES
+from bot.pipeline.pipecat_internals import SileroOnSession
 
 
 class VadSettings(BaseModel):
@@ -55,15 +56,6 @@ def load() -> Any:
     """The shared ONNX session; the first call loads it (about 60 ms), so it belongs before the first call."""
     path = resources.files("pipecat.audio.vad.data").joinpath("silero_vad.onnx")
     return SileroOnnxModel(str(path), force_onnx_cpu=True).session  # type: ignore[no-untyped-call]
-
-
-class _SharedModel(SileroOnnxModel):
-    """A call's recurrent state around the shared session."""
-
-    def __init__(self, session: Any) -> None:
-        self.session = session
-        self.sample_rates = [SAMPLE_RATE]
-        self.reset_states()  # type: ignore[no-untyped-call]
 
 
 @dataclass
@@ -118,14 +110,11 @@ LOUDNESS_DECAY = 0.97
 """A window: the reference halves in 0.7 s, so one loud word does not make the next ones a hush."""
 
 
-class InlineSilero(SileroVADAnalyzer):
-    """Silero without a thread and without a loudness gate."""
+class InlineSilero(SileroOnSession):
+    """Silero that also says what each window holds."""
 
     def __init__(self, params: VADParams, clock: Callable[[], float] = time.monotonic) -> None:
-        VADAnalyzer.__init__(self, params=params)
-        self._model = _SharedModel(load())
-        self._windows_since_reset = 0
-        self._low_confidence_windows = 0
+        super().__init__(params, load())
         self._clock = clock
         self.voice = VoiceActivity()
 
@@ -134,14 +123,8 @@ class InlineSilero(SileroVADAnalyzer):
         samples = np.frombuffer(buffer, dtype=np.int16).astype(np.float32)
         rms = float(np.sqrt(np.mean(samples * samples)))
         seconds = len(samples) / self.sample_rate
-        self.voice.note(confidence >= self._params.confidence, rms, seconds, self._clock())
+        self.voice.note(confidence >= self.threshold, rms, seconds, self._clock())
         return confidence
-
-    async def analyze_audio(self, buffer: bytes) -> VADState:
-        return self._run_analyzer(buffer)
-
-    def _get_smoothed_volume(self, audio: bytes) -> float:
-        return 1.0
 
 
 @dataclass
