@@ -3,7 +3,7 @@
 Uncertain means person. A short greeting is one at once; so is a long one without a machine's words, as a
 receptionist's is. A machine is what words itself as one, in as many pieces as it likes, also after the opening
 has begun; or a tone behind a long greeting; or what Twilio's detection takes for one where the words left it
-open. Twilio's word alone overrules nobody who has answered. Every wait has a deadline, so a line that never
+open. Twilio's word alone overrules no person who has answered. Every wait has a deadline, so a line that never
 falls silent is spoken to as well.
 """
 
@@ -26,7 +26,7 @@ UNHEARD_PAUSE_SECONDS = 1.0
 RECORDED_PAUSE_SECONDS = 1.5
 """The same where it sounds like a recording that has more to say."""
 LONGEST_GREETING_SECONDS = 12.0
-"""Whoever still talks by then is spoken to."""
+"""A line that still talks by then is spoken to."""
 MACHINE_WINDOW_SECONDS = 25.0
 """A greeting is over by then; what is said later is conversation."""
 DEAF_SECONDS = 6.0
@@ -121,7 +121,7 @@ class AnswerDetection:
     """The transcript that came last."""
     _speaking_since: float | None = None
     _silent_since: float | None = None
-    """Since the callee's speech ended; None while nobody has spoken."""
+    """Since the callee's speech ended; None while there was none."""
     _talked: float = 0.0
     """Seconds of the callee's speech before the present one."""
     _turns: int = 0
@@ -135,7 +135,7 @@ class AnswerDetection:
     # -- events ---------------------------------------------------------------------------------------
 
     def deaf(self) -> None:
-        """Nobody listens yet: a hello may have been said that is heard later."""
+        """The call cannot listen yet: a hello may have been said that is heard later."""
         self.answered_at += DEAF_SECONDS
 
     def listening(self, now: float) -> None:
@@ -167,7 +167,7 @@ class AnswerDetection:
         self._judge_words(now)
 
     def turn_over(self, text: str) -> None:
-        """The callee's turn after the opening: whoever answers it is a person, whatever they say next."""
+        """The callee's turn after the opening: an answer to it is a person's, whatever they say next."""
         recording = self.language.answering.recording.found_in(text)
         if self.who in (None, AnsweredBy.PERSON) and not recording and machine_of(text, self.language) is None:
             self._turns += 1
@@ -219,7 +219,7 @@ class AnswerDetection:
 
     @property
     def answered_by(self) -> AnsweredBy:
-        """For the record. Whoever was heard and not taken for a machine is a person."""
+        """For the record. What was heard and not taken for a machine is a person."""
         if self.who is not None:
             return self.who
         heard = self._speaking_since is not None or self._silent_since is not None or bool(self._text)
@@ -306,7 +306,7 @@ class AnswerDetection:
         self._become(found, by_words=True)
 
     def _may_turn_out(self, found: AnsweredBy, now: float) -> bool:
-        """Whether words of `found` are believed of whoever is there."""
+        """Whether words of `found` are believed of what is there."""
         if not self.machine:
             if now - self.answered_at > MACHINE_WINDOW_SECONDS:
                 return False
@@ -348,7 +348,7 @@ class AnswerDetection:
             return False
         if self._greets(piece):
             return True
-        # Once it was answered, whoever speaks and is no machine is the person.
+        # Once it was answered, a voice that is no machine is the person.
         at = self._machine_spoken_to_at
         if at is None or silent <= at or answering.refusing.found_in(piece):
             return False

@@ -3,7 +3,7 @@
     line in → vad → stt → what the callee said → llm → tts → line out → what the callee heard
 
 A call ends in this order: goodbye, its mark comes back, the carrier hangs up, the pipeline is torn down, the
-record is complete. Whatever ends it, and whenever, the carrier is told and nothing is left running.
+record is complete. Whatever ends it, and whenever, the carrier hangs up and nothing is left running.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from bot.records import AnsweredBy, EndedReason
 from bot.telephony.carrier import Detection
 
 WARNING_SECONDS = 30.0
-"""How long before the longest duration the model is told."""
+"""How long before the longest duration the model learns of it."""
 
 
 class CallFlow:
@@ -75,8 +75,8 @@ class CallFlow:
                 continue
             else:
                 await self._open_or_answer_machine(now)
-                await self._mind_replies(now)
-                await self._mind_silence(now)
+                await self._attend_replies(now)
+                await self._attend_silence(now)
                 self._warn_of_end(must_end_at - now)
                 wait = self._wake_in(time.monotonic(), must_end_at)
             try:
@@ -98,7 +98,7 @@ class CallFlow:
         return min(waits)
 
     def _warn_of_end(self, seconds_left: float) -> None:
-        """The model brings the call to its close by itself, if it is told in time."""
+        """The model brings the call to its close by itself, if it knows in time."""
         if not self._warned and seconds_left <= WARNING_SECONDS:
             self._warned = True
             self._stages.note(prompt.END_IS_NEAR)
@@ -144,13 +144,13 @@ class CallFlow:
 
     # -- silence --------------------------------------------------------------------------------------
 
-    async def _mind_replies(self, now: float) -> None:
+    async def _attend_replies(self, now: float) -> None:
         if not self._detection.opened or self._detection.machine or self._goodbye.begun:
             self._replies.settle()
         elif not self._line.away:
-            await self._replies.mind(now)
+            await self._replies.attend(now)
 
-    async def _mind_silence(self, now: float) -> None:
+    async def _attend_silence(self, now: float) -> None:
         if not self._detection.opened or self._detection.machine or self._goodbye.begun:
             return
         phrases = self.plan.scenario.phrases
@@ -199,7 +199,7 @@ class CallFlow:
 
     @property
     def may_fill(self) -> bool:
-        """Whether a short phrase may be said now: nobody speaks, and the call goes on."""
+        """Whether a short phrase may be said now: the callee is silent, and the call goes on."""
         return self._detection.opened and not (
             self._detection.machine
             or self._line.away

@@ -37,7 +37,7 @@ class Slots:
     """The members of one call, with a sentence each on why it is they."""
 
     stts: tuple[stt.SttVendor, ...]
-    """A ladder, as the others: at least one, each stands in for the one before it."""
+    """At least one, as the others; each stands in for the one before it."""
     llms: tuple[llm.LlmVendor, ...]
     ttss: tuple[tts.TtsVendor, ...]
     why: Mapping[str, str]
@@ -110,7 +110,7 @@ class Plan:
 
     @property
     def calls_declared_tools(self) -> bool:
-        """Whether its mind can call HTTP tools and those of MCP servers: the rule-based one cannot."""
+        """Whether its LLM can call HTTP tools and those of MCP servers: the rule-based one cannot."""
         return self.slots.vendors["llm"] != "rules"
 
     def spoken(self, text: str) -> Speech | None:
@@ -121,7 +121,7 @@ class Plan:
 
     @property
     def mind(self) -> Mind:
-        """What the language model is told."""
+        """What the LLM knows of its call."""
         scenario = self.scenario
         fields = tuple(RuleField(f.name, f.type, f.description, f.question, f.options) for f in scenario.outcome)
         instructions = prompt.system_prompt(self.spec, scenario, self.direction)
@@ -131,7 +131,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Services:
-    """The vendors' and engines' processors of one call, each slot a ladder: the next stands in for the last."""
+    """The vendors' and engines' processors of one call; in each stage the next stands in for the one before."""
 
     stts: tuple[STTService, ...]
     llms: tuple[LLMService[Any], ...]
@@ -142,9 +142,9 @@ def build_services(plan: Plan, resources: Resources, call_sid: str) -> Services:
     """To be run in a thread: vendor clients read certificates; some 20 ms."""
     language = plan.scenario.language
     services = Services(
-        stts=tuple(ear.build(resources, call_sid=call_sid, language=language) for ear in plan.slots.stts),
+        stts=tuple(vendor.build(resources, call_sid=call_sid, language=language) for vendor in plan.slots.stts),
         llms=llm.build(plan.slots.llms, resources, plan.mind),
-        ttss=tuple(voice.build(resources, language=language) for voice in plan.slots.ttss),
+        ttss=tuple(vendor.build(resources, language=language) for vendor in plan.slots.ttss),
     )
     count_for(plan.usage, (*services.stts, *services.llms, *services.ttss))
     return services
@@ -163,17 +163,17 @@ def choose(scenario: Scenario, settings: Settings, *, simulated_line: bool) -> S
         why[slot] = f"{' and '.join(missing)} not set"
         return offline
 
-    mind = pick("llm", scenario.llm or llm.Claude(), llm.offline())
-    ear = pick("stt", scenario.stt or stt.DeepgramNova(), stt.offline(simulated_line=simulated_line))
-    voice = pick("tts", scenario.tts or tts.ElevenLabs(), tts.offline())
-    second_mind = llm.fallback_of(mind, settings)
-    if second_mind is not None:
-        second_mind = scenario.llm_fallback or second_mind
-    second_voice = scenario.tts_fallback or tts.fallback_of(voice, scenario.language)
+    first_llm = pick("llm", scenario.llm or llm.Claude(), llm.offline())
+    first_stt = pick("stt", scenario.stt or stt.DeepgramNova(), stt.offline(simulated_line=simulated_line))
+    first_tts = pick("tts", scenario.tts or tts.ElevenLabs(), tts.offline())
+    second_llm = llm.fallback_of(first_llm, settings)
+    if second_llm is not None:
+        second_llm = scenario.llm_fallback or second_llm
+    second_tts = scenario.tts_fallback or tts.fallback_of(first_tts, scenario.language)
     return Slots(
-        stts=(ear, *_standing_in("stt", ear, scenario.stt_fallback, scenario, settings)),
-        llms=(mind, *_standing_in("llm", mind, second_mind, scenario, settings)),
-        ttss=(voice, *_standing_in("tts", voice, second_voice, scenario, settings)),
+        stts=(first_stt, *_standing_in("stt", first_stt, scenario.stt_fallback, scenario, settings)),
+        llms=(first_llm, *_standing_in("llm", first_llm, second_llm, scenario, settings)),
+        ttss=(first_tts, *_standing_in("tts", first_tts, second_tts, scenario, settings)),
         why=why,
     )
 

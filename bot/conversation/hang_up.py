@@ -24,11 +24,11 @@ GOODBYE_CAP_SECONDS = 2.0
 SYNTHESIS_CAP_SECONDS = 6.0
 """How long a goodbye may take to begin."""
 HANG_UP_SECONDS = 3.0
-"""How long the line's end, or the carrier's callback, is waited for once the carrier was told to hang up."""
+"""How long the line's end, or the carrier's callback, is waited for once the carrier was asked to hang up."""
 HANG_UP_TRIES = 2
 """A hang-up that neither of them confirms is asked for again."""
 CARRIER_SECONDS = 6.0
-"""How long the carrier may take to be told: its callee waits on an open line."""
+"""How long the carrier may take to be asked: its callee waits on an open line."""
 
 
 class Goodbye:

@@ -151,7 +151,7 @@ class _Collector(FrameProcessor):
 class _OneStage:
     """A pipeline of one stage, with those that stand in for it, and a collector."""
 
-    ladder: Sequence[FrameProcessor]
+    services: Sequence[FrameProcessor]
     collector: _Collector = field(default_factory=_Collector)
     error: ErrorFrame | None = None
 
@@ -160,7 +160,7 @@ class _OneStage:
 
         The EndFrame follows when the stage is through: a pipeline that waits for one cannot be cancelled.
         """
-        self._pipeline = pipeline = RunningPipeline([*self.ladder, self.collector], on_error=self._stop)
+        self._pipeline = pipeline = RunningPipeline([*self.services, self.collector], on_error=self._stop)
         await pipeline.queue(frame)
         running = asyncio.create_task(pipeline.run(), name="opening")
         complete = asyncio.create_task(self.collector.complete.wait(), name="opening complete")
@@ -169,7 +169,7 @@ class _OneStage:
                 {running, complete}, timeout=PREPARE_SECONDS, return_when=asyncio.FIRST_COMPLETED
             )
             if not done:
-                raise VendorError("the opening took too long", provider=self.ladder[0].name, retryable=True)
+                raise VendorError("the opening took too long", provider=self.services[0].name, retryable=True)
             if running not in done:
                 await pipeline.queue(EndFrame())
                 await asyncio.wait({running}, timeout=FLUSH_SECONDS)
@@ -181,7 +181,7 @@ class _OneStage:
         if failure := running.exception():
             raise failure
         if self.error is not None:
-            raise VendorError(self.error.error, provider=self.ladder[0].name, retryable=True)
+            raise VendorError(self.error.error, provider=self.services[0].name, retryable=True)
         return self.collector
 
     async def _stop(self, frame: ErrorFrame) -> None:

@@ -1,4 +1,4 @@
-"""What the model is told: the system prompt and the opening, from a scenario and a call spec.
+"""Every sentence the LLM gets from us: the system prompt, the opening, notes during the call.
 
 What the callee says reaches the model as the user's messages only; what the API's caller wrote stands
 between tags, as data, and cannot close them: a `<` that would begin one of our tags is written as `‹`.

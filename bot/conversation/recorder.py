@@ -23,7 +23,7 @@ from bot.telemetry.tracing import CallTrace, NoTrace
 
 KEEP_SECONDS = 1.0
 BACKCHANNEL_MS = 300
-"""How long an "mhm" is taken to be; nobody measures it."""
+"""How long an "mhm" is taken to be; it is not measured."""
 CLOSING_TRIES = 3
 """How often the last turns are offered to a store that fails."""
 

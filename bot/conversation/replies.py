@@ -142,7 +142,7 @@ class Replies:
     """Does what the watch says. `apologise` ends the call with a reason and what happened.
 
     A request that was lost is withdrawn before it is made again. That enters the pipeline at the model, past the
-    callee's own half of it: nobody has interrupted, and no turn is touched.
+    callee's own half of it: the callee has not interrupted, and no turn is touched.
     """
 
     def __init__(
@@ -177,10 +177,10 @@ class Replies:
         self._watch.tools_work(working, time.monotonic())
 
     def wake_in(self, now: float) -> float:
-        """Seconds until `mind` has something to do."""
+        """Seconds until `attend` has something to do."""
         return self._watch.wake_in(now)
 
-    async def mind(self, now: float) -> None:
+    async def attend(self, now: float) -> None:
         """What is due now."""
         step = self._watch.decide(
             now,

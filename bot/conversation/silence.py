@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 OWED_SECONDS = 30.0
-"""Beyond `[patience]`, which has asked again and apologised by then; nobody is asked whether they are there while
-the agent owes the reply."""
+"""Beyond `[patience]`, which has asked again and apologised by then: while the agent owes the reply, the callee
+is not asked whether they are there."""
 
 
 class Silence(Enum):
@@ -44,7 +44,7 @@ class SilenceWatch:
         self.quiet_since = now
 
     def owe_reply(self, now: float) -> None:
-        """The callee's turn is over: until the agent speaks, nobody asks whether they are there."""
+        """The callee's turn is over: until the agent speaks, they are not asked whether they are there."""
         self._owed_since = now
 
     def begin_again(self, now: float) -> None:

@@ -50,7 +50,7 @@ class Stages:
         await self.pipeline.queue(LLMRunFrame())
 
     def note(self, text: str) -> None:
-        """Tell the model something that nobody has said."""
+        """Let the model know something that was not said on the line."""
         self.context.add_message({"role": "user", "content": text})
 
     async def hush(self) -> None:

@@ -37,7 +37,9 @@ def trace_into(worker: PipelineWorker, tracing: TracingContext) -> None:
 class SharedTls:
     """For websocket services: connect with the process's TLS context instead of a new one."""
 
-    tls: ssl.SSLContext | None = None
+    def __init__(self, *, tls: ssl.SSLContext | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.tls = tls
 
     async def _websocket_connect(self, uri: str, **kwargs: Any) -> Any:
         if self.tls is not None and uri.startswith("wss:"):

@@ -25,7 +25,7 @@ from bot.settings import Settings, environment, with_scheme
 LLM_TIMEOUT = Timeout(connect=2.0, read=8.0, write=5.0, pool=2.0)
 """Seconds. The SDK's default is 600 s, which on a phone is silence for ever."""
 LLM_RETRIES = 0
-"""The ladder asks again itself, and knows whom."""
+"""The fallback asks again itself, and knows which model."""
 
 
 @dataclass
@@ -108,3 +108,5 @@ class Resources:
             warm_up.claude()
         if self.settings.deepgram_api_key is not None:
             warm_up.deepgram()
+        if self.settings.elevenlabs_api_key is not None:
+            warm_up.elevenlabs()

@@ -1,8 +1,8 @@
 """What a call uses of its vendors, counted where it is sent.
 
 A counter handed to the services was preferred to pipecat's metrics frames: those are dropped by an interruption,
-tell of a reply once whatever it took to get it, and know no seconds. What vendors bill is what was sent: the
-reply nobody heard, the second request beside a slow one, the text said again after a socket was lost.
+report a reply once whatever it took to get it, and know no seconds. What vendors bill is what was sent: the
+reply that was never heard, the second request beside a slow one, the text said again after a socket was lost.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Usage:
 
 class _Uncounted(Usage):
     def add(self, vendor: str, what: str, unit: str, quantity: float) -> None:
-        """Nobody asks."""
+        """Not asked for."""
 
 
 NO_USAGE: Usage = _Uncounted()

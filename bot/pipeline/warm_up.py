@@ -37,7 +37,14 @@ def deepgram() -> None:
     from deepgram import AsyncDeepgramClient
     from deepgram.listen import raw_client  # noqa: F401
 
+    from bot.pipeline.stt import deepgram_flux, deepgram_nova  # noqa: F401
+
     AsyncDeepgramClient(api_key="warm-up").listen.v1  # noqa: B018
+
+
+def elevenlabs() -> None:
+    """Imports alone. Belongs in a thread."""
+    from bot.pipeline.tts import elevenlabs as _  # noqa: F401
 
 
 async def _one_reply() -> None:

@@ -251,7 +251,7 @@ class MachineHandling:
         self._changed.set()
 
     async def _say_by_pipeline(self) -> None:
-        """The voice that could not be heard ahead gets another chance, in its ladder."""
+        """The voice that could not be heard ahead gets another chance, with its fallbacks."""
         self._lost = False
         assert self._stream is not None
         await self._stages.say(self._stream.text or "", self._heard)
@@ -268,7 +268,7 @@ class MachineHandling:
         self._changed.set()
 
     def _overdue(self, now: float) -> bool:
-        """Whether what is being said never began, or its end is never told."""
+        """Whether what is being said never began, or its end is never reported."""
         stream = self._stream
         length = 0.0 if stream is None else stream.speech().duration_ms / 1000
         limit = length + UNHEARD_SECONDS if length else opening.PREPARE_SECONDS + 2 * UNHEARD_SECONDS
@@ -286,7 +286,7 @@ class MachineHandling:
             await self._stages.run_model()
 
     async def _note(self, text: str) -> None:
-        """Sets the scene for the model; in parentheses, so that nobody is taken to have said it."""
+        """Sets the scene for the model; in parentheses, so that it is not taken for speech."""
         await self._stages.pipeline.queue(
             LLMMessagesAppendFrame([{"role": "user", "content": text}], run_llm=False)
         )

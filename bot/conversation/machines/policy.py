@@ -34,7 +34,7 @@ REMARK_PAUSE_SECONDS = 1.8
 LONGEST_MENU_SECONDS = 45.0
 """A menu that never falls silent is answered then."""
 QUEUE_SECONDS = 120.0
-"""Without a word of the menu for so long, nobody comes."""
+"""Without a word of the menu for so long, no person comes."""
 SAME_MENU = 3
 """A menu heard so often leads nowhere."""
 _LIKENESS = 0.75
@@ -183,7 +183,7 @@ class UnavailableWatch:
 
 
 def unavailable_reason(words: str, language: Language) -> EndedReason:
-    """As if the dialling had told it, so that one rule decides on a retry: failed for good, busy, or away."""
+    """As if it had come of the dialling, so that one rule decides on a retry: failed for good, busy, or away."""
     answering = language.answering
     if answering.mailbox_full.found_in(words):
         return EndedReason.DIAL_NO_ANSWER

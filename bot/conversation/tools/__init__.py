@@ -30,6 +30,6 @@ TOOLS: Mapping[str, Tool] = {
         transfer_call.TOOL,
     )
 }
-"""The menu of tools a scenario chooses from."""
+"""The tools a scenario chooses from."""
 
 __all__ = ["TOOLS", "CallControl", "Tool"]

@@ -1,4 +1,4 @@
-"""What the tools of a call have recorded: noted while it lives, or told again from the turns that are kept.
+"""What the tools of a call have recorded: noted while it lives, or found again in the turns that are kept.
 
 The notes live in the process that holds the call. The turns keep every use of a tool with its arguments, so what
 a killed process had noted is had again by running the tools on the same arguments, with a control that notes
@@ -99,5 +99,5 @@ async def recorded_in(turns: Iterable[Turn], scenario: Scenario) -> Outcome | No
             await tool.run(use.arguments, again)
         except Exception as e:
             # As in the call itself: a tool that fails has noted nothing, and the others stand.
-            logger.opt(exception=e).error("what tool {} recorded cannot be told again", use.name)
+            logger.opt(exception=e).error("what tool {} recorded cannot be found again", use.name)
     return again.outcome()

@@ -59,7 +59,7 @@ class Tool:
     """Said while it runs long; None: the language's own phrase, "": nothing."""
     outside: bool = False
     """It acts or asks outside this call. So its result is news: the model speaks with it, whatever it said
-    before. And the callee's voice does not stop it half-way: what it did is told to the model all the same."""
+    before. And the callee's voice does not stop it half-way: the model learns what it did all the same."""
     waited_for: bool = False
     """It acts outside and is done in a moment: the reply waits for its result, as for that of a tool of the call.
     One tool that is not waited for, and pipecat ends every prompt with how to speak of results that come late."""

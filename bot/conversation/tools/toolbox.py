@@ -1,6 +1,6 @@
 """The tools of one call: their schemas for the model, the handlers that run them.
 
-A tool that fails, times out or returns what is no answer is told to the model in a sentence, and the call
+A tool that fails, times out or returns what is no answer is reported to the model in a sentence, and the call
 goes on. The callee's voice stops a tool of this call half-way, as it stops the reply that called it; one that
 acts outside is never stopped, not even by the end of the call: its result reaches the model, or the record.
 """
@@ -48,7 +48,7 @@ def declared_tools(scenario: Scenario, resources: Resources, mcp: McpServers) ->
 
 
 class Toolbox:
-    """`control` is what tools may do to the call; `used` is told of every use; `ending`: no more is said."""
+    """`control` is what tools may do to the call; `used` gets every use; `ending`: no more is said."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class Toolbox:
         return ToolsSchema(standard_tools=[self._schema(tool) for tool in self._tools.values()])
 
     def register(self, llm: LLMService[Any]) -> None:
-        """Let `llm` run the tools; each rung of the ladder needs them."""
+        """Let `llm` run the tools; each fallback needs them."""
         for tool in self._tools.values():
             self._register(tool, llm)
 

@@ -1,7 +1,7 @@
 """The phone line of a call: one Twilio Media Stream, this end, and its two processors in the pipeline.
 
 `Line` owns the socket: a reader that parses what comes in and a writer that keeps the playout ahead of the
-callee's ear. `LineInput` pushes the callee's audio into the pipeline; `LineOutput` takes the agent's audio
+callee's hearing. `LineInput` pushes the callee's audio into the pipeline; `LineOutput` takes the agent's audio
 out of it and gives back, in order, what was heard of it.
 
 pipecat's own transport and Twilio serializer were rejected here: they drop `mark` and `stop`, send in
@@ -46,7 +46,7 @@ INPUT_FRAME_SAMPLES = 256
 MAX_GAP_MS = 5000
 """A larger jump of the timestamps, or one backwards, is not a gap of lost audio: our clock runs on over it."""
 LONGEST_HOLD_SECONDS = 4.0
-"""Whoever holds the agent's voice decides within 2 s while audio comes; without any, it goes on by itself."""
+"""A hold is decided within 2 s while audio comes; without any, the voice goes on by itself."""
 MAX_WAITING_SECONDS = 15
 """Callee audio kept for a pipeline that is still starting."""
 
@@ -83,7 +83,7 @@ class LineListener(Protocol):
 class Line:
     """A call's stream from its `start` to its end, and the streams that follow it where more are expected.
 
-    `run` is awaited by whoever holds the call.
+    `run` is its whole life.
     """
 
     def __init__(
@@ -278,7 +278,7 @@ class Line:
         return self._playout.held
 
     async def interrupt(self) -> None:
-        """Silence the agent now; what was heard by now is told, the rest is dropped."""
+        """Silence the agent now; what was heard by now is reported, the rest is dropped."""
         silent = self._playout.idle or self._playout.held
         self._clears += 1
         self._held_until = None
@@ -313,7 +313,7 @@ class Line:
             if news is not None:
                 await self._tell(news)
             if self._held_until is not None and now >= self._held_until and not self.away:
-                logger.warning("nobody decided on a pause: the agent goes on")
+                logger.warning("a pause was not decided on in time: the agent goes on")
                 await self.resume()
             clears = self._clears
             for sending in [] if self.away else self._playout.due(time.monotonic()):

@@ -1,4 +1,4 @@
-"""The line's two processors in the pipeline, and the frames by which they tell of the ear.
+"""The line's two processors in the pipeline, and the frames that say what was heard.
 
 `LineInput` pushes the callee's audio in; `LineOutput` takes the agent's audio out and gives back, in order, what
 was heard of it. A `Playback` is speech from outside the pipeline: an opening made while it rang, a filler.
@@ -127,7 +127,7 @@ class LineInput(FrameProcessor):
 
 @dataclass
 class Saying:
-    """What is known of the speech that is on its way to the ear."""
+    """What is known of the speech that is on its way to the callee."""
 
     opening: bool = False
     protected: bool = False

@@ -1,9 +1,9 @@
-"""What the agent says on its way to the callee's ear: when to send it, and what was heard. No I/O.
+"""What the agent says on its way to the callee: when to send it, and what was heard. No I/O.
 
 Twilio plays what we send from a buffer of its own. Sending in lock-step makes every hiccup of the event
 loop a gap on the line; sending everything at once makes an interruption forget what was heard. Audio
-therefore runs ahead of the ear by a bounded lead, and marks, echoed when playback reaches them, say where
-the ear is.
+therefore runs ahead of playback by a bounded lead, and marks, echoed when playback reaches them, say where
+it is.
 
 Positions count samples (one μ-law byte each) of the agent's audio since the call began. The `pace` is where
 playback stands if our audio needed no time to travel: it advances with our clock from the first byte of a
@@ -72,7 +72,7 @@ Sending = Audio | Mark
 
 @dataclass(frozen=True)
 class Point(Generic[T]):
-    """Something to be told when the audio queued before it has been heard."""
+    """Something to be reported when the audio queued before it has been heard."""
 
     position: int
     payload: T
@@ -80,7 +80,7 @@ class Point(Generic[T]):
 
 @dataclass(frozen=True)
 class Heard(Generic[T]):
-    """News of the ear: `audio` was played, ending at `position`; `points` were passed."""
+    """News of playback: `audio` was played, ending at `position`; `points` were passed."""
 
     position: int
     audio: bytes
@@ -98,7 +98,7 @@ class _PendingMark:
 
 @dataclass
 class Playout(Generic[T]):
-    """Audio and points in, sendings and news of the ear out. All times are seconds of one clock."""
+    """Audio and points in, sendings and news of playback out. All times are seconds of one clock."""
 
     lead_ms: int = LEAD_MS
     mark_every_ms: int = MARK_EVERY_MS
@@ -237,7 +237,7 @@ class Playout(Generic[T]):
     def hold(self, now: float) -> Heard[T]:
         """Stop here, and keep what is not heard: the far end is to be cleared, `resume` sends the rest again.
 
-        What is told is what is known to be heard. The clear travels as long as the audio did, so the far end
+        What is reported is what is known to be heard. The clear travels as long as the audio did, so the far end
         stops where the pace is now: that is where it goes on.
         """
         news = self._advance(self._heard_by(now), self._at_the_ear(now))
@@ -257,7 +257,7 @@ class Playout(Generic[T]):
     def resume(self, now: float) -> Heard[T]:
         """Go on where `hold` stopped, from the beginning of the word it stopped in.
 
-        The news is what was on its way to the ear then. What is said again is heard again: `heard` goes back.
+        The news is what was on its way to the callee then. What is said again is heard again: `heard` goes back.
         """
         self._held = False
         on_its_way = self._take(self._resume_at - self.heard)

@@ -17,7 +17,7 @@ from bot.pipeline.stt.deepgram_link import DEAF_SECONDS, GOODBYE_SECONDS, IDLE_S
 FORGOTTEN_SECONDS = 3.0
 """A turn that no new connection takes up again within so long is ended with the words there were."""
 ONSET_SECONDS = 1.0
-"""Audio kept before the point up to which Flux heard nobody: a turn's first sound may lie in it."""
+"""Audio kept before the point up to which Flux heard no speech: a turn's first sound may lie in it."""
 
 
 class FluxService(DeepgramLink, OpenFlux):
@@ -104,7 +104,7 @@ class FluxService(DeepgramLink, OpenFlux):
         return self.is_connected
 
     async def send_message(self, message: dict[str, Any]) -> None:
-        """A connection that is gone is noticed where it is read; the next one is told all in its address."""
+        """A connection that is gone is noticed where it is read; the next one has all in its address."""
         if self.socket is None:
             return
         try:

@@ -31,12 +31,12 @@ from bot.pipeline.usage import Metered
 from bot.telemetry import metrics
 
 RECONNECT_WAITS = (0.0, 0.25, 0.5, 1.0, 2.0, 3.0)
-"""Seconds before each attempt to connect again; after the last one the ear is lost."""
+"""Seconds before each attempt to connect again; after the last one the STT is lost."""
 CONNECT_SECONDS = 3.0
 DEAF_SECONDS = 3.0
 """A socket that owes an answer for so long is dead."""
 STABLE_SECONDS = 5.0
-"""A connection that lived so long, or has told us something, was a good one."""
+"""A connection that lived so long, or has understood something, was a good one."""
 IDLE_SECONDS = 0.5
 """How long to wait for audio before something else is sent."""
 GOODBYE_SECONDS = 0.5
@@ -81,7 +81,7 @@ class DeepgramLink(LinkHooks, Metered, SttFallback):
         self._socket: Wire | None = None
         self._link_task: asyncio.Task[None] | None = None
         self._audio_came = asyncio.Event()
-        self._told = False
+        self._understood = False
         """This connection has understood something."""
         self._garbage = 0
         self._connections = 0
@@ -89,7 +89,7 @@ class DeepgramLink(LinkHooks, Metered, SttFallback):
     # -- what a subclass adds --------------------------------------------------------------------------
 
     def open_link(self) -> AbstractAsyncContextManager[Wire]:
-        """A connection as the vendor's client opens it. Left, it is dropped: nobody waits for the other side.
+        """A connection as the vendor's client opens it. Left, it is dropped without waiting for the other side.
 
         ApiError or InvalidStatus: refused; OSError, TimeoutError or WebSocketException: not there.
         """
@@ -158,7 +158,7 @@ class DeepgramLink(LinkHooks, Metered, SttFallback):
             self._link_task = self.create_task(self._hold_link(), f"{self}::link")
 
     async def begin_link(self) -> None:
-        """Begin to connect: the pipeline's start does not wait for it. A standby ear does not."""
+        """Begin to connect: the pipeline's start does not wait for it. A standby does not."""
         if not self.is_standby:
             await self.listen()
 
@@ -180,7 +180,7 @@ class DeepgramLink(LinkHooks, Metered, SttFallback):
         failures = 0
         while self._link_task is not None:
             begun = time.monotonic()
-            self._told = False
+            self._understood = False
             try:
                 why = await self._connect_and_use()
             except (ApiError, InvalidStatus) as error:
@@ -195,7 +195,7 @@ class DeepgramLink(LinkHooks, Metered, SttFallback):
             else:
                 if self._link_task is not None:
                     metrics.vendor_failed("deepgram", "connection_lost")
-                if self._told or time.monotonic() - begun > STABLE_SECONDS:
+                if self._understood or time.monotonic() - begun > STABLE_SECONDS:
                     failures = 0
             if self._link_task is None:
                 return
@@ -244,7 +244,7 @@ class DeepgramLink(LinkHooks, Metered, SttFallback):
                 self.unanswered_seconds = 0.0
                 await self._read(message)
         except ConnectionClosed:
-            pass  # told below, with its code
+            pass  # logged below, with its code
         finally:
             self._socket = None
             await self.cancel_task(sender)
@@ -294,7 +294,7 @@ class DeepgramLink(LinkHooks, Metered, SttFallback):
             data = json.loads(message)
             if not isinstance(data, dict):
                 raise ValueError("not an object")
-            self._told = await self.hear(data) or self._told
+            self._understood = await self.hear(data) or self._understood
         except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
             self._garbage += 1
             if self._garbage == 1:

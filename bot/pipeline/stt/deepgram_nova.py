@@ -48,7 +48,7 @@ class NovaService(DeepgramLink, OpenNova):
         super().__init__(api_key=api_key, base_url=with_scheme(base_url, websocket=False), **kwargs)
         self._sdk: AsyncV1SocketClient | None = None
         self._finalize_owed = False
-        """The callee has stopped, and Deepgram is still to be told."""
+        """The callee has stopped, and Deepgram does not know it yet."""
         self._finalize_asked_at: float | None = None
         self._finalize_asked_again = False
         """On a new connection, too: a Finalize behind which nothing was heard need not be answered at all."""
@@ -112,7 +112,7 @@ class NovaService(DeepgramLink, OpenNova):
             if self._answered_at is not None:
                 frame.metadata[ASKED_AT] = self._answered_at
             else:
-                self.forget_finalize()  # an empty answer leaves its mark to the next words, whoever's
+                self.forget_finalize()  # an empty answer leaves its mark to the next words, of any answer
         await super().push_frame(frame, direction)
 
     def _ask_early(self) -> None:
@@ -189,7 +189,7 @@ class NovaService(DeepgramLink, OpenNova):
         final = bool(data.get("is_final"))
         self._rehearing = self._rehearing and not final and end < self.replay_seconds
         if final:
-            # By Deepgram's guide the answer to a Finalize "may" say that it is one: any final shows a live ear.
+            # By Deepgram's guide the answer to a Finalize "may" say that it is one: any final shows life.
             self._finalize_asked_at = None
             self._finalize_asked_again = False
         if final and data.get("from_finalize"):

@@ -1,10 +1,10 @@
-"""Ears in series, each standing in for the one before it.
+"""STTs in series, each standing in for the one before it.
 
-    line → first ear → second ear → what the callee said
+    line → first STT → second STT → what the callee said
 
-A standby ear neither connects nor listens, it lets everything pass. An ear that is lost for good hands the
+A standby neither connects nor listens, it lets everything pass. An STT that is lost for good hands the
 audio it has not understood to the next one, which listens from there on, to the end of the call. The last one
-has nobody to hand on to: it reports a permanent error, and the call apologises.
+has none to hand on to: it reports a permanent error, and the call apologises.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ _FRAME_BYTES = 512
 
 @dataclass
 class SttLostFrame(SystemFrame):
-    """An ear is lost; `audio`: 8 kHz 16-bit, what it has not understood. In order with the callee's audio."""
+    """An STT is lost; `audio`: 8 kHz 16-bit, what it has not understood. In order with the callee's audio."""
 
     audio: bytes = b""
 
 
 class SttFallback(TracedSTT):
-    """A mixin: an ear of the ladder."""
+    """A mixin: an STT that others stand behind, or that stands in for others."""
 
     lost = False
     _took_over = False
 
     async def setup(self, setup: FrameProcessorSetup) -> None:  # type: ignore[override]  # pipecat overrides it so, too
         await super().setup(setup)
-        # pipecat's span of an ear begins with any transcript that passes it; those of the others pass a standby.
+        # pipecat's span of an STT begins with any transcript that passes it; those of the others pass a standby.
         self.trace(on=not self.is_standby)
 
     @property
@@ -63,7 +63,7 @@ class SttFallback(TracedSTT):
         return (self.is_standby or self.lost) and not isinstance(frame, StartFrame | EndFrame | CancelFrame)
 
     async def listen(self) -> None:
-        """Begin to listen, as setup does for the first ear."""
+        """Begin to listen, as setup does for the first STT."""
 
     async def _take_over(self, audio: bytes) -> None:
         self._took_over = True

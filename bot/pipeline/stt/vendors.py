@@ -1,4 +1,4 @@
-"""Speech to text: the menu of ears.
+"""Speech to text: the vendors and local engines of the stage.
 
 A member is a vendor or a local engine with its settings, the environment it `needs`, and `build`.
 """
@@ -7,16 +7,12 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal, TypeVar
 
-from pipecat.services.deepgram.flux.stt import DeepgramFluxSTTService
-from pipecat.services.deepgram.stt import DeepgramSTTService
 from pipecat.services.stt_service import STTService
+from pipecat.transcriptions.language import Language
 from pydantic import Field, model_validator
 
 from bot.audio import SAMPLE_RATE
 from bot.pipeline.resources import Resources
-from bot.pipeline.stt.deepgram_flux import FluxService
-from bot.pipeline.stt.deepgram_languages import flux_hints, nova_language
-from bot.pipeline.stt.deepgram_nova import NovaService
 from bot.pipeline.stt.fallback import SttFallback
 from bot.pipeline.vendor import Vendor
 from bot.settings import with_scheme
@@ -38,6 +34,10 @@ class DeepgramNova(_SttVendor):
     smart_format: bool = False
 
     def build(self, resources: Resources, *, call_sid: str, language: str) -> STTService:
+        from pipecat.services.deepgram.stt import DeepgramSTTService
+
+        from bot.pipeline.stt.deepgram_nova import NovaService
+
         return NovaService(
             api_key=_key(resources),
             base_url=resources.settings.deepgram_base_url,
@@ -73,10 +73,15 @@ class DeepgramFlux(_SttVendor):
         return self
 
     def build(self, resources: Resources, *, call_sid: str, language: str) -> STTService:
+        from pipecat.services.deepgram.flux.stt import DeepgramFluxSTTService
+
+        from bot.pipeline.stt.deepgram_flux import FluxService
+
         base = with_scheme(resources.settings.deepgram_base_url, websocket=True)
-        service = FluxService(
+        return FluxService(
             api_key=_key(resources),
             url=f"{base}/v2/listen",
+            tls=resources.tls,
             sample_rate=SAMPLE_RATE,
             enable_eager_end_of_turn=True,
             settings=DeepgramFluxSTTService.Settings(
@@ -88,12 +93,10 @@ class DeepgramFlux(_SttVendor):
                 eot_timeout_ms=self.eot_timeout_ms,
             ),
         )
-        service.tls = resources.tls
-        return service
 
 
 class PocketSphinx(_SttVendor):
-    """A local ear for live microphones; English, small vocabulary errors are to be expected."""
+    """A local recogniser for live microphones; English, small vocabulary errors are to be expected."""
 
     vendor: Literal["pocketsphinx"] = "pocketsphinx"
     only_english: ClassVar[bool] = True
@@ -105,7 +108,7 @@ class PocketSphinx(_SttVendor):
 
 
 class Moonshine(_SttVendor):
-    """A better local ear, behind the extra `moonshine`."""
+    """A better local recogniser, behind the extra `moonshine`."""
 
     vendor: Literal["moonshine"] = "moonshine"
     only_english: ClassVar[bool] = True
@@ -139,13 +142,46 @@ def offline(*, simulated_line: bool) -> SttVendor:
 E = TypeVar("E", bound=STTService)
 
 
-def with_fallback(ear: type[E]) -> type[E]:
-    """A local ear that may stand in for another."""
-    rung: type[E] = type(ear.__name__, (SttFallback, ear), {})
-    return rung
+def with_fallback(service: type[E]) -> type[E]:
+    """A local STT that may stand in for another."""
+    extended: type[E] = type(service.__name__, (SttFallback, service), {})
+    return extended
 
 
 def _key(resources: Resources) -> str:
     key = resources.settings.deepgram_api_key
     assert key is not None, "a member is built only when what it needs is set"
     return key.get_secret_value()
+
+
+# -- how Deepgram names a language --------------------------------------------------------------------------
+# It answers 400 to a pair of model and language that it does not have, and a call without an STT is lost: a
+# region it does not know gives way to the language, Spanish of the Americas to the name Deepgram has for it.
+
+_REGIONS = frozenset(
+    {
+        *("da-DK", "de-CH", "en-AU", "en-GB", "en-IN", "en-NZ", "en-US", "es-419", "fr-CA", "ko-KR", "nl-BE"),
+        *("pt-BR", "pt-PT", "sv-SE", "th-TH", "zh-CN", "zh-HK", "zh-TW"),
+    }
+)
+"""Regions that nova-3 knows, by Deepgram's changelog of 2025 and 2026."""
+_MULTILINGUAL = "flux-general-multi"
+"""The only Flux model that takes a hint."""
+
+
+def nova_language(code: str) -> str:
+    """`language` of /v1/listen for a code like "es-MX"."""
+    base = code.split("-", maxsplit=1)[0]
+    if code in _REGIONS or code == base:
+        return code
+    return "es-419" if base == "es" and code != "es-ES" else base
+
+
+def flux_hints(model: str, code: str) -> list[Language] | None:
+    """`language_hint` of /v2/listen; None where the model takes none, or pipecat does not know the language."""
+    if model != _MULTILINGUAL:
+        return None
+    try:
+        return [Language(code.split("-", maxsplit=1)[0])]
+    except ValueError:
+        return None

@@ -26,7 +26,6 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 
 from bot.pipeline.tts.elevenlabs_internals import OpenElevenLabs
 from bot.pipeline.tts.fallback import TtsFallback
-from bot.pipeline.tts.timed_words import TimedWords
 from bot.pipeline.tts.utterance import Step, Take, Utterance
 from bot.pipeline.usage import Metered
 from bot.telemetry import metrics
@@ -100,7 +99,7 @@ def _times(alignment: Any) -> tuple[tuple[str, ...], tuple[float, ...], tuple[fl
     )
 
 
-class ElevenLabsService(Metered, TimedWords, TtsFallback, OpenElevenLabs):
+class ElevenLabsService(Metered, TtsFallback, OpenElevenLabs):
     """Text comes in by run_tts, a piece at a time; sound goes out through pipecat's contexts."""
 
     def __init__(self, **kwargs: Any) -> None:

@@ -1,11 +1,11 @@
-"""Voices in series, each standing in for the one before it, in mid-reply if need be.
+"""TTSs in series, each standing in for the one before it, in mid-reply if need be.
 
-    … → first voice → second voice → line
+    … → first TTS → second TTS → line
 
-A rung that gives up hands what is still to be said to the next one, in order, as the text it was given; from
+A TTS that gives up hands what is still to be said to the next one, in order, as the text it was given; from
 then on it passes everything through, to the end of the call: a voice that changes once is a surprise, one that
-changes back and forth is a puzzle. What a rung before has spoken passes a rung untouched. The last rung has
-nobody to hand on to: it reports the error, and the call apologises.
+changes back and forth is a puzzle. What one before has spoken passes the next untouched. The last one has
+none to hand on to: it reports the error, and the call apologises.
 
 A mixin of pipecat's TTSService was preferred to a wrapper that switches between services: the service holds
 the order of speech and the frames between, and only it knows which words have sounded.
@@ -30,15 +30,24 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.ai_service import AIService
 
-from bot.pipeline.pipecat_internals import ContextTTS
+from bot.pipeline.pipecat_internals import ContextTTS, word_baseline
 from bot.pipeline.tts.first_clause import FirstClauseAggregator
+from bot.pipeline.tts.utterance import CHARACTER_MS
 
 
 class TtsFallback(ContextTTS):
-    """A voice of the ladder; its replies begin with their first clause.
+    """A TTS that others stand behind, or that stands in for others; its replies begin with their first clause.
 
     A subclass says what it still owes when it calls `give_up`, and asks `gave_up` before it speaks.
+
+    Its words carry `metadata["offset_ms"]`, from the context's first sample: pipecat turns word times into
+    presentation times of the moment of sending, and the line knows when each sample is heard. Where two sentences
+    touch without a space, and at the end of a reply, pipecat gives a word the time of the word before it; that
+    one is placed by the length of the other. A word that was timed by a TTS before this one keeps its place.
     """
+
+    _last_word: tuple[str | None, float, float] = (None, 0.0, 0.0)
+    """Context, given offset, and estimated end of the word before, in ms."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -62,6 +71,21 @@ class TtsFallback(ContextTTS):
         else:
             await super().process_frame(frame, direction)
 
+    async def push_frame(self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
+        if isinstance(frame, TTSTextFrame) and frame.pts is not None and "offset_ms" not in frame.metadata:
+            baseline = word_baseline(self)
+            if baseline is not None:
+                frame.metadata["offset_ms"] = self._place(frame, (frame.pts - baseline) / 1e6)
+        await super().push_frame(frame, direction)
+
+    def _place(self, frame: TTSTextFrame, given_ms: float) -> float:
+        context, last_given_ms, last_end_ms = self._last_word
+        moved = context == frame.context_id and given_ms <= last_given_ms
+        start_ms = last_end_ms if moved else given_ms
+        end_ms = start_ms + CHARACTER_MS * (len(frame.text.strip()) + 1)
+        self._last_word = (frame.context_id, given_ms, end_ms)
+        return start_ms
+
     def _is_not_ours(self, frame: Frame) -> bool:
         if self.gave_up and not self.is_last:
             return not isinstance(frame, SystemFrame | EndFrame)
@@ -76,7 +100,7 @@ class TtsFallback(ContextTTS):
     async def give_up(self, why: str, owed: Mapping[str, str]) -> None:
         """Say no more. `owed`: by context, in order, what has not sounded of it.
 
-        The last rung reports a permanent error instead of handing on.
+        The last one reports a permanent error instead of handing on.
         """
         if self.gave_up:
             return
@@ -89,7 +113,7 @@ class TtsFallback(ContextTTS):
             await self.hand_on(context_id, text)
 
     async def hand_on(self, context_id: str, text: str) -> None:
-        """Close a context of speech; what is left of it is said by the next rung, in its place."""
+        """Close a context of speech; what is left of it is said by the next TTS, in its place."""
         self._unsaid.add(context_id)
         order = self._order(context_id, text) if text.strip() and not self.is_last else None
         await self.append_to_audio_context(context_id, TTSStoppedFrame(context_id=context_id))
@@ -98,7 +122,7 @@ class TtsFallback(ContextTTS):
         await self.remove_audio_context(context_id)
 
     async def pass_on(self, context_id: str, text: str) -> None:
-        """Text that came as the rung gave up: for the next rung, behind what was handed on."""
+        """Text that came as this one gave up: for the next, behind what was handed on."""
         if not self.is_last:
             await self.queue_in_order(self._order(context_id, text))
 

@@ -1,6 +1,6 @@
 """What one context of speech has to say, and how much of it has come back as sound. No I/O.
 
-A vendor is told the text in `takes`: contexts of its own. When a take breaks off (its socket is lost, it ends
+A vendor is sent the text in `takes`: contexts of its own. When a take breaks off (its socket is lost, it ends
 without audio, it stalls) the next take begins at the first word that has not sounded whole, and the sound of
 both is one context for the listener. Words are taken from our own text, placed by the vendor's alignment, and
 released only when their audio is here: what is never heard is never written down.
@@ -59,7 +59,7 @@ class _Word:
 
 @dataclass
 class Take:
-    """One of the vendor's contexts: it was told the text from `at` on."""
+    """One of the vendor's contexts: it was sent the text from `at` on."""
 
     name: str
     at: int
@@ -124,7 +124,7 @@ class Utterance:
         return sent
 
     def take(self, now: float) -> tuple[Take, str]:
-        """Begin a take, and what it has to be told."""
+        """Begin a take, and what it has to be sent."""
         self._took += 1
         self._asked_at = now
         fresh = Take(f"{self._took}", self.spoken)

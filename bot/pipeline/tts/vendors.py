@@ -1,4 +1,4 @@
-"""Text to speech: the menu of voices, 8 kHz each, words timed.
+"""Text to speech: the vendors and local engines of the stage, 8 kHz each, words timed.
 
 A member is a vendor or a local engine with its settings, the environment it `needs`, and `build`.
 """
@@ -9,16 +9,13 @@ from collections.abc import AsyncGenerator
 from typing import Annotated, ClassVar, Literal
 
 from pipecat.frames.frames import ErrorFrame, Frame, TTSAudioRawFrame
-from pipecat.services.elevenlabs.tts import ElevenLabsTTSService
 from pipecat.services.tts_service import TTSService
 from pydantic import Field
 
 from bot.audio import SAMPLE_RATE
 from bot.pipeline.offline.tts import LocalTTSService
 from bot.pipeline.resources import Resources
-from bot.pipeline.tts.elevenlabs import ElevenLabsService
 from bot.pipeline.tts.fallback import TtsFallback
-from bot.pipeline.tts.timed_words import TimedWords
 from bot.pipeline.usage import Metered
 from bot.pipeline.vendor import Vendor
 from bot.settings import Settings, with_scheme
@@ -42,11 +39,16 @@ class ElevenLabs(Vendor):
         return [name for name in names if name != "ELEVENLABS_VOICE_ID" or not self.voice_id]
 
     def build(self, resources: Resources, *, language: str) -> TTSService:
+        from pipecat.services.elevenlabs.tts import ElevenLabsTTSService
+
+        from bot.pipeline.tts.elevenlabs import ElevenLabsService
+
         settings = resources.settings
         assert settings.elevenlabs_api_key is not None
-        service = ElevenLabsService(
+        return ElevenLabsService(
             api_key=settings.elevenlabs_api_key.get_secret_value(),
             url=with_scheme(settings.elevenlabs_base_url, websocket=True),
+            tls=resources.tls,
             sample_rate=SAMPLE_RATE,
             settings=ElevenLabsTTSService.Settings(
                 model=self.model,
@@ -57,8 +59,6 @@ class ElevenLabs(Vendor):
                 speed=self.speed,
             ),
         )
-        service.tls = resources.tls
-        return service
 
 
 class Hibari(Vendor):
@@ -82,13 +82,13 @@ def offline() -> TtsVendor:
 
 
 def fallback_of(first: TtsVendor, language: str) -> TtsVendor | None:
-    """Who stands in for a voice where the scenario names nobody: the local voice, in its language."""
+    """What stands in for a TTS where the scenario names none: the local one, in its language."""
     in_english = language.partition("-")[0] == "en"
     return Hibari() if in_english and not isinstance(first, Hibari) else None
 
 
-class LocalService(Metered, TimedWords, TtsFallback, LocalTTSService):
-    """The local voice as a rung, its words timed."""
+class LocalService(Metered, TtsFallback, LocalTTSService):
+    """The local TTS with fallback, its words timed."""
 
     async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
         if self.gave_up:

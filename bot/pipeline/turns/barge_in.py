@@ -95,7 +95,7 @@ class BargeIn(FrameProcessor):
         self._on_backchannel = on_backchannel
         self._longest_turn = longest_turn_seconds
         self._withheld: list[Frame] = []
-        """While nothing is judged: the beginning of an ear's turn that was a noise so far, and goes on."""
+        """While nothing is judged: the beginning of a turn of the STT's that was a noise so far, and goes on."""
         self._released_at: float | None = None
         """When an interruption was let pass, until the agent's voice is dropped."""
         self._speech_since: float | None = None
@@ -138,7 +138,7 @@ class BargeIn(FrameProcessor):
             await self._let_pass(frame)
 
     def _overheard(self, text: str) -> bool:
-        """A backchannel, told later than its sound. The hello that the opening answers is none."""
+        """A backchannel, whose words come later than its sound. The hello that the opening answers is none."""
         if self._turn_open or not self._listening():
             return False
         return self._interjection.overheard(text, self._agent.voice())
@@ -146,7 +146,7 @@ class BargeIn(FrameProcessor):
     async def _takes_up(self, frame: Frame) -> bool:
         """Whether a frame is news of more than a sound that was forgotten.
 
-        An ear tells the beginning of its turn once: words that follow take it up, an end of turn does not.
+        An STT reports the beginning of its turn once: words that follow take it up, an end of turn does not.
         """
         if isinstance(frame, TranscriptionFrame | InterimTranscriptionFrame | EagerTranscriptionFrame):
             if self._interjection.forgotten(frame.text, self._voice):
@@ -193,7 +193,7 @@ class BargeIn(FrameProcessor):
             await self._release()
 
     async def _see_to_interruption(self, now: float) -> None:
-        """A turn that was open already interrupts nobody; the held voice must not stay so."""
+        """A turn that was open already interrupts nothing; the held voice must not stay so."""
         if self._released_at is None:
             return
         if not self._agent.to_be_silenced:

@@ -261,7 +261,7 @@ class AssistantContext(AssistantAggregator):
             self.context.set_messages(words_before_tools(self.context.get_messages(), self._called))
 
     async def _note_turn_stopped(self, _aggregator: Any, message: AssistantTurnStoppedMessage) -> None:
-        # pipecat calls a reply that the end of the call cuts off interrupted; nobody interrupted it.
+        # pipecat calls a reply that the end of the call cuts off interrupted; the callee did not interrupt it.
         content, self._before_tools = f"{self._before_tools} {message.content}".strip(), ""
         self._listener.agent_turn_over(content, interrupted=message.interrupted and not self._over)
 

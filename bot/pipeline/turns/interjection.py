@@ -124,7 +124,7 @@ class Interjection:
         self._forgot = False
         """The last sound wanted nothing."""
         self._words_come_early = False
-        """This ear has been seen to tell words while they are said."""
+        """This STT has been seen to send words while they are said."""
         self._callee_loudness = 0.0
         """When their words were last heard by a silent agent."""
         self._background = 0.0
@@ -149,7 +149,7 @@ class Interjection:
             self._interim = text.strip()
 
     def learn(self, voice: VoiceActivity, *, interim: bool) -> None:
-        """Words came while nothing is judged: how this callee sounds, and how soon this ear tells words."""
+        """Words came while nothing is judged: how this callee sounds, and how soon this STT sends words."""
         self._callee_loudness = voice.loudness
         self._words_come_early = self._words_come_early or interim
 
@@ -158,7 +158,7 @@ class Interjection:
         return agent.sounding and self._state is _State.OPEN and self._is_backchannel(text, agent.opening)
 
     def forgotten(self, text: str, voice: VoiceActivity) -> bool:
-        """Whether this tells once more the words of the last sound, a backchannel that nobody is to hear of."""
+        """Whether these are once more the words of the last sound, a backchannel that is not passed on."""
         if not self._forgot or voice.onset_at > self._onset_at or plain(text) != plain(self.words):
             return False
         return self._is_backchannel(text, self._greets)
@@ -252,7 +252,7 @@ class Interjection:
         return Act.NOTHING
 
     def start_late(self, now: float, voice: VoiceActivity, agent: AgentVoice) -> None:
-        """An ear tells of a turn only now that was spoken before the opening began: the hello it answers."""
+        """An STT reports a turn only now that was spoken before the opening began: the hello it answers."""
         before = self._agent_since is None or voice.onset_at <= self._agent_since
         if self._state is _State.OPEN and agent.opening and before:
             self._begin(now, voice, agent)

@@ -175,7 +175,7 @@ class EarlyReply(BaseUserTurnStopStrategy):  # type: ignore[no-untyped-call]  # 
 
 
 class CountedEagerStop(EagerStop):
-    """pipecat's strategy for an ear that proposes ends of turns itself, with a count."""
+    """pipecat's strategy for an STT that proposes ends of turns itself, with a count."""
 
     def __init__(self, speculating: Speculating) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

@@ -129,7 +129,7 @@ class InlineSilero(SileroOnSession):
 
 @dataclass
 class VoiceFadedFrame(SystemFrame):
-    """The voice has been gone for FADED_SECONDS: an ear that is asked now has its words when the VAD is sure."""
+    """The voice has been gone for FADED_SECONDS: an STT that is asked now has its words when the VAD is sure."""
 
 
 FADED_SECONDS = 0.09
@@ -137,7 +137,7 @@ FADED_SECONDS = 0.09
 
 
 class Vad(VADProcessor):
-    """The pipeline's VAD processor; it stands before the STT, which is told when speech stops."""
+    """The pipeline's VAD processor; it stands before the STT, which has to know when speech stops."""
 
     def __init__(self, analyzer: InlineSilero) -> None:
         super().__init__(vad_analyzer=analyzer, audio_idle_timeout=AUDIO_GAP_SECONDS, name="Vad")

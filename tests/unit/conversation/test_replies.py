@@ -58,7 +58,7 @@ def replies(world: World) -> Replies:
 
 
 async def mind(replies: Replies, seconds: float) -> None:
-    await replies.mind(time.monotonic() + seconds)
+    await replies.attend(time.monotonic() + seconds)
 
 
 async def test_a_filler_that_was_said_is_not_said_again_at_once(replies: Replies, world: World) -> None:

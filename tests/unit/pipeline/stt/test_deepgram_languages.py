@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pipecat.transcriptions.language import Language
 
-from bot.pipeline.stt.deepgram_languages import flux_hints, nova_language
+from bot.pipeline.stt.vendors import flux_hints, nova_language
 
 
 @pytest.mark.parametrize(
