@@ -23,12 +23,12 @@ from bot.conversation.call_plan import Plan, Services
 from bot.conversation.fillers import Bridge, Fillers
 from bot.conversation.hang_up import Goodbye
 from bot.conversation.machines.answering import MachineHandling
+from bot.conversation.notes import Notes
 from bot.conversation.recorder import Recorder
 from bot.conversation.replies import Replies
 from bot.conversation.stages import Stages
+from bot.conversation.toolbox import Toolbox, declared_tools
 from bot.conversation.tools.declared.mcp_server import McpServers
-from bot.conversation.tools.notes import Notes
-from bot.conversation.tools.toolbox import Toolbox, declared_tools
 from bot.conversation.transfers.handover import Handover
 from bot.conversation.transfers.transfers import Transfers
 from bot.pipeline.line.line import Line

@@ -14,11 +14,11 @@ from anthropic import AsyncAnthropic, Timeout
 from openai import AsyncOpenAI
 
 from bot.pipeline import warm_up
-from bot.pipeline.llm.fallback import Circuit
 from bot.pipeline.offline.scripted_stt import CalleeScripts
 from bot.pipeline.offline.sphinx import Decoders
 from bot.pipeline.offline.voice import LocalVoice
 from bot.pipeline.turns import turn, vad
+from bot.pipeline.vendor import Circuit
 from bot.public_http import Outgoing
 from bot.settings import Settings, environment, with_scheme
 

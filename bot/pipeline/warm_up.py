@@ -36,15 +36,15 @@ def deepgram() -> None:
     """1 s for the first client, 50 ms on the loop for the first connection. Belongs in a thread."""
     from deepgram import AsyncDeepgramClient
     from deepgram.listen import raw_client  # noqa: F401
-
-    from bot.pipeline.stt import deepgram_flux, deepgram_nova  # noqa: F401
+    from pipecat.services.deepgram import stt  # noqa: F401
+    from pipecat.services.deepgram.flux import stt as flux  # noqa: F401
 
     AsyncDeepgramClient(api_key="warm-up").listen.v1  # noqa: B018
 
 
 def elevenlabs() -> None:
     """Imports alone. Belongs in a thread."""
-    from bot.pipeline.tts import elevenlabs as _  # noqa: F401
+    from pipecat.services.elevenlabs import tts  # noqa: F401
 
 
 async def _one_reply() -> None:

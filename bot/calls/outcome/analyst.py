@@ -14,7 +14,7 @@ from bot.calls.finish import call_costs, field_schema, outcome_by_rules, was_rea
 from bot.calls.outcome import form, reading
 from bot.calls.outcome.asking import WAITS, AnalysisError, Asker, Question
 from bot.conversation.call_plan import Plan
-from bot.conversation.tools.notes import recorded_in
+from bot.conversation.notes import recorded_in
 from bot.errors import UnknownScenarioError
 from bot.pipeline.llm.vendors import Claude
 from bot.pipeline.resources import Resources

@@ -11,13 +11,14 @@ each would be cut off just before its answer. The price is a second prompt, only
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from loguru import logger
+
+from bot.pipeline.vendor import Circuit
 
 ATTEMPTS_PER_RUNG = 2
 SHORT_RETRY_AFTER_SECONDS = 1.0
@@ -26,8 +27,6 @@ LAST_PAUSE_SECONDS = 1.0
 """Before the very last attempt: with nobody behind it, a moment's outage should be over first."""
 TAIL_SECONDS = 0.25
 """For the end of a stream whose reply is whole: read to it, the connection serves the next request."""
-CIRCUIT_SECONDS = 20.0
-"""How long a rung that failed is asked after the others, so that not every turn waits for it again."""
 
 _HOPELESS = frozenset({400, 401, 403, 404, 413, 422})
 """Statuses the same request gets again."""
@@ -65,24 +64,6 @@ class Rung(Generic[E]):
 
     name: str
     ask: Callable[[], AsyncGenerator[E, None]]
-
-
-@dataclass
-class Circuit:
-    """Which rungs failed lately, by name. One per process: a model that is down is down for all calls."""
-
-    clock: Callable[[], float] = time.monotonic
-    _open_until: dict[str, float] = field(default_factory=dict)
-
-    def trip(self, name: str) -> None:
-        self._open_until[name] = self.clock() + CIRCUIT_SECONDS
-
-    def close(self, name: str) -> None:
-        self._open_until.pop(name, None)
-
-    def is_open(self, name: str) -> bool:
-        """Failed lately."""
-        return self._open_until.get(name, 0.0) > self.clock()
 
 
 @dataclass

@@ -42,8 +42,9 @@ from pipecat.utils.errors import ErrorCategory
 from pipecat.utils.tracing.service_decorators import traced_llm
 
 from bot.pipeline.llm import events
-from bot.pipeline.llm.fallback import LAST_PAUSE_SECONDS, AttemptError, Circuit, Ladder, Rung
+from bot.pipeline.llm.fallback import LAST_PAUSE_SECONDS, AttemptError, Ladder, Rung
 from bot.pipeline.usage import Metered, Usage
+from bot.pipeline.vendor import Circuit
 from bot.telemetry import metrics
 
 _GO_ON = (

@@ -16,9 +16,9 @@ from pydantic import SecretStr
 from bot.calls.finish import outcome_by_rules
 from bot.calls.outcome import Analyst
 from bot.conversation.call_plan import Plan, choose
+from bot.conversation.notes import Notes
 from bot.conversation.scenario.parts import OutcomeField
 from bot.conversation.scenario.scenario import Scenario
-from bot.conversation.tools.notes import Notes
 from bot.errors import UnknownScenarioError
 from bot.outcome_schema import checked
 from bot.pipeline.llm.vendors import Rules

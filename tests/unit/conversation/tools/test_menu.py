@@ -29,10 +29,5 @@ def test_a_schema_describes_each_parameter(tool: Tool) -> None:
 
 
 def test_every_tool_file_is_in_the_menu() -> None:
-    files = {path.stem for path in Path(tools.__file__).parent.glob("*.py")} - {
-        "__init__",
-        "tool",
-        "toolbox",
-        "notes",
-    }
+    files = {path.stem for path in Path(tools.__file__).parent.glob("*.py")} - {"__init__", "tool"}
     assert set(TOOLS) == files

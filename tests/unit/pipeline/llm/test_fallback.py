@@ -8,7 +8,8 @@ from contextlib import aclosing
 
 import pytest
 
-from bot.pipeline.llm.fallback import CIRCUIT_SECONDS, AttemptError, Circuit, Ladder, Rung, Steps
+from bot.pipeline.llm.fallback import AttemptError, Ladder, Rung, Steps
+from bot.pipeline.vendor import CIRCUIT_SECONDS, Circuit
 
 pytestmark = pytest.mark.virtual_time
 

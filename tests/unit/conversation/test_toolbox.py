@@ -11,8 +11,8 @@ import pytest
 
 from bot.conversation.fillers import Bridge
 from bot.conversation.scenario.scenario import Scenario
+from bot.conversation.toolbox import Toolbox, presentable
 from bot.conversation.tools import CallControl, Tool
-from bot.conversation.tools.toolbox import Toolbox, presentable
 from tests.unit.conversation.tools.control import NotedControl
 
 pytestmark = pytest.mark.virtual_time
@@ -148,7 +148,7 @@ async def test_what_acts_outside_is_not_stopped_half_way(waited_for: bool) -> No
 
 
 async def test_what_never_ends_does_not_hold_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.conversation.tools.toolbox.FINISH_SECONDS", 1.0)
+    monkeypatch.setattr("bot.conversation.toolbox.FINISH_SECONDS", 1.0)
     told = Told(tool(hangs))
     call = asyncio.create_task(told.call("look_up"))
     await asyncio.sleep(0)

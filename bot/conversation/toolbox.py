@@ -20,10 +20,10 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.services.llm_service import FunctionCallParams, LLMService
 
 from bot.conversation.fillers import Bridge
+from bot.conversation.notes import Notes
 from bot.conversation.scenario.scenario import Scenario
 from bot.conversation.tools import TOOLS, CallControl, Tool
 from bot.conversation.tools.declared.mcp_server import McpServer, McpServers
-from bot.conversation.tools.notes import Notes
 from bot.conversation.tools.transfer_call import target_schema
 from bot.errors import SettingsError
 from bot.pipeline.resources import Resources
