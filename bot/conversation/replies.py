@@ -30,7 +30,7 @@ LOOK_SECONDS = 1.0
 """While nothing is owed: a model may begin to work without news."""
 
 
-class Step(Enum):
+class ReplyStep(Enum):
     """What the wait calls for."""
 
     NOTHING = "nothing"
@@ -88,7 +88,7 @@ class ReplyWatch:
         """A filler is being said."""
         self._filler_due = now + FILLER_AGAIN_SECONDS
 
-    def decide(self, now: float, *, audio_at: float, playing: bool, busy: bool, wordless: bool) -> Step:
+    def decide(self, now: float, *, audio_at: float, playing: bool, busy: bool, wordless: bool) -> ReplyStep:
         """`audio_at`: when a reply's audio came last; `playing`: the agent is heard; `busy`: a model makes a
         reply, which is owed for that alone (an opening, what follows a tool, the rest of a reply that stopped);
         `wordless`: the last reply was whole and had no words. Asking again is counted, fillers are not.
@@ -99,25 +99,25 @@ class ReplyWatch:
         if self._owed_since is None:
             if busy and not (playing or self._callee or self._tools):
                 self.owe(now)
-            return Step.NOTHING
+            return ReplyStep.NOTHING
         if audio_at > self._debt_at:
             self.settle()
-            return Step.NOTHING
+            return ReplyStep.NOTHING
         if self._callee or self._tools or playing:
-            return Step.NOTHING
+            return ReplyStep.NOTHING
         waited = now - self._owed_since
         lost = not busy and now - self._idle_since >= VOICE_SECONDS
         if lost and wordless and self._asked_again:
             self.settle()  # twice asked, twice silent: it means to say nothing
-            return Step.NOTHING
+            return ReplyStep.NOTHING
         if waited >= self.patience.apology_seconds and (busy or lost):
             self.settle()
-            return Step.APOLOGISE
+            return ReplyStep.APOLOGISE
         if waited >= self.patience.ask_again_seconds and lost and not self._asked_again:
             self._asked_again = True
             self._idle_since = now
-            return Step.ASK_AGAIN
-        return Step.FILLER if now >= self._filler_due else Step.NOTHING
+            return ReplyStep.ASK_AGAIN
+        return ReplyStep.FILLER if now >= self._filler_due else ReplyStep.NOTHING
 
     def wake_in(self, now: float) -> float:
         """Seconds until `decide` should be asked again."""
@@ -190,21 +190,21 @@ class Replies:
             wordless=any(getattr(llm, "reply_was_empty", False) for llm in self._stages.llms),
         )
         match step:
-            case Step.FILLER:
+            case ReplyStep.FILLER:
                 if self._fillers.say():
                     self._watch.filled(now)
-            case Step.ASK_AGAIN:
+            case ReplyStep.ASK_AGAIN:
                 logger.warning("a reply got lost; the model is asked again")
                 await self._withdraw()
                 await self._stages.run_model()
-            case Step.APOLOGISE:
+            case ReplyStep.APOLOGISE:
                 written = not self._busy and any(
                     getattr(llm, "reply_has_text", True) for llm in self._stages.llms
                 )
                 reason = EndedReason.ERROR_TTS if written else EndedReason.ERROR_LLM
                 await self._withdraw()
                 await self._apologise(reason, "a reply that was owed stayed silent")
-            case Step.NOTHING:
+            case ReplyStep.NOTHING:
                 pass
 
     @property

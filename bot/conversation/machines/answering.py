@@ -19,7 +19,7 @@ from bot.conversation.call_plan import Plan
 from bot.conversation.hang_up import Goodbye
 from bot.conversation.machines.policy import (
     UNHEARD_SECONDS,
-    Act,
+    MachineAct,
     MenuWatch,
     ScreeningWatch,
     UnavailableWatch,
@@ -29,7 +29,7 @@ from bot.conversation.machines.policy import (
 from bot.conversation.opening import SpeechStream
 from bot.conversation.stages import Stages
 from bot.errors import PhoneAgentError
-from bot.pipeline.line.line_ends import Playback
+from bot.pipeline.line.line_ends import PlayedSpeech
 from bot.pipeline.resources import Resources
 from bot.records import AnsweredBy, EndedReason
 
@@ -42,7 +42,7 @@ class SpeechPlayer:
 
     def __init__(
         self,
-        playback: Playback,
+        playback: PlayedSpeech,
         stream: SpeechStream,
         *,
         lost: Callable[[], None],
@@ -215,17 +215,17 @@ class MachineHandling:
         act = watch.decide(
             now, silence=detection.silence(now), beeps=detection.beeps, greeting_over=detection.greeting_over
         )
-        await self._act(Act.END if said else act, EndedReason.VOICEMAIL_REACHED)
+        await self._act(MachineAct.END if said else act, EndedReason.VOICEMAIL_REACHED)
 
-    async def _act(self, act: Act, reason: EndedReason) -> None:
+    async def _act(self, act: MachineAct, reason: EndedReason) -> None:
         match act:
-            case Act.SPEAK:
+            case MachineAct.SPEAK:
                 await self._say()
-            case Act.ASK:
+            case MachineAct.ASK:
                 await self._ask()
-            case Act.END:
+            case MachineAct.END:
                 self._goodbye.end_now(reason)
-            case Act.WAIT:
+            case MachineAct.WAIT:
                 pass
 
     async def _say(self) -> None:

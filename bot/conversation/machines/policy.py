@@ -44,7 +44,7 @@ UNAVAILABLE_PAUSE_SECONDS = 1.5
 LONGEST_UNAVAILABLE_SECONDS = 10.0
 
 
-class Act(Enum):
+class MachineAct(Enum):
     WAIT = "wait"
     SPEAK = "speak"
     """Say the message, or the answer; from its beginning where it was begun before."""
@@ -65,19 +65,19 @@ class VoicemailWatch:
     spoke_at: float | None = None
     starts: int = 0
 
-    def decide(self, now: float, *, silence: float, beeps: int, greeting_over: bool) -> Act:
+    def decide(self, now: float, *, silence: float, beeps: int, greeting_over: bool) -> MachineAct:
         """`silence`: seconds since the greeting's last sound, `beeps`: all since the answer."""
         if not self.leaves_message:
-            return Act.END if now - self.since >= RECONSIDER_SECONDS else Act.WAIT
+            return MachineAct.END if now - self.since >= RECONSIDER_SECONDS else MachineAct.WAIT
         beeped, self.beeps = beeps > self.beeps, beeps
         if self.spoke_at is not None and not (beeped and self.starts < MOST_STARTS):
-            return Act.WAIT
+            return MachineAct.WAIT
         waited = silence >= self.silence_seconds or now - self.since >= LONGEST_MAILBOX_SECONDS
         if not (beeped or greeting_over or waited):
-            return Act.WAIT
+            return MachineAct.WAIT
         self.spoke_at = now
         self.starts += 1
-        return Act.SPEAK
+        return MachineAct.SPEAK
 
 
 @dataclass
@@ -99,30 +99,30 @@ class ScreeningWatch:
     def __post_init__(self) -> None:
         self._asked_at = self.since
 
-    def decide(self, now: float, *, words: str, silence: float, beeps: int, speaking: bool) -> Act:
+    def decide(self, now: float, *, words: str, silence: float, beeps: int, speaking: bool) -> MachineAct:
         """`words`: what was heard since the last answer; `speaking`: an answer is being said."""
         if not self.answers:
-            return Act.END
+            return MachineAct.END
         if speaking:
-            return Act.WAIT
+            return MachineAct.WAIT
         answering = self.language.answering
         if self.given:
             assert self.heard_at is not None
             if now - self.heard_at >= self.wait_seconds:
-                return Act.END
+                return MachineAct.END
             if words and silence >= QUESTION_PAUSE_SECONDS and answering.refusing.found_in(words):
-                return Act.END
+                return MachineAct.END
             if self.given >= MOST_ANSWERS or not answering.screening.found_in(words):
                 self._asked_at = now
-                return Act.WAIT
+                return MachineAct.WAIT
         pause = QUESTION_PAUSE_SECONDS
         if answering.tone.found_in(words):
             pause = TONE_SECONDS if beeps == self.beeps else 0.0
         if silence < pause and now - self._asked_at < LONGEST_QUESTION_SECONDS:
-            return Act.WAIT
+            return MachineAct.WAIT
         self.given += 1
         self.beeps = beeps
-        return Act.SPEAK
+        return MachineAct.SPEAK
 
 
 @dataclass
@@ -142,26 +142,26 @@ class MenuWatch:
     def __post_init__(self) -> None:
         self._changed_at = self._asked_at = self.since
 
-    def decide(self, now: float, *, words: str, silence: float, speaking: bool) -> Act:
+    def decide(self, now: float, *, words: str, silence: float, speaking: bool) -> MachineAct:
         """`words`: what was heard since the last step."""
         if not self.navigates:
-            return Act.END
+            return MachineAct.END
         if words != self._words:
             self._words, self._changed_at = words, now
         if speaking:
-            return Act.WAIT
+            return MachineAct.WAIT
         if not words or self.language.answering.holding.found_in(words[-120:]):
-            return Act.END if now - self._changed_at >= QUEUE_SECONDS else Act.WAIT
+            return MachineAct.END if now - self._changed_at >= QUEUE_SECONDS else MachineAct.WAIT
         asks = self.language.answering.menu.found_in(words) or words.rstrip().endswith("?")
         pause = MENU_PAUSE_SECONDS if asks else REMARK_PAUSE_SECONDS
         if silence < pause and now - self._asked_at < LONGEST_MENU_SECONDS:
-            return Act.WAIT
+            return MachineAct.WAIT
         if self._heard_before(words) or self.steps >= self.max_steps:
-            return Act.END
+            return MachineAct.END
         self.steps += 1
         self._asked_at = now
         self._words = ""
-        return Act.ASK
+        return MachineAct.ASK
 
     def _heard_before(self, words: str) -> bool:
         """Whether this is the same menu for the third time."""
@@ -177,9 +177,9 @@ class UnavailableWatch:
 
     since: float
 
-    def decide(self, now: float, *, silence: float) -> Act:
+    def decide(self, now: float, *, silence: float) -> MachineAct:
         over = silence >= UNAVAILABLE_PAUSE_SECONDS or now - self.since >= LONGEST_UNAVAILABLE_SECONDS
-        return Act.END if over and now - self.since >= RECONSIDER_SECONDS else Act.WAIT
+        return MachineAct.END if over and now - self.since >= RECONSIDER_SECONDS else MachineAct.WAIT
 
 
 def unavailable_reason(words: str, language: Language) -> EndedReason:

@@ -1,7 +1,7 @@
 """The line's two processors in the pipeline, and the frames that say what was heard.
 
 `LineInput` pushes the callee's audio in; `LineOutput` takes the agent's audio out and gives back, in order, what
-was heard of it. A `Playback` is speech from outside the pipeline: an opening made while it rang, a filler.
+was heard of it. A `PlayedSpeech` is speech from outside the pipeline: an opening made while it rang, a filler.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ class Saying:
         self.asks = text.rstrip().endswith("?")
 
 
-class Playback:
+class PlayedSpeech:
     """Speech from outside the pipeline on its way to the line: audio, words, an end, in the order they come."""
 
     def __init__(
@@ -204,7 +204,7 @@ class LineOutput(FrameProcessor):
         """Context of speech → position of its first sample."""
         self._last_word_at: dict[str | None, int] = {}
         self._speaking = False
-        self._playback: Playback | None = None
+        self._playback: PlayedSpeech | None = None
         self.saying = Saying()
 
     def begin(
@@ -215,14 +215,14 @@ class LineOutput(FrameProcessor):
         begins_reply: bool = False,
         opening: bool = False,
         protected: bool = False,
-    ) -> Playback:
+    ) -> PlayedSpeech:
         """Play speech that comes from elsewhere, as a turn of its own. Works before the pipeline runs.
 
         `text` is taken as heard where no words are placed. An interruption ends the playback. With
         `begins_reply` it is no turn of its own: what was heard of it begins the reply that follows.
         """
         self.saying = Saying(opening, protected)
-        self._playback = Playback(self._line, context_id, text, self.saying, begins_reply=begins_reply)
+        self._playback = PlayedSpeech(self._line, context_id, text, self.saying, begins_reply=begins_reply)
         return self._playback
 
     def speak(self, speech: Speech, *, context_id: str = "prepared", begins_reply: bool = False) -> None:

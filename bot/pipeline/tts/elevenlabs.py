@@ -26,7 +26,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 
 from bot.pipeline.tts.elevenlabs_internals import OpenElevenLabs
 from bot.pipeline.tts.fallback import TtsFallback
-from bot.pipeline.tts.utterance import Step, Take, Utterance
+from bot.pipeline.tts.utterance import Take, Utterance, UtteranceStep
 from bot.pipeline.usage import Metered
 from bot.telemetry import metrics
 
@@ -174,14 +174,14 @@ class ElevenLabsService(Metered, TtsFallback, OpenElevenLabs):
             utterance.patient(now)
             return
         match utterance.next_step(now):
-            case Step.RETAKE if self._is_connected and len(self._takes) < MAX_CONTEXTS:
+            case UtteranceStep.RETAKE if self._is_connected and len(self._takes) < MAX_CONTEXTS:
                 await self._begin_take(context_id, utterance)
-            case Step.CLOSE:
+            case UtteranceStep.CLOSE:
                 for take in utterance.takes:
                     await self._tell(self._wire_name(context_id, take), close_context=True)
-            case Step.DONE:
+            case UtteranceStep.DONE:
                 await self._finish(context_id, utterance)
-            case Step.LOST:
+            case UtteranceStep.LOST:
                 await self._give_up("no audio from ElevenLabs")
             case _:
                 pass

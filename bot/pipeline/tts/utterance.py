@@ -35,7 +35,7 @@ _TOLERANCE_MS = 30.0
 """A word whose audio lacks no more than this is whole."""
 
 
-class Step(Enum):
+class UtteranceStep(Enum):
     """What an utterance needs now."""
 
     WAIT = auto()
@@ -184,30 +184,30 @@ class Utterance:
         if self._closed_at is None or self._words or self.owes:
             self._broke_off()
 
-    def next_step(self, now: float) -> Step:
+    def next_step(self, now: float) -> UtteranceStep:
         if self.owes:
             return self._step_of_debt(now)
         if self._closed_at is not None:
             last = max(self._closed_at, self._last_sound_at or 0.0)
-            return Step.DONE if not self.takes or now - last >= FINAL_SECONDS else Step.WAIT
+            return UtteranceStep.DONE if not self.takes or now - last >= FINAL_SECONDS else UtteranceStep.WAIT
         if not self.complete:
-            return Step.WAIT
+            return UtteranceStep.WAIT
         if not self.takes:
-            return Step.DONE
+            return UtteranceStep.DONE
         quiet = self._last_sound_at is None or now - self._last_sound_at >= QUIET_SECONDS
         if self._is_followed or quiet:
             self._closed_at = now
-            return Step.CLOSE
-        return Step.WAIT
+            return UtteranceStep.CLOSE
+        return UtteranceStep.WAIT
 
-    def _step_of_debt(self, now: float) -> Step:
+    def _step_of_debt(self, now: float) -> UtteranceStep:
         since = max(self._owed_since, self._last_sound_at or 0.0)
         asked = now - max(since, self._asked_at)
         if (now - since >= LOST_SECONDS and asked >= RETAKE_SECONDS) or self._empty_takes >= MAX_EMPTY_TAKES:
-            return Step.LOST
+            return UtteranceStep.LOST
         if not self.takes or (asked >= RETAKE_SECONDS and len(self.takes) < MAX_TAKES):
-            return Step.RETAKE
-        return Step.WAIT
+            return UtteranceStep.RETAKE
+        return UtteranceStep.WAIT
 
     def patient(self, now: float) -> None:
         """It is not its turn to be asked for: the clocks of its debt begin now."""

@@ -28,7 +28,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from bot.pipeline.line.line import Line
 from bot.pipeline.line.line_ends import LineOutput
-from bot.pipeline.turns.interjection import Act, AgentVoice, Interjection
+from bot.pipeline.turns.interjection import AgentVoice, BargeInAct, Interjection
 from bot.pipeline.turns.vad import VoiceActivity
 
 
@@ -167,22 +167,22 @@ class BargeIn(FrameProcessor):
             return
         agent = self._agent.voice()
         match self._interjection.decide(now, self._voice, agent):
-            case Act.HOLD:
+            case BargeInAct.HOLD:
                 await self._agent.hold()
-            case Act.RESUME:
+            case BargeInAct.RESUME:
                 logger.debug("no interruption: {!r}", self._interjection.words)
                 await self._agent.resume()
-            case Act.INTERRUPT:
+            case BargeInAct.INTERRUPT:
                 self._released_at = now
                 await self._release()
-            case Act.RELEASE:
+            case BargeInAct.RELEASE:
                 await self._release()
-            case Act.FORGET:
+            case BargeInAct.FORGET:
                 words = self._interjection.words
                 await self._forget()
                 if words:
                     self._on_backchannel(words, now - self._voice.voiced_at)
-            case Act.NOTHING:
+            case BargeInAct.NOTHING:
                 await self._see_to_interruption(now)
 
     async def _stop_listening(self) -> None:

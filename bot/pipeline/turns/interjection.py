@@ -64,7 +64,7 @@ class InterruptionSettings(BaseModel):
     """Besides those of the language."""
 
 
-class Act(Enum):
+class BargeInAct(Enum):
     """What to do now."""
 
     NOTHING = "nothing"
@@ -163,7 +163,7 @@ class Interjection:
             return False
         return self._is_backchannel(text, self._greets)
 
-    def decide(self, now: float, voice: VoiceActivity, agent: AgentVoice) -> Act:
+    def decide(self, now: float, voice: VoiceActivity, agent: AgentVoice) -> BargeInAct:
         """To be asked at every window of audio and after every word."""
         if not agent.sounding:
             self._agent_since = None
@@ -179,19 +179,19 @@ class Interjection:
             case _State.RESUMED:
                 return self._judge_late(now, voice, agent)
 
-    def _listen(self, now: float, voice: VoiceActivity, agent: AgentVoice) -> Act:
+    def _listen(self, now: float, voice: VoiceActivity, agent: AgentVoice) -> BargeInAct:
         fresh = self._agent_since is not None and voice.onset_at > max(self._onset_at, self._agent_since)
         if not agent.sounding or not fresh or voice.voiced_seconds < self._settings.pause_seconds:
-            return Act.NOTHING
+            return BargeInAct.NOTHING
         self._begin(now, voice, agent)
         if self._is_background(now, voice):
             self._state, self._resumed_at = _State.RESUMED, now
-            return Act.NOTHING
+            return BargeInAct.NOTHING
         if agent.protected or (agent.complete and agent.left <= TAIL_SECONDS):
             self._state = _State.TAIL
-            return Act.NOTHING
+            return BargeInAct.NOTHING
         self._state = _State.HELD
-        return Act.HOLD
+        return BargeInAct.HOLD
 
     def _is_background(self, now: float, voice: VoiceActivity) -> bool:
         if now < self._background_until and voice.loudness <= self._background * BACKGROUND_MARGIN:
@@ -205,26 +205,26 @@ class Interjection:
         self._greets, self._protected = agent.opening, agent.protected
         self._answers = agent.complete and agent.asks and agent.left <= ANSWER_SECONDS
 
-    def _wait_for_end(self, voice: VoiceActivity, agent: AgentVoice) -> Act:
+    def _wait_for_end(self, voice: VoiceActivity, agent: AgentVoice) -> BargeInAct:
         if not agent.sounding:
-            return self._end(Act.RELEASE)
+            return self._end(BargeInAct.RELEASE)
         goes_on = not agent.complete or agent.left > 2 * TAIL_SECONDS
         over = not agent.protected if self._protected else goes_on
         if over and self._interrupts(voice):
-            return self._end(Act.INTERRUPT)  # what was to be said to its end is, and more follows
-        return Act.NOTHING
+            return self._end(BargeInAct.INTERRUPT)  # what was to be said to its end is, and more follows
+        return BargeInAct.NOTHING
 
-    def _judge(self, now: float, voice: VoiceActivity, agent: AgentVoice) -> Act:
+    def _judge(self, now: float, voice: VoiceActivity, agent: AgentVoice) -> BargeInAct:
         if not agent.sounding:
-            return self._end(Act.RELEASE)  # somebody else dropped what was held
+            return self._end(BargeInAct.RELEASE)  # somebody else dropped what was held
         if self._interrupts(voice):
-            return self._end(Act.INTERRUPT)
+            return self._end(BargeInAct.INTERRUPT)
         if self._is_over(now, voice):
             if not self.words and voice.speech_seconds() >= self._settings.speech_seconds:
                 self._background, self._background_until = voice.loudness, now + BACKGROUND_SECONDS
             self._state, self._resumed_at = _State.RESUMED, now
-            return Act.RESUME
-        return Act.NOTHING
+            return BargeInAct.RESUME
+        return BargeInAct.NOTHING
 
     def _is_over(self, now: float, voice: VoiceActivity) -> bool:
         """Whether the sound was nothing."""
@@ -237,19 +237,19 @@ class Interjection:
             held >= self._settings.resume_seconds and quiet >= HUSH_SECONDS
         )
 
-    def _judge_late(self, now: float, voice: VoiceActivity, agent: AgentVoice) -> Act:
+    def _judge_late(self, now: float, voice: VoiceActivity, agent: AgentVoice) -> BargeInAct:
         backchannel = bool(self.words) and self._is_backchannel(self.words, self._greets)
         if self.words and not backchannel:
-            return self._end(Act.INTERRUPT)
+            return self._end(BargeInAct.INTERRUPT)
         if not agent.sounding:
-            return self._end(Act.RELEASE if backchannel and self._answers else Act.FORGET)
+            return self._end(BargeInAct.RELEASE if backchannel and self._answers else BargeInAct.FORGET)
         if self._answers and (agent.complete or not agent.left):
-            return Act.NOTHING  # kept until the question is over
+            return BargeInAct.NOTHING  # kept until the question is over
         if voice.onset_at > self._onset_at and voice.voiced_seconds >= self._settings.pause_seconds:
-            return self._end(Act.FORGET)  # another sound: judged by itself, at the next window
+            return self._end(BargeInAct.FORGET)  # another sound: judged by itself, at the next window
         if now - max(self._resumed_at, voice.voiced_at) >= LATE_WORDS_SECONDS:
-            return self._end(Act.FORGET)
-        return Act.NOTHING
+            return self._end(BargeInAct.FORGET)
+        return BargeInAct.NOTHING
 
     def start_late(self, now: float, voice: VoiceActivity, agent: AgentVoice) -> None:
         """An STT reports a turn only now that was spoken before the opening began: the hello it answers."""
@@ -263,8 +263,8 @@ class Interjection:
         """Nothing interrupts any more."""
         self._state, self._forgot = _State.OPEN, False
 
-    def _end(self, act: Act) -> Act:
-        self._state, self._forgot = _State.OPEN, act is Act.FORGET
+    def _end(self, act: BargeInAct) -> BargeInAct:
+        self._state, self._forgot = _State.OPEN, act is BargeInAct.FORGET
         return act
 
     def _interrupts(self, voice: VoiceActivity) -> bool:

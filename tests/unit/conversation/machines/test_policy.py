@@ -18,12 +18,14 @@ from bot.conversation.machines.policy import (
     REMARK_PAUSE_SECONDS,
     TONE_SECONDS,
     UNAVAILABLE_PAUSE_SECONDS,
-    Act,
     MenuWatch,
     ScreeningWatch,
     UnavailableWatch,
     VoicemailWatch,
     unavailable_reason,
+)
+from bot.conversation.machines.policy import (
+    MachineAct as Act,
 )
 from bot.records import EndedReason
 

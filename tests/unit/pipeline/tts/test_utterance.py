@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.pipeline.tts.utterance import LOST_SECONDS, QUIET_SECONDS, RETAKE_SECONDS, Step, Take, Utterance
+from bot.pipeline.tts.utterance import LOST_SECONDS, QUIET_SECONDS, RETAKE_SECONDS, Take, Utterance, UtteranceStep
 
 MS = 60.0
 
@@ -42,7 +42,7 @@ def test_a_broken_word_is_said_again_and_written_once() -> None:
     speech, take = begun()
     sound(speech, take, "One tw", 0.1)
     speech.cut_off()
-    assert speech.next_step(0.1) is Step.RETAKE
+    assert speech.next_step(0.1) is UtteranceStep.RETAKE
     again, told = speech.take(0.2)
     assert told.strip() == "two three."
     speech.sound(again, 10 * MS, 0.3)
@@ -62,26 +62,26 @@ def test_the_end_of_a_word_is_known_without_the_next_one() -> None:
 def test_it_is_closed_when_all_has_come_and_never_before() -> None:
     speech, take = begun()
     speech.complete = True
-    assert speech.next_step(0.5) is Step.WAIT
+    assert speech.next_step(0.5) is UtteranceStep.WAIT
     sound(speech, take, "One two three.", 0.6)
-    assert speech.next_step(0.6) is Step.CLOSE
-    assert speech.next_step(0.7) is Step.WAIT
+    assert speech.next_step(0.6) is UtteranceStep.CLOSE
+    assert speech.next_step(0.7) is UtteranceStep.WAIT
     speech.ended(take, 0.8)
-    assert speech.next_step(0.8) is Step.DONE
+    assert speech.next_step(0.8) is UtteranceStep.DONE
 
 
 def test_a_vendor_that_never_says_it_is_through_is_not_waited_for_long() -> None:
     speech, take = begun()
     speech.complete = True
     sound(speech, take, "One two three.", 0.6)
-    assert speech.next_step(0.6) is Step.CLOSE
-    assert speech.next_step(1.7) is Step.DONE
+    assert speech.next_step(0.6) is UtteranceStep.CLOSE
+    assert speech.next_step(1.7) is UtteranceStep.DONE
 
 
 def test_a_silent_take_is_joined_by_a_second_and_the_first_to_sound_goes_on() -> None:
     speech, slow = begun()
-    assert speech.next_step(RETAKE_SECONDS - 0.1) is Step.WAIT
-    assert speech.next_step(RETAKE_SECONDS) is Step.RETAKE
+    assert speech.next_step(RETAKE_SECONDS - 0.1) is UtteranceStep.WAIT
+    assert speech.next_step(RETAKE_SECONDS) is UtteranceStep.RETAKE
     second, _ = speech.take(RETAKE_SECONDS)
     assert speech.sound(slow, 100, 2.0) == [second]
     assert speech.takes == [slow]
@@ -90,40 +90,40 @@ def test_a_silent_take_is_joined_by_a_second_and_the_first_to_sound_goes_on() ->
 def test_no_sound_at_all_is_the_end_of_the_voice() -> None:
     speech, _ = begun()
     speech.take(RETAKE_SECONDS)
-    assert speech.next_step(LOST_SECONDS - 0.1) is Step.WAIT
-    assert speech.next_step(LOST_SECONDS) is Step.LOST
+    assert speech.next_step(LOST_SECONDS - 0.1) is UtteranceStep.WAIT
+    assert speech.next_step(LOST_SECONDS) is UtteranceStep.LOST
 
 
 def test_a_take_begun_late_gets_its_chance() -> None:
     speech = Utterance()
     speech.add("Hello.", 0.0)
     speech.take(LOST_SECONDS - 0.1)
-    assert speech.next_step(LOST_SECONDS) is Step.WAIT
+    assert speech.next_step(LOST_SECONDS) is UtteranceStep.WAIT
 
 
 def test_takes_that_end_without_sound() -> None:
     speech, take = begun()
     for now in (0.1, 0.2):
         speech.ended(take, now)
-        assert speech.next_step(now) is Step.RETAKE
+        assert speech.next_step(now) is UtteranceStep.RETAKE
         take, _ = speech.take(now)
     speech.ended(take, 0.3)
-    assert speech.next_step(0.3) is Step.LOST
+    assert speech.next_step(0.3) is UtteranceStep.LOST
 
 
 def test_a_pause_of_the_model_is_no_debt() -> None:
     speech, take = begun("One two.")
     sound(speech, take, "One two.", 0.2)
-    assert speech.next_step(9.0) is Step.WAIT
+    assert speech.next_step(9.0) is UtteranceStep.WAIT
     speech.add("Three.", 9.0)
-    assert speech.next_step(9.1) is Step.WAIT
+    assert speech.next_step(9.1) is UtteranceStep.WAIT
 
 
 def test_marks_that_an_alignment_leaves_out_are_no_other_text() -> None:
     speech, take = begun('"One" — *two*.')
     speech.complete = True
     assert sound(speech, take, "One two", 0.1)[0] == '"One"'
-    assert speech.next_step(0.1) is Step.CLOSE
+    assert speech.next_step(0.1) is UtteranceStep.CLOSE
 
 
 def test_another_spelling_is_never_judged_whole_by_its_letters() -> None:
@@ -131,12 +131,12 @@ def test_another_spelling_is_never_judged_whole_by_its_letters() -> None:
     speech, take = begun("At 2 sharp.")
     speech.complete = True
     sound(speech, take, "At two sharp.", 0.5)
-    assert speech.next_step(0.6) is Step.WAIT
-    assert speech.next_step(0.5 + QUIET_SECONDS) is Step.CLOSE
+    assert speech.next_step(0.6) is UtteranceStep.WAIT
+    assert speech.next_step(0.5 + QUIET_SECONDS) is UtteranceStep.CLOSE
     speech.due(everything=True)
     speech.ended(take, 1.5)
     speech.due()
-    assert speech.next_step(1.5) is Step.DONE
+    assert speech.next_step(1.5) is UtteranceStep.DONE
     assert speech.rest.strip() == ""
 
 
@@ -144,17 +144,17 @@ def test_a_vendor_that_times_nothing() -> None:
     speech, take = begun("One two three four five six.")
     speech.sound(take, 700, 0.2)
     assert speech.due() == []
-    assert speech.next_step(5.0) is Step.WAIT, "it has sounded: it is not asked for again"
+    assert speech.next_step(5.0) is UtteranceStep.WAIT, "it has sounded: it is not asked for again"
     speech.cut_off()
     words = [word for word, _ in speech.due()]
     assert words == ["One", "two"], "as far as a voice comes in 0.7 s"
-    assert speech.next_step(5.0) in (Step.RETAKE, Step.LOST)
+    assert speech.next_step(5.0) in (UtteranceStep.RETAKE, UtteranceStep.LOST)
     speech.patient(5.0)
     again, told = speech.take(5.0)
     assert told.startswith("three")
     speech.sound(again, 1200, 5.2)
     speech.complete = True
-    assert speech.next_step(5.3 + QUIET_SECONDS) is Step.CLOSE
+    assert speech.next_step(5.3 + QUIET_SECONDS) is UtteranceStep.CLOSE
     speech.ended(again, 6.2)
     assert [word for word, _ in speech.due()] == ["three", "four", "five", "six."]
 
@@ -164,4 +164,4 @@ def test_mere_punctuation_is_over_at_once() -> None:
     speech.add("...", 0.0)
     speech.complete = True
     assert not speech.owes
-    assert speech.next_step(0.0) is Step.DONE
+    assert speech.next_step(0.0) is UtteranceStep.DONE

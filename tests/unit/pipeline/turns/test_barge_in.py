@@ -16,7 +16,8 @@ from pipecat.processors.frame_processor import FrameDirection
 
 from bot import languages
 from bot.pipeline.turns.barge_in import AgentOnLine, BargeIn
-from bot.pipeline.turns.interjection import Act, AgentVoice, Interjection, InterruptionSettings
+from bot.pipeline.turns.interjection import AgentVoice, Interjection, InterruptionSettings
+from bot.pipeline.turns.interjection import BargeInAct as Act
 from bot.pipeline.turns.vad import VoiceActivity
 
 WINDOW = 0.032
@@ -223,7 +224,13 @@ def test_the_next_sound_is_judged_by_itself() -> None:
     room.hear("mhm", final=True)
     room.speak(0.3)
     room.hear("but wait")
-    assert room.done == [Act.HOLD, Act.RESUME, Act.FORGET, Act.HOLD, Act.INTERRUPT]
+    assert room.done == [
+        Act.HOLD,
+        Act.RESUME,
+        Act.FORGET,
+        Act.HOLD,
+        Act.INTERRUPT,
+    ]
 
 
 def test_the_last_words_of_a_reply_are_said_and_the_answer_is_kept() -> None:
