@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from bot import languages
 from bot.conversation.scenario.scenario import Scenario
-from bot.conversation.scenario.templates import render
+from bot.conversation.templates import render
 from bot.pipeline.offline.rules import menu
 from bot.pipeline.offline.rules.purpose import question, reason
 from bot.records import CallSpec, Direction

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot import languages
-from bot.conversation.scenario.templates import VARIABLES
+from bot.conversation.templates import VARIABLES
 from bot.languages import Language, Wording, plain
 
 ENGLISH, SPANISH = languages.of("en"), languages.of("es")

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from bot.conversation.scenario import templates
+from bot.conversation import templates
 from bot.policy import HoursTerms, RetryOn, RetryTerms, Weekday, minutes_of
 
 

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 import httpx2
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from bot.conversation.scenario import templates
+from bot.conversation import templates
 from bot.conversation.tools.declared.schema import NAME, checked_properties
 from bot.conversation.tools.tool import CallControl, Tool
 from bot.errors import AddressError

@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 
 from bot.conversation.scenario.parts import OutcomeField
 from bot.conversation.scenario.scenario import Scenario, load_file
-from bot.conversation.scenario.templates import VARIABLES
+from bot.conversation.templates import VARIABLES
 from bot.conversation.tools import TOOLS
 from bot.conversation.tools.declared.http_tool import HttpTool
 from bot.conversation.tools.declared.mcp_server import McpServer

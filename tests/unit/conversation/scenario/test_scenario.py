@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bot.calls.dialling.policy import unlimited
 from bot.conversation.scenario.scenario import DEFAULT_INBOUND, DEFAULT_OUTBOUND, Scenarios, load_file
-from bot.conversation.scenario.templates import VARIABLES, render
+from bot.conversation.templates import VARIABLES, render
 from bot.errors import ScenarioError, UnknownScenarioError
 from bot.policy import HoursTerms, RetryOn, RetryTerms, Weekday
 from bot.records import Direction, Speaker
