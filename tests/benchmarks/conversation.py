@@ -27,7 +27,7 @@ from tests.benchmarks.figures import median, number, percentile, spread, table
 from tests.benchmarks.lane import Lane, lane
 from tests.benchmarks.situations import ALL
 from tests.benchmarks.situations.situation import Situation
-from tests.benchmarks.sounds import Studio, floor
+from tests.benchmarks.sounds import SoundMaker, floor
 
 LANES = 3
 """Calls at a time."""
@@ -77,14 +77,14 @@ def judge(situation: Situation, evidence: Evidence) -> Verdict:
     return Verdict(situation, not reasons, "; ".join(reasons), delay, late)
 
 
-def record(studio: Studio, situations: Sequence[Situation]) -> None:
+def record(sound_maker: SoundMaker, situations: Sequence[Situation]) -> None:
     """Make every sound beforehand: while calls are held, nothing else may take the machine's time."""
-    studio.open()
+    sound_maker.open()
     for situation in situations:
         floor(situation.circuit.noise, situation.circuit.snr_db)
         for act in situation.acts:
             if isinstance(act, Say | Noise):
-                studio.sound(act)
+                sound_maker.sound(act)
 
 
 async def run(lanes: Sequence[Lane], situations: Sequence[Situation], *, show: bool = False) -> list[Verdict]:
@@ -220,24 +220,24 @@ async def main() -> None:
     calls = arguments.calls or (2 if arguments.quick else 4)
     logger.remove()
     print(f"load before: {os.getloadavg()[0]:.2f}")
-    studio = Studio()
-    await asyncio.to_thread(record, studio, [*situations, same_turns(TURNS, 0)])
+    sound_maker = SoundMaker()
+    await asyncio.to_thread(record, sound_maker, [*situations, same_turns(TURNS, 0)])
     try:
         async with contextlib.AsyncExitStack() as stack:
             if situations:
                 lanes = await asyncio.gather(
                     *(
-                        stack.enter_async_context(lane(studio))
+                        stack.enter_async_context(lane(sound_maker))
                         for _ in range(min(arguments.lanes, len(situations)))
                     )
                 )
                 print(report(await run(lanes, situations, show=arguments.show)))
             if with_stock:
-                on = lanes[0] if situations else await stack.enter_async_context(lane(studio))
-                beside = await stack.enter_async_context(lane(studio, names=("stock",)))
+                on = lanes[0] if situations else await stack.enter_async_context(lane(sound_maker))
+                beside = await stack.enter_async_context(lane(sound_maker, names=("stock",)))
                 print(compared(*await side_by_side(on, beside, calls, show=arguments.show)))
     finally:
-        studio.close()
+        sound_maker.close()
     print(f"load after: {os.getloadavg()[0]:.2f}")
 
 

@@ -31,7 +31,7 @@ from tests.benchmarks.recogniser import PhoneRecogniser
 from tests.benchmarks.servers import Server, server
 from tests.benchmarks.servers import Vendors as Addresses
 from tests.benchmarks.situations.situation import Situation, going_on
-from tests.benchmarks.sounds import Studio
+from tests.benchmarks.sounds import SoundMaker
 from tests.benchmarks.vendors import LLM_FIRST_TOKEN_MS, STT_FINAL_MS, TOKENS_PER_SECOND, TTS_FIRST_AUDIO_MS
 from tests.simulators import contexts, deepgram, elevenlabs
 from tests.simulators.anthropic import AnthropicLatency, AnthropicSimulator, Exchange
@@ -80,7 +80,7 @@ class AimedClaude(AnthropicSimulator):
 class Lane:
     """What runs in a lane. `talk` holds one call with ours, `talk_with_stock` with the stock bot."""
 
-    studio: Studio
+    sound_maker: SoundMaker
     twilio: TwilioSimulator
     deepgram: DeepgramSimulator
     anthropic: AimedClaude
@@ -129,7 +129,7 @@ class Lane:
         self.situation = situation
         self.phone = Phone(
             situation.acts,
-            self.studio,
+            self.sound_maker,
             situation.circuit,
             on_fault=self._break,
             seed=seed,
@@ -239,7 +239,7 @@ def give_voice() -> None:
 
 
 @asynccontextmanager
-async def lane(studio: Studio, *, names: Sequence[str] = ("ours",)) -> AsyncIterator[Lane]:
+async def lane(sound_maker: SoundMaker, *, names: Sequence[str] = ("ours",)) -> AsyncIterator[Lane]:
     """Simulators, and a server of each of `names` (ours, stock)."""
     give_voice()
     opened: list[Lane] = []
@@ -264,8 +264,8 @@ async def lane(studio: Studio, *, names: Sequence[str] = ("ours",)) -> AsyncIter
             )
         )
         addresses = Addresses(stt.url, llm.url, tts.websocket_url, 0)
-        desk = await enter(Desk())
-        folder = Path(await enter(_scenarios(desk.url)))
+        tool_server = await enter(ToolServer())
+        folder = Path(await enter(_scenarios(tool_server.url)))
         environment = {
             "TWILIO_ACCOUNT_SID": twilio.account_sid,
             "TWILIO_AUTH_TOKEN": twilio.auth_token,
@@ -273,7 +273,7 @@ async def lane(studio: Studio, *, names: Sequence[str] = ("ours",)) -> AsyncIter
             "TWILIO_BASE_URL": twilio.url,
             "PIPELINES_DIR": str(folder),
         }
-        made = Lane(studio, twilio, stt, llm, tts, addresses, environment)
+        made = Lane(sound_maker, twilio, stt, llm, tts, addresses, environment)
         opened.append(made)
         twilio.conversations = made.conversation
         twilio.network._callee = made.pick_up  # type: ignore[method-assign, assignment]  # a Callee in all it does
@@ -291,10 +291,10 @@ def _asked(lanes: Sequence[Lane]) -> Replies:
     return answer
 
 
-class Desk(LoopbackServer):
+class ToolServer(LoopbackServer):
     """What the scenario's HTTP tools reach: an answer that takes 2.5 s, and none at all."""
 
-    async def __aenter__(self) -> Desk:
+    async def __aenter__(self) -> ToolServer:
         await self.start()
         return self
 
@@ -311,11 +311,11 @@ class Desk(LoopbackServer):
 
 
 @asynccontextmanager
-async def _scenarios(desk_url: str) -> AsyncIterator[str]:
+async def _scenarios(tool_server_url: str) -> AsyncIterator[str]:
     """A folder with the shipped scenarios and the benchmark's."""
     with tempfile.TemporaryDirectory() as folder:
         for source in (ROOT / "pipelines", Path(__file__).parent / "pipelines"):
             for path in source.glob("*.toml"):
-                text = path.read_text(encoding="utf-8").replace("@DESK@", desk_url)
+                text = path.read_text(encoding="utf-8").replace("@DESK@", tool_server_url)
                 Path(folder, path.name).write_text(text, encoding="utf-8")
         yield folder

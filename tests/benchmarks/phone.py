@@ -64,7 +64,7 @@ class Phone:
     """Holds one call. Everything it keeps is on one clock: ms since the first tick."""
 
     acts: Sequence[Act]
-    studio: sounds.Studio
+    sound_maker: sounds.SoundMaker
     circuit: Circuit = field(default_factory=Circuit)
     on_fault: Callable[[Fault], None] = lambda _fault: None
     seed: int = 0
@@ -190,7 +190,7 @@ class Phone:
                     self.on_fault(act)
 
     def _sound(self, act: Say | Noise) -> Generator[bool, None, None]:
-        sound = self.studio.sound(act)
+        sound = self.sound_maker.sound(act)
         sound = sound.louder(act.louder_db + (self.circuit.louder_db if isinstance(act, Say) else 0.0))
         self._under_way.append((self._frame * FRAME_SAMPLES, sound.wave))
         audible = np.flatnonzero(np.abs(sound.wave) > _LOUD * np.abs(sound.wave).max(initial=1.0))

@@ -63,7 +63,7 @@ def telephone(wave: Wave) -> Wave:
     return filtered
 
 
-class Studio:
+class SoundMaker:
     """Makes the sounds. `open` loads the offline voice (some two seconds); `close` at the end."""
 
     def __init__(self) -> None:

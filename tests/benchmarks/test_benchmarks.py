@@ -25,7 +25,7 @@ from tests.benchmarks.figures import (
 )
 from tests.benchmarks.lane import lane
 from tests.benchmarks.latency import Figures, report
-from tests.benchmarks.sounds import Studio
+from tests.benchmarks.sounds import SoundMaker
 
 pytestmark = pytest.mark.long
 
@@ -149,13 +149,13 @@ def _step(calls: int, *, holds: bool) -> Step:
 async def test_a_situation_is_held_and_judged() -> None:
     """Our server as it is served, the vendors' simulators, the phone and the judge, in one whole call."""
     chosen_ones = conversation.chosen(["hello: quick hello"], quick=False)
-    studio = Studio()
-    await asyncio.to_thread(conversation.record, studio, chosen_ones)
+    sound_maker = SoundMaker()
+    await asyncio.to_thread(conversation.record, sound_maker, chosen_ones)
     try:
-        async with lane(studio) as on:
+        async with lane(sound_maker) as on:
             (verdict,) = await conversation.run([on], chosen_ones)
     finally:
-        studio.close()
+        sound_maker.close()
     assert verdict.right, verdict.why
     assert verdict.delay_ms is not None
     assert verdict.delay_ms > 0

@@ -39,8 +39,8 @@ LONG = (
 )
 
 
-class _Booth(sounds.Studio):
-    """A studio without a voice: speech is a hum with as many words, 200 ms each."""
+class _HumMaker(sounds.SoundMaker):
+    """Sounds without a voice: speech is a hum with as many words, 200 ms each."""
 
     def sound(self, act: Say | Noise) -> sounds.Sound:
         texts = (act.text if act.heard is None else act.heard).split() if isinstance(act, Say) else []
@@ -60,7 +60,7 @@ def _rest(ms: float) -> bytes:
 
 def _held(acts: Sequence[Act], heard: bytes, *, spoken: Sequence[str] = (REPLY, LONG)) -> Evidence:
     """A call in which the phone played `heard` from its first moment on."""
-    phone = Phone(acts, _Booth())
+    phone = Phone(acts, _HumMaker())
     phone.tick(None)
     frames = iter([heard[at : at + 160] for at in range(0, len(heard), 160)])
     while not phone.finished:
@@ -197,7 +197,7 @@ def test_what_a_situation_never_came_to_is_wrong_and_not_an_error() -> None:
 
 def _spoken(acts: Sequence[Act], circuit: Circuit | None = None) -> tuple[Phone, list[bytes]]:
     """The phone's audio as a decoder sees it, 20 ms each."""
-    phone = Phone(acts, _Booth(), circuit or Circuit())
+    phone = Phone(acts, _HumMaker(), circuit or Circuit())
     while not phone.finished:
         phone.tick(None)
     sent = bytes(phone.sent)
@@ -261,13 +261,13 @@ def test_what_a_line_carries_lies_in_a_telephones_band() -> None:
 
 @pytest.mark.parametrize("kind", sorted(sounds.NOISES))
 def test_noises_are_the_same_every_time_and_audible(kind: str) -> None:
-    one, other = sounds.Studio().noise(kind, 400), sounds.Studio().noise(kind, 400)
+    one, other = sounds.SoundMaker().noise(kind, 400), sounds.SoundMaker().noise(kind, 400)
     assert (one.wave == other.wave).all()
     assert np.abs(one.wave).max() > 1000
 
 
 def test_a_phones_payload_is_what_the_ear_is_given() -> None:
-    phone = Phone((Pause(40),), _Booth())
+    phone = Phone((Pause(40),), _HumMaker())
     payload = b64decode(phone.tick(None).payload)
     assert len(payload) == 160
     assert len(phone.sent) == 320

@@ -72,16 +72,20 @@ def uses_of(call: dict[str, Any]) -> dict[str, Any]:
 async def test_a_slow_tool_without_a_word_is_bridged(tmp_path: Path) -> None:
     replies = answers(("9:00", "Friday at nine is free."), ("friday free", Reply("", (LOOK_UP,))))
     callee = steps(hear(), say("Is Friday free?"), hear(), hear(), say("Thanks, bye."), wait())
-    async with serving() as desk, vendors(callee, replies) as sims:
-        desk.body, desk.content_type, desk.after_seconds = '["9:00"]', "application/json", 3.0
-        path = scenario(tmp_path, desk.url)
+    async with serving() as tool_server, vendors(callee, replies) as sims:
+        tool_server.body, tool_server.content_type, tool_server.after_seconds = (
+            '["9:00"]',
+            "application/json",
+            3.0,
+        )
+        path = scenario(tmp_path, tool_server.url)
         async with running_server(tmp_path, more_scenarios=[path], **sims.keys()) as server:
             call = await server.ended(await server.call(scenario="desk"))
         assert call["ended_reason"] == "agent_hangup", call
         assert sims.anthropic.rejected == []
         said = " ".join(texts_of(call, "agent"))
         assert f"{BRIDGE} Friday at nine is free." in said, texts_of(call, "agent")
-        assert desk.requests[0].path == "/slots/Friday"
+        assert tool_server.requests[0].path == "/slots/Friday"
         assert "9:00" in told(sims.anthropic, "toolu_look")
         assert uses_of(call)["free_slots"] == {"status": 200, "answer": ["9:00"]}
 
@@ -89,9 +93,9 @@ async def test_a_slow_tool_without_a_word_is_bridged(tmp_path: Path) -> None:
 async def test_a_tool_that_fails_is_told_even_after_words(tmp_path: Path) -> None:
     replies = answers(("503", "I could not look it up."), ("friday free", Reply("One second.", (LOOK_UP,))))
     callee = steps(hear(), say("Is Friday free?"), hear(), hear(), say("Thanks, bye."), wait())
-    async with serving() as desk, vendors(callee, replies) as sims:
-        desk.status, desk.body = 503, "down for maintenance"
-        path = scenario(tmp_path, desk.url)
+    async with serving() as tool_server, vendors(callee, replies) as sims:
+        tool_server.status, tool_server.body = 503, "down for maintenance"
+        path = scenario(tmp_path, tool_server.url)
         async with running_server(tmp_path, more_scenarios=[path], **sims.keys()) as server:
             call = await server.ended(await server.call(scenario="desk"))
         assert call["ended_reason"] == "agent_hangup", call
@@ -109,23 +113,23 @@ async def test_who_speaks_while_a_tool_acts_does_not_undo_it(tmp_path: Path) -> 
     callee = steps(
         hear(), say("Book Friday."), silence(900), say("Are you there?"), hear(), hear(), say("Bye."), wait()
     )
-    async with serving() as desk, vendors(callee, replies) as sims:
-        desk.body, desk.after_seconds = "booked", 3.5
-        path = scenario(tmp_path, desk.url)
+    async with serving() as tool_server, vendors(callee, replies) as sims:
+        tool_server.body, tool_server.after_seconds = "booked", 3.5
+        path = scenario(tmp_path, tool_server.url)
         async with running_server(tmp_path, more_scenarios=[path], **sims.keys()) as server:
             call = await server.ended(await server.call(scenario="desk"))
         assert call["ended_reason"] == "agent_hangup", call
         assert sims.anthropic.rejected == []
         assert "It is booked." in " ".join(texts_of(call, "agent"))
-        assert len(desk.requests) == 1
+        assert len(tool_server.requests) == 1
         assert any("booked" in str(e.request.messages[-1]) for e in sims.anthropic.exchanges)
 
 
 async def test_who_hangs_up_while_a_tool_acts_does_not_undo_it(tmp_path: Path) -> None:
     callee = steps(hear(), say("Book Friday."), silence(1500), HANG_UP)
-    async with serving() as desk, vendors(callee, answers(("book friday", Reply("", (BOOK,))))) as sims:
-        desk.body, desk.after_seconds = "booked", 3.0
-        path = scenario(tmp_path, desk.url)
+    async with serving() as tool_server, vendors(callee, answers(("book friday", Reply("", (BOOK,))))) as sims:
+        tool_server.body, tool_server.after_seconds = "booked", 3.0
+        path = scenario(tmp_path, tool_server.url)
         async with running_server(tmp_path, more_scenarios=[path], **sims.keys()) as server:
             call = await server.ended(await server.call(scenario="desk"))
         assert call["ended_reason"] == "callee_hangup", call
@@ -150,8 +154,8 @@ command = "/nowhere/no-such-program"
         ("11:30", "Friday at half past eleven is free."), ("friday free", Reply("", (clinic, LOOK_UP)))
     )
     callee = steps(hear(), silence(1500), say("Is Friday free?"), hear(), say("Thanks, bye."), wait())
-    async with serving() as desk, vendors(callee, replies) as sims:
-        path = scenario(tmp_path, desk.url, mcp)
+    async with serving() as tool_server, vendors(callee, replies) as sims:
+        path = scenario(tmp_path, tool_server.url, mcp)
         async with running_server(tmp_path, more_scenarios=[path], **sims.keys()) as server:
             call = await server.ended(await server.call(scenario="desk"))
         assert call["ended_reason"] == "agent_hangup", call

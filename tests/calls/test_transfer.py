@@ -54,7 +54,7 @@ TAKES = steps(silence(600), press("1"), silence(300), say("This is Sam."), silen
 
 
 @asynccontextmanager
-async def desk(
+async def transferring(
     tmp_path: Path, caller: Conversation, person: Conversation, replies: RuleReplies
 ) -> AsyncIterator[tuple[Vendors, RunningServer, str]]:
     """A call to TO on the vendor path; `person` answers every other number."""
@@ -80,7 +80,7 @@ async def test_warm_and_taken(tmp_path: Path) -> None:
     slow = steps(
         silence(2500), press("1"), silence(800), say("This is Sam."), silence(700), HANG_UP, ring_ms=3000
     )
-    async with desk(tmp_path, caller, slow, replies("front desk")) as (sims, server, call_id):
+    async with transferring(tmp_path, caller, slow, replies("front desk")) as (sims, server, call_id):
         call = await server.ended(call_id)
         await server.all_over()
         assert (call["status"], call["ended_reason"], call["error"]) == ("completed", "transferred", None)
@@ -108,7 +108,7 @@ async def test_warm_and_taken(tmp_path: Path) -> None:
 )
 async def test_warm_and_not_taken(tmp_path: Path, person: Conversation, why: str) -> None:
     caller = steps(*ASKS, hear(), hear(), say("Never mind."), wait())
-    async with desk(tmp_path, caller, person, replies("front desk")) as (sims, server, call_id):
+    async with transferring(tmp_path, caller, person, replies("front desk")) as (sims, server, call_id):
         call = await server.ended(call_id)
         await server.all_over()
         assert (call["status"], call["ended_reason"]) == ("completed", "agent_hangup")
@@ -123,7 +123,7 @@ async def test_warm_and_not_taken(tmp_path: Path, person: Conversation, why: str
 async def test_the_callee_hangs_up_while_the_person_is_asked(tmp_path: Path) -> None:
     caller = steps(*ASKS, hear(), silence(1500), HANG_UP)
     person = steps(wait(20_000), ring_ms=500)
-    async with desk(tmp_path, caller, person, replies("front desk")) as (sims, server, call_id):
+    async with transferring(tmp_path, caller, person, replies("front desk")) as (sims, server, call_id):
         call = await server.ended(call_id)
         await server.all_over()
         assert call["ended_reason"] == "callee_hangup"
@@ -135,7 +135,7 @@ async def test_the_callee_hangs_up_while_the_person_is_asked(tmp_path: Path) -> 
 
 async def test_cold_and_taken(tmp_path: Path) -> None:
     caller = steps(*ASKS, wait())
-    async with desk(tmp_path, caller, TAKES, replies("sales", words="")) as (sims, server, call_id):
+    async with transferring(tmp_path, caller, TAKES, replies("sales", words="")) as (sims, server, call_id):
         call = await server.ended(call_id)
         await server.all_over()
         assert (call["status"], call["ended_reason"], call["error"]) == ("completed", "transferred", None)
@@ -150,7 +150,7 @@ async def test_cold_and_taken(tmp_path: Path) -> None:
 async def test_cold_and_not_answered(tmp_path: Path) -> None:
     caller = steps(*ASKS, hear(), hear(), say("Never mind."), wait())
     nobody = steps(ring_ms=800, answer="busy")
-    async with desk(tmp_path, caller, nobody, replies("sales")) as (sims, server, call_id):
+    async with transferring(tmp_path, caller, nobody, replies("sales")) as (sims, server, call_id):
         call = await server.ended(call_id)
         await server.all_over()
         assert (call["status"], call["ended_reason"]) == ("completed", "agent_hangup")

@@ -48,12 +48,12 @@ async def run(folder: Path, database_url: str, calls: int, *, within: float) -> 
             webhook_url=f"{receiver.url}/events",
             webhook_secret=SECRET,
             webhook_allow_private=True,
-        ) as town,
+        ) as running,
     ):
         ended = _Count(calls)
-        killing = asyncio.create_task(_kill_each(town, ended, calls))
+        killing = asyncio.create_task(_kill_each(running, ended, calls))
         places = asyncio.Semaphore(2 * AT_ONCE)
-        found = await asyncio.gather(*(_one(town, n, places, ended, within) for n in range(calls)))
+        found = await asyncio.gather(*(_one(running, n, places, ended, within) for n in range(calls)))
         await killing
         await receiver.until(
             lambda: len({e.call_id for e in receiver.events if e.type == "call_analyzed"}) == calls,
@@ -65,7 +65,7 @@ async def run(folder: Path, database_url: str, calls: int, *, within: float) -> 
             calls=tuple(found),
             dialled=Counter(call.leg.to for call in sims.twilio.network.calls),
             events=Counter(different.values()),
-            took_part=sum("answered:" in server.log for server in town.servers),
+            took_part=sum("answered:" in server.log for server in running.servers),
         )
 
 
@@ -87,19 +87,19 @@ class _Count:
 
 
 async def _one(
-    town: Cluster, number: int, places: asyncio.Semaphore, ended: _Count, within: float
+    running: Cluster, number: int, places: asyncio.Semaphore, ended: _Count, within: float
 ) -> dict[str, Any]:
     async with places:
-        call_id = await town.call(phone_number=f"+1202555{number:04}")
-        call = await town.ended(call_id, within)
+        call_id = await running.call(phone_number=f"+1202555{number:04}")
+        call = await running.ended(call_id, within)
     await ended.add()
     return call
 
 
-async def _kill_each(town: Cluster, ended: _Count, calls: int) -> None:
+async def _kill_each(running: Cluster, ended: _Count, calls: int) -> None:
     """Each while it holds a call, and one after the other: the two that are left go on."""
-    for number, server in enumerate(town.servers):
-        await ended.reach((number * calls) // (len(town.servers) + 1))
+    for number, server in enumerate(running.servers):
+        await ended.reach((number * calls) // (len(running.servers) + 1))
         await _on_line(server, ended, calls)
         await server.kill()
         await server.start()

@@ -57,8 +57,8 @@ CHANCES = 4
 
 
 @dataclass
-class Town:
-    house: Cluster
+class ClusterHarness:
+    cluster: Cluster
     sims: Vendors
 
     async def dials(self, callee: Conversation) -> None:
@@ -73,95 +73,99 @@ class Town:
 
     async def not_holding(self) -> Server:
         """A server that does not have the one call that is on the line."""
-        holder = await self.house.holder()
-        return next(server for server in self.house.servers if server is not holder)
+        holder = await self.cluster.holder()
+        return next(server for server in self.cluster.servers if server is not holder)
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def town(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Town]:
+async def running(
+    postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[ClusterHarness]:
     folder, url = tmp_path_factory.mktemp("cluster"), postgres.new_url()
-    async with vendors(QUIET, REPLIES) as sims, cluster(folder, url, sims) as house:
-        yield Town(house, sims)
+    async with vendors(QUIET, REPLIES) as sims, cluster(folder, url, sims) as started:
+        yield ClusterHarness(started, sims)
 
 
-async def test_the_opening_goes_with_the_call(town: Town) -> None:
+async def test_the_opening_goes_with_the_call(running: ClusterHarness) -> None:
     """Made once, while it rings, by whoever dialled; said at once by whoever gets the socket."""
-    await town.dials(BRIEF)
+    await running.dials(BRIEF)
     for begin in range(0, 4 * CHANCES, 4):
         numbers = range(begin, begin + 4)
         ids = [
-            await town.house.call(
+            await running.cluster.call(
                 phone_number=f"+120255501{n:02}", callee_name=f"John{n}.", first_speaker="callee"
             )
             for n in numbers
         ]
-        calls = [await town.house.ended(call_id, within=30.0) for call_id in ids]
+        calls = [await running.cluster.ended(call_id, within=30.0) for call_id in ids]
         assert [call["ended_reason"] for call in calls] == ["callee_hangup"] * 4
         for number, call in zip(numbers, calls, strict=True):
-            assert town.spoken().count(f"John{number}.") == 1, "its opening was made again"
+            assert running.spoken().count(f"John{number}.") == 1, "its opening was made again"
             assert f"John{number}." in texts_of(call, "agent")[0]
-        if sum("answered:" in server.log for server in town.house.servers) > 1:
+        if sum("answered:" in server.log for server in running.cluster.servers) > 1:
             return
     raise AssertionError("one server got every socket")
 
 
-async def test_a_hang_up_finds_the_call(town: Town) -> None:
-    await town.dials(PATIENT)
-    call_id = await town.house.call(phone_number="+12025550110")
-    await town.house.talking(call_id)
-    answer = await (await town.not_holding()).http.post(f"/api/phone/calls/{call_id}/hangup")
+async def test_a_hang_up_finds_the_call(running: ClusterHarness) -> None:
+    await running.dials(PATIENT)
+    call_id = await running.cluster.call(phone_number="+12025550110")
+    await running.cluster.talking(call_id)
+    answer = await (await running.not_holding()).http.post(f"/api/phone/calls/{call_id}/hangup")
     assert answer.status_code == 200, answer.text
-    call = await town.house.ended(call_id, within=10.0)
+    call = await running.cluster.ended(call_id, within=10.0)
     assert (call["status"], call["ended_reason"]) == ("completed", "agent_hangup")
 
 
-async def test_the_carriers_detection_finds_the_call(town: Town) -> None:
-    await town.dials(QUIET)
-    call_id = await town.house.call(phone_number="+12025550111")
-    other = await town.not_holding()
-    client = SignedClient(auth_token=town.sims.twilio.auth_token, local_origin=f"http://127.0.0.1:{other.port}")
+async def test_the_carriers_detection_finds_the_call(running: ClusterHarness) -> None:
+    await running.dials(QUIET)
+    call_id = await running.cluster.call(phone_number="+12025550111")
+    other = await running.not_holding()
+    client = SignedClient(
+        auth_token=running.sims.twilio.auth_token, local_origin=f"http://127.0.0.1:{other.port}"
+    )
     await client.open()
     try:
-        form = {"CallSid": (await town.house.read(call_id))["call_sid"], "AnsweredBy": "machine_end_beep"}
-        answer = await client.post(f"{town.house.url}/api/phone/twilio/amd?call_id={call_id}", form)
+        form = {"CallSid": (await running.cluster.read(call_id))["call_sid"], "AnsweredBy": "machine_end_beep"}
+        answer = await client.post(f"{running.cluster.url}/api/phone/twilio/amd?call_id={call_id}", form)
         assert answer.status == 204
     finally:
         await client.close()
-    call = await town.house.ended(call_id, within=20.0)
+    call = await running.cluster.ended(call_id, within=20.0)
     assert (call["status"], call["ended_reason"]) == ("completed", "voicemail_reached")
 
 
-async def test_the_next_stream_comes_to_the_call(town: Town) -> None:
+async def test_the_next_stream_comes_to_the_call(running: ClusterHarness) -> None:
     """Keys pressed through the carrier end the stream; each next one is a socket anywhere."""
-    await town.dials(KEYPAD)
+    await running.dials(KEYPAD)
     for begin in range(0, 3 * CHANCES, 3):
         ids = [
-            await town.house.call(phone_number=f"+120255512{n:02}", scenario="desk", first_speaker="callee")
+            await running.cluster.call(phone_number=f"+120255512{n:02}", scenario="desk", first_speaker="callee")
             for n in range(begin, begin + 3)
         ]
-        calls = [await town.house.ended(call_id, within=45.0) for call_id in ids]
+        calls = [await running.cluster.ended(call_id, within=45.0) for call_id in ids]
         assert [(call["ended_reason"], call["error"]) for call in calls] == [("agent_hangup", None)] * 3
         for call in calls:
             assert texts_of(call, "agent")[-2:] == ["Here it comes.", "Goodbye then."]
-        if any("its media stream is passed on" in server.log for server in town.house.servers):
+        if any("its media stream is passed on" in server.log for server in running.cluster.servers):
             return
     raise AssertionError("each stream came to its holder by itself")
 
 
-async def test_a_transfer_is_decided_where_its_call_is(town: Town) -> None:
-    await town.dials(CALLER)
-    call_id = await town.house.call(phone_number="+12025550130", scenario="desk", first_speaker="callee")
-    call = await town.house.ended(call_id, within=45.0)
+async def test_a_transfer_is_decided_where_its_call_is(running: ClusterHarness) -> None:
+    await running.dials(CALLER)
+    call_id = await running.cluster.call(phone_number="+12025550130", scenario="desk", first_speaker="callee")
+    call = await running.cluster.ended(call_id, within=45.0)
     assert (call["status"], call["ended_reason"], call["error"]) == ("completed", "transferred", None)
-    person = next(leg for leg in town.sims.twilio.network.calls if leg.leg.to == DESK)
+    person = next(leg for leg in running.sims.twilio.network.calls if leg.leg.to == DESK)
     await asyncio.wait_for(person.ended.wait(), 20.0)
     assert person.callee is not None
     assert person.callee.said == ["This is Sam."], "the two were not joined"
 
 
-async def test_all_seats_are_given_back(town: Town) -> None:
+async def test_all_seats_are_given_back(running: ClusterHarness) -> None:
     """Who prepared for a call that another server took lets go of it."""
     async with asyncio.timeout(10.0):
-        for server in town.house.servers:
+        for server in running.cluster.servers:
             while await server.calls_on_line():  # noqa: ASYNC110  # another process's state
                 await asyncio.sleep(0.05)

@@ -33,22 +33,22 @@ async def test_no_call_notices_a_rolling_restart(tmp_path: Path, database_url: s
     restarted, ended = asyncio.Event(), []
     async with (
         vendors(CALLEE, REPLIES) as sims,
-        cluster(tmp_path, database_url, sims, drain_seconds=DRAIN_SECONDS) as town,
+        cluster(tmp_path, database_url, sims, drain_seconds=DRAIN_SECONDS) as running,
     ):
 
         async def keep_talking(line: int) -> None:
             """One call after the other, until the last server is back."""
             calls = 0
             while not restarted.is_set():
-                call_id = await town.call(phone_number=f"+1202555{line:02}{calls:02}")
-                ended.append(await town.ended(call_id, within=180.0))
+                call_id = await running.call(phone_number=f"+1202555{line:02}{calls:02}")
+                ended.append(await running.ended(call_id, within=180.0))
                 calls += 1
 
         async with asyncio.TaskGroup() as group:
             for line in range(lines):
                 group.create_task(keep_talking(line))
-            await _on_line(town.servers, lines // 2)
-            for server in town.servers:
+            await _on_line(running.servers, lines // 2)
+            for server in running.servers:
                 await _restart(server)
             restarted.set()
         dialled = len(sims.twilio.network.calls)
@@ -56,7 +56,7 @@ async def test_no_call_notices_a_rolling_restart(tmp_path: Path, database_url: s
     how = Counter((call["status"], call["ended_reason"], texts_of(call, "agent")[-1]) for call in ended)
     assert how == {("completed", "agent_hangup", "Goodbye then."): len(ended)}
     assert dialled == len(ended)
-    drained = sum("calls are let finish" in server.log for server in town.servers)
+    drained = sum("calls are let finish" in server.log for server in running.servers)
     assert drained >= min(3, lines // 2), "nobody talked while it drained"
 
 

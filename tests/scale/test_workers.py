@@ -27,8 +27,8 @@ async def so_many_serve(server: Server, count: int) -> None:
         await asyncio.sleep(0.1)
 
 
-async def talk(town: Cluster, number: str) -> None:
-    call = await town.ended(await town.call(phone_number=number), within=60.0)
+async def talk(running: Cluster, number: str) -> None:
+    call = await running.ended(await running.call(phone_number=number), within=60.0)
     assert (call["status"], call["ended_reason"]) == ("completed", "callee_hangup"), call
     assert texts_of(call, "agent")
 
@@ -38,17 +38,17 @@ async def talk(town: Cluster, number: str) -> None:
 async def test_two_workers_are_one_server(tmp_path: Path, database_url: str) -> None:
     async with (
         vendors(CALLEE, RuleReplies([], otherwise="I see.")) as sims,
-        cluster(tmp_path, database_url, sims, servers=1, arguments=("--workers", "2")) as town,
+        cluster(tmp_path, database_url, sims, servers=1, arguments=("--workers", "2")) as running,
     ):
-        (server,) = town.servers
+        (server,) = running.servers
         async with asyncio.timeout(120):
             await so_many_serve(server, 2)
-            await asyncio.gather(*(talk(town, f"+1202555010{n}") for n in range(4)))
+            await asyncio.gather(*(talk(running, f"+1202555010{n}") for n in range(4)))
             os.kill(serving(server.log)[1][1], signal.SIGKILL)
-            await talk(town, "+12025550110")
+            await talk(running, "+12025550110")
             await so_many_serve(server, 3)
             assert serving(server.log)[2][0] == "1"
-            await talk(town, "+12025550111")
+            await talk(running, "+12025550111")
         assert server.process is not None
         server.process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(server.process.wait(), 60.0) == 0

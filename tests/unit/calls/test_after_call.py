@@ -29,7 +29,7 @@ NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
 
 @dataclass
-class Desk:
+class AfterCallHarness:
     """`told`: what happened to each call, in order."""
 
     engine: DurableEngine
@@ -80,63 +80,63 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+async def harness(tmp_path: Path) -> AsyncIterator[AfterCallHarness]:
     address = SqliteAddress(tmp_path / "calls.db")
-    desk = Desk(DurableEngine(address, poll_seconds=0.01), SqlCallStore(Database(address)))
-    desk.after = AfterCall(
-        desk.engine,
-        desk.store,
-        CallEvents(desk.engine, desk.store, desk, lambda record: record.call_id),
-        cast(Analyst, desk),
-        Retries(desk.store, cast(Planner, desk), cast(DialQueue, desk), cast(Campaigns, desk)),
-        cast(DoNotCall, desk),
+    harness = AfterCallHarness(DurableEngine(address, poll_seconds=0.01), SqlCallStore(Database(address)))
+    harness.after = AfterCall(
+        harness.engine,
+        harness.store,
+        CallEvents(harness.engine, harness.store, harness, lambda record: record.call_id),
+        cast(Analyst, harness),
+        Retries(harness.store, cast(Planner, harness), cast(DialQueue, harness), cast(Campaigns, harness)),
+        cast(DoNotCall, harness),
     )
-    await desk.store.open()
-    desk.after.register()
-    await desk.engine.open()
-    yield desk
-    desk.thinks.set()
-    await desk.engine.close()
-    await desk.store.close()
+    await harness.store.open()
+    harness.after.register()
+    await harness.engine.open()
+    yield harness
+    harness.thinks.set()
+    await harness.engine.close()
+    await harness.store.close()
 
 
-async def test_a_call_that_nothing_follows_is_done_with_its_outcome(desk: Desk) -> None:
-    desk.thinks.set()
-    await desk.over("a", Status.FAILED)
-    await desk.until(("a", "done"))
-    assert desk.of("a") == ["call_ended", "analysed", "call_analyzed", "done"]
+async def test_a_call_that_nothing_follows_is_done_with_its_outcome(harness: AfterCallHarness) -> None:
+    harness.thinks.set()
+    await harness.over("a", Status.FAILED)
+    await harness.until(("a", "done"))
+    assert harness.of("a") == ["call_ended", "analysed", "call_analyzed", "done"]
 
 
-async def test_the_next_attempt_does_not_wait_for_the_outcome(desk: Desk) -> None:
-    await desk.over("a")
-    await desk.until(("a_2", "placed"))
-    assert desk.of("a") == ["call_ended"]
-    desk.thinks.set()
-    await desk.until(("a", "call_analyzed"))
-    assert desk.of("a") == ["call_ended", "analysed", "call_analyzed"]
-    assert desk.of("a_2") == ["placed"]
+async def test_the_next_attempt_does_not_wait_for_the_outcome(harness: AfterCallHarness) -> None:
+    await harness.over("a")
+    await harness.until(("a_2", "placed"))
+    assert harness.of("a") == ["call_ended"]
+    harness.thinks.set()
+    await harness.until(("a", "call_analyzed"))
+    assert harness.of("a") == ["call_ended", "analysed", "call_analyzed"]
+    assert harness.of("a_2") == ["placed"]
 
 
-async def test_who_was_erased_is_not_called_again(desk: Desk) -> None:
-    desk.thinks.set()
-    await desk.over("a", number="+1")
-    await desk.until(("a", "done"))
-    record = await desk.store.get("a")
+async def test_who_was_erased_is_not_called_again(harness: AfterCallHarness) -> None:
+    harness.thinks.set()
+    await harness.over("a", number="+1")
+    await harness.until(("a", "done"))
+    record = await harness.store.get("a")
     assert record is not None
     assert record.retried_as is None
-    assert desk.of("a_2") == []
+    assert harness.of("a_2") == []
 
 
-async def test_a_model_that_does_not_answer_delays_the_end_of_no_call(desk: Desk) -> None:
+async def test_a_model_that_does_not_answer_delays_the_end_of_no_call(harness: AfterCallHarness) -> None:
     calls = [f"call-{number}" for number in range(ANALYSES_AT_ONCE + 4)]
     for call_id in calls:
-        await desk.over(call_id, Status.FAILED)
-    await desk.until(*((call_id, "call_ended") for call_id in calls))
+        await harness.over(call_id, Status.FAILED)
+    await harness.until(*((call_id, "call_ended") for call_id in calls))
     async with asyncio.timeout(30):
-        while desk.analysing < ANALYSES_AT_ONCE:  # noqa: ASYNC110  # workflows do it
+        while harness.analysing < ANALYSES_AT_ONCE:  # noqa: ASYNC110  # workflows do it
             await asyncio.sleep(0.01)
-    await desk.over("last", Status.FAILED)
-    await desk.until(("last", "call_ended"))
-    assert desk.analysing == ANALYSES_AT_ONCE
-    desk.thinks.set()
-    await desk.until(*((call_id, "done") for call_id in (*calls, "last")))
+    await harness.over("last", Status.FAILED)
+    await harness.until(("last", "call_ended"))
+    assert harness.analysing == ANALYSES_AT_ONCE
+    harness.thinks.set()
+    await harness.until(*((call_id, "done") for call_id in (*calls, "last")))

@@ -30,7 +30,7 @@ NUMBER = "+12025550123"
 
 
 @dataclass
-class House:
+class RetentionHarness:
     store: SqlCallStore
     retention: Retention
     recordings: Path
@@ -88,7 +88,9 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
 
 
 @asynccontextmanager
-async def house(tmp_path: Path, *, working: bool = False, **settings: Any) -> AsyncIterator[House]:
+async def retention_harness(
+    tmp_path: Path, *, working: bool = False, **settings: Any
+) -> AsyncIterator[RetentionHarness]:
     """`working`: the durable engine runs."""
     recordings = tmp_path / "recordings"
     recordings.mkdir(exist_ok=True)
@@ -97,10 +99,10 @@ async def house(tmp_path: Path, *, working: bool = False, **settings: Any) -> As
     await store.open()
 
     async def cancel(call_id: str) -> bool:
-        if (await here.get(call_id)).call_sid is not None:
+        if (await harness.get(call_id)).call_sid is not None:
             return False  # it begins just now
-        here.canceled.append(call_id)
-        return await store.advance(call_id, Status.CANCELED, at=here.now)
+        harness.canceled.append(call_id)
+        return await store.advance(call_id, Status.CANCELED, at=harness.now)
 
     retention = Retention(
         engine,
@@ -108,14 +110,14 @@ async def house(tmp_path: Path, *, working: bool = False, **settings: Any) -> As
         Settings(_env_file=None, **settings),
         recordings=Recordings(recordings),
         cancel=cancel,
-        now=lambda: here.now,
+        now=lambda: harness.now,
     )
-    here = House(store, retention, recordings, engine)
+    harness = RetentionHarness(store, retention, recordings, engine)
     retention.register()
     if working:
         await engine.open()
     try:
-        yield here
+        yield harness
     finally:
         await engine.close()
         await store.close()
@@ -143,23 +145,23 @@ async def test_the_daily_run_erases_each_when_its_days_are_over(tmp_path: Path) 
         "retention_transcripts_days": 20,
         "retention_numbers_days": 30,
     }
-    async with house(tmp_path, **days) as here:
+    async with retention_harness(tmp_path, **days) as harness:
         for day in range(0, 40, 5):
-            await here.keep(f"call-{day:02}", days=day)
-        here.now = NOON + timedelta(days=36)
+            await harness.keep(f"call-{day:02}", days=day)
+        harness.now = NOON + timedelta(days=36)
         for _ in range(2):  # the second finds nothing, and changes nothing
-            await here.retention.run()
-            assert here.files() == ["call-30", "call-35"]
-            records = [await here.get(f"call-{day:02}") for day in range(0, 40, 5)]
+            await harness.retention.run()
+            assert harness.files() == ["call-30", "call-35"]
+            records = [await harness.get(f"call-{day:02}") for day in range(0, 40, 5)]
             assert [r.recording is None for r in records] == [True] * 6 + [False] * 2
             assert [r.turns[0].text == "" for r in records] == [True] * 4 + [False] * 4
             assert [r.spec.phone_number == "+1" for r in records] == [True] * 2 + [False] * 6
 
 
 async def test_the_daily_run_works_in_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with house(tmp_path, retention_transcripts_days=1) as here:
+    async with retention_harness(tmp_path, retention_transcripts_days=1) as harness:
         for number in range(450):
-            await here.store.add(a_call(f"call-{number}", status=Status.COMPLETED, ended_at=NOON))
+            await harness.store.add(a_call(f"call-{number}", status=Status.COMPLETED, ended_at=NOON))
         sizes: list[int] = []
         erase = SqlRetentionStore.erase
 
@@ -168,40 +170,40 @@ async def test_the_daily_run_works_in_batches(tmp_path: Path, monkeypatch: pytes
             return await erase(self, ids, *args)  # type: ignore[arg-type]
 
         monkeypatch.setattr(SqlRetentionStore, "erase", counted)
-        here.now = NOON + timedelta(days=2)
-        await here.retention.run()
+        harness.now = NOON + timedelta(days=2)
+        await harness.retention.run()
         assert sizes == [200, 200, 50]
-        assert (await here.get("call-449")).spec.action == ""
+        assert (await harness.get("call-449")).spec.action == ""
 
 
 async def test_without_days_the_daily_run_does_nothing(tmp_path: Path) -> None:
-    async with house(tmp_path) as here:
-        await here.keep("call-1")
-        here.now = NOON + timedelta(days=4000)
-        before = await here.get("call-1")
-        await here.retention.run()
-        assert await here.get("call-1") == before
-        assert here.files() == ["call-1"]
+    async with retention_harness(tmp_path) as harness:
+        await harness.keep("call-1")
+        harness.now = NOON + timedelta(days=4000)
+        before = await harness.get("call-1")
+        await harness.retention.run()
+        assert await harness.get("call-1") == before
+        assert harness.files() == ["call-1"]
 
 
 async def test_each_server_deletes_its_own_recordings(tmp_path: Path) -> None:
     """One database, two machines: the run fires on one, the other finds out what was erased."""
-    async with house(tmp_path, retention_recordings_days=1) as here:
-        await here.keep("call-1")
-        await here.keep("call-2", days=9)
+    async with retention_harness(tmp_path, retention_recordings_days=1) as harness:
+        await harness.keep("call-1")
+        await harness.keep("call-2", days=9)
         elsewhere = tmp_path / "elsewhere"
-        (here.recordings).rename(elsewhere)
-        here.recordings.mkdir()
-        here.now = NOON + timedelta(days=5)
-        await here.retention.run()
+        (harness.recordings).rename(elsewhere)
+        harness.recordings.mkdir()
+        harness.now = NOON + timedelta(days=5)
+        await harness.retention.run()
         assert sorted(path.stem for path in elsewhere.iterdir()) == ["call-1", "call-2"]
         (elsewhere / "call-of-nobody.wav").write_bytes(b"RIFF")
         other = Retention(
-            here.engine,
-            SqlRetentionStore(here.store.database),
+            harness.engine,
+            SqlRetentionStore(harness.store.database),
             Settings(_env_file=None),
             recordings=Recordings(elsewhere),
-            cancel=here.retention._cancel,
+            cancel=harness.retention._cancel,
         )
         sweeping = asyncio.create_task(other.sweep_hourly())
         await until(lambda: not (elsewhere / "call-1.wav").exists())
@@ -221,38 +223,38 @@ async def until(true: Callable[[], bool], seconds: float = 10.0) -> None:
 async def test_an_erasure_takes_what_is_over_cancels_what_waits_and_follows_the_rest(
     tmp_path: Path, looks: Looks
 ) -> None:
-    async with house(tmp_path, working=True) as here:
-        await here.keep("call-over")
-        await here.keep("call-waits", Status.QUEUED)
-        await here.keep("call-talks", Status.IN_PROGRESS)
+    async with retention_harness(tmp_path, working=True) as harness:
+        await harness.keep("call-over")
+        await harness.keep("call-waits", Status.QUEUED)
+        await harness.keep("call-talks", Status.IN_PROGRESS)
         other = a_call("call-other", status=Status.COMPLETED, ended_at=NOON)
-        await here.store.add(replace(other, spec=replace(other.spec, phone_number="+442071838750")))
-        before = await here.get("call-other")
+        await harness.store.add(replace(other, spec=replace(other.spec, phone_number="+442071838750")))
+        before = await harness.get("call-other")
 
-        erasure = await here.retention.erase(NUMBER)
+        erasure = await harness.retention.erase(NUMBER)
         assert erasure == Erasure(Erased(calls=2, turns=2, recordings=2), calls_canceled=1, calls_under_way=1)
-        assert here.files() == ["call-talks"]
-        assert (await here.get("call-talks")).turns[0].text == "Hello?"
+        assert harness.files() == ["call-talks"]
+        assert (await harness.get("call-talks")).turns[0].text == "Hello?"
         looks.let()
 
         # It ends, as a call that is tried again: the retry is called off, and its record emptied.
-        await here.store.add(a_call("call-retry"))
-        await here.store.advance(
+        await harness.store.add(a_call("call-retry"))
+        await harness.store.advance(
             "call-talks", Status.COMPLETED, at=NOON, change=CallChange(retried_as="call-retry")
         )
-        await until(lambda: "call-retry" in here.canceled)
-        assert here.canceled == ["call-waits", "call-retry"]
-        await until(lambda: not here.files())
+        await until(lambda: "call-retry" in harness.canceled)
+        assert harness.canceled == ["call-waits", "call-retry"]
+        await until(lambda: not harness.files())
         for call_id in ("call-over", "call-waits", "call-talks", "call-retry"):
-            await becomes(here, call_id, lambda record: record.spec.phone_number == "+1")
-        assert await here.get("call-other") == before
+            await becomes(harness, call_id, lambda record: record.spec.phone_number == "+1")
+        assert await harness.get("call-other") == before
 
 
-async def becomes(here: House, call_id: str, true: Callable[[CallRecord], bool]) -> CallRecord:
+async def becomes(harness: RetentionHarness, call_id: str, true: Callable[[CallRecord], bool]) -> CallRecord:
     """The record once that is so."""
     async with asyncio.timeout(10):
         while True:
-            record = await here.get(call_id)
+            record = await harness.get(call_id)
             if true(record):
                 return record
             await asyncio.sleep(0.02)
@@ -260,15 +262,15 @@ async def becomes(here: House, call_id: str, true: Callable[[CallRecord], bool])
 
 @pytest.mark.parametrize("look", [1, 2, 3])
 async def test_what_is_written_after_an_erasure_goes_too(tmp_path: Path, looks: Looks, look: int) -> None:
-    async with house(tmp_path, working=True) as here:
-        await here.keep("call-1")
-        await here.retention.erase(NUMBER)
+    async with retention_harness(tmp_path, working=True) as harness:
+        await harness.keep("call-1")
+        await harness.retention.erase(NUMBER)
         looks.let(look - 1)
         await until(lambda: looks.begun == look)
         late = Outcome(True, "John comes on Thursday.", {"day": "Thursday"})
-        await here.store.update("call-1", CallChange(outcome=late, recording="call-1.wav"))
+        await harness.store.update("call-1", CallChange(outcome=late, recording="call-1.wav"))
         looks.let()
-        record = await becomes(here, "call-1", lambda record: record.outcome == Outcome(True, ""))
+        record = await becomes(harness, "call-1", lambda record: record.outcome == Outcome(True, ""))
         assert record.recording is None
 
 
@@ -276,42 +278,42 @@ async def test_no_erasure_waits_for_another(tmp_path: Path, monkeypatch: pytest.
     """Those that wait for their last look, an hour later, hold no place."""
     monkeypatch.setattr(retention_module, "LOOK_AGAIN_SECONDS", 0.05)
     monkeypatch.setattr(retention_module, "LOOKS_AT_ONCE", 2)
-    async with house(tmp_path, working=True) as here:
+    async with retention_harness(tmp_path, working=True) as harness:
         for number in range(6):
             spec = replace(a_call().spec, phone_number=f"+1202555010{number}")
-            await here.store.add(a_call(f"call-{number}", spec=spec, status=Status.IN_PROGRESS))
-            await here.retention.erase(spec.phone_number)
+            await harness.store.add(a_call(f"call-{number}", spec=spec, status=Status.IN_PROGRESS))
+            await harness.retention.erase(spec.phone_number)
         for number in range(6):
-            await here.store.advance(f"call-{number}", Status.COMPLETED, at=NOON)
-            await becomes(here, f"call-{number}", lambda record: record.spec.phone_number == "+1")
+            await harness.store.advance(f"call-{number}", Status.COMPLETED, at=NOON)
+            await becomes(harness, f"call-{number}", lambda record: record.spec.phone_number == "+1")
 
 
 async def test_an_attempt_that_is_named_before_it_is_there_is_waited_for(tmp_path: Path, looks: Looks) -> None:
-    async with house(tmp_path, working=True) as here:
-        await here.keep("call-1")
-        await here.store.update("call-1", CallChange(retried_as="call-2"))
-        await here.retention.erase(NUMBER)
+    async with retention_harness(tmp_path, working=True) as harness:
+        await harness.keep("call-1")
+        await harness.store.update("call-1", CallChange(retried_as="call-2"))
+        await harness.retention.erase(NUMBER)
         looks.let(2)
         await until(lambda: looks.begun == 3)
-        await here.store.add(a_call("call-2"))
+        await harness.store.add(a_call("call-2"))
         looks.let()
-        await becomes(here, "call-2", lambda record: record.spec.phone_number == "+1")
-        assert here.canceled == ["call-2"]
+        await becomes(harness, "call-2", lambda record: record.spec.phone_number == "+1")
+        assert harness.canceled == ["call-2"]
 
 
 async def test_a_call_that_a_round_places_just_after_is_erased(tmp_path: Path, looks: Looks) -> None:
-    async with house(tmp_path, working=True) as here:
-        campaigns = SqlCampaignStore(here.store.database)
+    async with retention_harness(tmp_path, working=True) as harness:
+        campaigns = SqlCampaignStore(harness.store.database)
         await campaigns.add(Campaign("camp", CallSpec("", "survey"), CampaignStatus.LOADING, NOON))
         await campaigns.add_rows("camp", [Contact("camp", 0, 2, NUMBER)], [], NOON)
         await campaigns.loaded("camp", accepted=1, rejected=0, columns=(), zones=())
         (chosen,) = await campaigns.queued("camp", 1)
-        assert await here.retention.erase(NUMBER) == Erasure(Erased(contacts=1))
-        await here.store.add(a_call("call-1", campaign_id="camp", contact_id=chosen.contact_id))
+        assert await harness.retention.erase(NUMBER) == Erasure(Erased(contacts=1))
+        await harness.store.add(a_call("call-1", campaign_id="camp", contact_id=chosen.contact_id))
         assert not await campaigns.begin(chosen, "call-1", 1)
         looks.let()
-        await becomes(here, "call-1", lambda record: record.spec.phone_number == "+1")
-        assert here.canceled == ["call-1"]
+        await becomes(harness, "call-1", lambda record: record.spec.phone_number == "+1")
+        assert harness.canceled == ["call-1"]
 
 
 def test_looks_go_on_until_three_found_nothing_new() -> None:
@@ -328,49 +330,49 @@ def test_looks_go_on_until_three_found_nothing_new() -> None:
 
 
 async def test_the_engine_is_told_no_number(tmp_path: Path) -> None:
-    async with house(tmp_path, working=True) as here:
+    async with retention_harness(tmp_path, working=True) as harness:
         told: list[tuple[Any, ...]] = []
-        enqueue = here.engine.enqueue
+        enqueue = harness.engine.enqueue
 
         async def noted(workflow: str, *args: Any, **options: Any) -> bool:
             told.append((*args, options["id"]))
             return await enqueue(workflow, *args, **options)
 
-        here.engine.enqueue = noted  # type: ignore[method-assign]
-        await here.keep("call-1")
-        await here.retention.erase(NUMBER)
+        harness.engine.enqueue = noted  # type: ignore[method-assign]
+        await harness.keep("call-1")
+        await harness.retention.erase(NUMBER)
         ((name, *rest, look),) = told
         assert rest == [["call-1"], [], 1, 0]
-        assert (await here.engine.arguments(look) or ()) == (name, *rest)
+        assert (await harness.engine.arguments(look) or ()) == (name, *rest)
         assert NUMBER[1:] not in str(told)
 
 
 async def test_the_engine_forgets_what_is_done(tmp_path: Path) -> None:
-    async with house(tmp_path) as here:
+    async with retention_harness(tmp_path) as harness:
         done: list[str] = []
 
         async def note(word: str) -> None:
             done.append(word)
 
-        here.engine.workflow("note", note)
-        here.engine.queue("notes")
-        await here.engine.open()
-        await here.engine.enqueue("note", "a", id="done", queue="notes")
-        await here.engine.enqueue("note", "b", id="waits", queue="notes", delay_seconds=3600)
+        harness.engine.workflow("note", note)
+        harness.engine.queue("notes")
+        await harness.engine.open()
+        await harness.engine.enqueue("note", "a", id="done", queue="notes")
+        await harness.engine.enqueue("note", "b", id="waits", queue="notes", delay_seconds=3600)
         await until(lambda: done == ["a"])
-        here.now = datetime.now(UTC) + timedelta(hours=23)
-        await here.retention.forget_workflows()
-        assert await here.engine.arguments("done") == ("a",)
-        here.now += timedelta(hours=2)
-        while await here.engine.arguments("done") is not None:  # its end is written a moment after it ran
-            await here.retention.forget_workflows()
-        assert await here.engine.arguments("waits") == ("b",), "what is not done stays"
+        harness.now = datetime.now(UTC) + timedelta(hours=23)
+        await harness.retention.forget_workflows()
+        assert await harness.engine.arguments("done") == ("a",)
+        harness.now += timedelta(hours=2)
+        while await harness.engine.arguments("done") is not None:  # its end is written a moment after it ran
+            await harness.retention.forget_workflows()
+        assert await harness.engine.arguments("waits") == ("b",), "what is not done stays"
 
 
 async def test_a_call_that_begins_just_now_is_erased_at_its_end(tmp_path: Path) -> None:
-    async with house(tmp_path, working=True) as here:
-        await here.store.add(a_call("call-1", call_sid="CA1"))
-        erasure = await here.retention.erase(NUMBER)
+    async with retention_harness(tmp_path, working=True) as harness:
+        await harness.store.add(a_call("call-1", call_sid="CA1"))
+        erasure = await harness.retention.erase(NUMBER)
         assert (erasure.calls_canceled, erasure.calls_under_way) == (0, 1)
-        nobody = await here.retention.erase("+442071838750")
+        nobody = await harness.retention.erase("+442071838750")
         assert nobody == Erasure(Erased())

@@ -17,7 +17,7 @@ from bot.store import CallChange
 from tests.unit.calls.test_active_calls import answered, plan
 
 
-class Desk:
+class ShutdownHarness:
     """Keeps what is asked of the carrier, the store and the queues; each may fail."""
 
     def __init__(self) -> None:
@@ -53,51 +53,53 @@ class Desk:
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def harness() -> ShutdownHarness:
+    return ShutdownHarness()
 
 
-async def test_a_process_without_calls_does_not_wait(desk: Desk) -> None:
+async def test_a_process_without_calls_does_not_wait(harness: ShutdownHarness) -> None:
     async with asyncio.timeout(1):
-        await desk.shutdown.drain()
-        await desk.shutdown.end(apologise=True)
-    assert desk.board.draining
-    assert set(desk.events) == {"stop taking"}
+        await harness.shutdown.drain()
+        await harness.shutdown.end(apologise=True)
+    assert harness.board.draining
+    assert set(harness.events) == {"stop taking"}
 
 
-async def test_a_drain_touches_no_call(desk: Desk) -> None:
-    _, call = await answered(desk.board, 1)
-    desk.rings(2)
-    draining = asyncio.create_task(desk.shutdown.drain())
+async def test_a_drain_touches_no_call(harness: ShutdownHarness) -> None:
+    _, call = await answered(harness.board, 1)
+    harness.rings(2)
+    draining = asyncio.create_task(harness.shutdown.drain())
     await asyncio.sleep(0.01)
     assert not draining.done()
-    assert (desk.events, call.reason, call.left) == (["stop taking"], None, None)
-    await desk.board.release("call-2")
+    assert (harness.events, call.reason, call.left) == (["stop taking"], None, None)
+    await harness.board.release("call-2")
     await call.hang_up(EndedReason.AGENT_HANGUP)
     async with asyncio.timeout(1):
         await draining
 
 
 @pytest.mark.parametrize("fails", [False, True])
-async def test_phones_stop_ringing_and_who_talks_is_hung_up_on(desk: Desk, fails: bool) -> None:
-    _, call = await answered(desk.board, 1)
-    desk.rings(2)
-    desk.board.expect(plan(3))
-    desk.fails = fails
+async def test_phones_stop_ringing_and_who_talks_is_hung_up_on(harness: ShutdownHarness, fails: bool) -> None:
+    _, call = await answered(harness.board, 1)
+    harness.rings(2)
+    harness.board.expect(plan(3))
+    harness.fails = fails
     async with asyncio.timeout(5):
-        await desk.shutdown.end()
+        await harness.shutdown.end()
     assert call.reason is EndedReason.SERVER_SHUTDOWN
-    assert desk.events == ["stop taking", "hang up CA2", "call-2 canceled"], "a registered call is left as it is"
-    assert desk.board.slots == []
-    await desk.shutdown.end()
+    assert harness.events == ["stop taking", "hang up CA2", "call-2 canceled"], (
+        "a registered call is left as it is"
+    )
+    assert harness.board.slots == []
+    await harness.shutdown.end()
 
 
-async def test_phones_stop_ringing_while_others_hear_an_apology(desk: Desk) -> None:
-    _, call = await answered(desk.board, 1)
-    desk.rings(2)
-    ending = asyncio.create_task(desk.shutdown.end(apologise=True))
+async def test_phones_stop_ringing_while_others_hear_an_apology(harness: ShutdownHarness) -> None:
+    _, call = await answered(harness.board, 1)
+    harness.rings(2)
+    ending = asyncio.create_task(harness.shutdown.end(apologise=True))
     await call.apologising.wait()
-    while desk.board.slot_of("call-2") is not None or len(desk.events) < 3:  # noqa: ASYNC110  # its own task
+    while harness.board.slot_of("call-2") is not None or len(harness.events) < 3:  # noqa: ASYNC110  # its own task
         await asyncio.sleep(0.001)
     assert call.reason is None
     call.ended.set()

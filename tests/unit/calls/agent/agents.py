@@ -54,7 +54,7 @@ class Listening(NoListener):
 
 
 @dataclass
-class House:
+class AgentHarness:
     agent: PhoneAgent
     carrier: NotingCarrier
     store: ShakyStore
@@ -119,7 +119,7 @@ def build(
     scenarios: tuple[Scenario, ...] = SCENARIOS,
     listener: CallListener | None = None,
     **changes: Any,
-) -> House:
+) -> AgentHarness:
     chosen = settings(tmp_path, **changes)
     store, carrier = ShakyStore(Database(SqliteAddress(tmp_path / "calls.db"))), NotingCarrier()
     agent = PhoneAgent(
@@ -128,7 +128,7 @@ def build(
         present=as_event,
         listener=listener,
     )
-    return House(agent, carrier, store)
+    return AgentHarness(agent, carrier, store)
 
 
 def record_of(call_id: str, *, age: float = 60.0, **fields: Any) -> CallRecord:
@@ -136,9 +136,9 @@ def record_of(call_id: str, *, age: float = 60.0, **fields: Any) -> CallRecord:
     return CallRecord(call_id, SPEC, Direction.OUTBOUND, Status.QUEUED, created, **fields)
 
 
-async def ended(house: House, call_id: str) -> CallRecord:
+async def ended(harness: AgentHarness, call_id: str) -> CallRecord:
     """The record once it has a final status."""
     async with asyncio.timeout(10):
-        while not (record := await house.record(call_id)).status.final:  # noqa: ASYNC110  # a store has no event
+        while not (record := await harness.record(call_id)).status.final:  # noqa: ASYNC110  # a store has no event
             await asyncio.sleep(0.02)
     return record

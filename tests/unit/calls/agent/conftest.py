@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.calls.agent.agents import House, Listening, build
+from tests.unit.calls.agent.agents import AgentHarness, Listening, build
 from tests.unit.calls.calls_in_memory import hold_quietly
 
 
@@ -23,11 +23,11 @@ def listener() -> Listening:
 
 
 @pytest.fixture
-async def house(tmp_path: Path, listener: Listening) -> AsyncIterator[House]:
-    house = build(tmp_path, listener=listener)
-    await house.agent.open()
-    yield house
-    house.store.failures = {}
-    house.carrier.failures = {}
+async def harness(tmp_path: Path, listener: Listening) -> AsyncIterator[AgentHarness]:
+    harness = build(tmp_path, listener=listener)
+    await harness.agent.open()
+    yield harness
+    harness.store.failures = {}
+    harness.carrier.failures = {}
     async with asyncio.timeout(10):
-        await house.agent.close()
+        await harness.agent.close()

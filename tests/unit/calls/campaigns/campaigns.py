@@ -1,4 +1,4 @@
-"""A house for campaigns without telephones: the real engine and store on SQLite, and calls that end as told."""
+"""A harness for campaigns without telephones: the real engine and store on SQLite, and calls that end as told."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def a_campaign(campaign_id: str = "campaign_1", **changes: Any) -> Campaign:
 
 
 @dataclass
-class House:
+class CampaignHarness:
     """`placed` calls stand in the store and wait until `end` says how they end."""
 
     store: SqlCallStore
@@ -185,19 +185,19 @@ def planner_of(*scenarios: Scenario) -> Planner:
 
 
 @asynccontextmanager
-async def house(folder: Path) -> AsyncIterator[House]:
+async def campaign_harness(folder: Path) -> AsyncIterator[CampaignHarness]:
     address = SqliteAddress(folder / "calls.db")
     database = Database(address)
     engine = DurableEngine(address, poll_seconds=0.02, look_seconds=0.05)
     store, kept = SqlCallStore(database), SqlCampaignStore(database)
-    home = House(store, kept, engine)
-    home.telling.set()
-    home.campaigns.register()
-    home.after.register()
+    harness = CampaignHarness(store, kept, engine)
+    harness.telling.set()
+    harness.campaigns.register()
+    harness.after.register()
     await database.open()
     await engine.open()
     try:
-        yield home
+        yield harness
     finally:
         await engine.close()
         await database.close()

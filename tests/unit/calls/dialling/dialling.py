@@ -52,7 +52,7 @@ class RingingCarrier(NotingCarrier):
 
 
 @dataclass
-class House:
+class DiallingHarness:
     agent: PhoneAgent
     carrier: RingingCarrier
     store: ShakyStore
@@ -86,7 +86,9 @@ class House:
         return next(call for call in self.over if call.call_id == call_id)
 
 
-def build(tmp_path: Path, url: str | None = None, carrier: RingingCarrier | None = None, **changes: Any) -> House:
+def build(
+    tmp_path: Path, url: str | None = None, carrier: RingingCarrier | None = None, **changes: Any
+) -> DiallingHarness:
     fields: dict[str, Any] = {
         "twilio_account_sid": "AC1",
         "twilio_auth_token": SecretStr("secret"),
@@ -116,25 +118,25 @@ def build(tmp_path: Path, url: str | None = None, carrier: RingingCarrier | None
     agent = PhoneAgent(Backends(QuietResources(settings), store, carrier), scenarios, present=as_event)
     agent.active_calls.prepare = _say_nothing  # type: ignore[method-assign]  # no voice here
     agent.active_calls.build_ahead = _say_nothing  # type: ignore[method-assign]
-    house = House(agent, carrier, store)
+    harness = DiallingHarness(agent, carrier, store)
 
     async def note(record: CallRecord) -> None:
-        house.over.append(record)
+        harness.over.append(record)
 
     agent.do_not_call.keep_promise = note  # type: ignore[method-assign]
-    return house
+    return harness
 
 
 @asynccontextmanager
-async def opened(house: House) -> AsyncIterator[House]:
-    await house.agent.open()
+async def opened(harness: DiallingHarness) -> AsyncIterator[DiallingHarness]:
+    await harness.agent.open()
     try:
-        yield house
+        yield harness
     finally:
-        house.store.failures = {}
-        house.carrier.failures = {}
+        harness.store.failures = {}
+        harness.carrier.failures = {}
         async with asyncio.timeout(30):
-            await house.agent.close()
+            await harness.agent.close()
 
 
 OVERRUN_SECONDS = 0.3
@@ -142,17 +144,17 @@ OVERRUN_SECONDS = 0.3
 
 
 @asynccontextmanager
-async def ringing(house: House, count: int, at_once: int) -> AsyncIterator[None]:
+async def ringing(harness: DiallingHarness, count: int, at_once: int) -> AsyncIterator[None]:
     """Calls ring until so many do at once, or all that are left of `count`; nobody answers."""
 
     async def end_all() -> None:
         left = count
         while True:
-            if left and len(house.carrier.open_calls) >= min(at_once, left):
+            if left and len(harness.carrier.open_calls) >= min(at_once, left):
                 await asyncio.sleep(OVERRUN_SECONDS)
-                for sid in list(house.carrier.open_calls):
+                for sid in list(harness.carrier.open_calls):
                     left -= 1
-                    await house.tell(sid, Status.NO_ANSWER)
+                    await harness.tell(sid, Status.NO_ANSWER)
             await asyncio.sleep(0.02)
 
     ending = asyncio.create_task(end_all())

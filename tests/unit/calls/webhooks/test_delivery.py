@@ -39,7 +39,7 @@ def at_once(_made: int, _chance: float) -> float:
     return 0.01
 
 
-class House:
+class WebhookHarness:
     """One process: a database, an engine and its webhooks, to be closed and opened again on the same files."""
 
     def __init__(self, folder: Path, **changes: Any) -> None:
@@ -77,15 +77,15 @@ class House:
 
 
 @asynccontextmanager
-async def a_house(folder: Path, **changes: Any) -> AsyncIterator[House]:
+async def webhook_harness(folder: Path, **changes: Any) -> AsyncIterator[WebhookHarness]:
     async with AsyncExitStack() as stack:
-        house = House(folder, **changes)
-        stack.push_async_callback(house.outgoing.close)
-        await house.database.open()
-        stack.push_async_callback(house.database.close)
-        await house.engine.open()
-        stack.push_async_callback(house.engine.close)
-        yield house
+        harness = WebhookHarness(folder, **changes)
+        stack.push_async_callback(harness.outgoing.close)
+        await harness.database.open()
+        stack.push_async_callback(harness.database.close)
+        await harness.engine.open()
+        stack.push_async_callback(harness.engine.close)
+        yield harness
 
 
 @pytest.fixture
@@ -94,10 +94,10 @@ async def receiver() -> AsyncIterator[WebhookReceiver]:
         yield receiver
 
 
-async def announce_all(house: House, call_id: str, url: str | None) -> None:
+async def announce_all(harness: WebhookHarness, call_id: str, url: str | None) -> None:
     for event in EventType:
         data = {"call_id": call_id, "status": event.value, "name": "Zoë"}
-        await house.webhooks.announce(call_id, event, data, url)
+        await harness.webhooks.announce(call_id, event, data, url)
 
 
 DELIVERED, DEAD, PENDING = DeliveryStatus.DELIVERED, DeliveryStatus.DEAD, DeliveryStatus.PENDING
@@ -108,12 +108,12 @@ async def test_three_events_in_order_signed_and_once(
 ) -> None:
     told: list[tuple[str, str]] = []
     monkeypatch.setattr(metrics, "webhook_attempted", lambda event, result: told.append((event, result)))
-    async with a_house(tmp_path) as house:
-        await house.calls.add(a_call("call-1"))
-        await announce_all(house, "call-1", receiver.url)
-        await announce_all(house, "call-1", receiver.url + "/other")  # a repeated step
-        found = await house.until("call-1", DELIVERED, DELIVERED, DELIVERED)
-        await announce_all(house, "call-1", receiver.url)  # and after all is over
+    async with webhook_harness(tmp_path) as harness:
+        await harness.calls.add(a_call("call-1"))
+        await announce_all(harness, "call-1", receiver.url)
+        await announce_all(harness, "call-1", receiver.url + "/other")  # a repeated step
+        found = await harness.until("call-1", DELIVERED, DELIVERED, DELIVERED)
+        await announce_all(harness, "call-1", receiver.url)  # and after all is over
         await asyncio.sleep(0.2)
     assert [event.type for event in receiver.events] == [event.value for event in EventType]
     assert [event.id for event in receiver.events] == [delivery.delivery_id for delivery in found]
@@ -127,20 +127,20 @@ async def test_three_events_in_order_signed_and_once(
 async def test_the_settings_url_stands_in_and_none_keeps_nothing(
     tmp_path: Path, receiver: WebhookReceiver
 ) -> None:
-    async with a_house(tmp_path, url=receiver.url + "/settings") as house:
-        await house.calls.add(a_call("call-1"))
-        await house.webhooks.announce("call-1", "call_started", {"call_id": "call-1"}, None)
-        await house.webhooks.announce("call-1", "call_ended", {"call_id": "call-1"}, receiver.url + "/mine")
+    async with webhook_harness(tmp_path, url=receiver.url + "/settings") as harness:
+        await harness.calls.add(a_call("call-1"))
+        await harness.webhooks.announce("call-1", "call_started", {"call_id": "call-1"}, None)
+        await harness.webhooks.announce("call-1", "call_ended", {"call_id": "call-1"}, receiver.url + "/mine")
         await receiver.until(lambda: len(receiver.events) == 2)
-        await house.webhooks.announce("erased", "call_ended", {"call_id": "erased"}, None)
+        await harness.webhooks.announce("erased", "call_ended", {"call_id": "erased"}, None)
         with pytest.raises(ValueError, match="call_lost"):
-            await house.webhooks.announce("call-1", "call_lost", {}, None)
+            await harness.webhooks.announce("call-1", "call_lost", {}, None)
     assert [event.path for event in receiver.events] == ["/settings", "/mine"]
     (tmp_path / "other").mkdir()
-    async with a_house(tmp_path / "other") as house:
-        await house.calls.add(a_call("call-1"))
-        await house.webhooks.announce("call-1", ENDED, {"call_id": "call-1"}, None)
-        assert (await house.webhooks.page()).deliveries == ()
+    async with webhook_harness(tmp_path / "other") as harness:
+        await harness.calls.add(a_call("call-1"))
+        await harness.webhooks.announce("call-1", ENDED, {"call_id": "call-1"}, None)
+        assert (await harness.webhooks.page()).deliveries == ()
 
 
 async def test_failures_are_retried_and_the_next_event_waits(tmp_path: Path, receiver: WebhookReceiver) -> None:
@@ -150,11 +150,11 @@ async def test_failures_are_retried_and_the_next_event_waits(tmp_path: Path, rec
         Reply(302, headers={"Location": "/elsewhere"}),
         Reply(404),
     ]
-    async with a_house(tmp_path) as house:
-        await house.calls.add(a_call("call-1"))
-        await announce_all(house, "call-1", receiver.url)
-        await house.until("call-1", DELIVERED, DELIVERED, DELIVERED)
-        first = await house.webhooks.get(receiver.events[0].id)
+    async with webhook_harness(tmp_path) as harness:
+        await harness.calls.add(a_call("call-1"))
+        await announce_all(harness, "call-1", receiver.url)
+        await harness.until("call-1", DELIVERED, DELIVERED, DELIVERED)
+        first = await harness.webhooks.get(receiver.events[0].id)
     assert [event.type for event in receiver.events] == ["call_started"] * 5 + ["call_ended", "call_analyzed"]
     assert all(event.under_way == 1 for event in receiver.events)
     assert len({event.body for event in receiver.events[:5]}) == 1
@@ -173,15 +173,15 @@ async def test_failures_are_retried_and_the_next_event_waits(tmp_path: Path, rec
 
 async def test_a_call_does_not_wait_for_another(tmp_path: Path, receiver: WebhookReceiver) -> None:
     receiver.replies = [Reply(manner=Manner.HANG)]
-    async with a_house(tmp_path) as house:
+    async with webhook_harness(tmp_path) as harness:
         for call_id in ("call-1", "call-2"):
-            await house.calls.add(a_call(call_id))
-        await announce_all(house, "call-1", receiver.url)
+            await harness.calls.add(a_call(call_id))
+        await announce_all(harness, "call-1", receiver.url)
         await receiver.until(lambda: len(receiver.events) == 1)
-        await announce_all(house, "call-2", receiver.url)
+        await announce_all(harness, "call-2", receiver.url)
         await receiver.until(lambda: len(receiver.events) == 4, seconds=1.8)
         assert [event.call_id for event in receiver.events[1:]] == ["call-2"] * 3
-        await house.until("call-1", DELIVERED, DELIVERED, DELIVERED)
+        await harness.until("call-1", DELIVERED, DELIVERED, DELIVERED)
 
 
 async def test_given_up_after_eight_listed_and_redelivered(
@@ -190,22 +190,22 @@ async def test_given_up_after_eight_listed_and_redelivered(
     receiver.usual = Reply(500)
     told: list[str] = []
     monkeypatch.setattr(metrics, "webhook_attempted", lambda _event, result: told.append(result))
-    async with a_house(tmp_path) as house:
-        await house.calls.add(a_call("call-1"))
-        await house.webhooks.announce("call-1", ENDED, {"call_id": "call-1"}, receiver.url)
-        await house.until("call-1", DEAD)
+    async with webhook_harness(tmp_path) as harness:
+        await harness.calls.add(a_call("call-1"))
+        await harness.webhooks.announce("call-1", ENDED, {"call_id": "call-1"}, receiver.url)
+        await harness.until("call-1", DEAD)
         assert told == ["failed"] * (MAX_ATTEMPTS - 1) + ["dead"]
-        (dead,) = (await house.webhooks.page(status=DEAD)).deliveries
+        (dead,) = (await harness.webhooks.page(status=DEAD)).deliveries
         await asyncio.sleep(1.0)  # webhook-timestamp has whole seconds: the new round's must differ
         receiver.usual = Reply(200)
-        again = await house.webhooks.redeliver(dead.delivery_id)
+        again = await harness.webhooks.redeliver(dead.delivery_id)
         assert (again.status, again.round) == (PENDING, 2)
-        await house.until("call-1", DELIVERED)
+        await harness.until("call-1", DELIVERED)
         with pytest.raises(NotFoundError):
-            await house.webhooks.redeliver("msg_nobody")
+            await harness.webhooks.redeliver("msg_nobody")
         with pytest.raises(NotFoundError):
-            await house.webhooks.get("msg_nobody")
-        whole = await house.webhooks.get(dead.delivery_id)
+            await harness.webhooks.get("msg_nobody")
+        whole = await harness.webhooks.get(dead.delivery_id)
     assert [(made.round, made.number) for made in whole.attempts] == [(1, n) for n in range(1, 9)] + [(2, 1)]
     assert len({(event.id, event.body) for event in receiver.events}) == 1
     stamps = [int(event.headers["webhook-timestamp"]) for event in receiver.events]
@@ -215,27 +215,27 @@ async def test_given_up_after_eight_listed_and_redelivered(
 
 async def test_a_pending_one_is_not_redelivered(tmp_path: Path, receiver: WebhookReceiver) -> None:
     receiver.usual = Reply(manner=Manner.HANG)
-    async with a_house(tmp_path) as house:
-        await house.calls.add(a_call("call-1"))
-        await house.webhooks.announce("call-1", ENDED, {"call_id": "call-1"}, receiver.url)
+    async with webhook_harness(tmp_path) as harness:
+        await harness.calls.add(a_call("call-1"))
+        await harness.webhooks.announce("call-1", ENDED, {"call_id": "call-1"}, receiver.url)
         await receiver.until(lambda: len(receiver.events) == 1)
         with pytest.raises(ConflictError):
-            await house.webhooks.redeliver(receiver.events[0].id)
+            await harness.webhooks.redeliver(receiver.events[0].id)
 
 
 async def test_gone_and_private_are_dead_at_once(tmp_path: Path, receiver: WebhookReceiver) -> None:
     receiver.replies = [Reply(410)]
-    async with a_house(tmp_path) as house:
-        await house.calls.add(a_call("call-1"))
-        await house.webhooks.announce("call-1", STARTED, {"call_id": "call-1"}, receiver.url)
-        await house.webhooks.announce("call-1", ENDED, {"call_id": "call-1"}, receiver.url)
-        await house.until("call-1", DEAD, DELIVERED)
+    async with webhook_harness(tmp_path) as harness:
+        await harness.calls.add(a_call("call-1"))
+        await harness.webhooks.announce("call-1", STARTED, {"call_id": "call-1"}, receiver.url)
+        await harness.webhooks.announce("call-1", ENDED, {"call_id": "call-1"}, receiver.url)
+        await harness.until("call-1", DEAD, DELIVERED)
     assert len(receiver.events) == 2
-    async with a_house(tmp_path, allow_private=False) as house:
-        await house.calls.add(a_call("call-2"))
-        await house.webhooks.announce("call-2", ENDED, {"call_id": "call-2"}, receiver.url)
-        (refused,) = await house.until("call-2", DEAD)
-        (attempt,) = (await house.webhooks.get(refused.delivery_id)).attempts
+    async with webhook_harness(tmp_path, allow_private=False) as harness:
+        await harness.calls.add(a_call("call-2"))
+        await harness.webhooks.announce("call-2", ENDED, {"call_id": "call-2"}, receiver.url)
+        (refused,) = await harness.until("call-2", DEAD)
+        (attempt,) = (await harness.webhooks.get(refused.delivery_id)).attempts
         assert attempt.error is not None
         assert "not a public address" in attempt.error
     assert len(receiver.events) == 2
@@ -243,11 +243,11 @@ async def test_gone_and_private_are_dead_at_once(tmp_path: Path, receiver: Webho
 
 async def test_retry_after_is_waited_for(tmp_path: Path, receiver: WebhookReceiver) -> None:
     receiver.replies = [Reply(429, headers={"Retry-After": "1"})]
-    async with a_house(tmp_path) as house:
-        await house.calls.add(a_call("call-1"))
-        await house.webhooks.announce("call-1", ENDED, {"call_id": "call-1"}, receiver.url)
+    async with webhook_harness(tmp_path) as harness:
+        await harness.calls.add(a_call("call-1"))
+        await harness.webhooks.announce("call-1", ENDED, {"call_id": "call-1"}, receiver.url)
         await receiver.until(lambda: len(receiver.events) == 1)
-        await house.until("call-1", DELIVERED)
+        await harness.until("call-1", DELIVERED)
     first, second = receiver.events
     assert second.at - first.at >= timedelta(seconds=0.95)
 
@@ -267,14 +267,14 @@ async def test_a_receiver_that_was_down_gets_every_event_in_order(
             enough.set()
         return 0.05
 
-    async with a_house(tmp_path, schedule=schedule) as house:
+    async with webhook_harness(tmp_path, schedule=schedule) as harness:
         for n in range(4):
-            await house.calls.add(a_call(f"call-{n}"))
-            await announce_all(house, f"call-{n}", url)
+            await harness.calls.add(a_call(f"call-{n}"))
+            await announce_all(harness, f"call-{n}", url)
         await asyncio.wait_for(enough.wait(), 10)
         await receiver.come_up()
         for n in range(4):
-            await house.until(f"call-{n}", DELIVERED, DELIVERED, DELIVERED)
+            await harness.until(f"call-{n}", DELIVERED, DELIVERED, DELIVERED)
     for n in range(4):
         mine = [event.type for event in receiver.events if event.call_id == f"call-{n}"]
         assert mine == [event.value for event in EventType]
@@ -286,10 +286,10 @@ async def test_an_event_that_fails_holds_back_the_next_unless_order_is_given_up(
     for in_order in (True, False):
         call_id = f"call-{in_order}"
         receiver.replies = [Reply(500)]
-        async with a_house(tmp_path, in_order=in_order, schedule=lambda _made, _chance: 1.0) as house:
-            await house.calls.add(a_call(call_id))
-            await announce_all(house, call_id, receiver.url)
-            await house.until(call_id, DELIVERED, DELIVERED, DELIVERED)
+        async with webhook_harness(tmp_path, in_order=in_order, schedule=lambda _made, _chance: 1.0) as harness:
+            await harness.calls.add(a_call(call_id))
+            await announce_all(harness, call_id, receiver.url)
+            await harness.until(call_id, DELIVERED, DELIVERED, DELIVERED)
     arrived = {
         call_id: [event.type for event in receiver.events if event.call_id == call_id]
         for call_id in ("call-True", "call-False")
@@ -302,13 +302,13 @@ async def test_killed_between_sending_and_noting_it_is_sent_again(
     tmp_path: Path, receiver: WebhookReceiver
 ) -> None:
     receiver.replies = [Reply(manner=Manner.HANG)]  # it has the event, and we never hear of it
-    async with a_house(tmp_path, timeout_seconds=60) as house:
-        await house.calls.add(a_call("call-1"))
-        await announce_all(house, "call-1", receiver.url)
+    async with webhook_harness(tmp_path, timeout_seconds=60) as harness:
+        await harness.calls.add(a_call("call-1"))
+        await announce_all(harness, "call-1", receiver.url)
         await receiver.until(lambda: len(receiver.events) == 1)
     assert len(receiver.events) == 1
-    async with a_house(tmp_path) as house:
-        await house.until("call-1", DELIVERED, DELIVERED, DELIVERED)
+    async with webhook_harness(tmp_path) as harness:
+        await harness.until("call-1", DELIVERED, DELIVERED, DELIVERED)
     twice = receiver.events[:2]
     assert [event.type for event in receiver.events] == ["call_started", *(event.value for event in EventType)]
     assert len({(event.id, event.body) for event in twice}) == 1
@@ -318,90 +318,90 @@ async def test_killed_between_sending_and_noting_it_is_sent_again(
 async def test_a_wait_outlives_the_process(tmp_path: Path, receiver: WebhookReceiver) -> None:
     receiver.replies = [Reply(503)]
     waits: Schedule = lambda _made, _chance: 1.5  # noqa: E731
-    async with a_house(tmp_path, schedule=waits) as house:
-        await house.calls.add(a_call("call-1"))
-        await house.webhooks.announce("call-1", ENDED, {"call_id": "call-1"}, receiver.url)
+    async with webhook_harness(tmp_path, schedule=waits) as harness:
+        await harness.calls.add(a_call("call-1"))
+        await harness.webhooks.announce("call-1", ENDED, {"call_id": "call-1"}, receiver.url)
         await receiver.until(lambda: len(receiver.events) == 1)
-        waiting = await house.noted(receiver.events[0].id)
+        waiting = await harness.noted(receiver.events[0].id)
         assert waiting.next_attempt_at is not None
-    async with a_house(tmp_path, schedule=waits) as house:
-        await house.until("call-1", DELIVERED)
-        attempts = (await house.webhooks.get(receiver.events[0].id)).attempts
+    async with webhook_harness(tmp_path, schedule=waits) as harness:
+        await harness.until("call-1", DELIVERED)
+        attempts = (await harness.webhooks.get(receiver.events[0].id)).attempts
     assert [made.number for made in attempts] == [1, 2], "nothing is sent twice for a process that slept"
     assert attempts[1].at >= waiting.next_attempt_at - timedelta(milliseconds=100)
 
 
 async def test_a_noted_attempt_is_not_made_again(tmp_path: Path, receiver: WebhookReceiver) -> None:
     """Killed after the note and before the engine kept the step."""
-    async with a_house(tmp_path) as house:
-        await house.calls.add(a_call("call-1"))
+    async with webhook_harness(tmp_path) as harness:
+        await harness.calls.add(a_call("call-1"))
         now = datetime.now(UTC)
         body = '{"type": "call_ended", "data": {"call_id": "call-1"}}'
-        await house.deliveries.add(Delivery("msg_1", "call-1", "call_ended", receiver.url, body, now))
+        await harness.deliveries.add(Delivery("msg_1", "call-1", "call_ended", receiver.url, body, now))
         failed = DeliveryAttempt(1, 1, now, 5, 500, "answered 500")
-        await house.deliveries.note("msg_1", failed, status=PENDING, next_attempt_at=now)
-        await house.webhooks.rescue(older_than_seconds=-1)
-        await house.until("call-1", DELIVERED)
-        attempts = (await house.webhooks.get("msg_1")).attempts
+        await harness.deliveries.note("msg_1", failed, status=PENDING, next_attempt_at=now)
+        await harness.webhooks.rescue(older_than_seconds=-1)
+        await harness.until("call-1", DELIVERED)
+        attempts = (await harness.webhooks.get("msg_1")).attempts
     assert [(made.number, made.status_code) for made in attempts] == [(1, 500), (2, 204)]
     assert len(receiver.events) == 1
 
 
 async def test_what_was_kept_and_never_enqueued_is_rescued(tmp_path: Path, receiver: WebhookReceiver) -> None:
-    async with a_house(tmp_path) as house:
-        await house.calls.add(a_call("call-1"))
+    async with webhook_harness(tmp_path) as harness:
+        await harness.calls.add(a_call("call-1"))
         old = datetime.now(UTC) - timedelta(minutes=5)
         body = '{"type": "call_ended", "data": {"call_id": "call-1"}}'
-        await house.deliveries.add(Delivery("msg_1", "call-1", "call_ended", receiver.url, body, old))
-        await house.webhooks.rescue()
-        await house.webhooks.rescue()
-        await house.until("call-1", DELIVERED)
-        assert await house.deliveries.stranded(datetime.now(UTC)) == ()
+        await harness.deliveries.add(Delivery("msg_1", "call-1", "call_ended", receiver.url, body, old))
+        await harness.webhooks.rescue()
+        await harness.webhooks.rescue()
+        await harness.until("call-1", DELIVERED)
+        assert await harness.deliveries.stranded(datetime.now(UTC)) == ()
     assert [event.id for event in receiver.events] == ["msg_1"]
 
 
 async def test_erased_while_it_waits(tmp_path: Path, receiver: WebhookReceiver) -> None:
     receiver.replies = [Reply(500)]
-    async with a_house(tmp_path, schedule=lambda _made, _chance: 0.4) as house:
-        await house.calls.add(a_call("call-1"))
-        await house.calls.add(a_call("call-2"))
-        await announce_all(house, "call-1", receiver.url)
+    async with webhook_harness(tmp_path, schedule=lambda _made, _chance: 0.4) as harness:
+        await harness.calls.add(a_call("call-1"))
+        await harness.calls.add(a_call("call-2"))
+        await announce_all(harness, "call-1", receiver.url)
         await receiver.until(lambda: len(receiver.events) == 1)
         over = CallChange(ended_reason=EndedReason.CANCELED)
-        await house.calls.advance("call-1", Status.CANCELED, at=datetime.now(UTC), change=over)
-        erased = await SqlRetentionStore(house.database).erase(["call-1"], [Kept.NUMBER], datetime.now(UTC))
+        await harness.calls.advance("call-1", Status.CANCELED, at=datetime.now(UTC), change=over)
+        erased = await SqlRetentionStore(harness.database).erase(["call-1"], [Kept.NUMBER], datetime.now(UTC))
         assert erased.deliveries == 3
-        await announce_all(house, "call-2", receiver.url)
-        await house.until("call-2", DELIVERED, DELIVERED, DELIVERED)
+        await announce_all(harness, "call-2", receiver.url)
+        await harness.until("call-2", DELIVERED, DELIVERED, DELIVERED)
         await asyncio.sleep(0.6)
     assert [event.call_id for event in receiver.events] == ["call-1"] + ["call-2"] * 3
 
 
 async def test_announced_in_a_step_of_a_workflow(tmp_path: Path, receiver: WebhookReceiver) -> None:
     async with AsyncExitStack() as stack:
-        house = House(tmp_path)
-        stack.push_async_callback(house.outgoing.close)
+        harness = WebhookHarness(tmp_path)
+        stack.push_async_callback(harness.outgoing.close)
         runs, repeated = 0, asyncio.Event()
 
         async def after_call() -> None:
             async def announce() -> None:
                 nonlocal runs
                 runs += 1
-                await house.webhooks.announce("call-1", ENDED, {"call_id": "call-1"}, receiver.url)
+                await harness.webhooks.announce("call-1", ENDED, {"call_id": "call-1"}, receiver.url)
                 if runs == 1:
                     raise OSError("the step is repeated")
                 repeated.set()
 
-            await house.engine.step("announce", announce)
+            await harness.engine.step("announce", announce)
 
-        house.engine.workflow("after_call", after_call)
-        await house.database.open()
-        stack.push_async_callback(house.database.close)
-        await house.engine.open()
-        stack.push_async_callback(house.engine.close)
-        await house.calls.add(a_call("call-1"))
-        await house.engine.start("after_call", id="after-1")
-        await house.until("call-1", DELIVERED)
+        harness.engine.workflow("after_call", after_call)
+        await harness.database.open()
+        stack.push_async_callback(harness.database.close)
+        await harness.engine.open()
+        stack.push_async_callback(harness.engine.close)
+        await harness.calls.add(a_call("call-1"))
+        await harness.engine.start("after_call", id="after-1")
+        await harness.until("call-1", DELIVERED)
         await asyncio.wait_for(repeated.wait(), 10)
     assert len(receiver.events) == 1
 
@@ -411,12 +411,12 @@ async def test_the_log_tells_no_secret(tmp_path: Path, receiver: WebhookReceiver
     sink = logger.add(lines.append, level=0, format="{message} {extra}")
     try:
         receiver.replies = [Reply(500, body="+12025550123"), Reply(410)]
-        async with a_house(tmp_path) as house:
-            await house.calls.add(a_call("call-1"))
+        async with webhook_harness(tmp_path) as harness:
+            await harness.calls.add(a_call("call-1"))
             data = {"call_id": "call-1", "phone_number": "+12025550123"}
             url = receiver.url + "/path-token?token=query-token"
-            await house.webhooks.announce("call-1", ENDED, data, url)
-            await house.until("call-1", DEAD)
+            await harness.webhooks.announce("call-1", ENDED, data, url)
+            await harness.until("call-1", DEAD)
         text = "".join(lines)
     finally:
         logger.remove(sink)
@@ -440,16 +440,16 @@ def test_settings_that_cannot_be_are_refused(
     tmp_path: Path, changes: dict[str, Any], field: str, words: str
 ) -> None:
     with pytest.raises(SettingsError, match=words) as caught:
-        House(tmp_path, **changes)
+        WebhookHarness(tmp_path, **changes)
     assert caught.value.field == field
     assert "webhook_url" not in caught.value.message
 
 
 async def test_a_request_s_url_is_checked_with_the_settings(tmp_path: Path) -> None:
-    strict = House(tmp_path, allow_private=False).webhooks
+    strict = WebhookHarness(tmp_path, allow_private=False).webhooks
     strict.check_url("https://crm.example/hook")
     strict.check_url(None)
     with pytest.raises(RequestError):
         strict.check_url("http://127.0.0.1:1/")
     with pytest.raises(RequestError, match="WEBHOOK_SECRET"):
-        House(tmp_path, secret=()).webhooks.check_url("https://crm.example/hook")
+        WebhookHarness(tmp_path, secret=()).webhooks.check_url("https://crm.example/hook")
