@@ -172,6 +172,9 @@ def test_json_is_decoded_across_the_blocks_it_is_read_in() -> None:
         ('{"phone_number": "+12025550123", "variables": []}', "bad_variables"),
         ('{"phone_number": "+12025550123", "A b": 1, "a_b": 2}', "bad_variables"),
         (json.dumps({"phone_number": A, "x": "y" * MAX_ROW_BYTES}), "too_large"),
+        ('{"phone_number": "+12025550123", "x": 1e400}', "bad_variables"),
+        ('{"phone_number": "+12025550123", "phone_number": "+12025550124"}', "bad_variables"),
+        ('{"phone_number": "+12025550123", "x": ' + "[" * 255 + "]" * 255 + "}", "bad_variables"),
     ],
 )
 def test_a_bad_contact_is_told_of_and_the_next_one_read(contact: str, code: str) -> None:
@@ -196,6 +199,9 @@ def test_a_bad_contact_is_told_of_and_the_next_one_read(contact: str, code: str)
         (b'{"a": 1, "a": 2, "contacts": []}', "invalid_json"),
         (b'{"contacts": [], "contacts": []}', "invalid_json"),
         (b'{"contacts": [' + b"[" * 100_000, "invalid_json"),
+        (b'{"contacts": [{"x": ' + b"1" * 5000 + b"}]}", "invalid_json"),
+        (b'{"contacts": [{"x": "' + b"y" * 3_000_000 + b'"}]}', "invalid_json"),
+        (b'{"retry": {"attempts": 1, "attempts": 2}, "contacts": []}', "invalid_json"),
     ],
 )
 def test_what_is_no_json_is_the_callers_to_mend(data: bytes, code: str) -> None:
