@@ -1,4 +1,4 @@
-"""The exceptions of the product.
+"""The exceptions of the product, and what pydantic refuses in words for its author.
 
 PhoneAgentError               everything below; carries code, message, field, provider, retryable
 ├── SettingsError             the environment is incomplete or wrong: the server does not start
@@ -17,6 +17,14 @@ PhoneAgentError               everything below; carries code, message, field, pr
 """
 
 from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
 
 
 class PhoneAgentError(Exception):
@@ -114,3 +122,194 @@ class DialUnconfirmedError(CarrierError):
     """A dial without an answer: the call may exist, so dialling again could ring twice."""
 
     code = "dial_unconfirmed"
+
+
+# -- what pydantic refuses, in words ------------------------------------------------------------------
+
+_KINDS = {
+    "string": "a string",
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "tuple": "a list",
+    "list": "a list",
+    "dict": "a table",
+    "model": "a table",
+    "model_attributes": "a table",
+    "uuid": "a UUID",
+    "date": "a day, as in 2026-03-02",
+    "datetime": "a date and time, as in 2026-03-02T15:00:00Z",
+    "timezone": "a date and time with its zone, as in 2026-03-02T15:00:00Z",
+}
+"""What a value has to be, by the beginning of pydantic's error: int_type, int_parsing, int_from_float …"""
+_BOUNDS = {
+    "greater_than": ("gt", "more than {}"),
+    "greater_than_equal": ("ge", "at least {}"),
+    "less_than": ("lt", "less than {}"),
+    "less_than_equal": ("le", "at most {}"),
+    "string_too_short": ("min_length", "at least {} characters long"),
+    "string_too_long": ("max_length", "at most {} characters long"),
+    "too_short": ("min_length", "a list of at least {} item(s)"),
+    "too_long": ("max_length", "a list of at most {} item(s)"),
+}
+
+
+def mistakes(error: ValidationError, model: type[BaseModel], data: Mapping[str, Any], source: str = "") -> str:
+    """All mistakes of a file's `data` in one line, each as `key: what is wrong with it`.
+
+    Entries of a list are called by their name; `source`, the file's text, tells their line.
+    """
+    return "; ".join(_mistake(one, model, data, source) for one in causes(error.errors()))
+
+
+def causes(errors: Sequence[Any]) -> list[Any]:
+    """Without those that follow from others: a list whose only item is wrong counts as empty."""
+    places = [tuple(error["loc"]) for error in errors]
+    return [
+        error
+        for error, place in zip(errors, places, strict=True)
+        if error["type"] != "too_short" or not any(p[: len(place)] == place and p != place for p in places)
+    ]
+
+
+def _mistake(error: Any, model: type[BaseModel], data: Mapping[str, Any], source: str) -> str:
+    place = _keys(error["loc"], model)
+    line = _line_of(place, source)
+    words = described(error, _Owner(model, error["loc"]), echo=True)
+    return f"{_named(place, data) or 'file'}: {words}{f' (line {line})' if line else ''}"
+
+
+def described(error: Any, owner: _Owner | None = None, *, echo: bool = False) -> str:
+    """What is wrong with one value. `echo`: it is a file's, and may be repeated; elsewhere it may be a secret."""
+    kind, given, context = str(error["type"]), error.get("input"), error.get("ctx", {})
+    instead = f", not {given!r}" if echo else ""
+    begins = next((words for name, words in _KINDS.items() if re.match(rf"{name}_(type|parsing|from)", kind)), "")
+    match kind:
+        case "extra_forbidden" if owner is not None:
+            return owner.unknown(str(error["loc"][-1]))
+        case "missing":
+            return "has to be given"
+        case "literal_error" | "enum":
+            meant = _meant(given, owner.literals()) if owner is not None else ""
+            return f"has to be {context['expected']}{instead}{meant}"
+        case "union_tag_invalid":
+            known, tag = context["expected_tags"].replace("'", ""), context["tag"]
+            key = context["discriminator"].strip("'")
+            return f"there is no {key} {tag!r}{_meant(tag, known.split(', ')) or f'; there are: {known}'}"
+        case "union_tag_not_found":
+            return f"has to name its {context['discriminator'].strip(chr(39))}"
+        case "string_pattern_mismatch":
+            return f"has to match {context['pattern']}{instead}"
+        case _ if kind in _BOUNDS:
+            key, words = _BOUNDS[kind]
+            bound = context[key]
+            return f"has to be {words.format(f'{bound:g}' if isinstance(bound, int | float) else bound)}{instead}"
+        case _ if begins:
+            return f"has to be {begins if echo or begins != 'a table' else 'an object'}{instead}"
+    return str(error["msg"]).removeprefix("Value error, ")
+
+
+class _Owner:
+    """The model at the place of an error: what it could have been."""
+
+    def __init__(self, model: type[BaseModel], place: Sequence[str | int]) -> None:
+        self._model, self._place = model, place
+
+    def literals(self) -> list[str]:
+        return _literals(_annotation(self._place, self._model))
+
+    def unknown(self, key: str) -> str:
+        table = self._place[:-1]
+        known = [name for owner in _models(_annotation(table, self._model)) for name in owner.model_fields]
+        meant = _meant(key, known)
+        if not meant and table and key in self._model.model_fields:
+            meant = "; it belongs to the top of the file, before the first table"
+        return f"there is no such key{meant or '; there are: ' + ', '.join(known)}"
+
+
+def _meant(given: object, options: Sequence[str]) -> str:
+    near = get_close_matches(str(given), options, n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _keys(place: Sequence[str | int], model: type[BaseModel]) -> list[str | int]:
+    """The keys of the file at `place`, where pydantic also names the member of a union by its tag."""
+    return [part for at, part in enumerate(place) if not _is_tag(place[: at + 1], model)]
+
+
+def _is_tag(place: Sequence[str | int], model: type[BaseModel]) -> bool:
+    owners = list(_models(_annotation(place[:-1], model)))
+    part = place[-1]
+    return isinstance(part, str) and len(owners) > 1 and not any(part in o.model_fields for o in owners)
+
+
+def _annotation(place: Sequence[str | int], model: type[BaseModel]) -> Any:
+    """The type of what stands at `place` of an error."""
+    here: Any = model
+    for part in place:
+        owners = list(_models(here))
+        fields = [owner.model_fields[part] for owner in owners if part in owner.model_fields]
+        if fields:
+            here = fields[0].annotation
+        elif isinstance(part, str):
+            here = next((owner for owner in owners if part in _tags(owner)), here)
+    return here
+
+
+def _tags(model: type[BaseModel]) -> list[str]:
+    return [tag for name in ("vendor", "do") if name in model.model_fields
+            for tag in _literals(model.model_fields[name].annotation)]  # fmt: skip
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models within a type: of a list, of an optional table, of a union."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    elif get_origin(annotation) in (Union, UnionType, Annotated, tuple, list):
+        for argument in get_args(annotation):
+            yield from _models(argument)
+
+
+def _literals(annotation: Any) -> list[str]:
+    if get_origin(annotation) is Literal:
+        return [str(value) for value in get_args(annotation)]
+    if get_origin(annotation) in (Union, UnionType, Annotated):
+        inner = [argument for argument in get_args(annotation) if argument is not NoneType]
+        return [value for argument in inner for value in _literals(argument)]
+    return []
+
+
+def _named(place: Sequence[str | int], data: Mapping[str, Any]) -> str:
+    """`http_tools "look_up".url`: an entry of a list by its name, or by its number where it has none."""
+    words, here = "", data
+    for part in place:
+        try:
+            here = here[part]  # type: ignore[index]
+        except (KeyError, IndexError, TypeError):
+            here = {}
+        if isinstance(part, str):
+            words += f"{'.' if words else ''}{part}"
+        else:
+            name = here.get("name") if isinstance(here, Mapping) else None
+            words += f' "{name}"' if isinstance(name, str) else f" {part + 1}"
+    return words
+
+
+def _line_of(place: Sequence[str | int], source: str) -> int | None:
+    """The line of a TOML text where the key at `place`, or the table around it, stands; None: not found."""
+    path = [part for part in place if isinstance(part, str)]
+    entry = next((part for part in place if isinstance(part, int)), 0)
+    found: int | None = None
+    table: list[str] = []
+    seen = -1
+    for number, line in enumerate(source.splitlines(), start=1):
+        if header := re.match(r"\s*\[\[?\s*([\w.-]+)\s*\]", line):
+            table = header[1].split(".")
+            seen += line.lstrip().startswith("[[") and table == path[:1]
+            if table == path[: len(table)] and seen in (-1, entry):
+                found = number
+        elif table == path[: len(table)] and seen in (-1, entry) and len(table) < len(path):
+            key = re.escape(path[len(table)])
+            if re.match(rf"\s*\"?{key}\"?\s*[=.]", line):
+                return number
+    return found

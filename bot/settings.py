@@ -16,7 +16,7 @@ from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from bot.errors import SettingsError
+from bot.errors import SettingsError, described
 
 SHORTEST_SECRET = 6
 """Characters; what is shorter would be found in innocent words."""
@@ -141,7 +141,7 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as e:
-        wrong = "; ".join(f"{str(error['loc'][0]).upper()}: {error['msg']}" for error in e.errors())
+        wrong = "; ".join(f"{str(error['loc'][0]).upper()}: {described(error)}" for error in e.errors())
         raise SettingsError(wrong) from None
 
 

@@ -8,6 +8,7 @@ the same words for paths without a route; our own server calls it.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Coroutine, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -32,6 +33,8 @@ from bot.errors import (
     RequestError,
     UnauthorizedError,
     VendorError,
+    causes,
+    described,
 )
 
 MAX_BODY_BYTES = 256 * 1024
@@ -50,6 +53,8 @@ _WORDS = {
     "string_unicode": ("invalid_field", "is not valid Unicode"),
     "timezone_aware": ("invalid_field", "needs its zone, as in 2026-03-02T15:00:00Z"),
 }
+_TYPE = re.compile(r"str|int|float|bool|(dict|list)\[.*\]")
+"""pydantic's name for a member of a union, which stands in an error's place beside the fields."""
 _NOT_AN_OBJECT = frozenset({"model_attributes_type", "model_type", "dict_type"})
 
 
@@ -155,14 +160,7 @@ def problem(request: Request, error: Exception) -> JSONResponse:
 
 def validation_problem(errors: Any) -> Problem:
     """One problem for all of pydantic's `errors`; the field is the first one's. No input is repeated."""
-    places = [tuple(error["loc"]) for error in errors]
-    # A list whose only item is wrong counts as empty, which nobody wrote.
-    said = [
-        _said(error)
-        for error, place in zip(errors, places, strict=True)
-        if error["type"] != "too_short"
-        or not any(len(p) > len(place) and p[: len(place)] == place for p in places)
-    ]
+    said = [_said(error) for error in causes(errors)]
     code, field, _ = said[0]
     message = "; ".join(f"{name}: {words}" if name else words for _, name, words in said)
     return Problem(code=code, message=message, field=field)
@@ -264,8 +262,9 @@ def _said(error: Mapping[str, Any]) -> tuple[str, str | None, str]:
         return "invalid_json", None, f"The body is not JSON: {error['ctx']['error']} at {place[-1]}."
     if place == ("body",) and (kind in _NOT_AN_OBJECT or kind == "missing"):
         return "invalid_json", None, "Send a JSON object, with the header Content-Type: application/json."
-    code, words = _WORDS.get(kind, ("invalid_field", str(error["msg"]).removeprefix("Value error, ")))
-    return code, ".".join(str(part) for part in place[1:]) or None, words
+    code, words = _WORDS.get(kind) or ("invalid_field", described(error))
+    named = [str(part) for part in place[1:] if not _TYPE.fullmatch(str(part))]
+    return code, ".".join(named) or None, words
 
 
 def _headers(error: Exception) -> dict[str, str] | None:

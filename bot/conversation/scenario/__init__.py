@@ -1,1 +1,1 @@
-"""Scenarios: the typed model of pipelines/*.toml, and its mistakes in words."""
+"""Scenarios: the typed model of pipelines/*.toml, and the placeholders of texts."""

@@ -15,7 +15,6 @@ from typing import Literal
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from bot import languages
-from bot.conversation.scenario import mistakes
 from bot.conversation.scenario.parts import (
     Agent,
     Example,
@@ -37,7 +36,7 @@ from bot.conversation.tools import TOOLS
 from bot.conversation.tools.declared.http_tool import HttpTool
 from bot.conversation.tools.declared.mcp_server import McpServer
 from bot.conversation.tools.transfer_call import TransferTarget
-from bot.errors import ScenarioError, UnknownScenarioError
+from bot.errors import ScenarioError, UnknownScenarioError, mistakes
 from bot.phone_numbers import is_e164
 from bot.pipeline.llm.vendors import Llm
 from bot.pipeline.stt.vendors import DeepgramFlux, Stt
@@ -219,7 +218,8 @@ class Scenario(Part):
 def load_file(path: Path) -> Scenario:
     """One scenario. ScenarioError names the file and each wrong key."""
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        data = tomllib.loads(text)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
         raise ScenarioError(f"{path}: {e}") from e
     if "name" in data and data["name"] != path.stem:
@@ -229,7 +229,7 @@ def load_file(path: Path) -> Scenario:
         document = json.dumps(data | {"name": path.stem}, default=str)
         return Scenario.model_validate_json(document, strict=True)
     except ValidationError as e:
-        raise ScenarioError(f"{path}: {mistakes.told(e, Scenario)}") from e
+        raise ScenarioError(f"{path}: {mistakes(e, Scenario, data, text)}") from e
 
 
 class Scenarios:

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bot.errors import ScenarioError
+from bot.errors import ScenarioError, mistakes
 
 DEFAULT = "appointment_confirmation"
 TRANSFER_TARGET = "transfer_target"
@@ -132,15 +132,13 @@ class Conversation(_Strict):
 def parse_conversation(text: str, *, file: str) -> Conversation:
     """The conversation in a TOML text. ScenarioError names `file` and the key of every mistake."""
     try:
-        return Conversation.model_validate(tomllib.loads(text))
+        data = tomllib.loads(text)
+        return Conversation.model_validate(data)
     except tomllib.TOMLDecodeError as error:
         raise ScenarioError(f"{file}: {error}", code="bad_conversation") from error
     except ValidationError as error:
-        mistakes = "; ".join(
-            f"{'.'.join(str(part) for part in mistake['loc']) or '(file)'}: {mistake['msg']}"
-            for mistake in error.errors()
-        )
-        raise ScenarioError(f"{file}: {mistakes}", code="bad_conversation") from error
+        said = mistakes(error, Conversation, data, text)
+        raise ScenarioError(f"{file}: {said}", code="bad_conversation") from error
 
 
 @cache

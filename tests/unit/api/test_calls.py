@@ -97,7 +97,7 @@ def test_every_field_reaches_the_agent(client: TestClient, agent: FakeAgent) -> 
         ({"context": "x" * 70_000}, "context", "64 KiB"),
         ({"context": 5}, "context", "string"),
         ({"metadata": {"x": "y" * 17_000}}, "metadata", "16 KiB"),
-        ({"metadata": []}, "metadata", "dictionary"),
+        ({"metadata": []}, "metadata", "object"),
         ({"first_speaker": "both"}, "first_speaker", "agent"),
         ({"fone": 1}, "fone", "not a field"),
         ({"task": "twice"}, "task", "give action or task, not both"),

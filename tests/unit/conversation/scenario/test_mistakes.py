@@ -32,15 +32,15 @@ def told(folder: Path, text: str) -> str:
         ('[agent]\nvoice = "x"', "agent.voice: there is no such key; there are: name, organization, context"),
         (
             '[stt]\nvendor = "deepgram"\nmodle = "x"',
-            "stt.deepgram.modle: there is no such key; did you mean 'model'?",
+            "stt.modle: there is no such key; did you mean 'model'?",
         ),
         (
             '[llm_fallback]\nvendor = "anthropic"\nmax_token = 9',
-            "llm_fallback.anthropic.max_token: there is no such key; did you mean 'max_tokens'?",
+            "llm_fallback.max_token: there is no such key; did you mean 'max_tokens'?",
         ),
         (
             '[[outcome]]\nname = "a"\ndescription = "d"\noption = ["x"]',
-            "outcome.0.option: there is no such key; did you mean 'options'?",
+            "outcome \"a\".option: there is no such key; did you mean 'options'?",
         ),
         ('[tts]\nvendor = "elevenlab"', "tts: there is no vendor 'elevenlab'; did you mean 'elevenlabs'?"),
         ('[tts]\nvendor = "parrot"', "tts: there is no vendor 'parrot'; there are: elevenlabs, hibari"),
@@ -49,13 +49,13 @@ def told(folder: Path, text: str) -> str:
             'direction = "outbond"',
             "direction: has to be 'outbound' or 'inbound', not 'outbond'; did you mean 'outbound'?",
         ),
-        ('tools = "end_call"', "tools: has to be a list in brackets, not 'end_call'"),
+        ('tools = "end_call"', "tools: has to be a list, not 'end_call'"),
         ("[limits]\nring_seconds = 1", "limits.ring_seconds: has to be at least 5, not 1"),
         ('[limits]\nmax_duration_seconds = "10"', "limits.max_duration_seconds: has to be a number, not '10'"),
         ('[pickup]\namd = "yes"', "pickup.amd: has to be true or false, not 'yes'"),
         (
             '[[outcome]]\nname = "a"\ndescription = 3',
-            "outcome.0.description: has to be a string in quotes, not 3",
+            'outcome "a".description: has to be a string, not 3',
         ),
         ('[voicemail]\nmessage = "{{foo}}"', "voicemail.message: unknown variable {{foo}}; known: "),
         ("opening = 1", "opening: has to be a table, not 1"),
@@ -73,7 +73,30 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
 def test_a_secret_named_without_env_is_not_sent_as_it_stands(tmp_path: Path, value: str) -> None:
     tool = '[[http_tools]]\nname = "x"\ndescription = "d"\nurl = "https://a.example/"\n'
     said = told(tmp_path, MINIMAL + tool + f'headers = {{ Authorization = "{value}" }}')
-    assert said.startswith("http_tools.0.headers: nothing fills ")
+    assert said.startswith('http_tools "x".headers: nothing fills ')
     assert "write {env:CLINIC_TOKEN}" in said
     server = f'[[mcp_servers]]\nname = "x"\ncommand = "y"\nenv = {{ TOKEN = "{value}" }}'
     assert "write {env:CLINIC_TOKEN}" in told(tmp_path, MINIMAL + server)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('langauge = "en"', 3),
+        ("[limits]\nsilence_seconds = 4\nring_seconds = 1", 5),
+        ('[[outcome]]\nname = "a"\ndescription = "d"\n\n[[outcome]]\nname = "b"\ndescription = 3', 9),
+        ('[[http_tools]]\nname = "x"\nurl = "https://a.example/"', 3),
+        (
+            '[[outcome]]\nname = "a"\ndescription = "d"\n[[http_tools]]\nname = "x y"\nurl = "x"',
+            7,
+        ),
+    ],
+)
+def test_the_line_is_told(tmp_path: Path, text: str, line: int) -> None:
+    first = told(tmp_path, MINIMAL + text).split(";")[0]
+    assert f"(line {line})" in told(tmp_path, MINIMAL + text), first
+
+
+def test_an_entry_without_a_name_is_counted(tmp_path: Path) -> None:
+    tool = '[[http_tools]]\ndescription = "d"\nurl = "https://a.example/"\n'
+    assert told(tmp_path, MINIMAL + tool).startswith("http_tools 1.name: has to be given")
