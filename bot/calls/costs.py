@@ -101,7 +101,7 @@ def route(direction: Direction, spec: CallSpec) -> str:
 
 
 def engine_usage(vendors: Mapping[str, str], seconds: float) -> tuple[Used, ...]:
-    """What this machine's ear and brain did in a call of so many seconds; its voice counts for itself."""
+    """What the local STT and LLM did in a call of so many seconds; the local TTS counts for itself."""
     names = {"stt": "hearing", "llm": "replies"}
     return tuple(
         Used(vendors[slot], what, "seconds", seconds)

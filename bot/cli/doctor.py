@@ -116,7 +116,7 @@ async def check_anthropic(settings: Settings) -> Finding:
     """Asks for the model by name."""
     name, key, model = "anthropic", settings.anthropic_api_key, settings.anthropic_model
     if key is None:
-        return _offline(name, "ANTHROPIC_API_KEY", "the rule-based brain")
+        return _offline(name, "ANTHROPIC_API_KEY", "the local LLM (rules)")
     from anthropic import APIConnectionError, APIStatusError, AsyncAnthropic
 
     base_url = with_scheme(settings.anthropic_base_url, websocket=False)

@@ -1,9 +1,9 @@
-"""The languages the product speaks by itself: what is said without a model, and words it knows by ear.
+"""The languages the product speaks by itself: what is said without a model, and words it recognises.
 
 A language is one folder here: phrases and word lists, the sentences of machines that pick up, how a colleague is
-asked to take a call. What only a model says needs nothing from here, so a language without a folder can still be
-spoken by a scenario that brings its own phrases: it gets English word lists, which then hardly ever match, and
-every sound interrupts.
+asked to take a call, and the rules of the local LLM. What only a model says needs nothing from here, so a
+language without a folder can still be spoken by a scenario that brings its own phrases: it gets English word
+lists, which then hardly ever match, and every sound interrupts.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dataclasses import replace
 
 from bot.languages.en.phrases import ENGLISH
 from bot.languages.es.phrases import SPANISH
-from bot.languages.language import Answering, Asking, Language, Wording, plain
+from bot.languages.language import Answering, ColleagueWords, Language, Wording, plain
 
-__all__ = ["KNOWN", "Answering", "Asking", "Language", "Wording", "asking", "knows", "of", "plain"]
+__all__ = ["KNOWN", "Answering", "ColleagueWords", "Language", "Wording", "asking", "knows", "of", "plain"]
 
 KNOWN: dict[str, Language] = {language.code: language for language in (ENGLISH, SPANISH)}
 """By the code of two letters."""
@@ -37,7 +37,7 @@ def knows(code: str) -> bool:
     return _base(code) in KNOWN
 
 
-def asking(code: str) -> Asking:
+def asking(code: str) -> ColleagueWords:
     """How a colleague is asked, in the language of a code; its country chooses the carrier's voice."""
     words = of(code).asking
     return replace(words, tag=code) if "-" in code and knows(code) else words

@@ -1,4 +1,4 @@
-"""What a language is here: phrases to say, and words to know by ear. Pure.
+"""What a language is here: phrases to say, and words to recognise. Pure.
 
 Words are compared in a plain form: lower case, no accents, no punctuation. Recognisers write one sound in many
 ways ("mm-hmm", "Mmhmm.", "mhmm") and leave accents out of interim results.
@@ -75,18 +75,18 @@ class Answering:
 
 
 @dataclass(frozen=True)
-class Asking:
+class ColleagueWords:
     """How a colleague is asked to take over a call, by the carrier's own voice. `ask` has {summary} and {key}."""
 
     tag: str
-    """Of the carrier's voice and ear, as BCP 47."""
+    """Of the carrier's TTS and STT, as BCP 47."""
     ask: str
     ask_again: str
     caller_gone: str
     yes: Wording
     no: Wording
     hints: str
-    """Words the carrier's ear should expect."""
+    """Words the carrier's STT should expect."""
 
     def asked(self, summary: str, key: str) -> str:
         return " ".join(self.ask.format(summary=summary.strip(), key=key).split())
@@ -151,7 +151,7 @@ class Language:
     """After a transfer that nobody took: the agent is back."""
 
     answering: Answering
-    asking: Asking
+    asking: ColleagueWords
 
     _backchannel: re.Pattern[str] = field(init=False, repr=False, compare=False)
     _stop: re.Pattern[str] = field(init=False, repr=False, compare=False)

@@ -206,7 +206,7 @@ class OutcomeField(Part):
     type: Literal["boolean", "string", "number", "choice"] = "string"
     description: str
     question: str | None = None
-    """Asked by the rule-based brain; a hint for a model."""
+    """Asked by the local LLM; a hint for a model."""
     options: tuple[str, ...] = ()
 
     def value_of(self, value: object) -> bool | float | str:

@@ -23,7 +23,7 @@ from loguru import logger
 
 from bot.conversation.tools.transfer_call import TransferTarget
 from bot.errors import DialUnconfirmedError
-from bot.languages import Asking, asking
+from bot.languages import ColleagueWords, asking
 from bot.records import Status
 from bot.telephony.carrier import (
     AskPerson,
@@ -198,7 +198,7 @@ class Transfer:
         self.leg_over = True
         self.decide(_OF_STATUS.get(status, Verdict.REFUSED if self._answered else Verdict.NO_ANSWER))
 
-    def leg_said(self, words: Asking, digits: str, speech: str, *, last_round: bool) -> None:
+    def leg_said(self, words: ColleagueWords, digits: str, speech: str, *, last_round: bool) -> None:
         """A key or some words, or neither. Undecided after it means: ask again."""
         if digits:
             self.decide(Verdict.ACCEPTED if digits[0] == self.target.accept_key else Verdict.REFUSED)
@@ -317,7 +317,7 @@ class Transfers:
         words = asking(transfer.caller.language)
         return await self._ask(transfer, words, words.asked(transfer.summary, transfer.target.accept_key), 1)
 
-    async def _ask(self, transfer: Transfer, words: Asking, text: str, round_: int) -> Instruction:
+    async def _ask(self, transfer: Transfer, words: ColleagueWords, text: str, round_: int) -> Instruction:
         return AskPerson(
             text,
             language=words.tag,

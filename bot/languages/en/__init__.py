@@ -1,1 +1,1 @@
-"""English: what is said without a model, and what is known by ear."""
+"""English: phrases, words to recognise, and the rules of the local LLM."""

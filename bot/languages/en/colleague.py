@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bot.languages.language import Asking, Wording
+from bot.languages.language import ColleagueWords, Wording
 
-ENGLISH_COLLEAGUE = Asking(
+ENGLISH_COLLEAGUE = ColleagueWords(
     tag="en-US",
     ask=(
         "Hello. I have a call for you. {summary} To take the call, press {key}, or say yes. "

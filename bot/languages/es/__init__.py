@@ -1,1 +1,1 @@
-"""Spanish: what is said without a model, and what is known by ear."""
+"""Spanish: phrases, words to recognise, and the rules of the local LLM."""

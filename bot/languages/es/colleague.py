@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bot.languages.language import Asking, Wording
+from bot.languages.language import ColleagueWords, Wording
 
-SPANISH_COLLEAGUE = Asking(
+SPANISH_COLLEAGUE = ColleagueWords(
     tag="es-ES",
     ask=(
         "Hola. Tengo una llamada para usted. {summary} Para atenderla, pulse {key} o diga sí. "

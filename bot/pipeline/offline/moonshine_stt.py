@@ -1,4 +1,4 @@
-"""Hearing with moonshine-voice, a better local ear than pocketsphinx; behind the `moonshine` extra.
+"""Recognise speech with moonshine-voice, better than pocketsphinx does; behind the `moonshine` extra.
 
 Written to the package's public Python API (github.com/moonshine-ai/moonshine, python/src/moonshine_voice):
 Transcriber.create_stream, Stream.add_audio/update_transcription/stop/close, Transcript.lines. Its models

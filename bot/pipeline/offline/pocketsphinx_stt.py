@@ -1,4 +1,4 @@
-"""Hearing a live microphone without any key: pocketsphinx with the model in its wheel."""
+"""Recognise speech without any key: pocketsphinx with the model in its wheel."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from bot.languages import plain
 from bot.pipeline.offline.rules.purpose import Answers, Ask
-from bot.pipeline.offline.rules.state import Await, RuleReply, State, was_heard
+from bot.pipeline.offline.rules.state import Await, RuleReply, TalkState, was_heard
 from bot.pipeline.offline.rules.words import Intent, capital
 
 CUT_SIGN = "—"
@@ -29,7 +29,7 @@ _TIMES = (Await.CALLBACK, Await.WHEN)
 _ASKED_FOR = (Answers.PERMISSION, Answers.TIME, Answers.WORDS)
 
 
-class Dialogue(State):
+class Dialogue(TalkState):
     """One call's talk. `opening` may be skipped where the opening was spoken by someone else: see `reply`."""
 
     def opening(self) -> str:

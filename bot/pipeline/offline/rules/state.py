@@ -183,7 +183,7 @@ class Facts:
         return {(w.removesuffix(s) + ("y" if s == "ies" else ""))[:_STEM_LETTERS] for w, s in cut.items()}
 
 
-class State:
+class TalkState:
     """The state of one call's talk. `language` is a code like "es-MX"."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Asked for a person: whom the rule-based brain puts the call through to."""
+"""Asked for a person: whom the local LLM puts the call through to."""
 
 from __future__ import annotations
 
