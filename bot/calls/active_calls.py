@@ -331,7 +331,7 @@ class ActiveCalls:
     async def _written(self, plan: Plan, usage: Usage) -> str:
         """The model's opening, or the language's own. VendorError where neither is there."""
         try:
-            return await opening.write(self.resources, plan.slots.llms, plan.mind, usage=usage)
+            return await opening.write(self.resources, plan.slots.llms, plan.brief, usage=usage)
         except VendorError as e:
             ready = spare_opening(plan.spec, plan.scenario)
             if ready is None:

@@ -104,18 +104,18 @@ def outcome_by_rules(
     told: Outcome | None = None,
 ) -> Outcome:
     """What came of the call without a model. `told`: what tools recorded."""
-    mind = plan.mind
+    brief = plan.brief
     if was_reached(turns, answered_by):
-        whole = heard_out(turns, ended_reason, mind.language)
+        whole = heard_out(turns, ended_reason, brief.language)
         inferred = rule_outcome(
-            mind.spec, mind.fields, whole, mind.goal, mind.language, schema=plan.outcome_schema
+            brief.spec, brief.fields, whole, brief.goal, brief.language, schema=plan.outcome_schema
         )
     else:
         inferred = unreached(
             ended_reason=ended_reason,
             answered_by=answered_by,
             spoken=any(turn.speaker is Speaker.AGENT for turn in turns),
-            language=mind.language,
+            language=brief.language,
             names=list(field_schema(plan)["properties"]),
         )
     if told is None:
@@ -155,7 +155,7 @@ def with_recorded(inferred: Outcome, kept: Outcome, plan: Plan) -> Outcome:
     if "summary" in kept.recorded and kept.summary:
         summary = kept.summary
     elif inferred.source == "rules":
-        language = plan.mind.language
+        language = plan.brief.language
         summary = agreeing(summary, was=inferred.reached_goal, reached=reached, language=language)
     # A quote speaks for what was inferred; beside another value it would speak against it.
     evidence = {

@@ -19,7 +19,7 @@ from bot.conversation.opening import SpeechStream
 from bot.conversation.scenario.scenario import Scenario
 from bot.outcome_schema import Schema
 from bot.pipeline.llm import vendors as llm
-from bot.pipeline.llm.vendors import Mind
+from bot.pipeline.llm.vendors import LlmBrief
 from bot.pipeline.offline.rules.state import RuleField
 from bot.pipeline.resources import Resources
 from bot.pipeline.stt import vendors as stt
@@ -120,13 +120,13 @@ class Plan:
         return self.phrase_book.get(self.slots.tts, self.scenario.language, text)
 
     @property
-    def mind(self) -> Mind:
+    def brief(self) -> LlmBrief:
         """What the LLM knows of its call."""
         scenario = self.scenario
         fields = tuple(RuleField(f.name, f.type, f.description, f.question, f.options) for f in scenario.outcome)
         instructions = prompt.system_prompt(self.spec, scenario, self.direction)
         spec = prompt.completed(self.spec, scenario)
-        return Mind(spec, instructions, fields, frozenset(scenario.tools), scenario.goal, scenario.language)
+        return LlmBrief(spec, instructions, fields, frozenset(scenario.tools), scenario.goal, scenario.language)
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def build_services(plan: Plan, resources: Resources, call_sid: str) -> Services:
     language = plan.scenario.language
     services = Services(
         stts=tuple(vendor.build(resources, call_sid=call_sid, language=language) for vendor in plan.slots.stts),
-        llms=llm.build(plan.slots.llms, resources, plan.mind),
+        llms=llm.build(plan.slots.llms, resources, plan.brief),
         ttss=tuple(vendor.build(resources, language=language) for vendor in plan.slots.ttss),
     )
     count_for(plan.usage, (*services.stts, *services.llms, *services.ttss))

@@ -26,7 +26,7 @@ from bot.audio import Speech, TimedWord
 from bot.conversation import prompt
 from bot.errors import VendorError
 from bot.pipeline.llm import vendors as llm
-from bot.pipeline.llm.vendors import LlmVendor, Mind
+from bot.pipeline.llm.vendors import LlmBrief, LlmVendor
 from bot.pipeline.resources import Resources
 from bot.pipeline.runner import RunningPipeline
 from bot.pipeline.tts.vendors import Hibari, TtsVendor
@@ -190,11 +190,11 @@ class _OneStage:
 
 
 async def write(
-    resources: Resources, members: Sequence[LlmVendor], mind: Mind, *, usage: Usage = NO_USAGE
+    resources: Resources, members: Sequence[LlmVendor], brief: LlmBrief, *, usage: Usage = NO_USAGE
 ) -> str:
     """The opening of the first model that has one. VendorError when it does not come."""
     context = LLMContext(messages=[{"role": "user", "content": prompt.WRITE_OPENING}])
-    services = await asyncio.to_thread(llm.build, members, resources, mind)
+    services = await asyncio.to_thread(llm.build, members, resources, brief)
     count_for(usage, services)
     collector = await _OneStage(services).run(LLMContextFrame(context=context))
     text = collector.text.strip()

@@ -49,7 +49,7 @@ def system_prompt(plan: Plan) -> str:
 
 def call_text(plan: Plan, record: CallRecord, recorded: Mapping[str, Any]) -> str:
     """The user's message: the call, fenced, and the task."""
-    spec = plan.mind.spec
+    spec = plan.brief.spec
     held_at = record.answered_at or record.created_at
     data = {
         "held_at": held_at.isoformat(timespec="minutes"),

@@ -121,7 +121,7 @@ class Scenario(Part):
         return self
 
     @model_validator(mode="after")
-    def _ears_of_one_kind(self) -> Scenario:
+    def _stts_of_one_kind(self) -> Scenario:
         second = self.stt_fallback
         if second is not None and second.detects_turns != (self.stt is not None and self.stt.detects_turns):
             raise ValueError("stt_fallback has to find the end of a turn as [stt] does: both Flux, or none")

@@ -37,8 +37,8 @@ generation, so that it runs on other machines. The second of them where the firs
 
 
 @dataclass(frozen=True)
-class Mind:
-    """What a mind is told about its call."""
+class LlmBrief:
+    """What an LLM knows of its call."""
 
     spec: CallSpec
     instructions: str
@@ -136,7 +136,7 @@ def fallback_of(first: LlmVendor, settings: Settings) -> LlmVendor | None:
     return Rules() if isinstance(first, OpenAICompatible) else None
 
 
-def build(members: Sequence[LlmVendor], resources: Resources, mind: Mind) -> tuple[LLMService[Any], ...]:
+def build(members: Sequence[LlmVendor], resources: Resources, brief: LlmBrief) -> tuple[LLMService[Any], ...]:
     """The services of a ladder, in the order they stand in the pipeline.
 
     The rule-based LLM does not fail: nobody stands behind it.
@@ -146,19 +146,19 @@ def build(members: Sequence[LlmVendor], resources: Resources, mind: Mind) -> tup
     rules: tuple[RulesService, ...] = ()
     for member in members:
         if isinstance(member, Rules):
-            dialogue = Dialogue(mind.spec, mind.fields, mind.tools, mind.goal, mind.language)
+            dialogue = Dialogue(brief.spec, brief.fields, brief.tools, brief.goal, brief.language)
             rules = (RulesService(stands_second=bool(models), dialogue=dialogue),)
             break
         asked.append(member)
         if isinstance(member, Claude):
-            models.append(_claude(member, resources, mind))
+            models.append(_claude(member, resources, brief))
         else:
-            models.append(_openai(member, resources, mind))
+            models.append(_openai(member, resources, brief))
     if not models:
         return rules
     service = FallbackLLMService(
         models,
-        instructions=mind.instructions,
+        instructions=brief.instructions,
         circuit=resources.circuit,
         waits=Waits(asked[0].first_token_seconds, asked[0].stall_seconds),
         hands_on=bool(rules),
@@ -167,16 +167,16 @@ def build(members: Sequence[LlmVendor], resources: Resources, mind: Mind) -> tup
     return (service, *rules)
 
 
-def _claude(member: Claude, resources: Resources, mind: Mind) -> ClaudeModel:
+def _claude(member: Claude, resources: Resources, brief: LlmBrief) -> ClaudeModel:
     assert resources.anthropic is not None
     name = member.model_name(resources.settings)
-    return ClaudeModel(name, member.max_tokens, mind.instructions, resources.anthropic)
+    return ClaudeModel(name, member.max_tokens, brief.instructions, resources.anthropic)
 
 
-def _openai(member: OpenAICompatible, resources: Resources, mind: Mind) -> OpenAIModel:
+def _openai(member: OpenAICompatible, resources: Resources, brief: LlmBrief) -> OpenAIModel:
     settings = OpenAILLMSettings(
         model=member.model,
-        system_instruction=mind.instructions,
+        system_instruction=brief.instructions,
         max_tokens=member.max_tokens,
         extra={"extra_body": dict(member.extra)} if member.extra else {},
     )

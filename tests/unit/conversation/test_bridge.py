@@ -1,4 +1,4 @@
-"""bot/conversation/bridge.py: when a wait for tools is bridged, and with which words. Virtual time."""
+"""Bridge: when a wait for tools is bridged, and with which words. Virtual time."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from bot.audio import Speech, TimedWord
 from bot.conversation import opening
 from bot.conversation.opening import SpeechStream
 from bot.errors import VendorError
-from bot.pipeline.llm.vendors import Claude, Mind, Rules
+from bot.pipeline.llm.vendors import Claude, LlmBrief, Rules
 from bot.pipeline.offline.voice import LocalVoice
 from bot.pipeline.resources import Resources
 from bot.pipeline.tts.vendors import ElevenLabs, Hibari
@@ -32,7 +32,7 @@ from tests.simulators.llm_replies import Reply, ScriptedReplies
 SPEC = CallSpec(
     "+12025550123", "s", action="Confirm your appointment Thursday at 2pm", callee_name="John", agent_name="Kim"
 )
-MIND = Mind(SPEC, "Be brief.", (), frozenset({"end_call"}), None)
+BRIEF = LlmBrief(SPEC, "Be brief.", (), frozenset({"end_call"}), None)
 TEXT = "Hi John, this is Kim. I'm calling to confirm your appointment."
 QUICK = AnthropicLatency(headers_ms=5, first_token_ms=10, tokens_per_second=2000)
 
@@ -125,7 +125,7 @@ async def with_claude(
 
 async def test_claude_writes_the_opening() -> None:
     async with with_claude(f" {TEXT}\n") as (sim, resources), checked():
-        assert await opening.write(resources, [Claude()], MIND) == TEXT
+        assert await opening.write(resources, [Claude()], BRIEF) == TEXT
         (exchange,) = sim.exchanges
         assert exchange.request.system == "Be brief."
         assert "The phone is ringing" in exchange.request.last_user_text
@@ -133,7 +133,7 @@ async def test_claude_writes_the_opening() -> None:
 
 async def test_the_rules_write_one_without_a_vendor() -> None:
     async with checked():
-        text = await opening.write(Resources(Settings(_env_file=None)), [Rules()], MIND)
+        text = await opening.write(Resources(Settings(_env_file=None)), [Rules()], BRIEF)
     assert "John" in text
     assert "appointment" in text
 
@@ -146,7 +146,7 @@ async def test_the_rules_write_one_without_a_vendor() -> None:
 async def test_a_claude_that_fails_is_a_vendor_error_at_once(fault: claude.AnthropicFault) -> None:
     async with with_claude(TEXT, faults=Plan(then=fault)) as (_, resources), checked():
         with pytest.raises(VendorError) as caught:
-            await opening.write(resources, [Claude()], MIND)
+            await opening.write(resources, [Claude()], BRIEF)
         assert caught.value.provider
         assert caught.value.retryable
 
@@ -154,7 +154,7 @@ async def test_a_claude_that_fails_is_a_vendor_error_at_once(fault: claude.Anthr
 async def test_a_claude_that_says_nothing_is_a_vendor_error() -> None:
     async with with_claude(Reply("")) as (_, resources), checked():
         with pytest.raises(VendorError, match="no opening"):
-            await opening.write(resources, [Claude()], MIND)
+            await opening.write(resources, [Claude()], BRIEF)
 
 
 async def test_a_claude_that_stalls_is_left_alone_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,7 +162,7 @@ async def test_a_claude_that_stalls_is_left_alone_in_time(monkeypatch: pytest.Mo
     stall = Plan[claude.AnthropicFault](then=claude.Stall(after_tokens=2))
     async with with_claude(TEXT, faults=stall) as (_, resources), checked():
         with pytest.raises(VendorError, match="too long"):
-            await opening.write(resources, [Claude()], MIND)
+            await opening.write(resources, [Claude()], BRIEF)
 
 
 async def test_elevenlabs_speaks_it_with_its_words_in_their_places() -> None:
@@ -225,7 +225,7 @@ async def test_giving_up_while_it_is_made_leaves_nothing() -> None:
     """The callee hung up while it rang: the active_calls cancels the opening's task."""
     hang = Plan[claude.AnthropicFault](then=claude.Hang())
     async with with_claude(TEXT, faults=hang) as (sim, resources), checked():
-        writing = asyncio.create_task(opening.write(resources, [Claude()], MIND))
+        writing = asyncio.create_task(opening.write(resources, [Claude()], BRIEF))
         while not sim.exchanges:  # noqa: ASYNC110  # the simulator has no event for it
             await asyncio.sleep(0.005)
         writing.cancel()

@@ -57,25 +57,25 @@ def replies(world: World) -> Replies:
     return replies
 
 
-async def mind(replies: Replies, seconds: float) -> None:
+async def attend(replies: Replies, seconds: float) -> None:
     await replies.attend(time.monotonic() + seconds)
 
 
 async def test_a_filler_that_was_said_is_not_said_again_at_once(replies: Replies, world: World) -> None:
-    await mind(replies, 2.6)
-    await mind(replies, 2.8)
+    await attend(replies, 2.6)
+    await attend(replies, 2.8)
     assert world.done == ["filler"]
 
 
 async def test_a_filler_that_could_not_be_said_is_tried_again(replies: Replies, world: World) -> None:
     world.may_fill = False
-    await mind(replies, 2.6)
-    await mind(replies, 2.8)
+    await attend(replies, 2.6)
+    await attend(replies, 2.8)
     assert world.done == ["filler", "filler"]
 
 
 async def test_a_lost_reply_is_withdrawn_before_it_is_asked_for_again(replies: Replies, world: World) -> None:
-    await mind(replies, 6.1)
+    await attend(replies, 6.1)
     assert world.done == [ReplyWithdrawnFrame, LLMRunFrame]
     assert replies.owed
 
@@ -93,15 +93,15 @@ async def test_the_apology_names_who_was_silent(
     replies: Replies, world: World, busy: bool, written: bool, reason: EndedReason
 ) -> None:
     world.busy, world.reply_has_text = busy, written
-    await mind(replies, 6.1)
+    await attend(replies, 6.1)
     world.done.clear()
-    await mind(replies, 12.1)
+    await attend(replies, 12.1)
     assert world.done == [ReplyWithdrawnFrame, reason]
     assert not replies.owed
 
 
 async def test_audio_pays(replies: Replies, world: World) -> None:
     world.last_audio_at = time.monotonic() + 2
-    await mind(replies, 20)
+    await attend(replies, 20)
     assert world.done == []
     assert not replies.owed

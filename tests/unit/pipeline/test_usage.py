@@ -16,7 +16,7 @@ from tests.simulators.deepgram import Drop as EarDrop
 from tests.simulators.elevenlabs import ElevenLabsLatency, ElevenLabsSimulator
 from tests.simulators.faults import Plan
 from tests.simulators.test_stt_recogniser import noise, voice
-from tests.unit.conversation.test_opening import MIND, with_claude, with_elevenlabs
+from tests.unit.conversation.test_opening import BRIEF, with_claude, with_elevenlabs
 from tests.unit.pipeline.conversation import until
 from tests.unit.pipeline.llm.test_service import FIRST, SAID, SECOND, Stage, stage
 from tests.unit.pipeline.stt.test_vendors import connected, listening
@@ -146,7 +146,7 @@ async def test_audio_heard_again_is_paid_again() -> None:
 async def test_an_openings_words_and_voice_are_counted() -> None:
     usage = Usage()
     async with with_claude("Hi John.") as (_, resources):
-        await opening.write(resources, [Claude()], MIND, usage=usage)
+        await opening.write(resources, [Claude()], BRIEF, usage=usage)
     latency = ElevenLabsLatency(first_audio_ms=10, speed=200)
     async with ElevenLabsSimulator(api_key="secret", latency=latency) as sim:
         resources = with_elevenlabs(sim)

@@ -38,7 +38,7 @@ from tests.simulators.faults import Plan
 from tests.simulators.llm_replies import Replies, Reply, ScriptedReplies, ToolUse
 from tests.simulators.openai import OpenAIFault, OpenAISimulator
 from tests.unit.pipeline.conversation import Collector, Diary, running, until
-from tests.unit.pipeline.llm.test_vendors import MIND, NAMES, Tools
+from tests.unit.pipeline.llm.test_vendors import BRIEF, NAMES, Tools
 
 QUICK = AnthropicLatency(headers_ms=5, first_token_ms=10, tokens_per_second=2000)
 FIRST, SECOND = "qwen3:4b", "llama3.2"
@@ -89,7 +89,7 @@ async def stage(
         resources = Resources(Settings(_env_file=None, anthropic_api_key=SecretStr("k")), anthropic=client)
         first = OpenAICompatible(base_url=sim.base_url, model=FIRST, **member)
         named = [m.model_copy(update={"base_url": sim.base_url}) if m == LOCAL else m for m in behind]
-        services = build([first, *named], resources, MIND)
+        services = build([first, *named], resources, BRIEF)
         usage = UsageOfCall()
         count_for(usage, services)
         tools = Tools(services[0], go_on=go_on)

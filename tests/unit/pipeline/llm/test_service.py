@@ -28,7 +28,7 @@ from pipecat.processors.frame_processor import FrameDirection
 from pydantic import SecretStr
 
 from bot.pipeline.llm.service import FallbackLLMService, Repeated
-from bot.pipeline.llm.vendors import Claude, LlmVendor, Mind, Rules, build, fallback_of
+from bot.pipeline.llm.vendors import Claude, LlmBrief, LlmVendor, Rules, build, fallback_of
 from bot.pipeline.resources import Resources
 from bot.pipeline.runner import RunningPipeline
 from bot.pipeline.turns.speculation import Guess
@@ -48,7 +48,7 @@ from tests.simulators.llm_replies import MessagesRequest, Reply, ToolUse
 from tests.unit.pipeline.conversation import Collector, running, until
 
 QUICK = AnthropicLatency(headers_ms=5, first_token_ms=10, tokens_per_second=2000)
-MIND = Mind(CallSpec("+12025550123", "survey"), "Be brief.", (), frozenset(), None)
+BRIEF = LlmBrief(CallSpec("+12025550123", "survey"), "Be brief.", (), frozenset(), None)
 FIRST, SECOND = "claude-haiku-5-5", "claude-haiku-4-5"
 BOTH = (Claude(), Claude(model=SECOND))
 SAID = "Yes, Thursday works. Anything else?"
@@ -97,7 +97,7 @@ async def stage(
         AsyncAnthropic(api_key="k", base_url=sim.url, max_retries=0, timeout=5) as client,
     ):
         settings = Settings(_env_file=None, anthropic_api_key=SecretStr("k"))
-        services = build(members, Resources(settings, anthropic=client), MIND)
+        services = build(members, Resources(settings, anthropic=client), BRIEF)
         heard, errors = Collector(), Collector("Errors")
         async with running([errors, *services, heard]) as pipeline:
             yield Stage(sim, services, heard, errors, pipeline)
@@ -106,10 +106,10 @@ async def stage(
 def test_two_claudes_are_one_service_and_the_rules_are_one_of_their_own() -> None:
     settings = Settings(_env_file=None, anthropic_api_key=SecretStr("k"))
     resources = Resources(settings, anthropic=AsyncAnthropic(api_key="k"))
-    (service,) = build(BOTH, resources, MIND)
+    (service,) = build(BOTH, resources, BRIEF)
     assert isinstance(service, FallbackLLMService)
-    assert len(build((*BOTH, Rules()), resources, MIND)) == 2
-    assert len(build((Rules(), Claude()), resources, MIND)) == 1, "nobody stands behind the rules"
+    assert len(build((*BOTH, Rules()), resources, BRIEF)) == 2
+    assert len(build((Rules(), Claude()), resources, BRIEF)) == 1, "nobody stands behind the rules"
 
 
 @pytest.mark.parametrize("name", [FIRST, SECOND, "claude-sonnet-4-6", "claude-haiku-4-5-20251001"])

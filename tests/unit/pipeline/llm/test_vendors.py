@@ -22,7 +22,7 @@ from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from bot.pipeline.line.line_ends import HeardTextFrame
 from bot.pipeline.llm.service import FallbackLLMService
-from bot.pipeline.llm.vendors import Claude, Llm, Mind, Rules, build, offline
+from bot.pipeline.llm.vendors import Claude, Llm, LlmBrief, Rules, build, offline
 from bot.pipeline.offline.rules.llm import RuleLLMService
 from bot.pipeline.resources import Resources
 from bot.pipeline.turns.context import AssistantContext
@@ -33,7 +33,7 @@ from tests.simulators.llm_replies import Reply, ScriptedReplies, ToolUse
 from tests.unit.pipeline.conversation import Collector, Diary, running, until
 
 QUICK = AnthropicLatency(headers_ms=5, first_token_ms=10, tokens_per_second=2000)
-MIND = Mind(CallSpec("+12025550123", "survey"), "Be brief.", (), frozenset(), None)
+BRIEF = LlmBrief(CallSpec("+12025550123", "survey"), "Be brief.", (), frozenset(), None)
 NAMES = ("record_outcome", "take_message", "end_call")
 
 
@@ -62,7 +62,7 @@ async def claude(
         AsyncAnthropic(api_key="k", base_url=sim.url, max_retries=0, timeout=5) as client,
     ):
         settings = Settings(_env_file=None, anthropic_api_key=SecretStr("k"))
-        (llm,) = build([Claude()], Resources(settings, anthropic=client), MIND)
+        (llm,) = build([Claude()], Resources(settings, anthropic=client), BRIEF)
         assert isinstance(llm, FallbackLLMService)
         tools = Tools(llm, go_on=go_on)
         collector = Collector()
@@ -195,5 +195,5 @@ def test_the_menu_of_minds() -> None:
 
 
 def test_the_rules_need_no_client() -> None:
-    (service,) = build([Rules()], Resources(Settings(_env_file=None)), MIND)
+    (service,) = build([Rules()], Resources(Settings(_env_file=None)), BRIEF)
     assert isinstance(service, RuleLLMService)
