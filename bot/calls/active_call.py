@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from loguru import logger
 
 from bot.calls.active_calls import CallSlot
-from bot.calls.finish import wrap_up
+from bot.calls.finish import finish
 from bot.calls.listener import CallListener
 from bot.calls.process import Process
 from bot.conversation.call import Call, CallBackend, CallEnd, NeverAgain
@@ -85,7 +85,7 @@ class CallRunner:
 
     async def _complete(self, slot: CallSlot, end: CallEnd, recorder: Recorder, answered_at: datetime) -> None:
         try:
-            await wrap_up(
+            await finish(
                 self.process.store,
                 slot.plan,
                 end,
@@ -117,8 +117,8 @@ class CallRunner:
             ),
         )
         slot.call = call
-        if slot.wish is not None:
-            await call.hang_up(slot.wish)
+        if slot.end_early is not None:
+            await call.hang_up(slot.end_early)
         logger.info("answered: {}, {}", plan.scenario.name, plan.slots.vendors)
         return await call.hold()
 

@@ -1,10 +1,10 @@
 """Calls of this process, from the wish to dial to the freed line: capacity, preparation, drain.
 
-One slot a call, and one way to leave it: `release`. Whoever is late (a callback after the end, a hang-up
-during the answer) finds the slot as it is or finds none.
+One slot a call, and one way to free it: `release`. What comes late (a callback after the end, a hang-up during
+the answer) finds the slot as it is, or none.
 
-A process leaves in three steps: it drains (no new call; what rings or talks goes on), it takes leave of those
-who are still talking (an apology, heard to its end), it hangs up. Each may be skipped.
+A process shuts down in three steps: it drains (no new call; the others go on), it apologises to callees who are
+still on the line (heard to its end), it hangs up. Each may be skipped.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ APOLOGY_READY_SECONDS = 3.0
 """For a voice to speak the apology once for all its calls; where it is not ready, each call's own says it."""
 
 
-async def _not_kept(_plan: Plan) -> None:
-    """Nobody asks what it cost."""
+async def _not_billed(_plan: Plan) -> None:
+    """Its costs are not kept."""
 
 
 @dataclass
@@ -53,28 +53,28 @@ class CallSlot:
     plan: Plan
     has_line: bool = False
     """Counted against the capacity; a registered call is not until it is answered."""
-    call_sid: str | None = None
-    call: Call | None = None
+    call_sid: str | None = field(default=None, init=False)
+    call: Call | None = field(default=None, init=False)
     """On the line."""
-    wish: EndedReason | None = None
+    end_early: EndedReason | None = field(default=None, init=False)
     """A hang-up that came before there was a call to hang up."""
-    opening: SpeechStream | None = None
-    making: asyncio.Task[None] | None = None
+    opening: SpeechStream | None = field(default=None, init=False)
+    making: asyncio.Task[None] | None = field(default=None, init=False)
     """Makes the opening; it goes on while the call is held."""
-    services: asyncio.Task[Services] | None = None
-    holding: asyncio.Task[None] | None = None
-    expiry: asyncio.Task[None] | None = None
+    services: asyncio.Task[Services] | None = field(default=None, init=False)
+    holding: asyncio.Task[None] | None = field(default=None, init=False)
+    expiry: asyncio.Task[None] | None = field(default=None, init=False)
 
     async def hang_up(self, reason: EndedReason) -> None:
         """Now if it is on the line, else as soon as it would be."""
-        self.wish = self.wish or reason
+        self.end_early = self.end_early or reason
         if self.call is not None:
             await self.call.hang_up(reason)
 
     async def take_leave(self, reason: EndedReason) -> None:
         """With an apology if it is on the line, else it ends as soon as it would be."""
         if self.call is None:
-            self.wish = self.wish or reason
+            self.end_early = self.end_early or reason
         else:
             await self.call.take_leave(reason)
 
@@ -90,18 +90,18 @@ class ActiveCalls:
     """Asked for their tools while it rings."""
     lag: LagWatch = field(default_factory=LagWatch)
     openings: Openings = field(default_factory=NotKept)
-    """Of calls that this process dialled, for whichever answers them."""
-    spent: Callable[[Plan], Awaitable[None]] = _not_kept
-    """Told of a call whose opening cost something."""
+    """Of calls that this process dialled, for the process that answers them."""
+    spent: Callable[[Plan], Awaitable[None]] = _not_billed
+    """Keeps what the opening of a call cost."""
     draining: bool = field(default=False, init=False)
     """No new call is taken."""
     closed: bool = field(default=False, init=False)
     """Nothing at all is taken."""
-    _slots: dict[str, CallSlot] = field(default_factory=dict)
-    _spoken: OrderedDict[tuple[str, str, str], Speech] = field(default_factory=OrderedDict)
+    _slots: dict[str, CallSlot] = field(default_factory=dict, init=False)
+    _spoken: OrderedDict[tuple[str, str, str], Speech] = field(default_factory=OrderedDict, init=False)
     """Openings by text, voice and language: those without a name in them come again."""
     _phrases: PhraseBook = field(init=False)
-    _freed: asyncio.Event = field(default_factory=asyncio.Event)
+    _freed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     """A slot was left."""
 
     def __post_init__(self) -> None:
@@ -142,7 +142,7 @@ class ActiveCalls:
         return slot
 
     def expect(self, plan: Plan) -> CallSlot | None:
-        """A slot for a call that somebody else dials; None when too many are expected already."""
+        """A slot for a call that its owner dials; None when too many are expected already."""
         if self.draining or len(self._slots) - self.lines_taken >= self.capacity:
             return None
         return self._slots.setdefault(plan.call_id, CallSlot(plan))
@@ -158,7 +158,9 @@ class ActiveCalls:
                 try:
                     await then()
                 except Exception as e:
-                    logger.opt(exception=e).error("call {} left no word of its expiry", slot.plan.call_id)
+                    logger.opt(exception=e).error(
+                        "the expiry of call {} could not be recorded", slot.plan.call_id
+                    )
 
         if slot.expiry is not None:
             slot.expiry.cancel()
@@ -181,7 +183,7 @@ class ActiveCalls:
     async def drain(self, *, within_seconds: float, hurry: asyncio.Event | None = None) -> None:
         """Take no new call from now on; returns when no line is taken, or in time, or with `hurry`.
 
-        A call that rings is waited for as well, and held when it is answered. One that somebody else is to dial
+        A call that rings is waited for as well, and held when it is answered. One that its owner is to dial
         (`expect`) is not waited for.
         """
         self.draining = True
@@ -193,7 +195,7 @@ class ActiveCalls:
             await self._freed.wait()
 
     async def leave_waiting(self) -> list[CallSlot]:
-        """Give up every slot that nobody talks on; gives back those for which a phone may be ringing."""
+        """Give up every slot whose call is not on the line; those for which a phone may be ringing."""
         self.draining = True
         waiting = [slot for slot in self.slots if slot.holding is None]
         for slot in waiting:
@@ -204,7 +206,7 @@ class ActiveCalls:
     async def take_leave(
         self, reason: EndedReason, *, within_seconds: float, hurry: asyncio.Event | None = None
     ) -> None:
-        """Apologise to everybody on the line; returns when all are gone, or in time, or with `hurry`."""
+        """Apologise to all callees on the line; returns when they are gone, or in time, or with `hurry`."""
         self.draining = True
         await _at_most(within_seconds, self._all_take_leave(reason), hurry)
 
@@ -215,11 +217,11 @@ class ActiveCalls:
                 *(slot.take_leave(reason) for slot in self.slots), return_exceptions=True
             ):
                 if isinstance(failure, BaseException):
-                    logger.opt(exception=failure).error("a callee hears no apology")
+                    logger.opt(exception=failure).error("a callee could not hear the apology")
             await asyncio.wait(talking)
 
     async def end_all(self, reason: EndedReason, *, within_seconds: float) -> None:
-        """Take nothing any more and hang up on everybody; what does not end in time is cut."""
+        """Take no call any more and hang up on all; what does not end in time is cut."""
         self.draining = self.closed = True
         talking = self._holding()
         for slot in self.slots:
@@ -234,7 +236,7 @@ class ActiveCalls:
         return [slot.holding for slot in self.slots if slot.holding is not None and not slot.holding.done()]
 
     async def _speak_apologies(self) -> None:
-        """Each voice speaks its apology once, however many calls need it."""
+        """Synthesise each voice's apology once, however many calls need it."""
         plans = [slot.plan for slot in self.slots if slot.call is not None]
         needed = {
             (p.slots.tts.model_dump_json(), p.scenario.language, p.scenario.phrases.trouble): p for p in plans
@@ -253,7 +255,7 @@ class ActiveCalls:
         """Write and speak the opening while the phone rings; once it was `answered`, another process may have."""
         if slot.opening is None:
             slot.opening = SpeechStream(opening_text(slot.plan.spec, slot.plan.scenario))
-            making = self._make_and_tell(slot.plan, slot.opening, answered=answered)
+            making = self._make_and_bill(slot.plan, slot.opening, answered=answered)
             slot.making = asyncio.create_task(making, name=f"opening {slot.plan.call_id}")
             if slot.plan.calls_declared_tools:
                 self.mcp.begin(slot.plan.scenario.mcp_servers)
@@ -273,8 +275,8 @@ class ActiveCalls:
         plan = replace(slot.plan, opening=slot.opening, opening_text=text, phrase_book=self._phrases)
         return plan, await slot.services
 
-    async def _make_and_tell(self, plan: Plan, stream: SpeechStream, *, answered: bool) -> None:
-        """Also of an opening nobody hears: it was made, and is billed."""
+    async def _make_and_bill(self, plan: Plan, stream: SpeechStream, *, answered: bool) -> None:
+        """The costs of an opening that is never heard are kept as well: it is billed."""
         try:
             with logger.contextualize(call_id=plan.call_id):
                 await self._make(plan, stream, answered=answered)

@@ -32,7 +32,7 @@ KEPT_WITHIN_SECONDS = 30.0
 """How long, and how often, the end of a call is tried to be kept."""
 
 
-async def wrap_up(
+async def finish(
     store: CallStore,
     plan: Plan,
     end: CallEnd,
@@ -41,14 +41,14 @@ async def wrap_up(
     answered_at: datetime,
     counts: Counts,
 ) -> Outcome:
-    """Keep how the call ended, what came of it by rules and by its tools, and what it cost so far.
+    """Keep how the call ended, its outcome by rules and tools, and what it cost so far.
 
-    A model may fill the outcome better; that is `analysis`, later: nobody who waits for the end waits for it.
+    A model may fill the outcome better; that is `outcome`, later: what waits for the end does not wait for it.
     """
     now = datetime.now(UTC)
     seconds = (now - answered_at).total_seconds()
     outcome = await asyncio.to_thread(
-        outcome_by_rules, plan, turns, ended_reason=end.reason, answered_by=end.answered_by, told=end.outcome
+        outcome_by_rules, plan, turns, ended_reason=end.reason, answered_by=end.answered_by, recorded=end.outcome
     )
     change = CallChange(
         ended_reason=end.reason,
@@ -90,7 +90,7 @@ def call_costs(plan: Plan, seconds: float, *, transferred: bool) -> dict[CostPar
 
 
 async def keep_opening(store: CallStore, plan: Plan) -> None:
-    """What was spent on a call while it rang, whether anybody answered or not."""
+    """Keep what was spent on a call while it rang, answered or not."""
     priced = prices().priced(plan.opening_usage.items)
     await store.update(plan.call_id, CallChange(costs={CostPart.OPENING: priced}))
 
@@ -101,9 +101,9 @@ def outcome_by_rules(
     *,
     ended_reason: EndedReason | None,
     answered_by: AnsweredBy | None,
-    told: Outcome | None = None,
+    recorded: Outcome | None = None,
 ) -> Outcome:
-    """What came of the call without a model. `told`: what tools recorded."""
+    """The outcome without a model. `recorded`: by tools, during the call."""
     brief = plan.brief
     if was_reached(turns, answered_by):
         whole = heard_out(turns, ended_reason, brief.language)
@@ -118,13 +118,13 @@ def outcome_by_rules(
             language=brief.language,
             names=list(field_schema(plan)["properties"]),
         )
-    if told is None:
+    if recorded is None:
         return inferred
-    return replace(with_recorded(inferred, told, plan), source="tools")
+    return replace(with_recorded(inferred, recorded, plan), source="tools")
 
 
 def was_reached(turns: Sequence[Turn], answered_by: AnsweredBy | None) -> bool:
-    """Whether there was somebody, or a menu, to talk to."""
+    """Whether there was a person, or a menu, to talk to."""
     absent = answered_by in (AnsweredBy.VOICEMAIL, AnsweredBy.UNAVAILABLE, AnsweredBy.NOBODY)
     return not absent and any(turn.speaker is Speaker.CALLEE and turn.text.strip() for turn in turns)
 
@@ -135,7 +135,7 @@ def field_schema(plan: Plan) -> Schema:
 
 
 def with_recorded(inferred: Outcome, kept: Outcome, plan: Plan) -> Outcome:
-    """`inferred`, where `kept` has nothing that tools recorded: whoever was on the call knows better.
+    """`inferred`, where `kept` has nothing that tools recorded: what was noted during the call counts more.
 
     A request's schema says which fields there are: what tools recorded beside them stays with their calls.
     """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
 
 from loguru import logger
 
@@ -13,37 +12,22 @@ from bot.calls.costs import prices
 from bot.calls.finish import call_costs, field_schema, outcome_by_rules, was_reached, with_recorded
 from bot.calls.outcome import form, reading
 from bot.calls.outcome.asking import WAITS, AnalysisError, Asker, Question
+from bot.calls.planner import Planner
 from bot.conversation.call_plan import Plan
 from bot.conversation.notes import recorded_in
 from bot.errors import UnknownScenarioError
 from bot.pipeline.llm.vendors import Claude
 from bot.pipeline.resources import Resources
-from bot.pipeline.usage import NO_USAGE, Usage
+from bot.pipeline.usage import Usage
 from bot.records import CallRecord, CostPart, EndedReason, Outcome, PricedItems
-from bot.store import CallChange
-
-
-class Calls(Protocol):
-    """The call store, as far as it is needed here."""
-
-    async def get(self, call_id: str) -> CallRecord | None: ...
-
-    async def update(self, call_id: str, change: CallChange) -> bool: ...
-
-
-class Plans(Protocol):
-    """The planner."""
-
-    def plan(self, record: CallRecord) -> Plan:
-        """UnknownScenarioError when its scenario is gone."""
-        ...
+from bot.store import CallChange, CallStore
 
 
 class Analyst:
     """One process's. `waits`: seconds before each request to the model."""
 
     def __init__(
-        self, *, resources: Resources, planner: Plans, store: Calls, waits: Sequence[float] = WAITS
+        self, *, resources: Resources, planner: Planner, store: CallStore, waits: Sequence[float] = WAITS
     ) -> None:
         self._resources = resources
         self._planner = planner
@@ -51,7 +35,7 @@ class Analyst:
         self._waits = waits
 
     async def keep(self, call: CallRecord) -> None:
-        """Analyse an ended call and keep what comes of it. May be done again: nothing is asked for twice.
+        """Analyse an ended call and keep its outcome. May be done again: no model is asked twice.
 
         Raises only what the store raises.
         """
@@ -68,15 +52,15 @@ class Analyst:
         costs = dict(_missing_costs(record, plan))
         if usage.items:
             costs[CostPart.ANALYSIS] = prices().priced(usage.items)
-        news = None if outcome == record.outcome else outcome
-        if news is not None or costs:
-            await self._store.update(record.call_id, CallChange(outcome=news, costs=costs))
+        changed = None if outcome == record.outcome else outcome
+        if changed is not None or costs:
+            await self._store.update(record.call_id, CallChange(outcome=changed, costs=costs))
 
     async def settle(self, call: CallRecord) -> None:
-        """What is known of an ended call at once: the rules' outcome where it has none, the carrier's bill.
+        """Keep what is known of an ended call at once: the rules' outcome where it has none, the carrier's bill.
 
-        A call that was held has both from its end; this is for one that nobody answered, or that a killed process
-        left. No vendor is asked.
+        A call that was held has both from its end; this is for one that was never answered, or that a killed
+        process left. No vendor is asked.
         """
         try:
             plan = self._planner.plan(call)
@@ -86,13 +70,6 @@ class Analyst:
         costs = _missing_costs(call, plan)
         if outcome is not None or costs:
             await self._store.update(call.call_id, CallChange(outcome=outcome, costs=costs))
-
-    async def analyse(self, record: CallRecord, usage: Usage = NO_USAGE) -> Outcome:
-        """What came of an ended call. Never fails for a vendor: then it is what the rules say, and why.
-
-        UnknownScenarioError when its scenario is gone.
-        """
-        return await self._outcome(record, self._planner.plan(record), usage)
 
     async def _outcome(self, record: CallRecord, plan: Plan, usage: Usage) -> Outcome:
         by_rules = record.outcome or await _by_rules(record, plan)
@@ -119,7 +96,7 @@ class Analyst:
         return with_recorded(outcome, by_rules, plan)
 
     def _models(self, plan: Plan) -> list[str]:
-        """The scenario's Claude and who stands in for it; none where rules hold its calls."""
+        """The scenario's Claude models, in the order they are asked; none where rules hold its calls."""
         if not isinstance(plan.slots.llm, Claude):
             return []
         settings = self._resources.settings
@@ -127,16 +104,16 @@ class Analyst:
 
 
 async def _by_rules(record: CallRecord, plan: Plan) -> Outcome:
-    """As the end of the call would have made it out, by what is kept of it."""
+    """As the end of the call would have filled it, from what is kept."""
     why, who = record.ended_reason, record.answered_by
-    told = await recorded_in(record.turns, plan.scenario)
+    recorded = await recorded_in(record.turns, plan.scenario)
     return await asyncio.to_thread(
-        outcome_by_rules, plan, record.turns, ended_reason=why, answered_by=who, told=told
+        outcome_by_rules, plan, record.turns, ended_reason=why, answered_by=who, recorded=recorded
     )
 
 
 def _missing_costs(record: CallRecord, plan: Plan) -> dict[CostPart, PricedItems]:
-    """The carrier's part of an answered call that no process held to its end."""
+    """The carrier's part of the costs, for an answered call that no process held to its end."""
     if CostPart.CARRIER in record.costs or record.answered_at is None or record.duration_seconds is None:
         return {}
     transferred = record.ended_reason is EndedReason.TRANSFERRED

@@ -349,7 +349,7 @@ async def test_a_hang_up_before_the_answer_is_remembered(active_calls: ActiveCal
     slot = active_calls.take_line(plan(1))
     await slot.hang_up(EndedReason.CANCELED)
     await slot.hang_up(EndedReason.SERVER_SHUTDOWN)
-    assert slot.wish is EndedReason.CANCELED
+    assert slot.end_early is EndedReason.CANCELED
 
 
 async def test_a_late_loop_keeps_new_calls_away_and_nobody_who_was_answered(active_calls: ActiveCalls) -> None:
@@ -381,7 +381,7 @@ async def test_a_drain_waits_for_what_rings_and_what_talks(active_calls: ActiveC
     assert not draining.done(), "what rang is held"
     await second.hang_up(EndedReason.AGENT_HANGUP)
     await draining
-    assert (slot.wish, active_calls.lines_taken, len(active_calls.slots)) == (None, 0, 1)
+    assert (slot.end_early, active_calls.lines_taken, len(active_calls.slots)) == (None, 0, 1)
 
 
 async def test_a_drain_takes_what_another_process_dialled(active_calls: ActiveCalls) -> None:
@@ -468,7 +468,7 @@ async def test_seats_nobody_talks_on_are_left(active_calls: ActiveCalls) -> None
     assert await active_calls.leave_waiting() == [ringing], (
         "nobody's phone rings for a call that is only expected"
     )
-    assert ringing.wish is EndedReason.SERVER_SHUTDOWN
+    assert ringing.end_early is EndedReason.SERVER_SHUTDOWN
     assert expected is not None
     assert [slot.plan.call_id for slot in active_calls.slots] == ["call-2"]
     assert call.reason is None

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from loguru import logger
 
-from bot.calls.finish import wrap_up
+from bot.calls.finish import finish
 from bot.conversation.call import CallEnd
 from bot.conversation.call_plan import Plan, choose
 from bot.conversation.scenario.parts import OutcomeField
@@ -79,8 +79,8 @@ TURNS = (
 )
 
 
-async def finish(store: MemoryStore, end: CallEnd, turns: tuple[Turn, ...] = TURNS) -> Outcome:
-    return await wrap_up(
+async def ended(store: MemoryStore, end: CallEnd, turns: tuple[Turn, ...] = TURNS) -> Outcome:
+    return await finish(
         cast(CallStore, store),
         PLAN,
         end,
@@ -93,7 +93,7 @@ async def finish(store: MemoryStore, end: CallEnd, turns: tuple[Turn, ...] = TUR
 async def test_the_end_is_kept_whole() -> None:
     store = MemoryStore()
     end = CallEnd(EndedReason.AGENT_HANGUP, answer_to_first_audio_ms=31.5)
-    outcome = await finish(store, end)
+    outcome = await ended(store, end)
     ((status, change),) = store.changes
     assert status == "completed"
     assert (change.ended_reason, change.error) == (EndedReason.AGENT_HANGUP, None)
@@ -106,7 +106,7 @@ async def test_the_end_is_kept_whole() -> None:
 async def test_a_status_that_came_first_does_not_lose_the_rest() -> None:
     """Twilio's `completed` callback may be there before the pipeline is torn down."""
     store = MemoryStore(final=True)
-    await finish(store, CallEnd(EndedReason.CALLEE_HANGUP))
+    await ended(store, CallEnd(EndedReason.CALLEE_HANGUP))
     ((how, change),) = store.changes
     assert how == "updated"
     assert change.ended_reason is EndedReason.CALLEE_HANGUP
@@ -114,7 +114,7 @@ async def test_a_status_that_came_first_does_not_lose_the_rest() -> None:
 
 
 async def test_without_tools_the_rules_say_what_came_of_it() -> None:
-    outcome = await finish(MemoryStore(), CallEnd(EndedReason.AGENT_HANGUP))
+    outcome = await ended(MemoryStore(), CallEnd(EndedReason.AGENT_HANGUP))
     assert outcome.source == "rules"
     assert outcome.reached_goal
     assert outcome.fields["confirmed"] is True
@@ -122,7 +122,7 @@ async def test_without_tools_the_rules_say_what_came_of_it() -> None:
 
 async def test_what_tools_recorded_wins_over_the_rules() -> None:
     told = Outcome(False, "", {"confirmed": False}, source="tools", recorded=["confirmed", "reached_goal"])
-    outcome = await finish(MemoryStore(), CallEnd(EndedReason.AGENT_HANGUP, outcome=told))
+    outcome = await ended(MemoryStore(), CallEnd(EndedReason.AGENT_HANGUP, outcome=told))
     assert not outcome.reached_goal
     assert outcome.fields["confirmed"] is False
     assert outcome.source == "tools"
@@ -130,7 +130,7 @@ async def test_what_tools_recorded_wins_over_the_rules() -> None:
 
 
 async def test_a_call_without_words_reached_nothing() -> None:
-    outcome = await finish(MemoryStore(), CallEnd(EndedReason.ERROR_STT, error="401"), turns=())
+    outcome = await ended(MemoryStore(), CallEnd(EndedReason.ERROR_STT, error="401"), turns=())
     assert not outcome.reached_goal
 
 
@@ -138,7 +138,7 @@ async def test_one_line_says_how_it_went() -> None:
     lines: list[str] = []
     sink = logger.add(lambda message: lines.append(message.record["message"]), level="INFO")
     try:
-        await finish(MemoryStore(), CallEnd(EndedReason.AGENT_HANGUP))
+        await ended(MemoryStore(), CallEnd(EndedReason.AGENT_HANGUP))
     finally:
         logger.remove(sink)
     (line,) = [line for line in lines if line.startswith("hung up")]
@@ -151,7 +151,7 @@ async def test_one_line_says_how_it_went() -> None:
 async def test_what_is_inferred_does_not_contradict_what_was_recorded() -> None:
     recorded = ["reached_goal", "summary"]
     told = Outcome(False, "Nothing was settled.", {}, source="tools", recorded=recorded)
-    outcome = await finish(MemoryStore(), CallEnd(EndedReason.AGENT_HANGUP, outcome=told))
+    outcome = await ended(MemoryStore(), CallEnd(EndedReason.AGENT_HANGUP, outcome=told))
     assert outcome.reached_goal is False
     assert outcome.fields["confirmed"] is None
 
@@ -160,7 +160,7 @@ async def test_what_it_cost_is_kept_with_its_end() -> None:
     store = MemoryStore()
     plan = replace(PLAN, carrier="twilio")
     plan.usage.add("elevenlabs", "eleven_flash_v2_5", "characters", 1000)
-    await wrap_up(
+    await finish(
         cast(CallStore, store),
         plan,
         CallEnd(EndedReason.AGENT_HANGUP),
@@ -183,7 +183,7 @@ async def test_what_it_cost_is_kept_with_its_end() -> None:
 async def test_a_voicemails_words_are_no_answer() -> None:
     end = CallEnd(EndedReason.VOICEMAIL_REACHED, answered_by=AnsweredBy.VOICEMAIL)
     greeting = (TURNS[1], turn(2, Speaker.CALLEE, "Yes, you have reached John. Yes, leave a message."))
-    outcome = await finish(MemoryStore(), end, turns=greeting)
+    outcome = await ended(MemoryStore(), end, turns=greeting)
     assert (outcome.reached_goal, outcome.fields) == (False, {"confirmed": None})
     assert outcome.summary == "A voicemail answered. A message was left."
 
@@ -191,7 +191,7 @@ async def test_a_voicemails_words_are_no_answer() -> None:
 async def test_a_goal_that_no_tool_recorded_is_inferred() -> None:
     """A message taken in the call says nothing about the rest of it."""
     told = Outcome(False, "", {"messages": ["m"]}, source="tools", recorded=["messages"])
-    outcome = await finish(MemoryStore(), CallEnd(EndedReason.AGENT_HANGUP, outcome=told))
+    outcome = await ended(MemoryStore(), CallEnd(EndedReason.AGENT_HANGUP, outcome=told))
     assert outcome.reached_goal is True
     assert outcome.fields == {"confirmed": True, "messages": ["m"]}
     assert (outcome.source, outcome.recorded) == ("tools", ["messages"])
@@ -200,15 +200,15 @@ async def test_a_goal_that_no_tool_recorded_is_inferred() -> None:
 @pytest.mark.parametrize("reason", [EndedReason.AGENT_HANGUP, EndedReason.SERVER_SHUTDOWN])
 async def test_a_yes_that_we_cut_off_is_not_inferred_from(reason: EndedReason) -> None:
     talk = (*TURNS[:2], turn(2, Speaker.CALLEE, "Yes"))
-    outcome = await finish(MemoryStore(), CallEnd(reason), turns=talk)
+    outcome = await ended(MemoryStore(), CallEnd(reason), turns=talk)
     assert (outcome.reached_goal, outcome.fields) == (False, {"confirmed": None})
-    assert (await finish(MemoryStore(), CallEnd(EndedReason.CALLEE_HANGUP), turns=talk)).reached_goal is True
+    assert (await ended(MemoryStore(), CallEnd(EndedReason.CALLEE_HANGUP), turns=talk)).reached_goal is True
 
 
 @pytest.mark.parametrize("reached", [True, False])
 async def test_the_summary_agrees_with_the_goal_that_tools_recorded(reached: bool) -> None:
     told = Outcome(reached, "", {"confirmed": reached}, source="tools", recorded=["confirmed", "reached_goal"])
     talk = (*TURNS[:2], turn(2, Speaker.CALLEE, "No, I won't come." if reached else "Yes, I will be there."))
-    outcome = await finish(MemoryStore(), CallEnd(EndedReason.CALLEE_HANGUP, outcome=told), turns=talk)
+    outcome = await ended(MemoryStore(), CallEnd(EndedReason.CALLEE_HANGUP, outcome=told), turns=talk)
     end = "reached" if reached else "not reached"
     assert outcome.summary == f"Somebody was spoken to. The goal of the call was {end}."

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from anthropic import AsyncAnthropic
@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from bot.calls.finish import outcome_by_rules
 from bot.calls.outcome import Analyst
+from bot.calls.planner import Planner
 from bot.conversation.call_plan import Plan, choose
 from bot.conversation.notes import Notes
 from bot.conversation.scenario.parts import OutcomeField
@@ -23,7 +24,6 @@ from bot.errors import UnknownScenarioError
 from bot.outcome_schema import checked
 from bot.pipeline.llm.vendors import Rules
 from bot.pipeline.resources import Resources
-from bot.pipeline.usage import Usage
 from bot.policy import Terms
 from bot.records import (
     AnsweredBy,
@@ -40,7 +40,7 @@ from bot.records import (
     Turn,
 )
 from bot.settings import Settings
-from bot.store import CallChange
+from bot.store import CallChange, CallStore
 from tests.simulators.anthropic import AnthropicLatency, AnthropicSimulator, Hang, Refuse
 from tests.simulators.faults import Plan as Faults
 from tests.simulators.llm_replies import MessagesRequest, Reply, ScriptedReplies
@@ -175,7 +175,7 @@ async def analyst_harness(
         plans, calls = Plans(settings, scenario), Calls(call)
         resources = Resources(settings, anthropic=client)
         yield AnalystHarness(
-            Analyst(resources=resources, planner=plans, store=calls, waits=(0.0, 0.0, 0.0, 0.0)),
+            Analyst(resources=resources, planner=cast(Planner, plans), store=cast(CallStore, calls), waits=(0.0,) * 4),
             claude,
             calls,
             plans,
@@ -369,10 +369,9 @@ async def test_its_tokens_are_counted() -> None:
 
 
 async def test_a_request_that_failed_is_not_billed() -> None:
-    usage = Usage()
     async with analyst_harness(record(), faults=Faults(then=Refuse(500))) as at:
-        await at.analyst.analyse(at.calls.record, usage)
-    assert usage.items == ()
+        await at.keep()
+        assert CostPart.ANALYSIS not in at.calls.record.costs
 
 
 async def test_a_call_of_a_scenario_that_is_gone_is_left_as_it_is() -> None:
@@ -447,7 +446,7 @@ async def test_what_tools_recorded_of_a_call_that_a_killed_process_left_is_known
         control.note_do_not_call()
         plan = at.plans.plan(left)
         alive = outcome_by_rules(
-            plan, kept, ended_reason=left.ended_reason, answered_by=left.answered_by, told=control.outcome()
+            plan, kept, ended_reason=left.ended_reason, answered_by=left.answered_by, recorded=control.outcome()
         )
         if by == "settle":
             await at.analyst.settle(at.calls.record)
