@@ -19,7 +19,7 @@ from typing import Any
 from loguru import logger
 
 from bot.audio import Speech
-from bot.calls.capacity import Asking, LagWatch, Load, Refusal, refusal
+from bot.calls.capacity import LagWatch, LineRequest, Load, Refusal, refusal
 from bot.conversation import opening
 from bot.conversation.call import Call
 from bot.conversation.call_plan import Plan, Services, build_services
@@ -124,17 +124,17 @@ class ActiveCalls:
     def slot_of(self, call_id: str) -> CallSlot | None:
         return self._slots.get(call_id)
 
-    def refusal(self, asking: Asking = Asking.NEW) -> Refusal | None:
+    def refusal(self, request: LineRequest = LineRequest.NEW) -> Refusal | None:
         """Why no line is given now; None where one is."""
         load = Load(self.lines_taken, self.lag.late, draining=self.draining, closed=self.closed)
-        return refusal(asking, load, self.capacity)
+        return refusal(request, load, self.capacity)
 
-    def take_line(self, plan: Plan, asking: Asking = Asking.NEW) -> CallSlot:
+    def take_line(self, plan: Plan, request: LineRequest = LineRequest.NEW) -> CallSlot:
         """A slot with a line; the same one for a call that has it. BusyError when there is none to give."""
         slot = self._slots.get(plan.call_id)
         if slot is not None and slot.has_line:
             return slot
-        refused = self.refusal(asking)
+        refused = self.refusal(request)
         if refused is not None:
             raise BusyError(refused.value, retry_after_seconds=RETRY_AFTER_SECONDS)
         slot = slot or self._slots.setdefault(plan.call_id, CallSlot(plan))

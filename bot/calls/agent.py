@@ -24,7 +24,7 @@ from bot.calls.capacity import LagWatch, LoopProbe
 from bot.calls.carrier_events import CarrierEvents
 from bot.calls.carriers import build_carrier, carrier_slot
 from bot.calls.cluster import private_address
-from bot.calls.cluster.elsewhere import Elsewhere
+from bot.calls.cluster.other_processes import OtherProcesses
 from bot.calls.dialling.dialler import Dialler
 from bot.calls.dialling.do_not_call import DoNotCall
 from bot.calls.dialling.gate import DialGate
@@ -32,7 +32,7 @@ from bot.calls.dialling.retries import Retries
 from bot.calls.finish import keep_opening
 from bot.calls.hang_ups import HangUps
 from bot.calls.ingress import Ingress
-from bot.calls.listener import CallListener, NoListener
+from bot.calls.listener import CallListener, NoCallListener
 from bot.calls.media_streams import MediaStreams
 from bot.calls.outcome import Analyst
 from bot.calls.placing import Placing
@@ -91,7 +91,7 @@ class PhoneAgent:
         """`own_port`: where this process alone listens, where several listen on PORT."""
         resources, store, carrier = backends.resources, backends.store, backends.carrier
         settings, database = resources.settings, store.database
-        listener = listener or NoListener()
+        listener = listener or NoCallListener()
         self.settings, self.store, self.carrier, self._resources = settings, store, carrier, resources
         self.engine = backends.engine or DurableEngine(database.address)
         self.planner = Planner(
@@ -152,7 +152,7 @@ class PhoneAgent:
             process, self._queue, gate=gate, ingress=self._ingress, events=events, listener=listener
         )
         transfers = Transfers(carrier, self._ingress)
-        self._others = Elsewhere(
+        self._others = OtherProcesses(
             open_news(database), self.active_calls, transfers, self._ingress, self.engine.others
         )
         self.carrier_events = CarrierEvents(process, self._ingress, self._dialler, self._others, listener)

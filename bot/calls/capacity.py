@@ -45,7 +45,7 @@ ON_TIME = 0.5
 """Below this much of it the process takes calls again: some three calls fewer."""
 
 
-class Asking(Enum):
+class LineRequest(Enum):
     """Who asks for a line."""
 
     NEW = "new"
@@ -80,15 +80,15 @@ def ceiling(lines: int) -> int:
     return lines + max(1, math.ceil(lines * ROOM_FOR_ANSWERED))
 
 
-def refusal(asking: Asking, load: Load, lines: int) -> Refusal | None:
+def refusal(request: LineRequest, load: Load, lines: int) -> Refusal | None:
     """Why not, or None: the call is taken. `lines`: what the process gives to new calls at most.
 
     A process that holds no call takes one although its loop is late: there is nobody to disturb, and what makes
     it late would not go away by waiting for its own calls to end.
     """
-    if load.closed or (load.draining and asking is Asking.NEW):
+    if load.closed or (load.draining and request is LineRequest.NEW):
         return Refusal.DRAINING
-    if asking is Asking.ANSWERED:
+    if request is LineRequest.ANSWERED:
         return Refusal.FULL if load.lines_taken >= ceiling(lines) else None
     if load.lines_taken >= lines:
         return Refusal.FULL

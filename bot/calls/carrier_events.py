@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 
 from loguru import logger
 
-from bot.calls.capacity import Asking
-from bot.calls.cluster.elsewhere import Elsewhere
+from bot.calls.capacity import LineRequest
+from bot.calls.cluster.other_processes import OtherProcesses
 from bot.calls.dialling.dialler import Dialler
 from bot.calls.dialling.following import BY_STATUS
 from bot.calls.ingress import HANDSHAKE_SECONDS, Ingress
@@ -50,7 +50,7 @@ class CarrierEvents:
     process: Process
     ingress: Ingress
     dialler: Dialler
-    others: Elsewhere
+    others: OtherProcesses
     listener: CallListener
 
     async def handle(self, request: CarrierRequest) -> CarrierReply:
@@ -93,7 +93,7 @@ class CarrierEvents:
         try:
             if all_taken:
                 raise BusyError(f"All {max_lines} lines are in use; ask again.", retry_after_seconds=10)
-            slot = self.process.active_calls.take_line(plan, Asking.NEW if inbound else Asking.ANSWERED)
+            slot = self.process.active_calls.take_line(plan, LineRequest.NEW if inbound else LineRequest.ANSWERED)
         except BusyError as e:
             if not all_taken and await self._may_ask_again(event.tries):
                 logger.info("call {} asks for another process: {}", plan.call_id, e.message)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bot.calls.carrier_events import CarrierEvents
-from bot.calls.cluster.elsewhere import Elsewhere
+from bot.calls.cluster.other_processes import OtherProcesses
 from bot.calls.process import Process
 from bot.calls.queues import DialQueue
 from bot.errors import ConflictError
@@ -20,7 +20,7 @@ class HangUps:
 
     process: Process
     queue: DialQueue
-    others: Elsewhere
+    others: OtherProcesses
     carrier_events: CarrierEvents
 
     async def hang_up(self, call_id: str) -> CallRecord:

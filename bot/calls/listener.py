@@ -17,7 +17,7 @@ class CallListener(Protocol):
         ...
 
 
-class NoListener:
+class NoCallListener:
     """Hears nothing."""
 
     def turn_completed(self, call_id: str, turn: Turn) -> None:

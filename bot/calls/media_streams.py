@@ -8,9 +8,9 @@ from loguru import logger
 
 from bot.calls.active_call import CallRunner
 from bot.calls.active_calls import CallSlot
-from bot.calls.capacity import Asking
+from bot.calls.capacity import LineRequest
 from bot.calls.carrier_events import CarrierEvents
-from bot.calls.cluster.elsewhere import Elsewhere
+from bot.calls.cluster.other_processes import OtherProcesses
 from bot.calls.ingress import UNAUTHORIZED_CLOSE, Ingress
 from bot.calls.process import Process
 from bot.errors import BusyError
@@ -26,7 +26,7 @@ class MediaStreams:
 
     process: Process
     ingress: Ingress
-    others: Elsewhere
+    others: OtherProcesses
     runner: CallRunner
     carrier_events: CarrierEvents
 
@@ -40,7 +40,7 @@ class MediaStreams:
             await self.others.pass_on(admitted, request)
             return
         try:
-            slot = self.process.active_calls.take_line(self.process.planner.plan(record), Asking.ANSWERED)
+            slot = self.process.active_calls.take_line(self.process.planner.plan(record), LineRequest.ANSWERED)
         except BusyError as e:
             if admitted.home is not None:  # where a line is kept for it
                 await self.others.pass_on(admitted, request)

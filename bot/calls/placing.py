@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from bot.calls.capacity import Asking
+from bot.calls.capacity import LineRequest
 from bot.calls.dialling.gate import DialGate
 from bot.calls.dialling.policy import Refuse, Wait, WaitUntil
 from bot.calls.dialling.retries import Retries
@@ -75,7 +75,7 @@ class Placing:
         lines, store = self.process.settings.max_lines, self.process.store
         if lines is not None and await store.lines_taken() >= lines:
             return True
-        return not store.database.shared and self.process.active_calls.refusal(Asking.NEW) is not None
+        return not store.database.shared and self.process.active_calls.refusal(LineRequest.NEW) is not None
 
     def _dials_later(self, record: CallRecord) -> bool:
         """The carrier is not asked before the call's time, or before the next start."""

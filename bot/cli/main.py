@@ -37,9 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 async def _run(chosen: argparse.Namespace) -> int:
     if chosen.command == "doctor":
-        from bot.cli.check_up import check_up
+        from bot.cli.doctor import doctor
 
-        return await check_up()
+        return await doctor()
     from bot.cli.simulate import Wish, simulate
 
     return await simulate(Wish(chosen.scenario, chosen.action, chosen.context, chosen.callee))

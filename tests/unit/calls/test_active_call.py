@@ -16,7 +16,7 @@ from bot.calls import active_call as module
 from bot.calls import active_calls as active_calls_module
 from bot.calls.active_call import CallRunner
 from bot.calls.active_calls import ActiveCalls, CallSlot
-from bot.calls.listener import NoListener
+from bot.calls.listener import NoCallListener
 from bot.calls.planner import Planner
 from bot.calls.process import Process
 from bot.conversation.call_plan import Plan, choose
@@ -74,7 +74,7 @@ async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     settings = Settings(_env_file=None, data_dir=tmp_path)
     engine = cast(DurableEngine, SimpleNamespace(name=None))
     process = Process(settings, store, engine, carrier, cast(Planner, None), board)
-    holder = CallRunner(process, None, None, NoListener())
+    holder = CallRunner(process, None, None, NoCallListener())
     before = asyncio.all_tasks()
     yield Stage(board, holder, store, carrier, slot, MemorySocket())
     store.failures = {}

@@ -12,7 +12,7 @@ import pytest
 from bot.audio import Speech, TimedWord
 from bot.calls import active_calls as module
 from bot.calls.active_calls import ActiveCalls, CallSlot
-from bot.calls.capacity import Asking, Refusal
+from bot.calls.capacity import LineRequest, Refusal
 from bot.conversation import opening
 from bot.conversation.call import Call
 from bot.conversation.call_plan import Plan, Services, choose
@@ -359,10 +359,10 @@ async def test_a_late_loop_keeps_new_calls_away_and_nobody_who_was_answered(acti
     assert active_calls.refusal() is Refusal.LATE
     with pytest.raises(BusyError, match="limit"):
         active_calls.take_line(plan(2))
-    assert active_calls.take_line(plan(2), Asking.ANSWERED).has_line
-    assert active_calls.take_line(plan(3), Asking.ANSWERED).has_line, "beyond the lines of new calls"
+    assert active_calls.take_line(plan(2), LineRequest.ANSWERED).has_line
+    assert active_calls.take_line(plan(3), LineRequest.ANSWERED).has_line, "beyond the lines of new calls"
     with pytest.raises(BusyError):
-        active_calls.take_line(plan(4), Asking.ANSWERED)
+        active_calls.take_line(plan(4), LineRequest.ANSWERED)
 
 
 async def test_a_drain_waits_for_what_rings_and_what_talks(active_calls: ActiveCalls) -> None:
@@ -386,7 +386,7 @@ async def test_a_drain_waits_for_what_rings_and_what_talks(active_calls: ActiveC
 
 async def test_a_drain_takes_what_another_process_dialled(active_calls: ActiveCalls) -> None:
     await active_calls.drain(within_seconds=60)
-    assert active_calls.take_line(plan(1), Asking.ANSWERED).has_line
+    assert active_calls.take_line(plan(1), LineRequest.ANSWERED).has_line
 
 
 @pytest.mark.parametrize("hurried", [True, False])
@@ -481,7 +481,7 @@ async def test_the_end_of_the_server_ends_all_calls(active_calls: ActiveCalls) -
     await active_calls.end_all(EndedReason.SERVER_SHUTDOWN, within_seconds=2)
     assert call.reason is EndedReason.SERVER_SHUTDOWN
     assert (active_calls.lines_taken, active_calls.slots) == (0, [])
-    for asking in Asking:
+    for asking in LineRequest:
         with pytest.raises(BusyError):
             active_calls.take_line(plan(3), asking)
     assert active_calls.expect(plan(4)) is None

@@ -15,8 +15,8 @@ from bot.calls.capacity import (
     KEPT_LOOKS,
     LATE_SECONDS,
     ON_TIME,
-    Asking,
     LagWatch,
+    LineRequest,
     Load,
     LoopProbe,
     Refusal,
@@ -26,11 +26,11 @@ from bot.calls.capacity import (
 from bot.supervisor import Supervisor
 from bot.telemetry import metrics
 
-NEW, ANSWERED = Asking.NEW, Asking.ANSWERED
+NEW, ANSWERED = LineRequest.NEW, LineRequest.ANSWERED
 
 
 @pytest.mark.parametrize(
-    ("asking", "load", "expected"),
+    ("asked", "load", "expected"),
     [
         (NEW, Load(0, late=False), None),
         (NEW, Load(19, late=False), None),
@@ -47,8 +47,8 @@ NEW, ANSWERED = Asking.NEW, Asking.ANSWERED
         (ANSWERED, Load(0, late=False, draining=True, closed=True), Refusal.DRAINING),
     ],
 )
-def test_of_twenty_lines(asking: Asking, load: Load, expected: Refusal | None) -> None:
-    assert refusal(asking, load, 20) is expected
+def test_of_twenty_lines(asked: LineRequest, load: Load, expected: Refusal | None) -> None:
+    assert refusal(asked, load, 20) is expected
 
 
 def test_one_line_has_room_for_one_that_was_answered() -> None:

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from bot.api.answers import as_event
 from bot.calls.agent import Backends, PhoneAgent
 from bot.calls.ingress import MEDIA_PATH
-from bot.calls.listener import CallListener, NoListener
+from bot.calls.listener import CallListener, NoCallListener
 from bot.conversation.scenario.parts import Limits, Opening
 from bot.conversation.scenario.scenario import Scenario, Scenarios
 from bot.records import CallRecord, CallSpec, Direction, Status
@@ -45,7 +45,7 @@ SCENARIOS = tuple(
 )
 
 
-class Listening(NoListener):
+class Listening(NoCallListener):
     def __init__(self) -> None:
         self.ended: list[str] = []
 

@@ -34,7 +34,7 @@ async def _alone() -> bool:
 
 
 @dataclass
-class Elsewhere:
+class OtherProcesses:
     """One process among those that share a database. `exist`: whether there are others behind our address."""
 
     news: News

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from bot.calls.active_calls import ActiveCalls, CallSlot
-from bot.calls.cluster.elsewhere import Elsewhere
+from bot.calls.cluster.other_processes import OtherProcesses
 from bot.calls.ingress import Ingress
 from bot.conversation.call import Call
 from bot.conversation.transfers.transfers import Transfers
@@ -95,7 +95,7 @@ class OnLine:
 
 @dataclass
 class Process:
-    elsewhere: Elsewhere
+    elsewhere: OtherProcesses
     board: ActiveCalls
     transfers: KnownTransfers
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -117,7 +117,7 @@ async def processes() -> Any:
     for token in ("mine", "theirs"):
         board = ActiveCalls(2, Resources(Settings(_env_file=None)))
         transfers = KnownTransfers(token)
-        one = Elsewhere(OneNews(post), board, cast(Transfers, transfers), cast(Ingress, object()))
+        one = OtherProcesses(OneNews(post), board, cast(Transfers, transfers), cast(Ingress, object()))
         await one.open()
         made.append(Process(one, board, transfers))
     yield made
