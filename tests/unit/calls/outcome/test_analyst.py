@@ -175,7 +175,9 @@ async def analyst_harness(
         plans, calls = Plans(settings, scenario), Calls(call)
         resources = Resources(settings, anthropic=client)
         yield AnalystHarness(
-            Analyst(resources=resources, planner=cast(Planner, plans), store=cast(CallStore, calls), waits=(0.0,) * 4),
+            Analyst(
+                resources=resources, planner=cast(Planner, plans), store=cast(CallStore, calls), waits=(0.0,) * 4
+            ),
             claude,
             calls,
             plans,
