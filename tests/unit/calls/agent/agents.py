@@ -118,10 +118,11 @@ def build(
     tmp_path: Path,
     scenarios: tuple[Scenario, ...] = SCENARIOS,
     listener: CallListener | None = None,
+    carrier: NotingCarrier | None = None,
     **changes: Any,
 ) -> AgentHarness:
     chosen = settings(tmp_path, **changes)
-    store, carrier = ShakyStore(Database(SqliteAddress(tmp_path / "calls.db"))), NotingCarrier()
+    store, carrier = ShakyStore(Database(SqliteAddress(tmp_path / "calls.db"))), carrier or NotingCarrier()
     agent = PhoneAgent(
         Backends(QuietResources(chosen), store, carrier),
         Scenarios(scenarios),
