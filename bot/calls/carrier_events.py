@@ -85,7 +85,7 @@ class CarrierEvents:
         inbound = record.direction is Direction.INBOUND
         dialled_here = self.process.active_calls.slot_of(record.call_id) is not None
         if record.followed_by in (None, REGISTERED):
-            # First of all: also a call that is turned away is told of.
+            # First of all: also a call that is turned away has a follower.
             await self.dialler.follow(record.call_id)
         max_lines = self.process.settings.max_lines
         # Lines of all processes, but for the call that asks.
@@ -174,14 +174,14 @@ class CarrierEvents:
             await self.ended(record.call_id)
 
     async def ended(self, call_id: str) -> None:
-        """The record has its final status: whoever follows the call is told."""
+        """The record has its final status: the workflow that follows the call is notified."""
         record = await self.process.store.get(call_id)
         if record is not None:
             await self.dialler.news(record, "over")
         self.listener.call_ended(call_id)
 
     async def never_came(self, record: CallRecord, status: Status, reason: EndedReason) -> None:
-        """Nobody dialled a registered call, or an answered one never opened its media stream."""
+        """A registered call was not dialled, or an answered one never opened its media stream."""
         if await self._held_elsewhere(record):
             return
         logger.warning("call {} never came: {}", record.call_id, reason)
@@ -210,7 +210,7 @@ class CarrierEvents:
         try:
             await self.process.store.update(record.call_id, CallChange(call_sid=call_sid))
         except ConflictError:
-            logger.warning("call {} is told of under another call's id", record.call_id)
+            logger.warning("call {} is reported under another call's id", record.call_id)
 
     async def _inbound(self, event: Answered) -> CallRecord:
         spec = CallSpec(

@@ -13,7 +13,7 @@ class SocketClosedError(Exception):
 
 
 class ServerLeavesError(SocketClosedError):
-    """Our own server closes its sockets, because it is told to stop."""
+    """Our own server closes its sockets, because it stops."""
 
 
 class Socket(Protocol):

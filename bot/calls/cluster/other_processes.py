@@ -1,7 +1,7 @@
-"""Calls whose line is in another process: what this process tells and asks the others, and does when told.
+"""Calls whose line is in another process: what this process reports to and asks the others, and does for them.
 
 Any process may dial, get a webhook or a media socket. The call itself lives where its first media stream was
-taken; news of it go there, and so do its later streams. Without other processes all of this says "nobody".
+taken; news of it go there, and so do its later streams. Without other processes all of this does nothing.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class OtherProcesses:
     # -- said to others -------------------------------------------------------------------------------
 
     async def taken(self, call_id: str) -> None:
-        """The call is here now: whoever prepared for it lets go."""
+        """The call is here now: the process that prepared for it lets go."""
         await self.news.tell(call_id, "taken")
 
     async def over(self, call_id: str, call_sid: str | None) -> None:
@@ -81,7 +81,7 @@ class OtherProcesses:
         """What a transfer's leg is to do, by the process that knows it; nothing for a status."""
         if not self.transfers.knows(event.transfer):
             data = asdict(event)
-            if event.step is LegStep.STATUS:  # nobody waits for an answer to it
+            if event.step is LegStep.STATUS:  # an answer to it is not waited for
                 await self.news.tell("", "transfer", data)
                 return None
             answer = await self.news.ask("", "transfer", data, timeout_seconds=TRANSFER_SECONDS)
@@ -139,7 +139,7 @@ class OtherProcesses:
     async def _transfer_here(self, event: LegEvent) -> Instruction | None:
         instruction = await self.transfers.leg_event(event)
         if event.call_over:
-            # A callee who hangs up while it rings: a number without a status callback tells it nowhere else.
+            # A callee who hangs up while it rings: no other event says so.
             for slot in self.active_calls.slots:
                 if slot.call is not None and slot.call_sid == event.call_sid:
                     slot.call.carrier_ended()

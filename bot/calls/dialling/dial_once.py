@@ -1,14 +1,15 @@
 """Dialling a call once: the intent is kept before the carrier is asked, and a carrier that may have been asked is
 looked at before it is asked again.
 
-Between "decided to dial" and "stored the sid" a process can die at any point. Whoever takes the call up finds the
-intent without a sid and cannot know whether the request left. The carrier knows: its calls to that number since
-then. A request may still be on its way when its sender is gone, so it is first given the time a request lives.
+Between "decided to dial" and "stored the sid" a process can die at any point. The one that takes the call up
+finds the intent without a sid and cannot know whether the request left. The carrier knows: its calls to that
+number since then. A request may still be on its way when its sender is gone, so it is first given the time a
+request lives.
 
-Nor is whoever decided surely dead: it may only have lost its database for a while, and find its call taken up
-when it has it again. So a decision is asked upon at once or not at all, and whoever finds one that was not
-carried out takes it over in the database, by naming it: of two one gets it. (A lease was the other way: it would
-have to be renewed while the carrier is asked, by a process that may stand still.)
+Nor is the process that decided surely dead: it may only have lost its database for a while, and find its call
+taken up when it has it again. So a decision is asked upon at once or not at all, and the process that finds one
+that was not carried out takes it over in the database, by naming it: of two one gets it. (A lease was the other
+way: it would have to be renewed while the carrier is asked, by a process that may stand still.)
 """
 
 from __future__ import annotations
@@ -142,13 +143,13 @@ class DialOnce:
             raise NotClaimedError(Claim.BEGUN)
 
     async def _adopt(self, call_id: str, order: DialOrder, decided: datetime) -> str | None:
-        """A call to that number which nobody here knows; None: the carrier has none."""
+        """A call to that number which no record has; None: the carrier has none."""
         for look in range(LOOKS):
             if look:
                 await asyncio.sleep(LOOK_AGAIN_SECONDS)
-            told = await self.store.get(call_id)
-            if told is not None and told.call_sid is not None:
-                return told.call_sid  # a callback named it meanwhile
+            record = await self.store.get(call_id)
+            if record is not None and record.call_sid is not None:
+                return record.call_sid  # a callback named it meanwhile
             if look + 1 < LOOKS and await self._others_dial(call_id, order.to):
                 continue  # what the carrier shows may be theirs; they keep it in a moment
             recent = await self.carrier.recent_calls(order.to, decided - CLOCKS_APART)

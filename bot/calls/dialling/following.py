@@ -44,7 +44,7 @@ BY_STATUS = {
     Status.FAILED: EndedReason.DIAL_FAILED,
     Status.CANCELED: EndedReason.CANCELED,
 }
-"""What the carrier's last word says of a call that nobody answered."""
+"""What the carrier's last word says of a call that was not answered."""
 
 
 @dataclass
@@ -251,7 +251,7 @@ def ended_by(record: CallRecord, known: CarrierCall | None) -> tuple[Status, Cal
 
 
 def _ended_at(record: CallRecord, answered_at: datetime, duration: float | None) -> datetime | None:
-    """The end of the last kept turn, or later by the carrier's own duration; None: nothing tells.
+    """The end of the last kept turn, or later by the carrier's own duration; None: unknown.
 
     When the carrier's word of the end came stands behind both: it may have waited for the next process. A turn
     that was cut off has no end; it counts by its beginning.

@@ -29,7 +29,7 @@ RECONNECT_SECONDS = 10.0
 DIGIT_SECONDS = 0.5
 """A tone and its pause, or a w; W is two of them."""
 UNSURE_SECONDS = 3.0
-"""After an order that was not answered: for so long the stream's end may tell that it was carried out."""
+"""After an order that was not answered: for so long the stream's end may show that it was carried out."""
 LAST_WORD_SECONDS = 4.0
 """A person who has said yes waits so long for the agent's sentence to end, or the callee's."""
 _LOOK_SECONDS = 0.1
@@ -67,7 +67,7 @@ class Handover:
         return self._transfer is not None
 
     async def close(self) -> None:
-        """The call is over: what was begun is not finished, and nobody's phone rings on."""
+        """The call is over: what was begun is not finished, and no phone rings on."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -155,7 +155,7 @@ class Handover:
             transfer.settle(joined=True)
         if not transfer.leg_over and not transfer.over:
             return True
-        # The person left while the callee was being moved: nobody would come to them there.
+        # The person left while the callee was being moved: they would wait there alone.
         await transfers.bring_back(transfer, RECONNECT_SECONDS)
         await self._back_within(RECONNECT_SECONDS)
         return False
@@ -175,7 +175,7 @@ class Handover:
                 await self._nobody(transfer.target, Verdict.FAILED)
                 return
         verdict = await transfer.outcome()
-        if verdict is Verdict.ACCEPTED or (verdict is Verdict.UNTOLD and self._line.away):
+        if verdict is Verdict.ACCEPTED or (verdict is Verdict.UNREPORTED and self._line.away):
             # Where the carrier's word is lost, they are taken to be talking: the ringing is over.
             self._hand_over()
         elif await self._back_within(RECONNECT_SECONDS):
@@ -188,7 +188,7 @@ class Handover:
     async def _nobody(self, target: TransferTarget, verdict: Verdict) -> None:
         """Back with the callee, or with them all the while: say so and go on."""
         self._transfer = None
-        logger.info("nobody took the transfer to {}: {}", target.name, verdict)
+        logger.info("the transfer to {} was not taken: {}", target.name, verdict)
         self._stages.note(prompt.transfer_failed(target.name, verdict))
         await self._breath()
         if not self._goodbye.begun:

@@ -1,12 +1,12 @@
 """Transfers of calls to people: from the wish to the join, and the events of the person's leg in between.
 
 cold: the callee's call dials on (`DialOn`); the dialled leg's status tells whether somebody answered, and the
-event at its end brings a callee whom nobody took back to the agent's stream.
+event at its end brings a callee whose call was not taken back to the agent's stream.
 warm: the person is called on a leg of their own and asked (`AskPerson`); only a yes moves the callee's leg (by an
 instruction) and then theirs (by the answer to the yes) into one conference.
 
 A mailbox says no key, so it never gets a call. Moving the callee first was chosen over moving the person
-first: it fails where the callee has just hung up, and then the person can still be told so. What is undecided
+first: it fails where the callee has just hung up, and then the person can still hear so. What is undecided
 lives in this process, as the call itself does.
 """
 
@@ -63,11 +63,11 @@ class Verdict(StrEnum):
     ACCEPTED = "accepted"
     REFUSED = "refused"
     NO_REPLY = "no_reply"
-    """They picked up, or a mailbox did, and nobody said yes."""
+    """They picked up, or a mailbox did, without a yes."""
     NO_ANSWER = "no_answer"
     BUSY = "busy"
     FAILED = "failed"
-    UNTOLD = "untold"
+    UNREPORTED = "unreported"
     """The carrier never said."""
 
 
@@ -151,12 +151,12 @@ class Transfer:
         self._deadline = self.rang_at + self.target.ring_seconds + LOST_CALLBACK_SECONDS
 
     async def outcome(self) -> Verdict:
-        """Waits for the verdict; a carrier that never tells gives one too."""
+        """Wait for the verdict; a carrier that never reports gives one too."""
         while self.verdict is None:
             self._changed.clear()
             wait = self._deadline - time.monotonic()
             if wait <= 0:
-                self.decide(Verdict.NO_REPLY if self._answered else Verdict.UNTOLD)
+                self.decide(Verdict.NO_REPLY if self._answered else Verdict.UNREPORTED)
                 break
             try:
                 await asyncio.wait_for(self._changed.wait(), wait)
@@ -185,7 +185,7 @@ class Transfer:
             return False
         return self.joined
 
-    # -- what the person's leg tells ------------------------------------------------------------------
+    # -- what the person's leg reports ----------------------------------------------------------------
 
     def leg_answered(self) -> None:
         if not self._answered:
@@ -226,7 +226,7 @@ class Transfers:
         await self._carrier.instruct(caller.call_sid, PressKeys(digits, back))
 
     async def ring(self, transfer: Transfer) -> None:
-        """Call the person. CarrierError: nobody was called. DialUnconfirmedError: nobody may have been."""
+        """Call the person. CarrierError: no phone rings. DialUnconfirmedError: one may ring."""
         self._keep(transfer)
         try:
             transfer.leg_sid = await self._carrier.dial(
@@ -242,7 +242,7 @@ class Transfers:
                 )
             )
         except DialUnconfirmedError:
-            raise  # it may ring: its webhooks will tell
+            raise  # it may ring: its events will come
         except BaseException:
             self._forget(transfer)
             raise
@@ -266,20 +266,20 @@ class Transfers:
         transfer.settle(joined=True)
 
     async def bring_back(self, transfer: Transfer, seconds: float) -> None:
-        """Back to the agent's stream from where nobody waits. CarrierError."""
+        """Back to the agent's stream from an empty conference. CarrierError."""
         transfer.settle(joined=False)
         back = await self._ingress.stream(transfer.caller.call_id, seconds)
         await self._carrier.instruct(transfer.caller.call_sid, ConnectStream(back))
 
     async def give_up(self, transfer: Transfer) -> None:
-        """Nobody takes the call: the person's leg ends, ringing or not. Harmless after a join."""
+        """The transfer is over: the person's leg ends, ringing or not. Harmless after a join."""
         if transfer.joined:
             return
         transfer.decide(Verdict.NO_ANSWER)
         transfer.settle(joined=False)
         await self._end_leg(transfer)
 
-    # -- told by the carrier --------------------------------------------------------------------------
+    # -- reported by the carrier ----------------------------------------------------------------------
 
     def knows(self, token: str) -> bool:
         """Whether the transfer is one of this process."""
@@ -378,7 +378,7 @@ class Transfers:
             await try_hang_up(self._carrier, transfer.leg_sid)
 
     def _keep(self, transfer: Transfer) -> None:
-        """Until nobody can ask for it: webhooks come behind the end of what they are about."""
+        """Until no event can name it: events come behind the end of what they are about."""
         now = time.monotonic()
         for token, old in list(self._by_token.items()):
             if old.rang_at + (TALK_SECONDS if old.joined else KEPT_SECONDS) < now:

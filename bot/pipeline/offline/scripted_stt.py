@@ -62,7 +62,7 @@ class CalleeScripts:
     def __init__(self) -> None:
         self._lines: dict[str, list[ScriptLine]] = {}
 
-    def tell(self, call_sid: str, text: str, words: Sequence[TimedWord]) -> None:
+    def say(self, call_sid: str, text: str, words: Sequence[TimedWord]) -> None:
         """The callee says `text`; to be reported before its audio is played, or soon after.
 
         ValueError when the words are not those of the text: one would be heard and the other written down.

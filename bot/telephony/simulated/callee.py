@@ -52,17 +52,17 @@ class Voice(Protocol):
 
 
 class ScriptListener(Protocol):
-    """Is told what the callee says, as it begins to say it."""
+    """Gets what the callee says, as it begins to say it."""
 
-    def tell(self, call_sid: str, text: str, words: Sequence[TimedWord]) -> None:
+    def say(self, call_sid: str, text: str, words: Sequence[TimedWord]) -> None:
         """Word times are ms of the callee's audio that went over the call's media streams, from the first on."""
         ...
 
 
 class NoListener:
-    """Nobody asked what the callee says."""
+    """Ignores what the callee says."""
 
-    def tell(self, call_sid: str, text: str, words: Sequence[TimedWord]) -> None:
+    def say(self, call_sid: str, text: str, words: Sequence[TimedWord]) -> None:
         return
 
 
@@ -298,7 +298,7 @@ class Callee:
             TimedWord(word.text, word.start_ms + offset_ms, word.end_ms + offset_ms) for word in line.words
         )
         if self._on_stream:
-            self._listener.tell(self._call_sid, text, words)
+            self._listener.say(self._call_sid, text, words)
         self.speaking = True
         yield from line.payloads
         self.speaking = False

@@ -150,7 +150,7 @@ class SimulatedCarrier(TwilioWebhooks):
 def number_refusal(number: str, name: str, code: int) -> CarrierError | None:
     """Twilio's refusal of a To or From that cannot be a number; None for one that can.
 
-    Possible, not assigned: numbers reserved for fiction are fine on a line that reaches nobody.
+    Possible, not assigned: numbers reserved for fiction are fine on a line that rings no phone.
     """
     if is_possible(number):
         return None

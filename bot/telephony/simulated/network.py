@@ -264,7 +264,7 @@ class SimulatedNetwork:
             await asyncio.gather(talking, hanging_up, posting, return_exceptions=True)
 
     async def _ring_and_talk(self, call: SimulatedCall) -> Status:
-        """The status the call ends with if nobody hangs it up before."""
+        """The status the call ends with if it is not hung up before."""
         leg, pickup = call.leg, call.leg.conversation.pickup
         if leg.direction == "inbound":
             call.status = Status.RINGING

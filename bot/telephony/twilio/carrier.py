@@ -256,7 +256,7 @@ class TwilioCarrier(TwilioWebhooks):
 
 
 def _detection(order: DialOrder) -> dict[str, str]:
-    """Asynchronous machine detection, so that nobody waits for it; it goes on to a greeting's end and its beep.
+    """Asynchronous machine detection, without a wait for the callee, until a greeting's end and its beep.
 
     https://www.twilio.com/docs/voice/answering-machine-detection#asynchronous-amd
     """

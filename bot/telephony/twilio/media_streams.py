@@ -112,7 +112,7 @@ def media(stream_sid: str, mulaw: bytes) -> str:
 
 
 def mark(stream_sid: str, name: str) -> str:
-    """Ask to be told when playback reaches this point. `name` is ours: ASCII without quotes."""
+    """Ask for a mark back when playback reaches this point. `name` is ours: ASCII without quotes."""
     return f'{{"event":"mark","streamSid":"{stream_sid}","mark":{{"name":"{name}"}}}}'
 
 

@@ -295,7 +295,7 @@ async def test_an_order_that_was_taken_and_not_carried_out_leaves_the_call_as_it
     monkeypatch.setattr("bot.conversation.transfers.transfers.LOST_CALLBACK_SECONDS", -24.9)
     await bench.begin("sales")
     await until(lambda: FAILED in bench.pipeline.said)
-    assert "untold" in bench.notes
+    assert "unreported" in bench.notes
     assert not bench.line.crossing, "its end is the call's again"
 
 

@@ -171,7 +171,7 @@ async def test_a_carrier_that_never_tells(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(module, "ASK_SECONDS", 0.05)
     unheard, heard = Transfer(CALLER, WARM, ""), Transfer(CALLER, WARM, "")
     heard.leg_answered()
-    assert await unheard.outcome() is Verdict.UNTOLD
+    assert await unheard.outcome() is Verdict.UNREPORTED
     assert await heard.outcome() is Verdict.NO_REPLY
 
 

@@ -106,8 +106,8 @@ def test_a_late_clock_keeps_two_utterances_apart() -> None:
 def test_calls_are_kept_apart_and_forgotten() -> None:
     scripts = CalleeScripts()
     first, second = script_line("hello", 0), script_line("goodbye", 500)
-    scripts.tell("CA1", first.text, first.words)
-    scripts.tell("CA2", second.text, second.words)
+    scripts.say("CA1", first.text, first.words)
+    scripts.say("CA2", second.text, second.words)
     assert scripts.lines("CA1") == (first,)
     assert scripts.lines("CA1", 1) == ()
     scripts.forget("CA1")
@@ -118,7 +118,7 @@ def test_calls_are_kept_apart_and_forgotten() -> None:
 
 def test_words_must_be_those_of_the_text() -> None:
     with pytest.raises(ValueError, match="each word"):
-        CalleeScripts().tell("CA1", "hello there", [TimedWord("hello", 0, 100)])
+        CalleeScripts().say("CA1", "hello there", [TimedWord("hello", 0, 100)])
 
 
 def silence(from_ms: int, to_ms: int, frame_ms: int) -> list[Frame]:
@@ -129,7 +129,7 @@ def silence(from_ms: int, to_ms: int, frame_ms: int) -> list[Frame]:
 async def test_in_a_pipeline_the_samples_are_the_clock(voice: LocalVoice, line: Line, frame_ms: int) -> None:
     scripts = CalleeScripts()
     speech = await voice.speak("Yes, that works for me.")
-    scripts.tell("CA1", speech.text, shifted(speech.words, 1000))
+    scripts.say("CA1", speech.text, shifted(speech.words, 1000))
     stt = ScriptedSTTService(scripts=scripts, call_sid="CA1")
     end = 1000 + int(speech.words[-1].end_ms) // frame_ms * frame_ms
     frames = [
@@ -160,7 +160,7 @@ async def test_in_a_pipeline_the_samples_are_the_clock(voice: LocalVoice, line: 
 
 async def test_muted_words_come_when_it_is_unmuted(line: Line) -> None:
     scripts = CalleeScripts()
-    scripts.tell("CA1", "hello", [TimedWord("hello", 0, 300)])
+    scripts.say("CA1", "hello", [TimedWord("hello", 0, 300)])
     frames = [STTMuteFrame(mute=True), *silence(0, 1000, 20), STTMuteFrame(mute=False), *silence(1000, 1100, 20)]
     down = await line.run(ScriptedSTTService(scripts=scripts, call_sid="CA1"), frames)
     assert [frame.text for frame in down if isinstance(frame, TranscriptionFrame)] == ["hello"]
@@ -168,6 +168,6 @@ async def test_muted_words_come_when_it_is_unmuted(line: Line) -> None:
 
 async def test_the_end_of_the_call_finishes_what_was_heard(line: Line) -> None:
     scripts = CalleeScripts()
-    scripts.tell("CA1", "good bye", [TimedWord("good", 0, 300), TimedWord("bye", 300, 500)])
+    scripts.say("CA1", "good bye", [TimedWord("good", 0, 300), TimedWord("bye", 300, 500)])
     down = await line.run(ScriptedSTTService(scripts=scripts, call_sid="CA1"), silence(0, 520, 20))
     assert [frame.text for frame in down if isinstance(frame, TranscriptionFrame)] == ["good bye"]

@@ -35,7 +35,7 @@ class Told:
     def __init__(self) -> None:
         self.heard: list[tuple[str, float]] = []
 
-    def tell(self, call_sid: str, text: str, words: Sequence[TimedWord]) -> None:
+    def say(self, call_sid: str, text: str, words: Sequence[TimedWord]) -> None:
         assert call_sid == "CA1"
         self.heard.append((text, words[0].start_ms))
 

@@ -45,7 +45,7 @@ class Told:
     def __init__(self) -> None:
         self.lines: list[tuple[str, Sequence[TimedWord]]] = []
 
-    def tell(self, call_sid: str, text: str, words: Sequence[TimedWord]) -> None:
+    def say(self, call_sid: str, text: str, words: Sequence[TimedWord]) -> None:
         self.lines.append((text, words))
 
 
