@@ -26,7 +26,7 @@ from bot.calls.dialling.time_zones import zone
 from bot.conversation.scenario.parts import Hours, Retry
 from bot.conversation.scenario.scenario import DEFAULT_OUTBOUND
 from bot.errors import RequestError
-from bot.outcome_schema import checked
+from bot.json_schema import checked
 from bot.phone_numbers import read_e164
 from bot.policy import Terms
 from bot.records import CallSpec, Speaker, Status

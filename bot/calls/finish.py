@@ -12,7 +12,7 @@ from loguru import logger
 from bot.calls.costs import carrier_usage, engine_usage, prices
 from bot.conversation.call import CallEnd
 from bot.conversation.call_plan import Plan
-from bot.outcome_schema import Schema, fits, of_fields
+from bot.json_schema import Schema, fits, of_fields
 from bot.pipeline.offline.rules.outcome import agreeing, heard_out, rule_outcome, unreached
 from bot.records import (
     AnsweredBy,

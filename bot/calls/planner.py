@@ -12,7 +12,7 @@ from bot.conversation.call_plan import Plan, Slots, choose
 from bot.conversation.scenario.parts import Limits
 from bot.conversation.scenario.scenario import Scenarios
 from bot.errors import RequestError
-from bot.outcome_schema import Schema, checked
+from bot.json_schema import Schema, checked
 from bot.policy import DEFAULT_TERMS, RetryTerms, Terms
 from bot.records import CallRecord, CallSpec, Direction, Status
 from bot.settings import Settings

@@ -17,7 +17,7 @@ from bot.conversation.answer_detection import Detections
 from bot.conversation.fillers import PhraseBook
 from bot.conversation.opening import SpeechStream
 from bot.conversation.scenario.scenario import Scenario
-from bot.outcome_schema import Schema
+from bot.json_schema import Schema
 from bot.pipeline.llm import vendors as llm
 from bot.pipeline.llm.vendors import LlmBrief
 from bot.pipeline.offline.rules.state import RuleField

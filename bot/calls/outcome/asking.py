@@ -20,7 +20,7 @@ from anthropic import APIError, APIStatusError, APITimeoutError, AsyncAnthropic,
 from loguru import logger
 
 from bot.calls.outcome.reading import as_object
-from bot.outcome_schema import Schema
+from bot.json_schema import Schema
 from bot.pipeline.llm import claude, events
 from bot.pipeline.llm.fallback import AttemptError
 from bot.pipeline.llm.request_meter import RequestMeter

@@ -12,7 +12,7 @@ from typing import Any
 
 from bot import languages
 from bot.conversation.call_plan import Plan
-from bot.outcome_schema import Schema, is_nullable
+from bot.json_schema import Schema, inside, is_nullable
 from bot.records import CallRecord, Sentiment, Turn
 
 MAX_UNIONS = 16
@@ -112,7 +112,4 @@ def _nullable(node: Schema) -> Schema:
 
 
 def _unions(node: Schema) -> int:
-    inner = [*node.get("properties", {}).values(), *node.get("anyOf", ())]
-    if "items" in node:
-        inner.append(node["items"])
-    return ("anyOf" in node) + sum(_unions(one) for one in inner)
+    return ("anyOf" in node) + sum(_unions(part) for _, part in inside(node))

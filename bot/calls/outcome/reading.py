@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from bot.json_schema import Schema
 from bot.languages import plain
-from bot.outcome_schema import Schema
 from bot.pipeline.offline.rules.outcome import fitted
 from bot.records import Outcome, Sentiment, Speaker, Turn
 

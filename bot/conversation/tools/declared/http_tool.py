@@ -18,9 +18,9 @@ import httpx2
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from bot.conversation import templates
-from bot.conversation.tools.declared.schema import NAME, checked_properties
 from bot.conversation.tools.tool import CallControl, Tool
 from bot.errors import AddressError
+from bot.json_schema import TOOL_NAME, checked_properties
 from bot.public_http import Outgoing
 from bot.settings import filled, names_in, secrets_of, without
 
@@ -34,7 +34,7 @@ class HttpTool(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(pattern=NAME)
+    name: str = Field(pattern=TOOL_NAME)
     description: str
     """What it does and when to use it; the model reads this."""
     url: str

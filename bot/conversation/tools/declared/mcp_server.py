@@ -25,9 +25,9 @@ from urllib.parse import urlsplit
 from loguru import logger
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from bot.conversation.tools.declared.schema import checked_properties
 from bot.conversation.tools.tool import CallControl, Tool
 from bot.errors import PhoneAgentError
+from bot.json_schema import checked_properties
 from bot.public_http import Outgoing
 from bot.settings import filled, names_in, secrets_of, without
 

@@ -20,7 +20,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CONNECTION_CLOSED, TextContent
 
 from bot.conversation.tools.declared.mcp_server import Offered
-from bot.conversation.tools.declared.schema import unfolded
+from bot.json_schema import unfolded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

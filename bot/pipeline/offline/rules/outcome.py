@@ -13,8 +13,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from bot.json_schema import Schema, fits, of_fields
 from bot.languages import plain
-from bot.outcome_schema import Schema, fits, of_fields
 from bot.pipeline.offline.rules.dialogue import Dialogue
 from bot.pipeline.offline.rules.state import RuleField
 from bot.pipeline.offline.rules.words import Intent, Words, words_of

@@ -21,7 +21,7 @@ from bot.conversation.notes import Notes
 from bot.conversation.scenario.parts import OutcomeField
 from bot.conversation.scenario.scenario import Scenario
 from bot.errors import UnknownScenarioError
-from bot.outcome_schema import checked
+from bot.json_schema import checked
 from bot.pipeline.llm.vendors import Rules
 from bot.pipeline.resources import Resources
 from bot.policy import Terms

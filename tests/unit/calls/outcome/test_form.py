@@ -8,7 +8,7 @@ import pytest
 
 from bot.calls.outcome.asking import Question
 from bot.calls.outcome.form import answer_schema
-from bot.outcome_schema import checked
+from bot.json_schema import checked
 from tests.simulators.messages import conforms, least, validate
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from bot.calls.outcome.reading import Spoken, as_object, outcome_of, quoted
-from bot.outcome_schema import checked
+from bot.json_schema import checked
 from bot.records import Outcome, Sentiment, Speaker, Turn
 
 FIELDS = checked({"properties": {"confirmed": {"type": "boolean"}, "when": {"type": "string"}}})

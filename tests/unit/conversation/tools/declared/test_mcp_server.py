@@ -16,8 +16,8 @@ from loguru import logger
 from pydantic import ValidationError
 
 from bot.conversation.tools.declared.mcp_server import McpServer, McpServers, offered_name
-from bot.conversation.tools.declared.schema import checked_properties
 from bot.conversation.tools.tool import Tool
+from bot.json_schema import checked_properties
 from bot.public_http import Outgoing, is_public
 from tests.unit.conversation.tools.control import NotedControl
 from tests.unit.conversation.tools.declared.mcp_server_of_a_clinic import serving_clinic

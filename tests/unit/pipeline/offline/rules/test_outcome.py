@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bot.outcome_schema import checked
+from bot.json_schema import checked
 from bot.pipeline.offline.rules.outcome import (
     agreeing,
     heard_out,

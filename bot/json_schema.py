@@ -1,18 +1,23 @@
-"""The JSON Schema of an outcome's fields: what a request may ask for, in a form every reader here takes. Pure.
+"""JSON Schemas: of an outcome's fields, and of tools' arguments. Pure; the jsonschema library checks.
 
 Anthropic's structured outputs take a part of JSON Schema (no recursion, every object closed, no patterns), and
 a schema that is refused after the call is found too late. So a request's schema is read at once into that part:
 references are put in their places, lists of types become choices, what is told with `pattern` and its like is
 left to the description. What cannot be read is the asker's to mend.
+
+One bad schema of a tool would have every request of a call refused: those are checked as a whole before.
+Names: ^[a-zA-Z0-9_-]{1,64}$, docs.anthropic.com, "Tool use"; JSON Schema 2020-12.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Protocol
+
+import jsonschema
 
 from bot.errors import RequestError
 
@@ -246,48 +251,107 @@ def is_nullable(schema: Schema) -> bool:
 
 def fits(schema: Schema, value: object) -> bool:
     """Whether `value` is what a plain schema asks for. A `pattern` is not tried: it may take for ever."""
-    if "anyOf" in schema:
-        return any(fits(choice, value) for choice in schema["anyOf"])
-    kind = schema["type"]
-    if kind == "object":
-        properties: Schema = schema["properties"]
-        return (
-            isinstance(value, dict)
-            and all(name in value for name in schema.get("required", ()))
-            and all(name in properties and fits(properties[name], inner) for name, inner in value.items())
-        )
-    if kind == "array":
-        return isinstance(value, list) and _within(schema, value) and all(fits(schema["items"], v) for v in value)
-    if isinstance(value, bool) and kind != "boolean":
-        return False
-    if kind == "integer" and isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if not isinstance(value, _SCALARS[kind]):
-        return False
-    return ("enum" not in schema or value in schema["enum"]) and _within(schema, value)
+    return bool(_Plain(schema, format_checker=_FORMATS).is_valid(value))
 
 
-def _within(schema: Schema, value: Any) -> bool:
-    if isinstance(value, str):
-        length = len(value)
-        sized = bool(schema.get("minLength", 0) <= length <= schema.get("maxLength", length))
-        return sized and _formatted(schema, value)
-    if isinstance(value, list):
-        return bool(schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value)))
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        least, most = schema.get("minimum", value), schema.get("maximum", value)
-        above, below = schema.get("exclusiveMinimum", value - 1), schema.get("exclusiveMaximum", value + 1)
-        return bool(least <= value <= most and above < value < below)
-    return True
+def _closed(validator: Any, properties: Any, value: Any, schema: Any) -> Iterator[jsonschema.ValidationError]:
+    """`properties`, and no others."""
+    if isinstance(value, dict):
+        yield from _PROPERTIES(validator, properties, value, schema)
+        for name in value.keys() - properties.keys():
+            yield jsonschema.ValidationError(f"{name} is not among the properties")
 
 
-def _formatted(schema: Schema, value: str) -> bool:
-    """Days and times are what their format says; other formats are taken as they come."""
+_PROPERTIES = jsonschema.Draft202012Validator.VALIDATORS["properties"]
+_Plain = jsonschema.validators.extend(
+    jsonschema.Draft202012Validator, {"properties": _closed, "pattern": lambda *_: ()}
+)
+_FORMATS = jsonschema.FormatChecker(formats=())
+
+
+def _is_date(value: object) -> bool:
+    return not isinstance(value, str) or bool(date.fromisoformat(value))
+
+
+def _is_moment(value: object) -> bool:
+    return not isinstance(value, str) or bool(datetime.fromisoformat(value))
+
+
+_FORMATS.checks("date", raises=ValueError)(_is_date)
+_FORMATS.checks("date-time", raises=ValueError)(_is_moment)
+
+
+def inside(schema: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The schemas in a schema, each with its place."""
+    yield from schema.get("properties", {}).items()
+    for key in ("items", "additionalProperties", "not"):
+        if key in schema:
+            yield key, schema[key]
+    for key in ("anyOf", "oneOf", "allOf", "prefixItems"):
+        for inner in schema.get(key, ()):
+            yield key, inner
+
+
+# -- of tools' arguments ------------------------------------------------------------------------------
+
+TOOL_NAME = r"^[a-zA-Z0-9_-]{1,64}$"
+_TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
+_LARGEST = 300
+"""Parts of an unfolded schema; the model reads all of it with every reply."""
+
+
+def checked_properties(properties: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """`properties` as given. ValueError says which is none."""
+    for name, schema in properties.items():
+        if not re.fullmatch(TOOL_NAME, name):
+            raise ValueError(f"{name!r}: letters, digits, - and _ only, 64 at most")
+        if not isinstance(schema, bool):
+            _check(schema, name)
+    return dict(properties)
+
+
+def _check(schema: Any, where: str) -> None:
+    if not isinstance(schema, Mapping):
+        raise ValueError(f"{where}: a JSON Schema is a table")
     try:
-        if schema.get("format") == "date":
-            date.fromisoformat(value)
-        elif schema.get("format") == "date-time":
-            datetime.fromisoformat(value)
-    except ValueError:
-        return False
-    return True
+        jsonschema.Draft202012Validator.check_schema(schema)
+    except jsonschema.SchemaError as e:
+        place = ".".join([where, *(str(part) for part in e.absolute_path)])
+        if "type" in e.absolute_path:
+            raise ValueError(f"{place}: unknown type {e.instance!r}; known: {', '.join(_TYPES)}") from None
+        raise ValueError(f"{place}: {e.instance!r} cannot stand here") from None
+    _check_references(schema, where)
+
+
+def _check_references(schema: Any, where: str) -> None:
+    if isinstance(schema, Mapping):
+        if "$ref" in schema:
+            raise ValueError(f"{where}: $ref has nothing to refer to here")
+        for key, inner in inside(schema):
+            _check_references(inner, f"{where}.{key}")
+
+
+def unfolded(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A schema with its `$ref`s replaced by what they refer to, and without its `$defs`.
+
+    One that contains itself is cut after a while: what is further in may be anything.
+    """
+    definitions = {**schema.get("definitions", {}), **schema.get("$defs", {})}
+    left = _LARGEST
+
+    def unfold(part: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if isinstance(part, list):
+            return [unfold(item) for item in part]
+        if not isinstance(part, Mapping):
+            return part
+        if left < 0:
+            return {}
+        if isinstance(part.get("$ref"), str):
+            known = definitions.get(part["$ref"].rsplit("/", 1)[-1], {})
+            return unfold({**known, **{key: value for key, value in part.items() if key != "$ref"}})
+        return {key: unfold(value) for key, value in part.items() if key not in ("$defs", "definitions")}
+
+    whole: dict[str, Any] = unfold(schema)
+    return whole

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from bot.conversation.scenario.parts import OutcomeField
 from bot.errors import RequestError
-from bot.outcome_schema import MAX_PROPERTIES, checked, fits, of_fields
+from bot.json_schema import MAX_PROPERTIES, checked, fits, of_fields
 
 
 class Mood(Enum):
