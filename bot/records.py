@@ -35,6 +35,8 @@ class Status(StrEnum):
 
 
 _FINAL = frozenset({Status.COMPLETED, Status.BUSY, Status.NO_ANSWER, Status.FAILED, Status.CANCELED})
+FINAL_STATUSES = tuple(status for status in Status if status.final)
+OPEN_STATUSES = tuple(status for status in Status if not status.final)
 _ORDER = {Status.QUEUED: 0, Status.INITIATED: 1, Status.RINGING: 2, Status.IN_PROGRESS: 3}
 
 

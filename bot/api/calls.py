@@ -58,7 +58,7 @@ async def place_call(
 @router.get("/calls", summary="List calls, newest first", responses=responses(401, 422, 500))
 async def list_calls(query: Annotated[ListQuery, Query()], request: Request) -> PageAnswer:
     page = await agent_of(request).store.page(status=query.status, limit=query.limit, cursor=query.cursor)
-    calls = [CallSummary.of(call, _path(request, "get_recording", call.call_id)) for call in page.calls]
+    calls = [CallSummary.of(call, _path(request, "get_recording", call.call_id)) for call in page.items]
     return PageAnswer(calls=calls, next_cursor=page.next_cursor)
 
 

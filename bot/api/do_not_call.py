@@ -103,7 +103,7 @@ async def add_numbers(body: DoNotCallRequest, request: Request, response: Respon
 async def list_numbers(query: Annotated[DoNotCallQuery, Query()], request: Request) -> ListedPageAnswer:
     page = await agent_of(request).do_not_call.page(limit=query.limit, cursor=query.cursor)
     return ListedPageAnswer(
-        numbers=[ListedAnswer.of(listed) for listed in page.numbers], next_cursor=page.next_cursor
+        numbers=[ListedAnswer.of(listed) for listed in page.items], next_cursor=page.next_cursor
     )
 
 

@@ -119,7 +119,7 @@ async def list_deliveries(query: Annotated[DeliveryQuery, Query()], request: Req
         status=query.status, call_id=query.call_id, limit=query.limit, cursor=query.cursor
     )
     return DeliveryPageAnswer(
-        deliveries=[DeliverySummary.of(delivery) for delivery in page.deliveries], next_cursor=page.next_cursor
+        deliveries=[DeliverySummary.of(delivery) for delivery in page.items], next_cursor=page.next_cursor
     )
 
 

@@ -23,6 +23,7 @@ from bot.records import (
     Status,
     Turn,
 )
+from bot.store.pages import Page
 
 
 @dataclass(frozen=True)
@@ -57,14 +58,6 @@ class CallChange:
 NO_CHANGE = CallChange()
 
 
-@dataclass(frozen=True)
-class Page:
-    """Some calls, newest first and without their turns; `next_cursor` is None on the last page."""
-
-    calls: tuple[CallRecord, ...]
-    next_cursor: str | None = None
-
-
 class CallStore(Protocol):
     """Every method is one transaction: when it returns, what it wrote survives a kill of the process."""
 
@@ -82,7 +75,9 @@ class CallStore(Protocol):
     async def get_by_sid(self, call_sid: str) -> CallRecord | None:
         """The call with its turns, by the carrier's id."""
 
-    async def page(self, *, status: Status | None = None, limit: int = 50, cursor: str | None = None) -> Page:
+    async def page(
+        self, *, status: Status | None = None, limit: int = 50, cursor: str | None = None
+    ) -> Page[CallRecord]:
         """Calls by `created_at`, newest first. A call added meanwhile moves no other to another page.
 
         RequestError on a cursor that is not ours.

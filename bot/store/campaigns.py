@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.errors import ConflictError, NotFoundError, RequestError
-from bot.records import CallRecord, EndedReason, Status
+from bot.records import FINAL_STATUSES, OPEN_STATUSES, CallRecord, EndedReason, Status
 from bot.store.campaign_records import (
     BadRow,
     Campaign,
@@ -41,14 +41,13 @@ from bot.store.campaign_rows import (
     new_contact,
 )
 from bot.store.database import Database, upsert
+from bot.store.pages import Page, read_page
 from bot.store.rows import Row, call_record
 from bot.store.schema import calls
 
-MAX_PAGE = 200
 _AT_ONCE = 1000
 """Contacts changed in one transaction."""
 _OPEN = (ContactState.QUEUED.value, ContactState.RETRY.value, ContactState.CALLING.value)
-_UNDER_WAY = [status.value for status in Status if not status.final]
 
 
 class SqlCampaignStore:
@@ -124,22 +123,14 @@ class SqlCampaignStore:
         return None if row is None else campaign_record(row)
 
     async def page(
-        self,
-        *,
-        status: CampaignStatus | None = None,
-        limit: int = 50,
-        after: tuple[datetime, str] | None = None,
-    ) -> Sequence[Campaign]:
-        """By `created_at`, newest first; `after`: (created_at, campaign_id) of the last one before."""
-        at, key = campaigns.c.created_at, campaigns.c.campaign_id
-        query = sa.select(campaigns).order_by(at.desc(), key.desc()).limit(limit)
+        self, *, status: CampaignStatus | None = None, limit: int = 50, cursor: str | None = None
+    ) -> Page[Campaign]:
+        """By `created_at`, newest first. RequestError on a cursor that is not ours."""
+        query = sa.select(campaigns)
         if status is not None:
             query = query.where(campaigns.c.status == status.value)
-        if after is not None:
-            place = sa.tuple_(sa.literal(after[0], at.type), sa.literal(after[1], key.type))
-            query = query.where(sa.tuple_(at, key) < place)
-        async with self._database.reader.connect() as connection:
-            return [campaign_record(row) for row in (await connection.execute(query)).mappings()]
+        order = (campaigns.c.created_at, campaigns.c.campaign_id)
+        return await read_page(self._database.reader, query, order, campaign_record, limit=limit, cursor=cursor)
 
     async def active(self, canceled_since: datetime) -> Sequence[str]:
         """Campaigns that run, and those that were canceled lately."""
@@ -288,7 +279,7 @@ class SqlCampaignStore:
         state, at = calls.c.status, calls.c.scheduled_at
         mine, queued = calls.c.campaign_id == call.campaign_id, state == Status.QUEUED.value
         placeless = sa.and_(calls.c.call_id == call.call_id, queued, at.is_not(None))
-        taken = sa.select(sa.func.count()).where(mine, state.in_(_UNDER_WAY), at.is_(None))
+        taken = sa.select(sa.func.count()).where(mine, state.in_(OPEN_STATUSES), at.is_(None))
         async with self._database.writer.begin() as connection:
             # One at a time, in all processes: each transaction would count the other's call out.
             campaign = sa.select(campaigns.c.campaign_id).where(campaigns.c.campaign_id == call.campaign_id)
@@ -337,11 +328,14 @@ class SqlCampaignStore:
 
     async def over(self, campaign_id: str, before: datetime, limit: int = 100) -> Sequence[CallRecord]:
         """Calls that ended before then, and whose contacts do not know."""
-        final = [status.value for status in Status if status.final]
         query = (
             sa.select(calls)
             .join(contacts, contacts.c.call_id == calls.c.call_id)
-            .where(_in(campaign_id, ContactState.CALLING), calls.c.status.in_(final), calls.c.ended_at < before)
+            .where(
+                _in(campaign_id, ContactState.CALLING),
+                calls.c.status.in_(FINAL_STATUSES),
+                calls.c.ended_at < before,
+            )
             .limit(limit)
         )
         async with self._database.reader.connect() as connection:

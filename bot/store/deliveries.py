@@ -16,12 +16,10 @@ from sqlalchemy import RowMapping
 from sqlalchemy.exc import IntegrityError
 
 from bot.errors import ConflictError, NotFoundError
-from bot.store.cursor import make_cursor, read_cursor
 from bot.store.database import Database, upsert
+from bot.store.pages import Page, read_page
 from bot.store.rows import storable
 from bot.store.schema import UtcDateTime, metadata
-
-MAX_PAGE = 200
 
 deliveries = sa.Table(
     "deliveries",
@@ -98,14 +96,6 @@ class Delivery:
     attempts: tuple[DeliveryAttempt, ...] = ()
 
 
-@dataclass(frozen=True)
-class DeliveryPage:
-    """Newest first, without their attempts; `next_cursor` is None on the last page."""
-
-    deliveries: tuple[Delivery, ...]
-    next_cursor: str | None = None
-
-
 class SqlDeliveryStore:
     """Every method is one transaction."""
 
@@ -160,26 +150,16 @@ class SqlDeliveryStore:
         call_id: str | None = None,
         limit: int = 50,
         cursor: str | None = None,
-    ) -> DeliveryPage:
+    ) -> Page[Delivery]:
         """By `created_at`, newest first. RequestError on a cursor that is not ours."""
-        limit = max(1, min(limit, MAX_PAGE))
         table = deliveries.c
-        query = sa.select(deliveries).order_by(table.created_at.desc(), table.delivery_id.desc()).limit(limit + 1)
+        query = sa.select(deliveries)
         if status is not None:
             query = query.where(table.status == status.value)
         if call_id is not None:
             query = query.where(table.call_id == call_id)
-        if cursor is not None:
-            created_at, delivery_id = read_cursor(cursor)
-            place = sa.tuple_(
-                sa.literal(created_at, table.created_at.type), sa.literal(delivery_id, table.delivery_id.type)
-            )
-            query = query.where(sa.tuple_(table.created_at, table.delivery_id) < place)
-        async with self._database.reader.connect() as connection:
-            rows = (await connection.execute(query)).mappings().all()
-        found = tuple(_delivery(row) for row in rows[:limit])
-        last = found[-1] if len(rows) > limit else None
-        return DeliveryPage(found, None if last is None else make_cursor(last.created_at, last.delivery_id))
+        order = (table.created_at, table.delivery_id)
+        return await read_page(self._database.reader, query, order, _delivery, limit=limit, cursor=cursor)
 
     async def note(
         self,

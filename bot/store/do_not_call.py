@@ -10,11 +10,10 @@ from enum import StrEnum
 
 import sqlalchemy as sa
 
-from bot.store.cursor import make_cursor, read_cursor
 from bot.store.database import Database, upsert
+from bot.store.pages import Page, read_page
 from bot.store.rows import storable
 from bot.store.schema import UtcDateTime, metadata
-from bot.store.sql import MAX_PAGE
 
 do_not_call = sa.Table(
     "do_not_call",
@@ -44,14 +43,6 @@ class Listed:
     source: ListedBy = ListedBy.API
     reason: str | None = None
     call_id: str | None = None
-
-
-@dataclass(frozen=True)
-class ListedPage:
-    """Newest first; `next_cursor` is None on the last page."""
-
-    numbers: tuple[Listed, ...]
-    next_cursor: str | None = None
 
 
 class SqlDoNotCallStore:
@@ -99,22 +90,12 @@ class SqlDoNotCallStore:
             row = (await connection.execute(query)).mappings().one_or_none()
         return None if row is None else _listed(row)
 
-    async def page(self, *, limit: int = 50, cursor: str | None = None) -> ListedPage:
+    async def page(self, *, limit: int = 50, cursor: str | None = None) -> Page[Listed]:
         """By `added_at`, newest first. RequestError on a cursor that is not ours."""
-        limit = max(1, min(limit, MAX_PAGE))
-        table = do_not_call.c
-        query = sa.select(do_not_call).order_by(table.added_at.desc(), table.phone_number.desc()).limit(limit + 1)
-        if cursor is not None:
-            added_at, phone_number = read_cursor(cursor)
-            after = sa.tuple_(
-                sa.literal(added_at, table.added_at.type), sa.literal(phone_number, table.phone_number.type)
-            )
-            query = query.where(sa.tuple_(table.added_at, table.phone_number) < after)
-        async with self._database.reader.connect() as connection:
-            rows = (await connection.execute(query)).mappings().all()
-        found = tuple(_listed(row) for row in rows[:limit])
-        last = found[-1] if len(rows) > limit else None
-        return ListedPage(found, None if last is None else make_cursor(last.added_at, last.phone_number))
+        order = (do_not_call.c.added_at, do_not_call.c.phone_number)
+        return await read_page(
+            self._database.reader, sa.select(do_not_call), order, _listed, limit=limit, cursor=cursor
+        )
 
 
 def _listed(row: sa.RowMapping) -> Listed:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from bot.audio import Speech, TimedWord
-from bot.records import Status
+from bot.records import FINAL_STATUSES
 from bot.store.database import Database, upsert
 from bot.store.schema import calls, metadata
 
@@ -24,8 +24,6 @@ openings = sa.Table(
     sa.Column("pcm", sa.LargeBinary, nullable=False),
     sa.Column("words", sa.JSON, nullable=False),
 )
-
-_OVER = tuple(status.value for status in Status if status.final)
 
 
 class SqlOpeningStore:
@@ -65,6 +63,6 @@ class SqlOpeningStore:
 
     async def sweep(self) -> int:
         """Forgets those of calls that are over; the number of them."""
-        over = sa.and_(calls.c.call_id == openings.c.call_id, calls.c.status.in_(_OVER))
+        over = sa.and_(calls.c.call_id == openings.c.call_id, calls.c.status.in_(FINAL_STATUSES))
         async with self._database.writer.begin() as connection:
             return (await connection.execute(openings.delete().where(sa.exists().where(over)))).rowcount

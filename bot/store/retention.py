@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.phone_numbers import parts
-from bot.records import Status
+from bot.records import FINAL_STATUSES, Status
 from bot.store.campaign_records import CampaignStatus, ContactState, contact_id_at, contact_place
 from bot.store.campaign_rows import bad_rows, campaigns, contacts
 from bot.store.database import Database, upsert
@@ -259,7 +259,7 @@ def _national(phone_number: str) -> str:
 
 
 def _over() -> sa.ColumnElement[bool]:
-    return calls.c.status.in_([status.value for status in Status if status.final])
+    return calls.c.status.in_(FINAL_STATUSES)
 
 
 def _emptied(kept: Collection[Kept], at: datetime) -> sa.Update:

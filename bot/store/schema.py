@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
-from bot.records import CostPart, Direction, Status
+from bot.records import FINAL_STATUSES, CostPart, Direction, Status
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -106,7 +106,7 @@ def _said(word: Status | Direction) -> sa.ColumnElement[str]:
 
 
 # Not a list of the open ones: that would be looked up in the index by status, among all that wait.
-is_open = calls.c.status.not_in([_said(status) for status in Status if status.final])
+is_open = calls.c.status.not_in([_said(status) for status in FINAL_STATUSES])
 on_a_line = sa.and_(
     is_open,
     sa.or_(

@@ -17,13 +17,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.errors import ConflictError, NotFoundError
 from bot.records import CallRecord, Status, Turn, may_follow
 from bot.settings import Settings
-from bot.store.call_store import NO_CHANGE, CallChange, CallStore, Page
-from bot.store.cursor import make_cursor, read_cursor
+from bot.store.call_store import NO_CHANGE, CallChange, CallStore
 from bot.store.database import Database, open_database, upsert
+from bot.store.pages import Page, read_page
 from bot.store.rows import Row, call_record, call_row, change_row, turn_record, turn_row
 from bot.store.schema import calls, held, on_a_line, tokens, turns, unfollowed
 
-MAX_PAGE = 200
 _FIRST_STANDS = ("ended_reason", "error", "ended_at")
 
 
@@ -67,25 +66,14 @@ class SqlCallStore:
     async def get_by_sid(self, call_sid: str) -> CallRecord | None:
         return await self._one(calls.c.call_sid == call_sid)
 
-    async def page(self, *, status: Status | None = None, limit: int = 50, cursor: str | None = None) -> Page:
-        limit = max(1, min(limit, MAX_PAGE))
-        query = sa.select(calls).order_by(calls.c.created_at.desc(), calls.c.call_id.desc()).limit(limit + 1)
+    async def page(
+        self, *, status: Status | None = None, limit: int = 50, cursor: str | None = None
+    ) -> Page[CallRecord]:
+        query = sa.select(calls)
         if status is not None:
             query = query.where(calls.c.status == status.value)
-        if cursor is not None:
-            created_at, call_id = read_cursor(cursor)
-            after = sa.tuple_(
-                sa.literal(created_at, calls.c.created_at.type), sa.literal(call_id, calls.c.call_id.type)
-            )
-            query = query.where(sa.tuple_(calls.c.created_at, calls.c.call_id) < after)
-        async with self.database.reader.connect() as connection:
-            rows = (await connection.execute(query)).mappings().all()
-        records = tuple(call_record(row) for row in rows[:limit])
-        more = len(rows) > limit
-        last = records[-1] if more else None
-        return Page(
-            calls=records, next_cursor=None if last is None else make_cursor(last.created_at, last.call_id)
-        )
+        order = (calls.c.created_at, calls.c.call_id)
+        return await read_page(self.database.reader, query, order, call_record, limit=limit, cursor=cursor)
 
     async def advance(
         self, call_id: str, status: Status, *, at: datetime, change: CallChange = NO_CHANGE

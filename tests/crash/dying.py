@@ -224,7 +224,7 @@ class Runs:
         store = SqlCallStore(Database(parse_database_url(database_url, Path("unused.db"))))
         await store.open()
         try:
-            return bool((await store.page()).calls)
+            return bool((await store.page()).items)
         finally:
             await store.close()
 
@@ -240,7 +240,7 @@ class Runs:
         try:
             deadline = asyncio.get_running_loop().time() + WITHIN_SECONDS
             while True:
-                calls = (await store.page()).calls
+                calls = (await store.page()).items
                 record = calls[0] if calls else None
                 done = record is not None and record.call_sid is not None and record.status is not Status.QUEUED
                 if done or asyncio.get_running_loop().time() > deadline:

@@ -35,6 +35,7 @@ from bot.policy import HoursTerms
 from bot.records import CallRecord, Direction, EndedReason, Status
 from bot.store.campaign_records import BadRow, Campaign, CampaignStatus, Contact, Progress, Result
 from bot.store.campaigns import SqlCampaignStore
+from bot.store.pages import Page
 
 ROUND, ROUNDS = "campaign_round", "campaigns"
 BUCKET_SECONDS = 0.25
@@ -169,11 +170,9 @@ class Campaigns:
     async def progress(self, campaign_id: str) -> Progress:
         return await self._store.progress(campaign_id, self._now())
 
-    async def page(
-        self, *, status: CampaignStatus | None, limit: int, after: tuple[datetime, str] | None
-    ) -> list[Campaign]:
-        """Newest first."""
-        return list(await self._store.page(status=status, limit=limit, after=after))
+    async def page(self, *, status: CampaignStatus | None, limit: int, cursor: str | None) -> Page[Campaign]:
+        """Newest first. RequestError on a cursor that is not ours."""
+        return await self._store.page(status=status, limit=limit, cursor=cursor)
 
     async def bad_rows(self, campaign_id: str, *, after: int, limit: int) -> list[BadRow]:
         return list(await self._store.bad_rows(campaign_id, after=after, limit=limit))

@@ -10,7 +10,8 @@ from loguru import logger
 from bot.calls.dialling.policy import LISTED
 from bot.errors import NotFoundError
 from bot.records import CallRecord, Direction
-from bot.store.do_not_call import Listed, ListedBy, ListedPage, SqlDoNotCallStore
+from bot.store.do_not_call import Listed, ListedBy, SqlDoNotCallStore
+from bot.store.pages import Page
 
 
 class DoNotCall:
@@ -60,6 +61,6 @@ class DoNotCall:
         if not await self._store.remove(phone_number):
             raise NotFoundError("This number is not on the do-not-call list.", field="phone_number")
 
-    async def page(self, *, limit: int, cursor: str | None) -> ListedPage:
+    async def page(self, *, limit: int, cursor: str | None) -> Page[Listed]:
         """Newest first. RequestError on a cursor that is not ours."""
         return await self._store.page(limit=limit, cursor=cursor)

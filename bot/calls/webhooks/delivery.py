@@ -41,11 +41,11 @@ from bot.store.connections import retry_database
 from bot.store.deliveries import (
     Delivery,
     DeliveryAttempt,
-    DeliveryPage,
     DeliveryStatus,
     SqlDeliveryStore,
 )
 from bot.store.durable.engine import DurableEngine
+from bot.store.pages import Page
 from bot.telemetry import metrics, tracing
 
 QUEUE = "webhooks"
@@ -130,7 +130,7 @@ class Webhooks:
         call_id: str | None = None,
         limit: int = 50,
         cursor: str | None = None,
-    ) -> DeliveryPage:
+    ) -> Page[Delivery]:
         """Newest first. RequestError on a cursor that is not ours."""
         return await self.deliveries.page(status=status, call_id=call_id, limit=limit, cursor=cursor)
 

@@ -176,10 +176,10 @@ class FakeAgent:
             raise NotFoundError(f"There is no call {call_id}.")
         return A_CALL
 
-    async def page(self, *, status: Status | None, limit: int, cursor: str | None) -> Page:
+    async def page(self, *, status: Status | None, limit: int, cursor: str | None) -> Page[CallRecord]:
         self._fail()
         self.lists.append((status, limit, cursor))
-        return Page(calls=(replace(A_CALL, turns=()),), next_cursor="more")
+        return Page((replace(A_CALL, turns=()),), next_cursor="more")
 
     async def hang_up(self, call_id: str) -> CallRecord:
         self._fail()

@@ -352,10 +352,11 @@ async def test_pages_of_campaigns_newest_first(campaigns: SqlCampaignStore) -> N
         moment = NOON + timedelta(minutes=number // 2)
         await campaigns.add(replace(CAMPAIGN, campaign_id=f"c{number}", created_at=moment))
     first = await campaigns.page(limit=2)
-    assert [found.campaign_id for found in first] == ["c2", "c1"]
-    rest = await campaigns.page(limit=2, after=(first[-1].created_at, first[-1].campaign_id))
-    assert [found.campaign_id for found in rest] == ["c0"]
-    assert await campaigns.page(status=CampaignStatus.PAUSED) == []
+    assert [found.campaign_id for found in first.items] == ["c2", "c1"]
+    rest = await campaigns.page(limit=2, cursor=first.next_cursor)
+    assert [found.campaign_id for found in rest.items] == ["c0"]
+    assert rest.next_cursor is None
+    assert (await campaigns.page(status=CampaignStatus.PAUSED)).items == ()
 
 
 def test_the_place_of_a_contact() -> None:

@@ -133,12 +133,12 @@ async def test_pages_by_status_and_call(kept: SqlDeliveryStore) -> None:
     await kept.add(a_delivery("other", minutes=9, call_id="call-2"))
     await kept.note("msg_3", an_attempt(), status=DEAD)
     first = await kept.page(limit=2, call_id="call-1")
-    assert [each.delivery_id for each in first.deliveries] == ["msg_4", "msg_3"]
+    assert [each.delivery_id for each in first.items] == ["msg_4", "msg_3"]
     second = await kept.page(limit=3, call_id="call-1", cursor=first.next_cursor)
-    assert [each.delivery_id for each in second.deliveries] == ["msg_2", "msg_1", "msg_0"]
+    assert [each.delivery_id for each in second.items] == ["msg_2", "msg_1", "msg_0"]
     assert second.next_cursor is None
-    assert [each.delivery_id for each in (await kept.page(status=DEAD)).deliveries] == ["msg_3"]
-    assert [each.delivery_id for each in (await kept.page(call_id="call-2")).deliveries] == ["other"]
+    assert [each.delivery_id for each in (await kept.page(status=DEAD)).items] == ["msg_3"]
+    assert [each.delivery_id for each in (await kept.page(call_id="call-2")).items] == ["other"]
     with pytest.raises(RequestError):
         await kept.page(cursor="nonsense")
 
@@ -152,7 +152,7 @@ async def test_a_delivery_goes_with_its_call(kept: SqlDeliveryStore, store: SqlC
         await connection.execute(calls.delete().where(calls.c.call_id == "call-1"))
     assert await kept.get("msg_1") is None
     await kept.note("msg_1", an_attempt(2), status=DEAD)  # it was just being sent
-    assert [each.delivery_id for each in (await kept.page()).deliveries] == ["other"]
+    assert [each.delivery_id for each in (await kept.page()).items] == ["other"]
     async with store.database.reader.connect() as connection:
         left = (await connection.execute(sa.select(delivery_attempts.c.delivery_id))).scalars().all()
     assert left == ["other"], "its attempts go with it"

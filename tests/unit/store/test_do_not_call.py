@@ -54,7 +54,7 @@ async def test_pages_hold_every_number_once(mine: SqlDoNotCallStore) -> None:
     cursor = None
     while True:
         page = await mine.page(limit=5, cursor=cursor)
-        seen += [listed.phone_number for listed in page.numbers]
+        seen += [listed.phone_number for listed in page.items]
         if (cursor := page.next_cursor) is None:
             break
     assert seen == numbers[::-1]

@@ -107,7 +107,7 @@ async def test_processes_that_start_at_once_share_one_migration(tmp_path: Path) 
     store = at(url)
     await store.open()
     try:
-        assert len((await store.page()).calls) == 2
+        assert len((await store.page()).items) == 2
     finally:
         await store.close()
 
@@ -149,7 +149,7 @@ async def test_databases_that_open_at_once_in_one_process_are_each_their_own(tmp
     await asyncio.gather(*(store.open() for store in stores))
     for number, store in enumerate(stores):
         await store.add(a_call(f"call-{number}"))
-        assert [call.call_id for call in (await store.page()).calls] == [f"call-{number}"]
+        assert [call.call_id for call in (await store.page()).items] == [f"call-{number}"]
         await store.close()
 
 
@@ -169,7 +169,7 @@ async def test_opening_again_finds_what_was_kept(url: str) -> None:
         await store.close()
     store = at(url)
     await store.open()
-    assert len((await store.page()).calls) == 2
+    assert len((await store.page()).items) == 2
     await store.close()
 
 

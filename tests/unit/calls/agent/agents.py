@@ -65,7 +65,7 @@ class AgentHarness:
         return record
 
     async def the_record(self) -> CallRecord:
-        (call,) = (await self.store.page()).calls
+        (call,) = (await self.store.page()).items
         return await self.record(call.call_id)
 
     async def answer(self, call_id: str | None, call_sid: str, **form: str) -> str:

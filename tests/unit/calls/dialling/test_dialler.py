@@ -85,7 +85,7 @@ async def test_the_end_of_another_call_under_the_same_url_is_not_this_one_s(harn
 async def test_a_voice_webhook_that_comes_twice_at_once_is_one_call(harness: DiallingHarness) -> None:
     both = await asyncio.gather(harness.answer(None, "CA90"), harness.answer(None, "CA90"))
     assert all("<Stream" in twiml for twiml in both)
-    assert len((await harness.store.page()).calls) == 1
+    assert len((await harness.store.page()).items) == 1
 
 
 async def test_a_database_that_is_away_while_a_call_is_followed(
@@ -150,7 +150,7 @@ async def test_a_carrier_that_breaks_us_frees_the_line(harness: DiallingHarness)
     with pytest.raises(ConflictError):
         await harness.agent.placing.place(SPEC)
     assert harness.agent.active_calls.slots == []
-    (call,) = (await harness.store.page()).calls
+    (call,) = (await harness.store.page()).items
     assert (await harness.is_over(call.call_id)).status is Status.FAILED
 
 
@@ -423,9 +423,9 @@ async def test_canceled_or_dialled_but_never_both(harness: DiallingHarness) -> N
     """At every moment of its first second."""
     for wait in (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.4):
         placing = asyncio.create_task(harness.agent.placing.place(replace(SPEC, phone_number="+12025550177")))
-        while not [c for c in (await harness.store.page()).calls if not c.status.final]:  # noqa: ASYNC110
+        while not [c for c in (await harness.store.page()).items if not c.status.final]:  # noqa: ASYNC110
             await asyncio.sleep(0)
-        (call,) = [c for c in (await harness.store.page()).calls if not c.status.final]
+        (call,) = [c for c in (await harness.store.page()).items if not c.status.final]
         await asyncio.sleep(wait)
         dialled = len(harness.carrier.dialled)
         try:
@@ -451,7 +451,7 @@ async def test_who_does_not_wait_is_not_queued(tmp_path: Path, monkeypatch: pyte
             with pytest.raises(BusyError):
                 await harness.agent.placing.place(SPEC, Terms(wait=False), Asked(None, "a", "1"))
         assert len(harness.carrier.dialled) == 1
-        calls = (await harness.store.page(status=Status.CANCELED)).calls
+        calls = (await harness.store.page(status=Status.CANCELED)).items
         assert len(calls) == 1
 
 
@@ -460,7 +460,7 @@ async def test_a_refusal_is_remembered_longer_than_its_workflow(harness: Diallin
     asked = Asked(None, "a", "1")
     with pytest.raises(Exception, match="unverified"):
         await harness.agent.placing.place(SPEC, asked=asked)
-    (call,) = (await harness.store.page()).calls
+    (call,) = (await harness.store.page()).items
     await harness.is_over(call.call_id)
     async with asyncio.timeout(20):
         while not await harness.agent.engine.forget(datetime.now(UTC) + timedelta(days=1)):  # noqa: ASYNC110

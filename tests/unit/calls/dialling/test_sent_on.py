@@ -58,7 +58,7 @@ async def test_a_call_that_is_sent_on_is_taken_where_a_line_is_free(harness: Dia
 
     harness.agent._dialler.news = note  # type: ignore[method-assign]
     assert "<Stream" in await ask(harness, again, "CA91")
-    assert len((await harness.store.page()).calls) == 2, "one record, however often the carrier asks"
+    assert len((await harness.store.page()).items) == 2, "one record, however often the carrier asks"
     taken = await harness.record(waiting.call_id)
     assert (taken.status, taken.direction) == (Status.IN_PROGRESS, Direction.INBOUND)
     assert told == [], "who follows it would give up its slot, and is this process"
@@ -72,7 +72,7 @@ async def test_it_is_turned_away_in_the_end(harness: DiallingHarness) -> None:
     for _ in range(2):
         url = sent_to(await ask(harness, url, "CA91"))
     assert verbs.read(await ask(harness, url, "CA91")) == (verbs.Reject("busy"),)
-    (call,) = [call for call in (await harness.store.page()).calls if call.call_sid == "CA91"]
+    (call,) = [call for call in (await harness.store.page()).items if call.call_sid == "CA91"]
     over = await harness.is_over(call.call_id)
     assert (over.status, over.ended_reason) == (Status.BUSY, EndedReason.DIAL_BUSY)
 
