@@ -12,7 +12,7 @@ from collections.abc import Callable
 from bot.conversation import prompt
 from bot.conversation.call_plan import Plan
 from bot.conversation.hang_up import Goodbye
-from bot.conversation.machines.answering import TREAT_EVERY_SECONDS, MachineHandling, SpeechPlayer
+from bot.conversation.machines.answering import TREAT_EVERY_SECONDS, MachineHandling
 from bot.conversation.replies import Replies
 from bot.conversation.silence import Silence, SilenceWatch
 from bot.conversation.stages import Stages
@@ -131,16 +131,17 @@ class CallFlow:
                 opening=True,
                 protected=not self.plan.scenario.opening.interruptible,
             )
-            opening.play_to(SpeechPlayer(playback, opening, lost=self._lose_opening))
+            opening.play_to(playback, self._opening_given)
         elif self.plan.opening_text:
             await self._stages.say(self.plan.opening_text)
         else:
             self._user.answer_now()
             await self._stages.run_model()
 
-    def _lose_opening(self) -> None:
-        self._opening_lost = True
-        self._changed.set()
+    def _opening_given(self) -> None:
+        if self.plan.opening is not None and self.plan.opening.silent:
+            self._opening_lost = True
+            self._changed.set()
 
     # -- silence --------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -39,7 +39,7 @@ FLUSH_SECONDS = 2.0
 
 
 class Listener(Protocol):
-    """Who plays a stream: the line's output."""
+    """What plays a stream: the line's output."""
 
     def play(self, pcm: bytes) -> None: ...
 
@@ -79,6 +79,7 @@ class SpeechStream:
         self.words: list[TimedWord] = []
         self.finished = False
         self._listener: Listener | None = None
+        self._given: Callable[[], None] = lambda: None
 
     @property
     def silent(self) -> bool:
@@ -108,18 +109,22 @@ class SpeechStream:
         """No more comes. Harmless when said twice."""
         if not self.finished:
             self.finished = True
-            if self._listener is not None:
-                self._listener.end()
+            self._end()
 
-    def play_to(self, listener: Listener) -> None:
-        """Give `listener` all of it, as it comes. One listener at a time."""
+    def play_to(self, listener: Listener, given: Callable[[], None] = lambda: None) -> None:
+        """Give `listener` all of it, as it comes; then call `given`. One listener at a time."""
         if self.pcm:
             listener.play(bytes(self.pcm))
         for word in self.words:
             listener.place(word)
-        self._listener = listener
+        self._listener, self._given = listener, given
         if self.finished:
-            listener.end()
+            self._end()
+
+    def _end(self) -> None:
+        if self._listener is not None:
+            self._listener.end()
+            self._given()
 
 
 class _Collector(FrameProcessor):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 
 from loguru import logger
 from pipecat.frames.frames import LLMMessagesAppendFrame
@@ -29,35 +28,11 @@ from bot.conversation.machines.policy import (
 from bot.conversation.opening import SpeechStream
 from bot.conversation.stages import Stages
 from bot.errors import PhoneAgentError
-from bot.pipeline.line.line_ends import PlayedSpeech
 from bot.pipeline.resources import Resources
 from bot.records import AnsweredBy, EndedReason
 
 TREAT_EVERY_SECONDS = 0.1
 """How often a machine's silence is looked at."""
-
-
-class SpeechPlayer:
-    """Plays a stream; tells when all of it was given, or that there was nothing to give."""
-
-    def __init__(
-        self,
-        playback: PlayedSpeech,
-        stream: SpeechStream,
-        *,
-        lost: Callable[[], None],
-        given: Callable[[], None] | None = None,
-    ) -> None:
-        self.play, self.place = playback.play, playback.place
-        self._playback, self._stream = playback, stream
-        self._lost, self._given = lost, given
-
-    def end(self) -> None:
-        self._playback.end()
-        if self._stream.silent:
-            self._lost()
-        elif self._given is not None:
-            self._given()
 
 
 class MachineHandling:
@@ -241,12 +216,12 @@ class MachineHandling:
             self._changed.set()
             return
         playback = self._stages.output.begin(str(self._treated), stream.text or "")
-        stream.play_to(SpeechPlayer(playback, stream, lost=self._lose, given=self._give))
+        stream.play_to(playback, self._all_given)
 
-    def _give(self) -> None:
-        self._stages.line.when_heard(self._heard, mark=True)
-
-    def _lose(self) -> None:
+    def _all_given(self) -> None:
+        if self._stream is not None and not self._stream.silent:
+            self._stages.line.when_heard(self._heard, mark=True)
+            return
         self._lost = True
         self._changed.set()
 
