@@ -1,4 +1,4 @@
-"""Every sentence the LLM gets from us: the system prompt, the opening, notes during the call.
+"""Every sentence the LLM gets from us but those of a tool: the system prompt, the opening, notes during a call.
 
 What the callee says reaches the model as the user's messages only; what the API's caller wrote stands
 between tags, as data, and cannot close them: a `<` that would begin one of our tags is written as `‹`.

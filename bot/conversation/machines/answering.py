@@ -57,7 +57,7 @@ class MachineHandling:
         self._making: asyncio.Task[None] | None = None
         self._lost = self._speaking = False
         self._spoke_at = 0.0
-        self._told_menu = False
+        self._menu_noted = False
         self._turn_open = False
 
     @property
@@ -107,8 +107,8 @@ class MachineHandling:
         logger.info("a person came on after {}", self._treated)
         self._treated = self._watch = None
         await self._fall_silent()
-        if self._told_menu:
-            self._told_menu = False
+        if self._menu_noted:
+            self._menu_noted = False
             await self._note(prompt.PERSON_CAME_ON)
         self._user.answering = True
 
@@ -251,8 +251,8 @@ class MachineHandling:
 
     async def _ask(self) -> None:
         """The model answers what the menu has said: a key, words, or the end."""
-        if not self._told_menu:
-            self._told_menu = True
+        if not self._menu_noted:
+            self._menu_noted = True
             await self._note(prompt.menu_note(self._plan.spec, self._plan.scenario))
         self._spoke_at = time.monotonic()
         self.detection.machine_spoken_to(self._spoke_at)

@@ -205,7 +205,7 @@ class Line:
         left, self._left_at = self._stream, time.monotonic()
         held = self._playout.held
         if not held:
-            await self._tell(self._playout.hold(self._left_at))
+            await self._report(self._playout.hold(self._left_at))
         self._clears += 1
         self._record_offset_ms = None
         stream = await self._crossing.next()
@@ -221,7 +221,7 @@ class Line:
         self._clock_jump_ms = -self.media_ms
         self._left_at = None
         if self._playout.held and not held:
-            await self._tell(self._playout.resume(time.monotonic()))
+            await self._report(self._playout.resume(time.monotonic()))
         self._wake.set()
         logger.debug("the call goes on on stream {}", stream.id)
         return True
@@ -263,14 +263,14 @@ class Line:
         self._wake.set()
         if not silent:
             await self._clear()
-        await self._tell(news)
+        await self._report(news)
 
     async def resume(self) -> None:
         """Go on saying what `hold` kept; nothing where nothing is held."""
         self._held_until = None
         if self._playout.held:
             self._wake.set()
-            await self._tell(self._playout.resume(time.monotonic()))
+            await self._report(self._playout.resume(time.monotonic()))
             self._record_offset_ms = None
 
     @property
@@ -285,7 +285,7 @@ class Line:
         news = self._playout.clear(time.monotonic())
         if not silent:
             await self._clear()
-        await self._tell(news)
+        await self._report(news)
         self._record_offset_ms = None
 
     async def _clear(self) -> None:
@@ -311,7 +311,7 @@ class Line:
             now = time.monotonic()
             news = self._playout.overdue(now)
             if news is not None:
-                await self._tell(news)
+                await self._report(news)
             if self._held_until is not None and now >= self._held_until and not self.away:
                 logger.warning("a pause was not decided on in time: the agent goes on")
                 await self.resume()
@@ -355,7 +355,7 @@ class Line:
         if self._listener is not None:
             self._listener.audio_begins(now)
 
-    async def _tell(self, news: Heard[Payload]) -> None:
+    async def _report(self, news: Heard[Payload]) -> None:
         # Two tasks bring news (the reader's echoes, an interruption); the lock keeps their order.
         self._silent = self._silent or self._playout.idle
         async with self._heard_lock:
@@ -416,7 +416,7 @@ class Line:
                 case MarkReached():
                     news = self._playout.echoed(event.name, time.monotonic())
                     if news is not None:
-                        await self._tell(news)
+                        await self._report(news)
                         self._wake.set()
                 case KeyPressed():
                     pass  # a call has no use for the callee's keys

@@ -169,7 +169,7 @@ class Playout(Generic[T]):
 
     def playing_ms(self, now: float) -> float:
         """How much is still to be heard."""
-        return (self.queued - max(self.heard, self._at_the_ear(now))) / SAMPLES_PER_MS
+        return (self.queued - max(self.heard, self._playing_at(now))) / SAMPLES_PER_MS
 
     def due(self, now: float) -> list[Sending]:
         """What has to be sent now to keep the lead."""
@@ -214,12 +214,12 @@ class Playout(Generic[T]):
             mark = self._marks.popleft()
             self._given_up[mark.name] = position = mark.position
         if position > self.heard or (self._points and self._points[0].position <= self.heard):
-            return self._advance(position, self._at_the_ear(now))
+            return self._advance(position, self._playing_at(now))
         return None
 
     def clear(self, now: float) -> Heard[T]:
         """Stop here: what is not heard by now never will be. Its points are dropped with it."""
-        news = self._advance(self._heard_by(now), self._at_the_ear(now))
+        news = self._advance(self._heard_by(now), self._playing_at(now))
         self._held = False
         self._waiting.clear()
         self._offset = 0
@@ -240,7 +240,7 @@ class Playout(Generic[T]):
         What is reported is what is known to be heard. The clear travels as long as the audio did, so the far end
         stops where the pace is now: that is where it goes on.
         """
-        news = self._advance(self._heard_by(now), self._at_the_ear(now))
+        news = self._advance(self._heard_by(now), self._playing_at(now))
         self._resume_at = max(self.heard, self._paced(now))
         self._cut = self._resume_at < self.queued
         self._drop_taken()
@@ -297,7 +297,7 @@ class Playout(Generic[T]):
         self._round_trip = trip if self._round_trip is None else min(self._round_trip, trip)
         self._anchor_position, self._anchor_at = position, now - self._round_trip
 
-    def _at_the_ear(self, now: float) -> int:
+    def _playing_at(self, now: float) -> int:
         """Where playback is known to stand: the news of it was one way old, our audio the other."""
         return self._paced(now - (self._round_trip or 0.0))
 
@@ -308,7 +308,7 @@ class Playout(Generic[T]):
 
     def _heard_by(self, now: float) -> int:
         ceiling = self._marks[0].position if self._marks else self.sent
-        return max(self.heard, min(self._at_the_ear(now), ceiling))
+        return max(self.heard, min(self._playing_at(now), ceiling))
 
     def _send_piece(self, now: float, sendings: list[Sending]) -> None:
         size = min(self.message_ms * SAMPLES_PER_MS, self.queued - self.sent)

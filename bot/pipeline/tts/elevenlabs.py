@@ -135,7 +135,7 @@ class ElevenLabsService(Metered, TtsFallback, OpenElevenLabs):
         await self.start_tts_usage_metrics(text)
         if utterance.takes:
             for take in utterance.takes:
-                await self._tell(self._wire_name(context_id, take), text=sent)
+                await self._send_message(self._wire_name(context_id, take), text=sent)
         else:
             await self._look_after(context_id, utterance)
         yield None
@@ -147,7 +147,7 @@ class ElevenLabsService(Metered, TtsFallback, OpenElevenLabs):
         if context_id is not None and utterance is not None:
             utterance.complete = True
             for take in utterance.takes:
-                await self._tell(self._wire_name(context_id, take), flush=True)
+                await self._send_message(self._wire_name(context_id, take), flush=True)
 
     async def flush_audio(self, context_id: str | None = None) -> None:
         """Texts are flushed when their context is complete."""
@@ -178,7 +178,7 @@ class ElevenLabsService(Metered, TtsFallback, OpenElevenLabs):
                 await self._begin_take(context_id, utterance)
             case UtteranceStep.CLOSE:
                 for take in utterance.takes:
-                    await self._tell(self._wire_name(context_id, take), close_context=True)
+                    await self._send_message(self._wire_name(context_id, take), close_context=True)
             case UtteranceStep.DONE:
                 await self._finish(context_id, utterance)
             case UtteranceStep.LOST:
@@ -195,8 +195,8 @@ class ElevenLabsService(Metered, TtsFallback, OpenElevenLabs):
         self._takes[name] = (context_id, take)
         # Voice settings may stand in a context's first message only, before any other text.
         opening = {"voice_settings": self.voice_settings} if self.voice_settings else {}
-        await self._tell(name, text=" ", **opening)
-        await self._tell(name, text=text, **({"flush": True} if utterance.complete else {}))
+        await self._send_message(name, text=" ", **opening)
+        await self._send_message(name, text=text, **({"flush": True} if utterance.complete else {}))
 
     async def _finish(self, context_id: str, utterance: Utterance) -> None:
         await self._push_words(context_id, utterance, everything=True)
@@ -213,7 +213,7 @@ class ElevenLabsService(Metered, TtsFallback, OpenElevenLabs):
     async def _release(self, context_id: str, take: Take) -> None:
         name = self._wire_name(context_id, take)
         if self._takes.pop(name, None) is not None:
-            await self._tell(name, close_context=True)
+            await self._send_message(name, close_context=True)
 
     async def _give_up(self, why: str) -> None:
         metrics.vendor_failed("elevenlabs", "gave_up")
@@ -252,7 +252,7 @@ class ElevenLabsService(Metered, TtsFallback, OpenElevenLabs):
             self._caretaker = None
         if self._link is not None:
             link, self._link = self._link, None
-            await self._tell(None, close_socket=True)
+            await self._send_message(None, close_socket=True)
             if self._is_connected:
                 await asyncio.wait({link}, timeout=GOODBYE_SECONDS)
             await self.cancel_task(link)
@@ -312,7 +312,7 @@ class ElevenLabsService(Metered, TtsFallback, OpenElevenLabs):
         if self._refusals >= REFUSALS:
             await self._give_up(f"ElevenLabs refuses: {how}")
 
-    async def _tell(self, name: str | None, **message: Any) -> None:
+    async def _send_message(self, name: str | None, **message: Any) -> None:
         """Send a message; a socket that is gone is noticed where it is read."""
         if self.socket is None:
             return
@@ -328,7 +328,7 @@ class ElevenLabsService(Metered, TtsFallback, OpenElevenLabs):
             self.usage.add("elevenlabs", self.billed_as, "characters", len(text))
 
     async def keep_alive(self) -> None:
-        await self._tell(None, text="")
+        await self._send_message(None, text="")
 
     # -- sound -----------------------------------------------------------------------------------------
 
