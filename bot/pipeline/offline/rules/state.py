@@ -264,7 +264,8 @@ class TalkState:
         return taken
 
     def _note(self, note: str, **values: Any) -> None:
-        text = self._words.note(note, who=self._them(), **values)
+        # A quote that ends with a mark ends the sentence.
+        text = re.sub(r"([.!?])([\"»])\.$", r"\1\2", self._words.note(note, who=self._them(), **values))
         if text not in self._notes:
             self._notes.append(text)
 

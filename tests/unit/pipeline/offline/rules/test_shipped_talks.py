@@ -131,7 +131,7 @@ def after_hello(name: str) -> list[str]:
                 "helped": True,
                 "reason_for_call": "What are your opening hours? Could someone call me back about my bill?",
             },
-            f'{REACHED} Message from John Miller, 2025550143: "Could someone call me back about my bill?".',
+            f'{REACHED} Message from John Miller, 2025550143: "Could someone call me back about my bill?"',
         ),
     ],
 )
@@ -313,7 +313,7 @@ def test_nobody_has_to_have_a_name(name: str) -> None:
             "Could you please check that John received the parcel?",
             "I'm calling to check that you received the parcel. Is that right?",
             "Great, thank you.",
-            'John said yes to "Could you please check that John received the parcel?".',
+            'John said yes to "Could you please check that John received the parcel?"',
         ),
         (
             "Confirm the appointment and ask if he needs parking",
