@@ -163,7 +163,7 @@ async def test_a_transfer_is_decided_where_its_call_is(running: ClusterHarness) 
     assert person.callee.said == ["This is Sam."], "the two were not joined"
 
 
-async def test_all_seats_are_given_back(running: ClusterHarness) -> None:
+async def test_all_slots_are_given_back(running: ClusterHarness) -> None:
     """Who prepared for a call that another server took lets go of it."""
     async with asyncio.timeout(10.0):
         for server in running.cluster.servers:

@@ -461,7 +461,7 @@ async def test_an_apology_that_cannot_be_said_does_not_stop_the_others(
     assert active_calls.lines_taken == 0
 
 
-async def test_seats_nobody_talks_on_are_left(active_calls: ActiveCalls) -> None:
+async def test_slots_without_a_talk_are_left(active_calls: ActiveCalls) -> None:
     ringing = active_calls.take_line(plan(1))
     expected = active_calls.expect(plan(3))
     _, call = await answered(active_calls, 2)

@@ -97,7 +97,7 @@ async def test_where_all_lines_of_all_are_taken_nobody_else_is_asked(tmp_path: P
         assert verbs.read(await ask(harness, VOICE, "CA91")) == (verbs.Reject("busy"),)
 
 
-async def test_an_answered_call_of_ours_goes_where_its_seat_is(harness: DiallingHarness) -> None:
+async def test_an_answered_call_of_ours_goes_where_its_slot_is(harness: DiallingHarness) -> None:
     """Who dialled it keeps its slot until another process has one for it."""
     call = CallRecord(
         "call-1",
@@ -131,7 +131,7 @@ async def test_an_answered_call_of_ours_goes_where_its_seat_is(harness: Dialling
     assert told == ["answered"]
 
 
-async def test_who_only_follows_a_call_keeps_the_seat_of_its_answer(harness: DiallingHarness) -> None:
+async def test_who_only_follows_a_call_keeps_the_slot_of_its_answer(harness: DiallingHarness) -> None:
     """The process that dialled it died; this one took it up, and then got its webhook."""
     board, following = harness.agent.active_calls, harness.agent._dialler._following
     registered = await harness.agent.registrations.register(SPEC)

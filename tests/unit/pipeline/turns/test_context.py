@@ -39,7 +39,7 @@ from tests.unit.pipeline.conversation import Collector, Diary, running, until
 
 
 @dataclass
-class Ear:
+class TurnsHarness:
     user: UserContext
     behind: Collector
     diary: Diary
@@ -76,7 +76,7 @@ def silence() -> Frame:
 
 
 @asynccontextmanager
-async def an_ear(interruption: InterruptionSettings | None = None) -> AsyncIterator[Ear]:
+async def turns_harness(interruption: InterruptionSettings | None = None) -> AsyncIterator[TurnsHarness]:
     context, diary, behind = LLMContext(messages=[]), Diary(), Collector()
     strategies = turn.build(
         TurnSettings(detector="timeout", pause_seconds=0.1, early_replies=False),
@@ -88,94 +88,94 @@ async def an_ear(interruption: InterruptionSettings | None = None) -> AsyncItera
     )
     user = UserContext(context, strategies, diary, stop_timeout=2.0)
     async with running([user, behind]) as pipeline:
-        yield Ear(user, behind, diary, context, pipeline)
+        yield TurnsHarness(user, behind, diary, context, pipeline)
 
 
 async def test_a_turn_of_the_callee_runs_the_model() -> None:
-    async with an_ear() as ear:
-        ear.user.answering = True
-        await ear.hear("Who is this?")
-        await until(lambda: ear.runs == 1)
-        assert ear.callee == ["Who is this?"]
-        await ear.diary.until("callee")
-        kinds = [kind for kind, _ in ear.diary.lines]
+    async with turns_harness() as harness:
+        harness.user.answering = True
+        await harness.hear("Who is this?")
+        await until(lambda: harness.runs == 1)
+        assert harness.callee == ["Who is this?"]
+        await harness.diary.until("callee")
+        kinds = [kind for kind, _ in harness.diary.lines]
         assert kinds == ["speech", "silence", "final", "callee"]
-        assert ear.diary.of("silence") == [0.1]
+        assert harness.diary.of("silence") == [0.1]
 
 
 async def test_words_before_the_opening_are_kept_and_run_nothing() -> None:
-    async with an_ear() as ear:
-        await ear.hear("Hello?")
-        await ear.diary.until("callee")
+    async with turns_harness() as harness:
+        await harness.hear("Hello?")
+        await harness.diary.until("callee")
         await asyncio.sleep(0.05)
-        assert ear.runs == 0
-        assert ear.callee == ["Hello?"]
-        ear.user.answering = True
-        await ear.hear("Who is this?")
-        await until(lambda: ear.runs == 1)
-        assert ear.callee == ["Hello?", "Who is this?"]
+        assert harness.runs == 0
+        assert harness.callee == ["Hello?"]
+        harness.user.answering = True
+        await harness.hear("Who is this?")
+        await until(lambda: harness.runs == 1)
+        assert harness.callee == ["Hello?", "Who is this?"]
 
 
 async def test_a_turn_the_opening_began_in_is_answered_by_the_opening() -> None:
-    async with an_ear() as ear:
-        await ear.pipeline.queue(VADUserStartedSpeakingFrame(start_secs=0.1), partly("Hello"))
-        await ear.diary.until("interim")
-        ear.user.answering = True
-        await ear.pipeline.queue(VADUserStoppedSpeakingFrame(stop_secs=0.1), said("Hello?"))
-        await ear.diary.until("callee")
+    async with turns_harness() as harness:
+        await harness.pipeline.queue(VADUserStartedSpeakingFrame(start_secs=0.1), partly("Hello"))
+        await harness.diary.until("interim")
+        harness.user.answering = True
+        await harness.pipeline.queue(VADUserStoppedSpeakingFrame(stop_secs=0.1), said("Hello?"))
+        await harness.diary.until("callee")
         await asyncio.sleep(0.05)
-        assert ear.runs == 0
-        await ear.hear("Yes?")
-        await until(lambda: ear.runs == 1)
+        assert harness.runs == 0
+        await harness.hear("Yes?")
+        await until(lambda: harness.runs == 1)
 
 
 async def test_the_callees_audio_ends_here() -> None:
-    async with an_ear() as ear:
-        ear.user.answering = True
-        await ear.pipeline.queue(silence())
-        await ear.hear("Hello?")
-        await until(lambda: ear.runs == 1)
-        assert ear.behind.of(InputAudioRawFrame) == []
+    async with turns_harness() as harness:
+        harness.user.answering = True
+        await harness.pipeline.queue(silence())
+        await harness.hear("Hello?")
+        await until(lambda: harness.runs == 1)
+        assert harness.behind.of(InputAudioRawFrame) == []
 
 
 async def test_a_muted_callee_neither_interrupts_nor_is_answered() -> None:
-    async with an_ear() as ear:
-        ear.user.answering = ear.user.muted = True
-        await ear.pipeline.queue(silence())  # pipecat mutes from the next frame on; a line brings 31 a second
-        await ear.hear("Wait, wait!")
-        await ear.diary.until("final")
+    async with turns_harness() as harness:
+        harness.user.answering = harness.user.muted = True
+        await harness.pipeline.queue(silence())  # pipecat mutes from the next frame on; a line brings 31 a second
+        await harness.hear("Wait, wait!")
+        await harness.diary.until("final")
         await asyncio.sleep(0.25)
-        assert ear.runs == 0
-        assert ear.callee == []
-        assert ear.behind.of(InterruptionFrame) == []
-        ear.user.muted = False
-        await ear.pipeline.queue(silence())
-        await ear.hear("Are you there?")
-        await until(lambda: ear.runs == 1)
-        assert ear.callee == ["Are you there?"]
+        assert harness.runs == 0
+        assert harness.callee == []
+        assert harness.behind.of(InterruptionFrame) == []
+        harness.user.muted = False
+        await harness.pipeline.queue(silence())
+        await harness.hear("Are you there?")
+        await until(lambda: harness.runs == 1)
+        assert harness.callee == ["Are you there?"]
 
 
 async def test_speech_interrupts_unless_the_scenario_forbids_it() -> None:
-    async with an_ear() as ear:
-        ear.user.answering = True
-        await ear.hear("But")
-        await until(lambda: bool(ear.behind.of(InterruptionFrame)))
-    async with an_ear(InterruptionSettings(allowed=False)) as ear:
-        ear.user.answering = True
-        await ear.hear("But")
-        await until(lambda: ear.runs == 1)
-        assert ear.behind.of(InterruptionFrame) == []
+    async with turns_harness() as harness:
+        harness.user.answering = True
+        await harness.hear("But")
+        await until(lambda: bool(harness.behind.of(InterruptionFrame)))
+    async with turns_harness(InterruptionSettings(allowed=False)) as harness:
+        harness.user.answering = True
+        await harness.hear("But")
+        await until(lambda: harness.runs == 1)
+        assert harness.behind.of(InterruptionFrame) == []
 
 
 async def test_interim_words_are_told_and_not_kept() -> None:
-    async with an_ear() as ear:
-        ear.user.answering = True
-        await ear.pipeline.queue(VADUserStartedSpeakingFrame(start_secs=0.1), partly("I a"), partly("I am"))
-        await ear.diary.until("interim", 2)
-        await ear.pipeline.queue(VADUserStoppedSpeakingFrame(stop_secs=0.1), said("I am here."))
-        await until(lambda: ear.runs == 1)
-        assert ear.diary.of("interim") == ["I a", "I am"]
-        assert ear.callee == ["I am here."]
+    async with turns_harness() as harness:
+        harness.user.answering = True
+        await harness.pipeline.queue(VADUserStartedSpeakingFrame(start_secs=0.1), partly("I a"), partly("I am"))
+        await harness.diary.until("interim", 2)
+        await harness.pipeline.queue(VADUserStoppedSpeakingFrame(stop_secs=0.1), said("I am here."))
+        await until(lambda: harness.runs == 1)
+        assert harness.diary.of("interim") == ["I a", "I am"]
+        assert harness.callee == ["I am here."]
 
 
 def test_words_of_a_reply_stand_before_the_tools_it_called() -> None:

@@ -64,7 +64,7 @@ class Agent:
 
 
 @dataclass
-class Ear:
+class TurnsHarness:
     agent: Agent
     voice: VoiceActivity
     listening: list[bool]
@@ -109,7 +109,7 @@ class Ear:
 
 
 @asynccontextmanager
-async def an_ear() -> AsyncIterator[Ear]:
+async def turns_harness() -> AsyncIterator[TurnsHarness]:
     agent, voice, behind = Agent(), VoiceActivity(), Collector()
     listening, backchannels = [True], list[str]()
     judge = Interjection(InterruptionSettings(), languages.of("en"))
@@ -122,118 +122,118 @@ async def an_ear() -> AsyncIterator[Ear]:
         longest_turn_seconds=30.0,
     )
     async with running([stage, behind]) as pipeline:
-        ear = Ear(agent, voice, listening, backchannels, behind, pipeline, judge=judge)
-        await ear.hear(WINDOW)  # the agent has spoken for a while
-        yield ear
+        harness = TurnsHarness(agent, voice, listening, backchannels, behind, pipeline, judge=judge)
+        await harness.hear(WINDOW)  # the agent has spoken for a while
+        yield harness
 
 
 async def test_a_noise_is_heard_of_by_nobody() -> None:
-    async with an_ear() as ear:
-        await ear.sound()
-        await ear.hear(BEGIN, STOP)
-        await ear.quiet(1.0)
-        await ear.quiet(4.0)
-        assert ear.agent.done == ["hold", "resume"]
-        assert ear.passed == []
+    async with turns_harness() as harness:
+        await harness.sound()
+        await harness.hear(BEGIN, STOP)
+        await harness.quiet(1.0)
+        await harness.quiet(4.0)
+        assert harness.agent.done == ["hold", "resume"]
+        assert harness.passed == []
 
 
 async def test_words_let_all_pass_in_order() -> None:
-    async with an_ear() as ear:
-        await ear.sound()
-        await ear.hear(BEGIN, partly("where is"))
-        assert ear.agent.done == ["hold"]
-        assert [type(f) for f in ear.passed] == [VADUserStartedSpeakingFrame, InterimTranscriptionFrame]
+    async with turns_harness() as harness:
+        await harness.sound()
+        await harness.hear(BEGIN, partly("where is"))
+        assert harness.agent.done == ["hold"]
+        assert [type(f) for f in harness.passed] == [VADUserStartedSpeakingFrame, InterimTranscriptionFrame]
 
 
 async def test_a_voice_that_an_interruption_left_held_is_not_left_so_by_a_goodbye() -> None:
     """Nobody is listened to any more before the turn has begun that would have silenced the agent."""
-    async with an_ear() as ear:
-        await ear.sound()
-        await ear.hear(partly("where is"))
-        assert ear.agent.done == ["hold"]
-        ear.listening[0] = False
-        await ear.hear(WINDOW)
-        assert ear.agent.done == ["hold", "resume"]
+    async with turns_harness() as harness:
+        await harness.sound()
+        await harness.hear(partly("where is"))
+        assert harness.agent.done == ["hold"]
+        harness.listening[0] = False
+        await harness.hear(WINDOW)
+        assert harness.agent.done == ["hold", "resume"]
 
 
 async def test_a_turn_that_was_open_already_silences_the_agent_all_the_same() -> None:
-    async with an_ear() as ear:
-        await ear.sound()
-        await ear.hear(partly("where is"))
-        assert ear.behind.of(InterruptionFrame) == []
-        while not ear.behind.of(InterruptionFrame):
-            await ear.hear(WINDOW)
+    async with turns_harness() as harness:
+        await harness.sound()
+        await harness.hear(partly("where is"))
+        assert harness.behind.of(InterruptionFrame) == []
+        while not harness.behind.of(InterruptionFrame):
+            await harness.hear(WINDOW)
 
 
 async def test_a_reply_on_its_way_is_interrupted_once() -> None:
     """A second interruption would take away what was begun early for the words of the first."""
-    async with an_ear() as ear:
-        ear.agent.now = AgentVoice(sounding=True)  # the callee waits for it
-        await ear.sound()
-        await ear.hear(partly("are you there"))
-        ear.agent.to_be_silenced = False  # the turn that has begun dropped what was held
+    async with turns_harness() as harness:
+        harness.agent.now = AgentVoice(sounding=True)  # the callee waits for it
+        await harness.sound()
+        await harness.hear(partly("are you there"))
+        harness.agent.to_be_silenced = False  # the turn that has begun dropped what was held
         until_then = time.monotonic() + 2 * barge_in.UNHEEDED_SECONDS
         while time.monotonic() < until_then:
-            await ear.hear(WINDOW)
-        assert ear.behind.of(InterruptionFrame) == []
+            await harness.hear(WINDOW)
+        assert harness.behind.of(InterruptionFrame) == []
 
 
 async def test_the_end_of_speech_passes_whose_beginning_has_passed() -> None:
     """With a long `stop_seconds` a sound may begin anew before the VAD has told its end."""
-    async with an_ear() as ear:
-        ear.agent.now = SILENT
-        await ear.hear(BEGIN)
-        ear.agent.now = TALKING
-        await ear.hear(WINDOW)
-        await ear.sound()
-        await ear.hear(STOP)
-        await ear.quiet(1.0)
-        await ear.quiet(4.0)
-        assert ear.agent.done == ["hold", "resume"]
-        assert ear.passed == [BEGIN, STOP]
+    async with turns_harness() as harness:
+        harness.agent.now = SILENT
+        await harness.hear(BEGIN)
+        harness.agent.now = TALKING
+        await harness.hear(WINDOW)
+        await harness.sound()
+        await harness.hear(STOP)
+        await harness.quiet(1.0)
+        await harness.quiet(4.0)
+        assert harness.agent.done == ["hold", "resume"]
+        assert harness.passed == [BEGIN, STOP]
 
 
 async def test_a_turn_of_the_ears_that_began_with_an_mhm_begins_when_more_is_said() -> None:
     """Flux tells the beginning of a turn once; an "mhm" and the question after it may be one turn."""
-    async with an_ear() as ear:
-        await ear.sound()
-        await ear.hear(TURN_BEGINS, partly("mhm"))
-        await ear.quiet(1.0)
-        await ear.quiet(4.0)
-        assert ear.backchannels == ["mhm"]
-        assert ear.passed == []
-        await ear.sound()
+    async with turns_harness() as harness:
+        await harness.sound()
+        await harness.hear(TURN_BEGINS, partly("mhm"))
+        await harness.quiet(1.0)
+        await harness.quiet(4.0)
+        assert harness.backchannels == ["mhm"]
+        assert harness.passed == []
+        await harness.sound()
         question = partly("mhm where do I park")
-        await ear.hear(question)
-        assert ear.passed == [TURN_BEGINS, question]
-        await ear.hear(TURN_ENDS)
-        assert ear.passed[-1] is TURN_ENDS
+        await harness.hear(question)
+        assert harness.passed == [TURN_BEGINS, question]
+        await harness.hear(TURN_ENDS)
+        assert harness.passed[-1] is TURN_ENDS
 
 
 async def test_a_turn_of_the_ears_that_was_an_mhm_only_ends_unheard() -> None:
     """Also where the agent has finished before the ear is sure of it."""
-    async with an_ear() as ear:
-        await ear.sound()
-        await ear.hear(TURN_BEGINS, partly("mhm"))
-        await ear.quiet(1.0)
-        ear.agent.now = SILENT
-        await ear.hear(WINDOW)
-        assert ear.backchannels == ["mhm"]
-        await ear.hear(said("Mhm."), TURN_ENDS)
-        assert ear.passed == []
-        await ear.hear(TURN_BEGINS, partly("so"))
-        assert ear.passed[0] is TURN_BEGINS
+    async with turns_harness() as harness:
+        await harness.sound()
+        await harness.hear(TURN_BEGINS, partly("mhm"))
+        await harness.quiet(1.0)
+        harness.agent.now = SILENT
+        await harness.hear(WINDOW)
+        assert harness.backchannels == ["mhm"]
+        await harness.hear(said("Mhm."), TURN_ENDS)
+        assert harness.passed == []
+        await harness.hear(TURN_BEGINS, partly("so"))
+        assert harness.passed[0] is TURN_BEGINS
 
 
 async def test_the_same_word_said_again_is_heard() -> None:
-    async with an_ear() as ear:
-        ear.agent.now = replace(TALKING, left=2.0)
-        await ear.sound()
-        await ear.hear(partly("yes"))
-        await ear.quiet(1.0)
-        ear.agent.now = SILENT
-        await ear.hear(WINDOW)
-        await ear.sound()
+    async with turns_harness() as harness:
+        harness.agent.now = replace(TALKING, left=2.0)
+        await harness.sound()
+        await harness.hear(partly("yes"))
+        await harness.quiet(1.0)
+        harness.agent.now = SILENT
+        await harness.hear(WINDOW)
+        await harness.sound()
         answer = said("Yes.")
-        await ear.hear(answer)
-        assert ear.passed == [answer]
+        await harness.hear(answer)
+        assert harness.passed == [answer]
