@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -22,6 +22,7 @@ from bot.calls.ingress import find_public_url
 from bot.cli.server import serving
 from bot.conversation.scenario.scenario import Scenarios
 from bot.errors import CarrierError
+from bot.pipeline.llm.vendors import OpenAICompatible
 from bot.settings import Settings, load_settings, with_scheme
 from bot.telephony.twilio import paths, signatures
 from bot.telephony.twilio.carrier import TwilioCarrier
@@ -64,7 +65,11 @@ class AccountCarrier(Protocol):
 
 
 async def examine(
-    settings: Settings, *, carrier: AccountCarrier | None, public_host: str | None
+    settings: Settings,
+    *,
+    carrier: AccountCarrier | None,
+    public_host: str | None,
+    llm_servers: Sequence[OpenAICompatible] = (),
 ) -> list[Finding]:
     """Every check, side by side, in the order to read them.
 
@@ -74,6 +79,7 @@ async def examine(
     checks: list[tuple[str, Awaitable[Finding]]] = [
         ("deepgram", check_deepgram(settings)),
         ("anthropic", check_anthropic(settings)),
+        *(("llm server", check_llm_server(server, settings)) for server in llm_servers),
         ("elevenlabs", check_elevenlabs(settings)),
         ("twilio account", check_twilio(settings, carrier)),
         ("twilio number", check_number(settings, carrier)),
@@ -138,6 +144,31 @@ async def check_anthropic(settings: Settings) -> Finding:
         except APIConnectionError as error:
             return _unreached(name, base_url, error)
     return Finding(name, True, f"The key is accepted and may use {model}.")
+
+
+async def check_llm_server(server: OpenAICompatible, settings: Settings) -> Finding:
+    """Asks an OpenAI-compatible server that a scenario names for its models."""
+    name = "llm server"
+    if missing := server.missing(settings):
+        return _offline(name, " and ".join(missing), "the rule-based LLM")
+    from openai import APIConnectionError, APIStatusError, AsyncOpenAI
+
+    async with AsyncOpenAI(
+        api_key=server.key(), base_url=server.base_url, timeout=SECONDS, max_retries=0
+    ) as client:
+        try:
+            models = [model.id async for model in client.models.list()]
+        except APIStatusError as error:
+            if error.status_code == 404:
+                return Finding(name, True, f"{server.base_url} is there; it does not list its models.")
+            return _refused(name, error.status_code, f"the key of {server.base_url}")
+        except APIConnectionError as error:
+            return _unreached(name, server.base_url, error)
+    if server.model not in {known for model in models for known in (model, model.removesuffix(":latest"))}:
+        known = ", ".join(models[:8]) or "none"
+        fix = "Load it there, or name another one in [llm]."
+        return Finding(name, False, f"{server.base_url} has no model {server.model}; it has: {known}.", fix)
+    return Finding(name, True, f"{server.base_url} has {server.model}.")
 
 
 async def check_elevenlabs(settings: Settings) -> Finding:
@@ -361,7 +392,10 @@ _MARKS = {True: "ok  ", False: "FAIL"}
 async def doctor() -> int:
     """Print of each thing a first call needs whether it is there; 0 if a call would work."""
     settings = load_settings()
-    Scenarios.load(settings.pipelines_dir)
+    scenarios = Scenarios.load(settings.pipelines_dir)
+    members = [m for name in scenarios.names for m in (scenarios.get(name).llm, scenarios.get(name).llm_fallback)]
+    asked = {(m.base_url, m.model): m for m in members if isinstance(m, OpenAICompatible)}
+    llm_servers = tuple(asked.values())
     carrier = None
     if settings.twilio_account_sid and settings.twilio_auth_token:
         carrier = TwilioCarrier.from_settings(settings, {})
@@ -370,9 +404,11 @@ async def doctor() -> int:
         public_host = await find_public_url(settings)
         if carrier is not None and not await _answers(settings):
             async with serving(settings):
-                findings = await examine(settings, carrier=carrier, public_host=public_host)
+                findings = await examine(
+                    settings, carrier=carrier, public_host=public_host, llm_servers=llm_servers
+                )
         else:
-            findings = await examine(settings, carrier=carrier, public_host=public_host)
+            findings = await examine(settings, carrier=carrier, public_host=public_host, llm_servers=llm_servers)
     finally:
         if carrier is not None:
             await carrier.close()

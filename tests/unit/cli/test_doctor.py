@@ -19,6 +19,7 @@ from bot.api import router
 from bot.cli import doctor
 from bot.cli.doctor import Finding, webhook_finding
 from bot.errors import CarrierError
+from bot.pipeline.llm.vendors import OpenAICompatible
 from bot.settings import Settings
 from bot.telephony.carrier import CarrierEvent, CarrierReply, CarrierRequest, StatusReported
 from bot.telephony.twilio.carrier import Account, OwnedNumber
@@ -352,3 +353,31 @@ async def test_a_check_that_breaks_is_a_finding_not_a_crash() -> None:
     assert not account.ok
     assert "ZeroDivisionError" in account.message
     assert not doctor.call_would_work(findings)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "ok", "said"),
+    [
+        (200, {"object": "list", "data": [{"id": "qwen3:4b"}]}, True, "has qwen3:4b"),
+        (200, {"object": "list", "data": [{"id": "llama3.2"}]}, False, "it has: llama3.2"),
+        (404, {}, True, "does not list its models"),
+        (401, {}, False, "The key is refused"),
+    ],
+)
+async def test_an_llm_server_is_asked_for_its_models(
+    vendor: Vendor, status: int, body: Any, ok: bool, said: str
+) -> None:
+    vendor.status, vendor.body = status, body
+    server = OpenAICompatible(base_url=f"{vendor.url}/v1", model="qwen3:4b")
+    finding = await doctor.check_llm_server(server, settings())
+    assert (finding.ok, said in finding.message) == (ok, True), finding
+    assert vendor.asked[0][0] == "GET /v1/models"
+
+
+async def test_an_llm_server_that_is_not_there() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    server = OpenAICompatible(base_url=f"http://127.0.0.1:{port}/v1", model="qwen3:4b")
+    finding = await doctor.check_llm_server(server, settings())
+    assert not finding.ok
+    assert "cannot be reached" in finding.message
