@@ -7,7 +7,7 @@ its call (ON DELETE CASCADE), because its body holds the number and what was sai
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 
@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from bot.errors import ConflictError, NotFoundError
 from bot.store.database import Database, upsert
 from bot.store.pages import Page, read_page
-from bot.store.rows import storable
+from bot.store.rows import Row, storable
 from bot.store.schema import UtcDateTime, metadata
 
 deliveries = sa.Table(
@@ -239,26 +239,9 @@ class SqlDeliveryStore:
 
 
 def _delivery(row: RowMapping, attempts: Sequence[RowMapping] = ()) -> Delivery:
+    known: Row = {field.name: row[field.name] for field in fields(Delivery) if field.name != "attempts"}
+    made = [{field.name: each[field.name] for field in fields(DeliveryAttempt)} for each in attempts]
     return Delivery(
-        delivery_id=row["delivery_id"],
-        call_id=row["call_id"],
-        type=row["type"],
-        url=row["url"],
-        body=row["body"],
-        created_at=row["created_at"],
-        status=DeliveryStatus(row["status"]),
-        round=row["round"],
-        settled_at=row["settled_at"],
-        next_attempt_at=row["next_attempt_at"],
-        attempts=tuple(
-            DeliveryAttempt(
-                round=made["round"],
-                number=made["number"],
-                at=made["at"],
-                duration_ms=made["duration_ms"],
-                status_code=made["status_code"],
-                error=made["error"],
-            )
-            for made in attempts
-        ),
+        **known | {"status": DeliveryStatus(row["status"])},
+        attempts=tuple(DeliveryAttempt(**each) for each in made),
     )
