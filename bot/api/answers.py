@@ -252,7 +252,7 @@ class CallAnswer(CallSummary):
 
 
 def as_event(record: CallRecord) -> Any:
-    """A call as webhooks tell it: as `GET /calls/{call_id}` answers it, a JSON value."""
+    """A call as webhooks send it: as `GET /calls/{call_id}` answers it, a JSON value."""
     recording = f"/api/phone/calls/{record.call_id}/recording"
     return CallAnswer.of(record, recording).model_dump(mode="json")
 

@@ -1,4 +1,4 @@
-"""Calls: place, list, read, listen to, hang up."""
+"""Calls: place, register, list, read, listen to, hang up."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import FileResponse
 
-from bot.api.answers import CallAnswer, CallSummary, PageAnswer, PlacedAnswer
+from bot.api.answers import CallAnswer, CallSummary, PageAnswer, PlacedAnswer, RegistrationAnswer
 from bot.api.auth import KEY_REQUIRED, key_id_of
 from bot.api.lifespan import agent_of
 from bot.api.problems import ProblemRoute, responses
-from bot.api.requests import CallRequest, ListQuery, request_hash
+from bot.api.requests import CallRequest, ListQuery, RegisterRequest, request_hash
 from bot.calls.idempotency import Asked
 from bot.records import Status
 
@@ -53,6 +53,16 @@ async def place_call(
     if record.status is Status.QUEUED:
         response.status_code = 202
     return PlacedAnswer.of(record)
+
+
+@router.post(
+    "/register-call",
+    status_code=201,
+    summary="Register a call that you dial yourself",
+    responses=responses(401, 413, 422, 429, 500, 502),
+)
+async def register_call(body: RegisterRequest, request: Request) -> RegistrationAnswer:
+    return RegistrationAnswer.of(await agent_of(request).registrations.register(body.spec(), body.terms()))
 
 
 @router.get("/calls", summary="List calls, newest first", responses=responses(401, 422, 500))

@@ -1,8 +1,8 @@
-"""Whether this process lives, and whether it can take a call now. Asks for no key and tells no secrets.
+"""Whether this process lives, and whether it can take a call now. Asks for no key and holds no secrets.
 
 Live and ready are two questions: a process that drains is not ready, so no new call is sent to it, and it lives,
-so nobody kills it in the middle of those it has. One without a free line stays ready: a call that rings already
-must find its way in, and what is new is put off or turned away by the active_calls.
+so it is not killed in the middle of those it has. One without a free line stays ready: a call that rings already
+must find its way in, and what is new is put off or turned away.
 """
 
 from __future__ import annotations

@@ -53,13 +53,13 @@ async def may_scrape(
 def is_inside(request: Request, public_url: str | None) -> bool:
     """Whether it comes from this machine or its private network, by itself.
 
-    Proxies say whom they carry; one that does not may still ask for the public name, which nobody inside does.
+    Proxies say whom they carry; one that does not may still ask for the public name, which no client inside does.
     """
-    told = any(name in _FORWARDED or name.startswith("x-forwarded-") for name in request.headers)
+    forwarded = any(name in _FORWARDED or name.startswith("x-forwarded-") for name in request.headers)
     public_host = urlsplit(public_url or "").hostname
     asked_for = request.headers.get("host", "").lower().partition(":")[0]
     by_name = public_host is not None and not is_loopback(public_host) and asked_for == public_host
-    if request.client is None or told or by_name:
+    if request.client is None or forwarded or by_name:
         return False
     try:
         address = ipaddress.ip_address(request.client.host)

@@ -140,7 +140,7 @@ def install(app: FastAPI) -> None:
 
 
 def problem(request: Request, error: Exception) -> JSONResponse:
-    """The answer to `error`. What nobody expected is logged here and told to nobody else."""
+    """The answer to `error`. An unexpected one is logged here, and its words go nowhere else."""
     if isinstance(error, PhoneAgentError):
         status, body = _status_of(error), _ours(error)
     elif isinstance(error, RequestValidationError):

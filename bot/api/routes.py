@@ -13,7 +13,6 @@ from bot.api import (
     erasures,
     health,
     media_stream,
-    registration,
     webhooks,
 )
 from bot.api.lifespan import lifespan
@@ -25,7 +24,6 @@ for part in (
     campaigns,
     do_not_call,
     erasures,
-    registration,
     carrier_webhooks,
     webhooks,
     media_stream,

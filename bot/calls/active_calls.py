@@ -34,7 +34,7 @@ from bot.records import Direction, EndedReason
 from bot.telemetry import tracing
 
 RETRY_AFTER_SECONDS = 10
-"""What a caller refused for lack of lines is told to wait."""
+"""The Retry-After of a request that was refused for lack of lines."""
 KEPT_OPENINGS = 64
 KEPT_SECONDS = 1.0
 """How long an opening is looked up in the store: by then a vendor has half spoken a new one."""

@@ -46,7 +46,7 @@ ON_TIME = 0.5
 
 
 class LineRequest(Enum):
-    """Who asks for a line."""
+    """What a line is asked for."""
 
     NEW = "new"
     """A call to be dialled, or one that comes in: it can wait, or try elsewhere."""
@@ -55,7 +55,7 @@ class LineRequest(Enum):
 
 
 class Refusal(Enum):
-    """Why a call is not taken, as the caller is told."""
+    """Why a call is not taken, in the words of the answer."""
 
     DRAINING = "This server is shutting down."
     FULL = "All lines are in use; ask again."
@@ -83,7 +83,7 @@ def ceiling(lines: int) -> int:
 def refusal(request: LineRequest, load: Load, lines: int) -> Refusal | None:
     """Why not, or None: the call is taken. `lines`: what the process gives to new calls at most.
 
-    A process that holds no call takes one although its loop is late: there is nobody to disturb, and what makes
+    A process that holds no call takes one although its loop is late: there is no call to disturb, and what makes
     it late would not go away by waiting for its own calls to end.
     """
     if load.closed or (load.draining and request is LineRequest.NEW):
@@ -124,7 +124,7 @@ class LagWatch:
 
 
 class LoopProbe:
-    """Measures how late the loop is that it runs in, and tells `watch`."""
+    """Measures how late its event loop is, for `watch`."""
 
     def __init__(self, watch: LagWatch) -> None:
         self._watch = watch

@@ -76,7 +76,7 @@ def carrier_usage(
 
     `amd`: machine detection was asked for. Twilio bills started minutes, at least one of a call that was answered
     (https://www.twilio.com/en-us/changelog/billing-changes-for-conference-voice-insights-and-byoc-usage); one
-    that nobody answered is free.
+    that was not answered is free.
     """
     if carrier in ENGINES:
         return (Used(carrier, "line", "seconds", round(seconds, 3)),)

@@ -35,7 +35,7 @@ class Registrations:
         self.process.engine.queue(EXPIRE, poll_seconds=5.0)
 
     async def register(self, spec: CallSpec, terms: Terms = DEFAULT_TERMS) -> Registration:
-        """Keep a call for a caller who dials by himself. RequestError."""
+        """Keep a call that its owner dials. RequestError."""
         process, origin = self.process, await self.ingress.origin()
         self.webhooks.check_url(terms.webhook_url)
         record = process.planner.record(spec, Direction.OUTBOUND, terms)

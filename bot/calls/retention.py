@@ -1,12 +1,12 @@
 """What is kept of callees, and how long: erasure when its days are over, and on request.
 
 The database is one and is emptied by one daily run, whichever process it fires in. A recording is a file of the
-machine that held the call, which no other machine reaches: the run takes it out of the record, so nobody is given
-it any more, and every server looks through its own folder each hour and deletes what was erased.
+machine that held the call, which no other machine reaches: the run takes it out of the record, so it is served
+no more, and every server looks through its own folder each hour and deletes what was erased.
 
 An erasure on request takes all that is over at once. A call that waits to be dialled is canceled. A call on the
 line goes on, and is erased at its end: refusing the request (409) was the other way, and would make its sender
-come back until he finds the moment at which nobody is talked to. What is written of a call after its end (its
+come back until no call with the number is under way. What is written of a call after its end (its
 outcome, its last event) may come after an erasure, and so may its next attempt: calls are looked at until nothing
 new was found of them, once more a minute later and at last an hour later. Each look is a short workflow that
 begins the next one with a delay: one that slept in between would hold a place of its queue.
@@ -38,7 +38,7 @@ FINISHED_HOURS = 24
 LOOKS_AT_ONCE = 16
 """In one process."""
 POLL_SECONDS = 5.0
-"""Nobody waits for it: each look at a queue is three statements in every process."""
+"""No caller waits for it, and each look at a queue is three statements in every process."""
 SWEEP_SECONDS = 3600.0
 LOOK_AGAIN_SECONDS = 60.0
 """At calls on the line, and at those that were found to be over."""
@@ -53,7 +53,7 @@ Cancel = Callable[[str], Awaitable[bool]]
 
 @dataclass(frozen=True)
 class Erasure:
-    """What came of a request."""
+    """The result of a request."""
 
     erased: Erased
     calls_canceled: int = 0
@@ -64,7 +64,7 @@ class Erasure:
 
 @dataclass(frozen=True)
 class Look:
-    """One look of a request's at its calls. It has ids only: the engine keeps what a workflow is told."""
+    """One look of a request's at its calls. It has ids only: the engine keeps the arguments of a workflow."""
 
     name: str
     """Of all its looks."""
@@ -159,7 +159,7 @@ class Retention:
     async def erase(self, phone_number: str) -> Erasure:
         """All there is of an E.164 number, but for its place on the do-not-call list."""
         name = f"erase-{secrets.token_hex(8)}"
-        # Begun before anything is erased: of a call that has lost its number nobody finds out whose it was.
+        # Begun before anything is erased: a call that has lost its number cannot be found by it.
         await self._begin(
             Look(f"{name}-contacts", contact_ids=tuple(await self._store.open_contacts(phone_number)))
         )

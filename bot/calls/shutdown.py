@@ -1,4 +1,4 @@
-"""How a process leaves: it drains, it takes leave of those who are still talking, it hangs up.
+"""How a process shuts down: it drains, it apologises to callees on the line, it hangs up.
 
 SIGTERM is an orchestrator's word and has time: all three. Ctrl-C is a person's who waits: the drain is skipped,
 so that a server without calls ends at once and one with calls after a sentence. A second signal skips the rest.
@@ -87,7 +87,7 @@ class Shutdown:
         try:
             await self._stop_taking()
         except Exception as e:
-            logger.opt(exception=e).error("the queue of lines cannot be told that this process leaves")
+            logger.opt(exception=e).error("the queue of lines could not be left")
 
     async def _take_leave(self, *, apologise: bool, hurry: asyncio.Event | None) -> None:
         if apologise and self._active_calls.lines_taken:
@@ -96,7 +96,7 @@ class Shutdown:
             await self._active_calls.end_all(_REASON, within_seconds=STOP_SECONDS)
 
     async def _call_off(self, slot: CallSlot) -> None:
-        """A call that nobody has answered stops ringing."""
+        """A call that is not answered stops ringing."""
         if slot.call_sid is not None:
             await try_hang_up(self._carrier, slot.call_sid)
         change = CallChange(ended_reason=_REASON)

@@ -1,7 +1,7 @@
 """What a first call needs, checked one finding each, and what to do about it.
 
 A missing key is no failure: the slot's offline member takes its place. Half a configuration is one, because
-somebody meant the vendor to be used.
+the vendor was meant to be used.
 
 The way in from outside is proved with news of a call that does not exist, sent to the status webhook: the
 voice webhook would take an unknown call for an inbound one and open a record for it.
@@ -349,7 +349,7 @@ def _refused(name: str, status: int | None, key: str) -> Finding:
 
 
 def _voice_refused(name: str, voice_id: str, status: int | None, body: Any) -> Finding:
-    """ElevenLabs tells its reasons in `detail.status`: 401 is both a wrong key and a narrow one."""
+    """ElevenLabs gives its reasons in `detail.status`: 401 is both a wrong key and a narrow one."""
     detail = body.get("detail") if isinstance(body, dict) else None
     reason = detail.get("status") if isinstance(detail, dict) else None
     if reason == "missing_permissions":

@@ -43,7 +43,7 @@ class PhoneServer(uvicorn.Server):
     """uvicorn that ends the calls before it closes their sockets, and says last what is there.
 
     SIGTERM drains; Ctrl-C ends the calls with an apology; a second signal ends at once. `should_exit`, set by a
-    program, ends the calls without a word. `owns_process`: whoever runs it has nothing left to do afterwards, so
+    program, ends the calls without a word. `owns_process`: nothing is left to do afterwards, so
     a SIGTERM that was obeyed is not raised again, and the process ends by itself, with code 0.
     """
 
@@ -82,7 +82,7 @@ class PhoneServer(uvicorn.Server):
             self.serves()
 
     def orphaned(self) -> None:
-        """Nobody is left to send a SIGTERM: as after one, unless it came already."""
+        """The parent is gone and can send no SIGTERM: as after one, unless it came already."""
         if self._signal is None:
             self.handle_exit(signal.SIGTERM, None)
 

@@ -89,7 +89,7 @@ async def _simulate(settings: Settings, wish: Wish) -> int:
 async def with_outcome(
     get_call: Callable[[str], Awaitable[CallRecord]], call_id: str, within_seconds: float = _OUTCOME_SECONDS
 ) -> CallRecord:
-    """The call with its outcome, which one that nobody answered gets after its end; without it if none comes."""
+    """The call with its outcome, which an unanswered one gets after its end; without it if none comes."""
     deadline = time.monotonic() + within_seconds
     while True:
         record = await get_call(call_id)
@@ -145,7 +145,7 @@ def _with_example(scenarios: Scenarios, scenario: Scenario, wish: Wish) -> Scena
 def _without_account(settings: Settings, folder: Path) -> Settings:
     """The same vendors, the simulated carrier, a port of its own, and a database in `folder`.
 
-    Of a run alone: whoever shares it would take this call from its queue and dial it himself.
+    Its own: another process of the same database would take this call from the queue and dial it.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -177,7 +177,7 @@ def _print_turn(turn: Turn) -> None:
 
 
 def tool_line(use: ToolUse) -> str:
-    """What the agent did within its turn, and what came of it."""
+    """What the agent did within its turn, and the result."""
     arguments = ", ".join(f"{name}={value!r}" for name, value in use.arguments.items())
     return shorten(f"> {use.name}({arguments}): {use.result}", _WIDTH, placeholder=" …")
 

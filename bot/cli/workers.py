@@ -1,4 +1,4 @@
-"""Several server processes behind one listening socket: started, watched, started again, told to end together.
+"""Several server processes behind one listening socket: started, watched, started again, ended together.
 
 uvicorn's own supervisor was read and left: its workers each make a plain uvicorn.Server, so ours, which drains
 and takes leave of callers, has no place in it; it starts a dead worker again without a pause, for ever; and a
@@ -33,7 +33,7 @@ from bot.store.address import SqliteAddress, parse_database_url
 from bot.telemetry import metrics
 
 OPTION = "--worker"
-"""How the parent tells a worker what it is; not for people."""
+"""The parent's option for a worker; not for people."""
 _READY = b"!"
 STEADY_SECONDS = 30.0
 """A worker that lived so long is started again at once when it dies."""
@@ -69,7 +69,7 @@ def check(settings: Settings) -> None:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Bound and not yet listening: nobody is kept waiting while the models are loaded. SettingsError."""
+    """Bound and not yet listening: no client is kept waiting while the models are loaded. SettingsError."""
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -132,7 +132,7 @@ class Workers:
 
     def _pass_on(self, sig: signal.Signals) -> None:
         """Each signal, as often as it comes: a second one means hurry."""
-        logger.info("{}: {} workers are told", sig.name, len(self._running))
+        logger.info("{}: passed on to {} workers", sig.name, len(self._running))
         self._stopping.set()
         self._told.append(sig)
         for process in self._running.values():
@@ -200,7 +200,7 @@ def command() -> list[str]:
 
 @asynccontextmanager
 async def under_parent(post: Post, gone: Callable[[], None]) -> AsyncIterator[Callable[[], None]]:
-    """What tells the parent that this worker serves; `gone` is told when there is no parent any more."""
+    """Gives what reports to the parent that this worker serves; `gone` is called when the parent has died."""
 
     def serves() -> None:
         with contextlib.suppress(OSError):

@@ -106,7 +106,7 @@ class Dialler:
             record = await self._store.get(call_id)
             if record is None or record.status.final:
                 continue
-            logger.warning("call {} was kept and is followed by nobody: it is now", call_id)
+            logger.warning("call {} was left by a process that died: it is followed from here on", call_id)
             if record.status is Status.QUEUED and record.direction is Direction.OUTBOUND:
                 await self._queue.begin(record)
             else:
@@ -130,13 +130,13 @@ class Dialler:
         return record is None or record.status.final
 
     async def follow(self, call_id: str) -> None:
-        """Follow a call that somebody else dialled, from its answer to its end."""
+        """Follow a call that was dialled elsewhere, from its answer to its end."""
         self._following.known_here.add(call_id)
         await self._start_following(call_id)
 
     async def _start_following(self, call_id: str) -> None:
         follower = f"{call_id}:line"
-        # Begun first: a call that names a follower there is none of would be looked for by nobody.
+        # Begun first: a call that names a follower there is none of would not be looked for.
         await self._engine.start(FOLLOW, call_id, id=follower)
         await self._store.update(call_id, CallChange(followed_by=follower))
 

@@ -1,4 +1,4 @@
-"""The do-not-call list as the product uses it: asked before every call, and added to by those who are called."""
+"""The do-not-call list: looked up before every call, and added to by the API and by callees."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class DialGate:
         return put_off
 
     async def begin_again(self, record: CallRecord, now: datetime) -> bool:
-        """Take over the decision as `record` has it; False: somebody else did, or it was carried out."""
+        """Take over the decision as `record` has it; False: another process did, or it was carried out."""
         assert record.dialling_at is not None
         return await self._claims.dial_again(record.call_id, decided=record.dialling_at, at=now)
 

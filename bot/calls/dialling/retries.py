@@ -37,7 +37,7 @@ class Retries:
         if record is None or record.direction is not Direction.OUTBOUND or record.dialling_at is None:
             return None
         if is_erased(record.spec.phone_number):
-            return None  # there is nobody to call again
+            return None  # there is no number to call again
         ending = ending_of(record.status, record.ended_reason, record.answered_by)
         at = next_attempt(ending, record.attempt, self.planner.retry_of(record), datetime.now(UTC))
         if at is None or (record.campaign_id is not None and not await self.campaigns.goes_on(record)):

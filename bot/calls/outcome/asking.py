@@ -3,8 +3,8 @@
 The first way is `output_config.format` with a JSON schema, the API's own for data
 (https://platform.claude.com/docs/en/build-with-claude/structured-outputs). A model or gateway that refuses it,
 or answers in prose all the same, is asked to call a tool with the same schema: older ones know nothing else,
-newer ones refuse that. Nobody waits on a line for this answer, so requests are seconds apart, and a response
-that is streamed although nobody asked for it is read as well.
+newer ones refuse that. No line waits for this answer, so requests are seconds apart; a response that
+is streamed without having been asked for is read as well.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Question:
         return {"tools": [tool], "tool_choice": {"type": "tool", "name": _TOOL}}
 
     def _strict(self) -> Schema:
-        """As Anthropic takes it: every object closed, limits it does not know told in words."""
+        """As Anthropic takes it: every object closed, limits it does not know put into words."""
         strict: Schema = transform_schema(copy.deepcopy(self.schema))
         return strict
 
@@ -79,7 +79,7 @@ class Asker:
         """The object the model answers with. AnalysisError: why there is none."""
         asked: list[str] = [model for model in self._models for _ in range(2)]
         named_wait = 0.0
-        why = AttemptError("nobody was asked")
+        why = AttemptError("no model was asked")
         for wait in self._waits:
             if not asked:
                 break
@@ -161,8 +161,8 @@ def _events(body: str) -> list[events.Event]:
         elif block.get("type") == "tool_use":
             found.append(events.ToolJson(index, json.dumps(block.get("input"))))
     if isinstance(message, dict):
-        told = claude.read({"type": "message_delta", "delta": message, "usage": message.get("usage")})
-        found += [told] if told is not None else []
+        final = claude.read({"type": "message_delta", "delta": message, "usage": message.get("usage")})
+        found += [final] if final is not None else []
     return found
 
 

@@ -1,6 +1,6 @@
 """What the model is asked about a call: instructions, the call as data, the form it fills. Pure.
 
-What was said on the phone is said by strangers, to somebody else. It stands as JSON between two tags that it
+What was said on the phone was said by strangers, and not to the model. It stands as JSON between two tags that it
 cannot write itself, and the instructions say before and after it that it is data.
 """
 

@@ -36,23 +36,23 @@ def as_object(text: str) -> dict[str, Any] | None:
 def outcome_of(
     answer: Mapping[str, Any], fields: Schema, turns: Sequence[Turn], *, goal: str | None, otherwise: Outcome
 ) -> Outcome | None:
-    """The outcome the answer tells; None where it tells none. `otherwise`: for the parts it leaves out."""
-    told = answer.get("fields")
-    if not isinstance(told, Mapping):
-        told = {name: answer[name] for name in fields["properties"] if name in answer}
+    """The outcome in the answer; None where there is none. `otherwise`: for the parts it leaves out."""
+    given = answer.get("fields")
+    if not isinstance(given, Mapping):
+        given = {name: answer[name] for name in fields["properties"] if name in answer}
     reached, summary = answer.get("reached_goal"), answer.get("summary")
-    if not told and not isinstance(reached, bool):
+    if not given and not isinstance(reached, bool):
         return None
-    values = fitted(fields, told)
+    values = fitted(fields, given)
     # The goal is a field where the scenario names one: both say the same.
     named = values.get(goal or "")
     if isinstance(named, bool):
         reached = named
-    told_summary = summary.strip()[:MAX_SUMMARY] if isinstance(summary, str) else ""
+    own_summary = summary.strip()[:MAX_SUMMARY] if isinstance(summary, str) else ""
     return replace(
         otherwise,
         reached_goal=reached if isinstance(reached, bool) else otherwise.reached_goal,
-        summary=told_summary or otherwise.summary,
+        summary=own_summary or otherwise.summary,
         fields=values,
         source="claude",
         callee_sentiment=_sentiment(answer.get("callee_sentiment")) or otherwise.callee_sentiment,
@@ -62,18 +62,18 @@ def outcome_of(
     )
 
 
-def _sentiment(told: object) -> Sentiment | None:
+def _sentiment(given: object) -> Sentiment | None:
     try:
-        return Sentiment(str(told).strip().lower())
+        return Sentiment(str(given).strip().lower())
     except ValueError:
         return None
 
 
-def quoted(told: object, values: Mapping[str, Any], turns: Sequence[Turn]) -> dict[str, list[str]]:
+def quoted(given: object, values: Mapping[str, Any], turns: Sequence[Turn]) -> dict[str, list[str]]:
     """Field → quotes that stand in the transcript, of the fields that have a value."""
     spoken = Spoken(turns)
     found: dict[str, list[str]] = {}
-    for name, quotes in _by_field(told):
+    for name, quotes in _by_field(given):
         if values.get(name) is not None:
             kept = [quote for quote in quotes if spoken.holds(quote)]
             if kept:
@@ -81,14 +81,14 @@ def quoted(told: object, values: Mapping[str, Any], turns: Sequence[Turn]) -> di
     return found
 
 
-def _by_field(told: object) -> Iterable[tuple[str, list[str]]]:
+def _by_field(given: object) -> Iterable[tuple[str, list[str]]]:
     """Of {field: [quote]}, {field: quote}, or [{"field", "quote"}]."""
-    if isinstance(told, Mapping):
-        for name, quotes in told.items():
+    if isinstance(given, Mapping):
+        for name, quotes in given.items():
             many = quotes if isinstance(quotes, list) else [quotes]
             yield str(name), [quote for quote in many if isinstance(quote, str)]
-    elif isinstance(told, list):
-        for entry in told:
+    elif isinstance(given, list):
+        for entry in given:
             if isinstance(entry, Mapping) and isinstance(entry.get("quote"), str):
                 yield str(entry.get("field")), [entry["quote"]]
 

@@ -1,4 +1,4 @@
-"""Call events told to their owners: signed, in order per call, again until they arrive or are given up."""
+"""Call events sent to their owners: signed, in order per call, again until they arrive or are given up."""
 
 from bot.calls.webhooks.delivery import Webhooks
 from bot.calls.webhooks.rules import EventType, check_url

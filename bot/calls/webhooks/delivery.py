@@ -2,7 +2,7 @@
 
 The body is kept in our table and the workflow only knows its id: what the engine keeps of a workflow outlives
 the erasure of a callee's data. So an event is two writings, the row and the workflow, and a process may be
-killed between them; whoever announces inside a workflow repeats both, and a schedule takes up the rest.
+killed between them; an announcement inside a workflow repeats both, and a schedule takes up the rest.
 
 Events of a call are one partition of the queue: the next is begun when the one before is delivered or dead.
 A delivery that waits for its next attempt keeps its place, so nothing overtakes it: for two hours at most. Where
@@ -103,7 +103,7 @@ class Webhooks:
         """Tell the call's owner, at `url` or else where the settings say; nothing when neither names any.
 
         `data` is what JSON can say. The same event of the same call is one delivery, whose first data stands.
-        In a workflow it belongs into a step. A call that has been erased meanwhile has nothing to tell.
+        In a workflow it belongs into a step. Nothing is sent of a call that has been erased meanwhile.
         """
         event = EventType(event)
         to = url or self._settings.webhook_url

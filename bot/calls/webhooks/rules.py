@@ -4,7 +4,7 @@ Standard Webhooks (https://github.com/standard-webhooks/standard-webhooks) gives
 signature, several signatures while a secret is being changed, and 410 as "never again".
 
 A server without WEBHOOK_SECRET refuses webhook URLs. The alternative, a secret of our own making kept in
-DATA_DIR, differs from machine to machine behind one address, and a receiver could not tell why half of its
+DATA_DIR, differs from machine to machine behind one address, and a receiver could not know why half of its
 events do not verify. An unsigned event is one that anybody can send.
 """
 
@@ -61,7 +61,7 @@ class EventType(StrEnum):
 
 
 def delivery_id(call_id: str, event: EventType) -> str:
-    """The same for the same event of the same call, whoever asks and how often: receivers go by it."""
+    """Always the same for the same event of the same call: receivers know repeats by it."""
     return "msg_" + hashlib.sha256(f"{call_id}\n{event.value}".encode()).hexdigest()[:32]
 
 

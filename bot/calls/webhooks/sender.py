@@ -37,7 +37,7 @@ _SILENT_KEPT = 1000
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of an attempt. `error` is None after a 2xx; `hopeless`: no later attempt can do better."""
+    """The result of an attempt. `error` is None after a 2xx; `hopeless`: no later attempt can do better."""
 
     at: datetime
     duration_ms: int
@@ -48,7 +48,7 @@ class Answer:
 
 
 class Sender:
-    """`outgoing` is asked for at each attempt: what it gives is somebody else's to open and to close."""
+    """`outgoing` is asked for at each attempt: its owner opens and closes what it gives."""
 
     def __init__(
         self,

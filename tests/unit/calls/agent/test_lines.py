@@ -13,6 +13,7 @@ from bot.calls.dialling import dialler as dialler_module
 from bot.calls.dialling import following as following_module
 from bot.calls.ingress import HANDSHAKE_SECONDS, MEDIA_PATH, UNAUTHORIZED_CLOSE
 from bot.calls.registrations import REGISTRATION_SECONDS
+from bot.conversation.call_plan import Plan
 from bot.errors import CarrierError, ConflictError, ForbiddenError
 from bot.records import CallRecord, EndedReason, Status
 from bot.telephony.carrier import CarrierCall, ConnectStream
@@ -328,3 +329,26 @@ async def test_webhooks_of_a_transfer_are_signed_and_an_unknown_one_is_hung_up(h
         await handle(webhook("/transfer/nobody/answered", {}, "forged"))
     assert "<Hangup" in (await handle(webhook("/transfer/nobody/answered", {}))).body
     assert not (await handle(webhook("/transfer/nobody/status", {}))).body
+
+
+# -- its plan ---------------------------------------------------------------------------------------------
+
+
+async def test_the_plan_of_a_call_is_made_once(harness: AgentHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    planner = harness.agent.planner
+    make, made = planner._plan, list[str]()
+
+    def note(record: CallRecord) -> Plan:
+        made.append(record.call_id)
+        return make(record)
+
+    monkeypatch.setattr(planner, "_plan", note)
+    call = await harness.agent.placing.place(SPEC)
+    _, streaming = harness.connect(await harness.answer(call.call_id, "CA1"), "CA1")
+    await until(lambda: bool(QuietCall.made))
+    await harness.agent.hang_ups.hang_up(call.call_id)
+    await streaming
+    async with asyncio.timeout(20):
+        while call.call_id in planner._plans:  # noqa: ASYNC110  # until the workflow after it is done
+            await asyncio.sleep(0.02)
+    assert made == [call.call_id]
