@@ -1,4 +1,4 @@
-"""Which addresses this server may reach on behalf of a scenario file or a request: public ones, unless told.
+"""Which addresses a scenario file or a request may have this server reach: public ones, unless it allows others.
 
 A URL from outside can name this machine, its network or its cloud's metadata service. A check of the name
 before the request proves nothing: DNS may answer otherwise a moment later. So the check sits where the

@@ -126,7 +126,7 @@ class Voicemail(Part):
 
 
 class Retry(Part):
-    """[retry]: another attempt after an ending nobody was reached by."""
+    """[retry]: another attempt where a call reached no person."""
 
     attempts: int = Field(default=1, ge=1, le=10)
     """In all, the first one too."""
@@ -164,10 +164,10 @@ class Hours(Part):
 
 
 class Pickup(Part):
-    """[pickup]: how it is found out who picked up."""
+    """[pickup]: how the call finds out who picked up."""
 
     amd: bool = True
-    """Twilio's own detection of machines beside ours; asynchronous, so nobody waits for it."""
+    """Twilio's own detection of machines beside ours; asynchronous, so the callee never waits for it."""
 
 
 class Screening(Part):

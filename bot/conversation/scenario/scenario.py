@@ -68,7 +68,7 @@ class Scenario(Part):
     agent: Agent = Agent()
     stt: Stt | None = None
     stt_fallback: Stt | None = None
-    """Listens in the place of [stt] once that is lost; None: nobody does."""
+    """Listens in the place of [stt] once that is lost; None: there is no stand-in."""
     llm: Llm | None = None
     llm_fallback: Llm | None = None
     """Stands in for [llm] while that fails; None: another Claude for a Claude."""
@@ -91,7 +91,7 @@ class Scenario(Part):
     example: Example = Example()
     outcome: tuple[OutcomeField, ...] = ()
     transfer: tuple[TransferTarget, ...] = ()
-    """Whom `transfer_call` may reach; nobody else is ever dialled."""
+    """The people `transfer_call` may reach; it dials no other number."""
     http_tools: tuple[HttpTool, ...] = ()
     mcp_servers: tuple[McpServer, ...] = ()
 
@@ -192,10 +192,10 @@ class Scenario(Part):
 
     @model_validator(mode="after")
     def _what_flux_can(self) -> Scenario:
-        ear = self.stt
-        if isinstance(ear, DeepgramFlux) and ear.model.endswith("-en") and self.language.split("-")[0] != "en":
+        stt = self.stt
+        if isinstance(stt, DeepgramFlux) and stt.model.endswith("-en") and self.language.split("-")[0] != "en":
             raise ValueError(
-                f"stt.model {ear.model!r} hears English only; language is {self.language!r}: "
+                f"stt.model {stt.model!r} hears English only; language is {self.language!r}: "
                 'use "flux-general-multi"'
             )
         return self

@@ -59,6 +59,17 @@ class _BrokenOffError(AttemptError):
 
 
 @dataclass(frozen=True)
+class Waits:
+    """How long a reply is waited for, in seconds."""
+
+    first_token: float
+    """Without a word by then, the next request is made beside this one."""
+    stall: float
+    """A reply that stands still for so long in its middle has broken off."""
+    last_pause: float = LAST_PAUSE_SECONDS
+
+
+@dataclass(frozen=True)
 class Rung(Generic[E]):
     """`ask` opens a request and yields what comes; it raises AttemptError, and closing it closes the request."""
 
@@ -124,27 +135,25 @@ class Ladder(Generic[E]):
         rungs: Sequence[Rung[E]],
         circuit: Circuit,
         *,
-        first_seconds: float,
-        stall_seconds: float,
+        waits: Waits,
         speaks: Callable[[E], bool],
         ends: Callable[[E], bool],
-        last_pause: float = LAST_PAUSE_SECONDS,
     ) -> None:
         self._rungs = rungs
         self._circuit = circuit
-        self._stall_seconds = stall_seconds
+        self._stall_seconds = waits.stall
         self._speaks, self._ends = speaks, ends
         order = sorted(range(len(rungs)), key=lambda rung: circuit.is_open(rungs[rung].name))
         waiting = [rung for rung in order for _ in range(ATTEMPTS_PER_RUNG)]
-        self._steps = Steps(waiting, first_seconds, last_pause)
+        self._steps = Steps(waiting, waits.first_token, waits.last_pause)
         self._streams: dict[int, AsyncGenerator[E, None]] = {}
         self._begun: dict[int, list[E]] = {}
         self._tasks: dict[asyncio.Task[None], int] = {}
 
     async def climb(self) -> AsyncGenerator[E, None]:
-        """What the first rung to speak says. AttemptError: nobody did, or it broke off or stalled.
+        """What the first rung to speak says. AttemptError: none did, or it broke off or stalled.
 
-        To be closed (`aclosing`) by who iterates: requests are out until then.
+        The caller closes it (`aclosing`): requests are out until then.
         """
         try:
             winner = await self._first_to_speak()

@@ -1,8 +1,8 @@
-"""What one request is billed for, also one that nobody waits for any more.
+"""The tokens that one request is billed for, also when it is withdrawn.
 
-Tokens are told by the stream: the prompt's at its beginning or end, the reply's at its end. A request that is
-withdrawn before its end (a guess that came to nothing, an interruption, the slower of two) is billed for what was
-read and written until then, of which the end never tells: that is estimated, four characters a token.
+The stream reports tokens: the prompt's at its beginning or end, the reply's at its end. A request that is
+withdrawn before its end (a wrong guess, an interruption, the slower of two) is billed for what was read and
+written until then, which no end reports: that is estimated, four characters a token.
 """
 
 from __future__ import annotations

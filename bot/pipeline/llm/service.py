@@ -16,7 +16,7 @@ import json
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -42,7 +42,7 @@ from pipecat.utils.errors import ErrorCategory
 from pipecat.utils.tracing.service_decorators import traced_llm
 
 from bot.pipeline.llm import events
-from bot.pipeline.llm.fallback import LAST_PAUSE_SECONDS, AttemptError, Ladder, Rung
+from bot.pipeline.llm.fallback import AttemptError, Ladder, Rung, Waits
 from bot.pipeline.usage import Metered, Usage
 from bot.pipeline.vendor import Circuit
 from bot.telemetry import metrics
@@ -73,16 +73,6 @@ class Model(Protocol):
     def ask(self, context: LLMContext, usage: Usage) -> AsyncGenerator[events.Event, None]:
         """Open a request and yield what comes. AttemptError: it failed; closing it closes the request."""
         ...
-
-
-@dataclass(frozen=True)
-class Waits:
-    """How long a reply is waited for, in seconds."""
-
-    first_token: float
-    """Without a word by then, the next request is made beside this one."""
-    stall: float
-    """A reply that stands still for so long in its middle has broken off."""
 
 
 @dataclass
@@ -126,7 +116,7 @@ class FallbackLLMService(Metered, LLMService[Any]):
             function_call_timeout_secs=tool_timeout_seconds,
         )
         self._circuit = circuit
-        self._waits = waits
+        self._waits = replace(waits, last_pause=0.0) if hands_on else waits
         self._hands_on = hands_on
         self._reply = _Reply()
         self._asked = LLMContextFrame(LLMContext())
@@ -266,11 +256,9 @@ class FallbackLLMService(Metered, LLMService[Any]):
         ladder = Ladder(
             rungs,
             self._circuit,
-            first_seconds=self._waits.first_token,
-            stall_seconds=self._waits.stall,
+            waits=self._waits,
             speaks=events.speaks,
             ends=events.ends,
-            last_pause=0.0 if self._hands_on else LAST_PAUSE_SECONDS,
         )
         async with aclosing(ladder.climb()) as said:
             async for event in said:

@@ -19,8 +19,9 @@ from pipecat.services.openai.base_llm import OpenAILLMSettings
 from pydantic import Field, field_validator
 
 from bot.pipeline.llm.claude import ClaudeModel
+from bot.pipeline.llm.fallback import Waits
 from bot.pipeline.llm.openai_compatible import OpenAIModel
-from bot.pipeline.llm.service import FallbackLLMService, Model, Waits
+from bot.pipeline.llm.service import FallbackLLMService, Model
 from bot.pipeline.offline.rules.dialogue import Dialogue
 from bot.pipeline.offline.rules.llm import RuleLLMService
 from bot.pipeline.offline.rules.state import RuleField
@@ -51,7 +52,7 @@ class LlmBrief:
 
 
 class LanguageModel(Vendor):
-    """What every model that is asked over a network can be told."""
+    """The settings that all models asked over a network have in common."""
 
     model: str | None = None
     max_tokens: int = Field(default=300, ge=50, le=4096)
@@ -128,7 +129,7 @@ def offline() -> LlmVendor:
 
 
 def fallback_of(first: LlmVendor, settings: Settings) -> LlmVendor | None:
-    """Who stands in for `first` where the scenario does not say; nobody for the rules, which do not fail."""
+    """The stand-in of `first` where the scenario names none; None for the rules, which do not fail."""
     if isinstance(first, Claude):
         name = first.model_name(settings)
         other = next(model for model in SECOND_MODELS if not name.startswith(model))
@@ -139,7 +140,7 @@ def fallback_of(first: LlmVendor, settings: Settings) -> LlmVendor | None:
 def build(members: Sequence[LlmVendor], resources: Resources, brief: LlmBrief) -> tuple[LLMService[Any], ...]:
     """The services of a ladder, in the order they stand in the pipeline.
 
-    The rule-based LLM does not fail: nobody stands behind it.
+    The rule-based LLM does not fail, so it is the last.
     """
     asked: list[LanguageModel] = []
     models: list[Model] = []

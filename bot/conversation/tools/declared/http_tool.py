@@ -25,7 +25,7 @@ from bot.public_http import Outgoing
 from bot.settings import filled, names_in, secrets_of, without
 
 MAX_ANSWER_BYTES = 16_384
-"""Read and told to the model; some 4,000 tokens, more than a spoken answer can use."""
+"""Read and given to the model; some 4,000 tokens, more than a spoken answer can use."""
 MAX_ERROR_CHARACTERS = 500
 
 
@@ -118,8 +118,8 @@ class HttpTool(BaseModel):
                 request = prepare(self, arguments)
             except ValueError as e:
                 return {"error": str(e)}
-            told: dict[str, Any] = without(secrets, await _ask(client, request, headers))
-            return told
+            result: dict[str, Any] = without(secrets, await _ask(client, request, headers))
+            return result
 
         return Tool(
             name=self.name,
@@ -187,7 +187,7 @@ def _text(value: object) -> str:
 
 
 async def _ask(client: httpx2.AsyncClient, request: httpx2.Request, headers: Mapping[str, str]) -> dict[str, Any]:
-    """What the model is told. A deadline is the caller's."""
+    """The result for the model. A deadline is the caller's."""
     request.headers["Accept"] = "application/json, text/plain;q=0.9, */*;q=0.5"
     # What is small on the wire could unfold to anything; so it is asked for as it is.
     request.headers["Accept-Encoding"] = "identity"
@@ -219,17 +219,17 @@ async def _read(response: httpx2.Response) -> tuple[bytes, bool]:
 
 
 def understood(status: int, headers: Mapping[str, str], read: bytes, *, whole: bool) -> dict[str, Any]:
-    """A response as the model is told it: the answer of a 2xx, else what went wrong."""
+    """A response as a result for the model: the answer of a 2xx, else what went wrong."""
     encoding = headers.get("content-encoding", "identity").lower()
     if encoding != "identity":
         return {"error": f"the answer is compressed ({encoding}), which was not asked for", "status": status}
     text = _decoded(read, headers)
     if not 200 <= status < 300:
         known = status in HTTPStatus._value2member_map_
-        told = {"error": f"the server answered {status}{f' {HTTPStatus(status).phrase}' if known else ''}"}
+        result = {"error": f"the server answered {status}{f' {HTTPStatus(status).phrase}' if known else ''}"}
         if 300 <= status < 400:
-            told["error"] += "; redirects are not followed"
-        return told | ({"answer": text[:MAX_ERROR_CHARACTERS]} if text.strip() else {})
+            result["error"] += "; redirects are not followed"
+        return result | ({"answer": text[:MAX_ERROR_CHARACTERS]} if text.strip() else {})
     if not whole:
         return {"status": status, "answer": text, "note": f"cut after {MAX_ANSWER_BYTES} bytes; there is more"}
     try:

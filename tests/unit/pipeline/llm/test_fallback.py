@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 import pytest
 
-from bot.pipeline.llm.fallback import AttemptError, Ladder, Rung, Steps
+from bot.pipeline.llm.fallback import AttemptError, Ladder, Rung, Steps, Waits
 from bot.pipeline.vendor import CIRCUIT_SECONDS, Circuit
 
 pytestmark = pytest.mark.virtual_time
@@ -129,11 +129,9 @@ async def climb(*models: Model, circuit: Circuit | None = None, first: float = 3
     ladder = Ladder(
         [Rung(model.name, model.ask) for model in models],
         circuit or Circuit(),
-        first_seconds=first,
-        stall_seconds=stall,
+        waits=Waits(first, stall, last_pause=0.0),
         speaks=lambda event: event != "~",
         ends=lambda event: event == END,
-        last_pause=0.0,
     )
     said = ""
     try:
@@ -224,8 +222,7 @@ async def test_a_mistake_of_ours_is_not_taken_for_the_vendors() -> None:
     ladder = Ladder(
         [Rung("a", ask)],
         Circuit(),
-        first_seconds=1,
-        stall_seconds=1,
+        waits=Waits(1, 1),
         speaks=lambda event: event != "~",
         ends=lambda _: False,
     )
