@@ -93,8 +93,7 @@ class SqlCampaignStore:
     async def abandoned(self, before: datetime) -> Sequence[str]:
         """Campaigns whose loading was last heard of before then, and did not end."""
         query = sa.select(campaigns.c.campaign_id).where(campaigns.c.touched_at < before)
-        async with self._database.reader.connect() as connection:
-            return (await connection.execute(query)).scalars().all()
+        return await self._database.column(query)
 
     async def drop(self, campaign_id: str) -> None:
         """Deletes a campaign that was never loaded to its end, its rows first; any other is left alone."""
@@ -140,8 +139,7 @@ class SqlCampaignStore:
         query = sa.select(campaigns.c.campaign_id).where(
             sa.or_(campaigns.c.status == CampaignStatus.RUNNING.value, canceled)
         )
-        async with self._database.reader.connect() as connection:
-            return (await connection.execute(query)).scalars().all()
+        return await self._database.column(query)
 
     async def bad_rows(self, campaign_id: str, *, after: int = -1, limit: int = 100) -> Sequence[BadRow]:
         """By line, those beyond line `after`."""
@@ -151,8 +149,7 @@ class SqlCampaignStore:
             .order_by(bad_rows.c.line)
             .limit(limit)
         )
-        async with self._database.reader.connect() as connection:
-            return [bad_row_record(row) for row in (await connection.execute(query)).mappings()]
+        return [bad_row_record(row) for row in await self._database.rows(query)]
 
     async def results(self, campaign_id: str, *, after: int = -1, limit: int = 100) -> Sequence[Result]:
         """By position, those beyond position `after`, each with its last call."""
@@ -338,14 +335,12 @@ class SqlCampaignStore:
             )
             .limit(limit)
         )
-        async with self._database.reader.connect() as connection:
-            return [call_record(row) for row in (await connection.execute(query)).mappings()]
+        return [call_record(row) for row in await self._database.rows(query)]
 
     async def not_yet_dialled(self, campaign_id: str) -> Sequence[CallRecord]:
         """Calls of the campaign that still wait to be dialled."""
         query = sa.select(calls).where(calls.c.campaign_id == campaign_id, calls.c.status == Status.QUEUED.value)
-        async with self._database.reader.connect() as connection:
-            return [call_record(row) for row in (await connection.execute(query)).mappings()]
+        return [call_record(row) for row in await self._database.rows(query)]
 
     # -- status ---------------------------------------------------------------------------------------
 
@@ -381,8 +376,7 @@ class SqlCampaignStore:
 
     async def _contacts(self, where: Any, order: Sequence[Any], limit: int) -> Sequence[Contact]:
         query = sa.select(contacts).where(where).order_by(*order).limit(limit)
-        async with self._database.reader.connect() as connection:
-            return [contact_record(row) for row in (await connection.execute(query)).mappings()]
+        return [contact_record(row) for row in await self._database.rows(query)]
 
     async def _change(self, where: sa.ColumnElement[bool], values: Row) -> bool:
         async with self._database.writer.begin() as connection:

@@ -20,10 +20,10 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.records import Direction, EndedReason, Status
+from bot.store.calls import count_lines
 from bot.store.database import Database
 from bot.store.do_not_call import do_not_call
 from bot.store.schema import calls
-from bot.store.sql import count_lines
 
 
 class Claim(StrEnum):
@@ -40,7 +40,7 @@ class Claim(StrEnum):
 
 
 class SqlClaims:
-    """Over the calls of a database that somebody else opens. A method is one transaction."""
+    """Over the calls of an open database. A method is one transaction."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

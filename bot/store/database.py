@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from alembic.util.exc import CommandError
+from sqlalchemy import RowMapping, Select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -60,6 +64,17 @@ class Database:
     @property
     def reader(self) -> AsyncEngine:
         return self._open.reader
+
+    async def rows(self, query: Select[Any]) -> Sequence[RowMapping]:
+        async with self.reader.connect() as connection:
+            rows: Sequence[RowMapping] = (await connection.execute(query)).mappings().all()
+        return rows
+
+    async def column(self, query: Select[Any]) -> Sequence[Any]:
+        """The first column of a query."""
+        async with self.reader.connect() as connection:
+            values: Sequence[Any] = (await connection.execute(query)).scalars().all()
+        return values
 
     @property
     def _open(self) -> Connections:

@@ -234,8 +234,7 @@ class SqlDeliveryStore:
             .order_by(deliveries.c.created_at, deliveries.c.delivery_id)
             .limit(limit)
         )
-        async with self._database.reader.connect() as connection:
-            return tuple(_delivery(row) for row in (await connection.execute(query)).mappings())
+        return tuple(_delivery(row) for row in await self._database.rows(query))
 
 
 def _delivery(row: RowMapping, attempts: Sequence[RowMapping] = ()) -> Delivery:

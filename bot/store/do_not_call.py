@@ -46,7 +46,7 @@ class Listed:
 
 
 class SqlDoNotCallStore:
-    """Of a database that somebody else opens. A method is one transaction."""
+    """Over an open database. A method is one transaction."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -86,9 +86,8 @@ class SqlDoNotCallStore:
 
     async def get(self, phone_number: str) -> Listed | None:
         query = sa.select(do_not_call).where(do_not_call.c.phone_number == phone_number)
-        async with self._database.reader.connect() as connection:
-            row = (await connection.execute(query)).mappings().one_or_none()
-        return None if row is None else _listed(row)
+        rows = await self._database.rows(query)
+        return _listed(rows[0]) if rows else None
 
     async def page(self, *, limit: int = 50, cursor: str | None = None) -> Page[Listed]:
         """By `added_at`, newest first. RequestError on a cursor that is not ours."""

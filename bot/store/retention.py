@@ -75,7 +75,7 @@ class Standing:
 
 
 class SqlRetentionStore:
-    """Over the calls of a database that somebody else opens. Every method may be repeated."""
+    """Over the calls of an open database. Every method may be repeated."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -89,8 +89,7 @@ class SqlRetentionStore:
             .order_by(calls.c.ended_at)
             .limit(limit)
         )
-        async with self._database.reader.connect() as connection:
-            return (await connection.execute(query)).scalars().all()
+        return await self._database.column(query)
 
     async def of_number(self, phone_number: str) -> Sequence[Standing]:
         """All calls to or from the number."""
@@ -200,8 +199,7 @@ class SqlRetentionStore:
             )
             .limit(limit)
         )
-        async with self._database.reader.connect() as connection:
-            return (await connection.execute(query)).scalars().all()
+        return await self._database.column(query)
 
     async def erase_campaign(self, campaign_id: str, at: datetime) -> int:
         """The numbers and variables of its contacts, and the rows it refused; how many contacts."""

@@ -140,8 +140,7 @@ class SqlCallStore:
 
     async def holders(self) -> tuple[str, ...]:
         query = sa.select(calls.c.held_by).where(held).distinct()
-        async with self.database.reader.connect() as connection:
-            return tuple((await connection.execute(query)).scalars())
+        return tuple(await self.database.column(query))
 
     async def held_by(self, process: str) -> tuple[str, ...]:
         return await self._ids(sa.and_(held, calls.c.held_by == process))
@@ -156,8 +155,7 @@ class SqlCallStore:
             return await count_lines(connection)
 
     async def _ids(self, where: sa.ColumnElement[bool]) -> tuple[str, ...]:
-        async with self.database.reader.connect() as connection:
-            return tuple((await connection.execute(sa.select(calls.c.call_id).where(where))).scalars())
+        return tuple(await self.database.column(sa.select(calls.c.call_id).where(where)))
 
     async def _one(self, where: sa.ColumnElement[bool]) -> CallRecord | None:
         async with self.database.reader.connect() as connection:
