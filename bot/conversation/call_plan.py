@@ -11,6 +11,7 @@ from pipecat.services.llm_service import LLMService
 from pipecat.services.stt_service import STTService
 from pipecat.services.tts_service import TTSService
 
+from bot import languages
 from bot.audio import Speech
 from bot.conversation import prompt
 from bot.conversation.answer_detection import Detections
@@ -24,6 +25,7 @@ from bot.pipeline.offline.rules.state import RuleField
 from bot.pipeline.resources import Resources
 from bot.pipeline.stt import vendors as stt
 from bot.pipeline.tts import vendors as tts
+from bot.pipeline.tts.speech_text import SpokenText
 from bot.pipeline.usage import Usage, count_for
 from bot.pipeline.vendor import Vendor
 from bot.records import CallSpec, Direction, Slot, Speaker
@@ -141,10 +143,14 @@ class Services:
 def build_services(plan: Plan, resources: Resources, call_sid: str) -> Services:
     """To be run in a thread: vendor clients read certificates; some 20 ms."""
     language = plan.scenario.language
+    forms = languages.of(language).speech
     services = Services(
         stts=tuple(vendor.build(resources, call_sid=call_sid, language=language) for vendor in plan.slots.stts),
         llms=llm.build(plan.slots.llms, resources, plan.brief),
-        ttss=tuple(vendor.build(resources, language=language) for vendor in plan.slots.ttss),
+        ttss=tuple(
+            vendor.build(resources, language=language, speech=SpokenText(forms, plan.scenario.pronunciation))
+            for vendor in plan.slots.ttss
+        ),
     )
     count_for(plan.usage, (*services.stts, *services.llms, *services.ttss))
     return services

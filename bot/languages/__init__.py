@@ -29,7 +29,7 @@ def of(code: str) -> Language:
     base = _base(code)
     if base in KNOWN:
         return KNOWN[base]
-    return replace(ENGLISH, code=base, name=f"the language with the code {code}")
+    return replace(ENGLISH, code=base, name=f"the language with the code {code}", speech=None)
 
 
 def knows(code: str) -> bool:

@@ -11,6 +11,8 @@ import unicodedata
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
+from bot.languages.speech_forms import SpeechForms
+
 FEW_WORDS = 6
 """A word that stops counts in so short an utterance; in a longer one it is a word like the others, and so much
 speech interrupts by itself."""
@@ -152,6 +154,8 @@ class Language:
 
     answering: Answering
     asking: ColleagueWords
+    speech: SpeechForms | None = None
+    """How figures and signs are said; None: as the TTS reads them."""
 
     _backchannel: re.Pattern[str] = field(init=False, repr=False, compare=False)
     _stop: re.Pattern[str] = field(init=False, repr=False, compare=False)

@@ -92,6 +92,13 @@ class Patience(Part):
         return self
 
 
+Pronunciation = Annotated[
+    dict[Annotated[str, Field(min_length=1, max_length=64)], Annotated[str, Field(min_length=1, max_length=200)]],
+    Field(max_length=200),
+]
+"""[pronunciation]: a word or name as it is written, and how it is said."""
+
+
 class Phrases(Part):
     """[phrases]: what the agent says without the model. Left out: the phrases of the scenario's language."""
 

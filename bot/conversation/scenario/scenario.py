@@ -28,6 +28,7 @@ from bot.conversation.scenario.parts import (
     Patience,
     Phrases,
     Pickup,
+    Pronunciation,
     Retry,
     Screening,
     Voicemail,
@@ -81,6 +82,8 @@ class Scenario(Part):
     limits: Limits = Limits()
     patience: Patience = Patience()
     phrases: Phrases = Phrases()
+    pronunciation: Pronunciation = Field(default_factory=dict)
+    """Words of this scenario, and how each is said: Siobhan = "shivawn"."""
     retry: Retry = Retry()
     hours: Hours = Hours()
     pickup: Pickup = Pickup()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from bot.languages.en.colleague import ENGLISH_COLLEAGUE
 from bot.languages.en.machines import ENGLISH_MACHINES
+from bot.languages.en.speech import SPEECH
 from bot.languages.language import Language
 
 ENGLISH = Language(
     code="en",
+    speech=SPEECH,
     name="English",
     backchannels=(
         *("mhm", "mhmm", "mm-hmm", "mmhmm", "mm hm", "m-hm", "mmhm", "mm mm", "mm", "hm", "hmm", "m hmm"),

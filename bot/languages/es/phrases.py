@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from bot.languages.es.colleague import SPANISH_COLLEAGUE
 from bot.languages.es.machines import SPANISH_MACHINES
+from bot.languages.es.speech import SPEECH
 from bot.languages.language import Language
 
 SPANISH = Language(
     code="es",
+    speech=SPEECH,
     name="Spanish",
     backchannels=(
         *("mhm", "mhmm", "mm-hmm", "mmhmm", "mm hm", "mm", "mmm", "hm", "hmm", "mjm", "ujum", "ujú", "m-hm"),

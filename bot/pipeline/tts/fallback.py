@@ -32,6 +32,8 @@ from pipecat.services.ai_service import AIService
 
 from bot.pipeline.pipecat_internals import ContextTTS, word_baseline
 from bot.pipeline.tts.first_clause import FirstClauseAggregator
+from bot.pipeline.tts.markup import without_marks
+from bot.pipeline.tts.speech_text import SpokenText
 from bot.pipeline.tts.utterance import CHARACTER_MS
 
 
@@ -49,8 +51,10 @@ class TtsFallback(ContextTTS):
     _last_word: tuple[str | None, float, float] = (None, 0.0, 0.0)
     """Context, given offset, and estimated end of the word before, in ms."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, *, speech: SpokenText | None = None, **kwargs: Any) -> None:
+        """`speech`: turns what is written into what is spoken; of this service alone."""
+        super().__init__(text_transforms=[("*", speech)] if speech else None, **kwargs)
+        self._speech = speech
         self.aggregate_by(FirstClauseAggregator(language=self.text_aggregation_language))
         self.gave_up = False
         self._speaks: set[str] = set()
@@ -76,7 +80,17 @@ class TtsFallback(ContextTTS):
             baseline = word_baseline(self)
             if baseline is not None:
                 frame.metadata["offset_ms"] = self._place(frame, (frame.pts - baseline) / 1e6)
+            if not self._is_written(frame):
+                return
         await super().push_frame(frame, direction)
+
+    def _is_written(self, frame: TTSTextFrame) -> bool:
+        """Give a spoken word the text it stands for; False inside of "$5", whose last spoken word carries it."""
+        context = self.tts_contexts.get(frame.context_id or "")
+        raw = without_marks(frame.raw_text or "")
+        if raw:
+            frame.text = raw
+        return bool(raw) or frame.append_to_context or context is None or not context.append_to_context
 
     def _place(self, frame: TTSTextFrame, given_ms: float) -> float:
         context, last_given_ms, last_end_ms = self._last_word
@@ -115,6 +129,7 @@ class TtsFallback(ContextTTS):
     async def hand_on(self, context_id: str, text: str) -> None:
         """Close a context of speech; what is left of it is said by the next TTS, in its place."""
         self._unsaid.add(context_id)
+        text = self._speech.written(text) if self._speech else text
         order = self._order(context_id, text) if text.strip() and not self.is_last else None
         await self.append_to_audio_context(context_id, TTSStoppedFrame(context_id=context_id))
         if order is not None:
@@ -124,7 +139,8 @@ class TtsFallback(ContextTTS):
     async def pass_on(self, context_id: str, text: str) -> None:
         """Text that came as this one gave up: for the next, behind what was handed on."""
         if not self.is_last:
-            await self.queue_in_order(self._order(context_id, text))
+            written = self._speech.written(text) if self._speech else text
+            await self.queue_in_order(self._order(context_id, written))
 
     def _order(self, context_id: str, text: str) -> Frame:
         context = self.tts_contexts.get(context_id)

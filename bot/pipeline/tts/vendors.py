@@ -16,6 +16,7 @@ from bot.audio import SAMPLE_RATE
 from bot.pipeline.offline.tts import LocalTTSService
 from bot.pipeline.resources import Resources
 from bot.pipeline.tts.fallback import TtsFallback
+from bot.pipeline.tts.speech_text import SpokenText
 from bot.pipeline.usage import Metered
 from bot.pipeline.vendor import Vendor
 from bot.settings import Settings, with_scheme
@@ -38,7 +39,7 @@ class ElevenLabs(Vendor):
         names = super().missing(settings)
         return [name for name in names if name != "ELEVENLABS_VOICE_ID" or not self.voice_id]
 
-    def build(self, resources: Resources, *, language: str) -> TTSService:
+    def build(self, resources: Resources, *, language: str, speech: SpokenText | None = None) -> TTSService:
         from pipecat.services.elevenlabs.tts import ElevenLabsTTSService
 
         from bot.pipeline.tts.elevenlabs import ElevenLabsService
@@ -50,6 +51,7 @@ class ElevenLabs(Vendor):
             url=with_scheme(settings.elevenlabs_base_url, websocket=True),
             tls=resources.tls,
             sample_rate=SAMPLE_RATE,
+            speech=speech,
             settings=ElevenLabsTTSService.Settings(
                 model=self.model,
                 voice=self.voice_id or settings.elevenlabs_voice_id,
@@ -68,8 +70,8 @@ class Hibari(Vendor):
     only_english: ClassVar[bool] = True
     speed: float = Field(default=1.0, ge=0.5, le=2.0)
 
-    def build(self, resources: Resources, *, language: str) -> TTSService:
-        return LocalService(voice=resources.voice, speed=self.speed)
+    def build(self, resources: Resources, *, language: str, speech: SpokenText | None = None) -> TTSService:
+        return LocalService(voice=resources.voice, speed=self.speed, speech=speech)
 
 
 TtsVendor = ElevenLabs | Hibari

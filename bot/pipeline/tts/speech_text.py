@@ -1,0 +1,492 @@
+"""Turn written text into the words a person would say on the phone. Pure.
+
+ElevenLabs' flash models normalise nothing (elevenlabs.io/docs, "Text normalization"), and local engines guess.
+The TTS is given the spoken form; pipecat keeps both and attributes each spoken word to what was written, so the
+transcript keeps figures. Letting the LLM write words in place of figures was rejected:
+the record and the tools need figures, and a prompt is not a promise.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from heapq import heapify, heappop, heappush
+
+from pipecat.utils.context.word_completion_tracker import WordCompletionTracker
+
+from bot.languages.speech_forms import SpeechForms
+from bot.pipeline.tts.markup import without_markup
+from bot.pipeline.tts.number_words import YEARS, NumberWords
+
+REMEMBERED_PIECES = 64
+"""Clauses and sentences: more than a reply has."""
+MAX_CARDINAL_DIGITS = 4
+"""A whole number without marks that is longer is a code: 47110022."""
+
+Handler = Callable[[re.Match[str]], str | None]
+
+
+class SpeechText:
+    """One language's rules, and a scenario's own pronunciations. Use `speech_text`."""
+
+    def __init__(self, forms: SpeechForms, pronunciation: Mapping[str, str]) -> None:
+        self._forms = forms
+        self._number = NumberWords(forms)
+        self._rules = [
+            (re.compile(pattern, flags), handler) for pattern, flags, handler in self._all(pronunciation)
+        ]
+
+    def spoken(self, text: str) -> str:
+        out, at = [], 0
+        for start, end, words in self._replaced(text):
+            out += [text[at:start], words]
+            at = end
+        return _tidy("".join([*out, text[at:]]))
+
+    def _replaced(self, text: str) -> Iterator[tuple[int, int, str]]:
+        """The first rule that wants the first place it can; from behind its match on, again."""
+        at = 0
+        waiting = [
+            (match.start(), order, match)
+            for order in range(len(self._rules))
+            if (match := self._next(order, text, 0))
+        ]
+        heapify(waiting)
+        while waiting:
+            start, order, match = heappop(waiting)
+            words = self._rules[order][1](match) if start >= at else None
+            if words is not None and match.end() > start:
+                yield start, match.end(), words
+                at = match.end()
+            if following := self._next(order, text, max(at, start + 1)):
+                heappush(waiting, (following.start(), order, following))
+
+    def _next(self, order: int, text: str, at: int) -> re.Match[str] | None:
+        return self._rules[order][0].search(text, at)
+
+    # -- the rules, in the order in which they are asked ------------------------------------------------
+
+    def _all(self, pronunciation: Mapping[str, str]) -> Iterator[tuple[str, int, Handler]]:
+        forms, ignore = self._forms, re.IGNORECASE
+        own = {word.casefold(): said for word, said in pronunciation.items()}
+        if own:
+            words = "|".join(re.escape(word) for word in sorted(own, key=len, reverse=True))
+            yield rf"(?<!\w)(?:{words})(?!\w)", ignore, lambda m: own[m.group().casefold()]
+        yield r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+", 0, self._email
+        yield r"(?:https?://|www\.)[^\s<>()\"']*[^\s<>()\"'.,;:!?]", ignore, self._link
+        yield (
+            r"(?<![\w@.])(?:[a-z0-9-]{2,}\.)+(?:com|org|net|io|gov|edu|co|es|uk|info|app|dev)(?:/[\w/-]*\w)?(?!\w)",
+            (ignore),
+            self._link,
+        )
+        yield from self._money_rules()
+        yield from self._date_rules()
+        yield from self._time_rules()
+        number = self._number.pattern
+        yield rf"(?<![\w.,])(-?{number})\s?(?:-|–|{forms.to})\s?({number})\s?%", 0, self._percents
+        yield rf"(?<![\w.,])([-−]?{number})\s?%", 0, self._percents
+        fractions = "|".join(re.escape(f) for f in sorted(forms.fractions, key=len, reverse=True))
+        yield rf"(?<![\w/])(\d+\s)?({fractions})(?![\w/])", 0, self._fraction
+        yield r"(?<![\w.,-])\+?\(?\d[\d().\s-]{5,18}\d(?![\w-])(?!\.\d)", 0, self._phone
+        units = "|".join(re.escape(u) for u in sorted(forms.units, key=len, reverse=True))
+        range_or_one = rf"(?<![\w.,])(?:({number})\s?[-–]\s?)?([-−]?{number})"
+        yield rf"{range_or_one}\s?({units})(?![\w/])", ignore, self._unit
+        yield rf"(?<![\w.,])(\d+)[.]?({forms.ordinals})(?!\w)", 0, self._ordinal
+        yield r"(?<![\w.,])\d+(?:\.\d+){2,}(?!\w|\.\d)", 0, self._version
+        yield (
+            rf"\b({forms.code_words})(\.?\s(?:#\s?|\w{{2}}\s)?)(\d[\d-]*)(?![\w.,%]?\d|\w)",
+            ignore,
+            self._code_after,
+        )
+        yield r"(?<![\w-])(?=[A-Z\d-]*\d)(?=[A-Z\d-]*[A-Z])[A-Z\d]{1,5}(?:-?[A-Z\d]+)*(?![\w-])", 0, self._code
+        yield r"(?<![\w.,-])\d+(?:-\d+)+(?![\w-])", 0, self._range_or_code
+        yield rf"(?<![\w.,])({number})\s?–\s?({number})(?![\w–])", 0, self._range
+        yield rf"\b({forms.year_words})\s(\d{{4}})(?![\w-]|[.,]\d)", ignore, self._year
+        yield rf"(?<![\w.,])([-−])?({number})(?![\w-]|[.,]\d)", 0, self._plain_number
+        yield r"\d+", 0, lambda m: self._number.digits(m.group())
+        yield from self._word_rules()
+
+    def _money_rules(self) -> Iterator[tuple[str, int, Handler]]:
+        forms = self._forms
+        signs = "|".join(re.escape(sign) for sign in sorted(forms.money, key=len, reverse=True))
+        large = "|".join(re.escape(word) for word in sorted(forms.large, key=len, reverse=True))
+        number = self._number.pattern
+        ends = rf"(?:\s?(?P<large>{large})\b)?"
+        before = rf"(?P<sign>{signs})\s?(?P<one>[-−]?{number})"
+        yield (
+            rf"(?<!\w){before}(?:\s?(?:-|–|{forms.to})\s?(?:{signs})?(?P<other>{number}))?{ends}",
+            0,
+            self._money,
+        )
+        after = rf"(?P<one>[-−]?{number})(?:\s?[-–]\s?(?P<other>{number}))?{ends}\s?(?P<sign>{signs})"
+        yield rf"(?<![\w.,]){after}(?!\w)", 0, self._money
+
+    def _date_rules(self) -> Iterator[tuple[str, int, Handler]]:
+        forms, ignore = self._forms, re.IGNORECASE
+        short = "|".join(sorted(forms.short_weekdays, key=len, reverse=True))
+        months = "|".join([*map(re.escape, forms.months), *(f"{m}\\.?" for m in forms.short_months)])
+        yield rf"(?<!\w)({short})(\.?)(?:\s?[-–/]\s?({short})\b\.?)?(?=\W|$)", ignore, self._weekday
+        yield r"(?<!\d)(\d{4})-(\d{2})-(\d{2})(?!\d)", 0, lambda m: self._date(m[1], m[2], m[3])
+        yield r"(?<![\d/.])(\d{1,2})[/.](\d{1,2})[/.](\d{4}|\d{2})(?![\d/])", 0, self._numeric_date
+        yield rf"\b({forms.date_words})\s(\d{{1,2}})/(\d{{1,2}})(?![\d/])", ignore, self._short_date
+        yield (
+            rf"(?<!\w)({months})\s(\d{{1,2}})(?:{forms.ordinals})?(?:,?\s(\d{{4}}))?(?![\w:]|[.,]\d)",
+            ignore,
+            (self._month_day),
+        )
+        of = r"(?:\sde|\sof)?"
+        yield (
+            rf"(?<!\w)(\d{{1,2}})(?:{forms.ordinals})?{of}\s({months})(?:(?:,|{of})\s(\d{{4}}))?(?![\w:])",
+            ignore,
+            (self._day_month),
+        )
+
+    def _time_rules(self) -> Iterator[tuple[str, int, Handler]]:
+        clock = r"(\d{1,2})(?:[:.h](\d{2}))?"
+        half = r"([ap])\.?\s?m\b\.?"
+        to, ignore = self._forms.to, re.IGNORECASE
+        yield rf"(?<![\w:.,]){clock}(?:\s?{half})?\s?(?:-|–|\b{to}\b)\s?{clock}\s?{half}", ignore, self._times
+        yield rf"(?<![\w:.,]){clock}\s?{half}", ignore, self._time
+        yield r"(?<![\w:.,])(\d{1,2}):(\d{2})(?:\s?[-–]\s?(\d{1,2}):(\d{2}))?(?![\w:])", 0, self._clock
+
+    def _word_rules(self) -> Iterator[tuple[str, int, Handler]]:
+        forms = self._forms
+        dotted = "|".join(
+            re.escape(a) for a in sorted(forms.abbreviations, key=len, reverse=True) if a[-1].isalnum()
+        )
+        yield rf"(?<![\w.])({dotted})\.(?=[\s,;:)]|$)", re.IGNORECASE, self._abbreviation
+        bare = "|".join(re.escape(a) for a in sorted(forms.bare_abbreviations, key=len, reverse=True))
+        yield rf"(?<![\w.])({bare})(?!\w)", re.IGNORECASE, self._bare_abbreviation
+        yield r"(?<![\w.-])St\.(?=\s|$|,)", 0, self._saint_or_street
+        yield r"(?<![\w-])[A-Z]{2,5}(s?)(?![\w-])", 0, self._initialism
+        yield r"(?<![\w.])(?:[A-Z]\.){2,}", 0, lambda m: " ".join(m.group().replace(".", ""))
+        signs = "".join(re.escape(sign) for sign in forms.signs)
+        yield rf"[{signs}]", 0, lambda m: f" {forms.signs[m.group()]} "
+        yield r"(?<=\w)/(?=\w)", 0, lambda m: " "
+
+    # -- addresses -------------------------------------------------------------------------------------
+
+    def _email(self, match: re.Match[str]) -> str:
+        name, _, host = match.group().partition("@")
+        return f"{self._spelled(name)} {self._forms.at} {self._spelled(host)}"
+
+    def _link(self, match: re.Match[str]) -> str:
+        bare = re.sub(r"^https?://(?:www\.)?", "", match.group(), flags=re.IGNORECASE)
+        return self._spelled(bare.split("?")[0].split("#")[0].rstrip("/"))
+
+    def _spelled(self, text: str) -> str:
+        forms = self._forms
+        signs = {".": forms.dot, "-": forms.dash, "_": forms.underscore, "/": forms.slash, "+": forms.plus}
+        parts = re.findall(r"[^\W\d_]+|\d+|.", text)
+        return " ".join(self._number.digits(p) if p.isdigit() else signs.get(p, p) for p in parts)
+
+    # -- amounts ---------------------------------------------------------------------------------------
+
+    def _money(self, match: re.Match[str]) -> str | None:
+        money, number = self._forms.money[match["sign"]], self._number
+        one, other, large = match["one"], match["other"], match["large"]
+        if large is not None:
+            amount = f"{number.decimal(one)} {self._forms.large[large.lower()]}"
+        elif other is not None:
+            amount = number.decimal(one)
+        else:
+            return self._amount(one)(money.one, money.many, money.small_one, money.small_many)
+        if other is not None:
+            last = number.decimal(other) + (f" {self._forms.large[large.lower()]}" if large else "")
+            amount = f"{number.decimal(one)} {self._forms.to} {last}"
+        return f"{amount} {money.many}"
+
+    def _amount(self, figure: str) -> Callable[[str, str, str, str], str]:
+        negative = figure[0] in "-−"
+        whole, part = self._number.parts(figure.lstrip("-−"))
+
+        def worded(one: str, many: str, small_one: str, small_many: str) -> str:
+            if len(part) > 2:
+                return f"{self._number.decimal(figure)} {many}"
+            cents = int((part + "0")[:2]) if part else 0
+            said = (
+                [f"{self._number.before_noun(whole)} {one if whole == 1 else many}"] if whole or not cents else []
+            )
+            if cents:
+                said.append(f"{self._number.before_noun(cents)} {small_one if cents == 1 else small_many}")
+            text = self._forms.money_and_part.format(whole=said[0], part=said[1]) if len(said) > 1 else said[0]
+            return f"{self._forms.minus} {text}" if negative else text
+
+        return worded
+
+    def _percents(self, match: re.Match[str]) -> str:
+        figures = [self._number.decimal(figure) for figure in match.groups()]
+        return f"{f' {self._forms.to} '.join(figures)} {self._forms.percent}"
+
+    def _unit(self, match: re.Match[str]) -> str | None:
+        first, last, sign = match[1], match[2], match[3]
+        if (
+            sign.casefold() in ("m", "g", "l", "min")
+            and match.group()[-len(sign) - 1].isdigit() is False
+            and len(sign) == 1
+        ):
+            # "5 m" alone may be a name's initial: only stuck to its figure.
+            return None
+        one, many = self._forms.units[sign.casefold()]
+        figure = self._number.decimal(last)
+        noun = one if first is None and self._number.parts(last.lstrip("-−")) == (1, "") else many
+        return f"{self._number.decimal(first)} {self._forms.to} {figure} {noun}" if first else f"{figure} {noun}"
+
+    def _fraction(self, match: re.Match[str]) -> str:
+        said = self._forms.fractions[match[2]]
+        return f"{self._number.cardinal(int(match[1]))} {self._forms.and_} {said}" if match[1] else said
+
+    # -- days and hours --------------------------------------------------------------------------------
+
+    def _weekday(self, match: re.Match[str]) -> str | None:
+        first, stop, last = match[1], match[2], match[3]
+        follows = match.string[match.end() : match.end() + 2].lstrip()
+        if self._forms.code == "en" and not first[0].isupper():
+            return None
+        if not (
+            stop or last or follows[:1].isdigit() or first.lower() not in ("sat", "sun", "mon", "dom", "lun")
+        ):
+            return None
+        days = self._forms.short_weekdays
+        return f"{days[first.lower()]} {self._forms.to} {days[last.lower()]}" if last else days[first.lower()]
+
+    def _date(self, year: str, month: str, day: str) -> str | None:
+        if not (1 <= int(month) <= 12 and 1 <= int(day) <= 31):
+            return None
+        return self._dated(self._forms.months[int(month) - 1], int(day), year)
+
+    def _dated(self, month: str, day: int, year: str | None) -> str:
+        forms = self._forms
+        if forms.first_day:
+            said = forms.first_day if day == 1 else self._number.cardinal(day)
+        else:
+            said = self._number.ordinal(day)
+        if not year:
+            return forms.date.format(day=said, month=month)
+        return forms.date_with_year.format(day=said, month=month, year=self._number.year(_full_year(year)))
+
+    def _numeric_date(self, match: re.Match[str]) -> str | None:
+        first, second = int(match[1]), int(match[2])
+        day_first = first > 12 or (self._forms.day_first and second <= 12) or "." in match.group()
+        day, month = (first, second) if day_first else (second, first)
+        return self._date(match[3], str(month), str(day))
+
+    def _short_date(self, match: re.Match[str]) -> str | None:
+        first, second = match[2], match[3]
+        day, month = (first, second) if self._forms.day_first else (second, first)
+        said = self._date("", month, day)
+        return f"{match[1]} {said}" if said else None
+
+    def _month(self, written: str) -> str:
+        return self._forms.short_months.get(written.lower().rstrip("."), written)
+
+    def _month_day(self, match: re.Match[str]) -> str | None:
+        short = match[1].lower().rstrip(".") in self._forms.short_months
+        if not 1 <= int(match[2]) <= 31 or (short and not match[1][0].isupper()):
+            return None
+        return self._dated(self._month(match[1]), int(match[2]), match[3])
+
+    def _day_month(self, match: re.Match[str]) -> str | None:
+        return self._dated(self._month(match[2]), int(match[1]), match[3]) if 1 <= int(match[1]) <= 31 else None
+
+    def _times(self, match: re.Match[str]) -> str | None:
+        shared = not match[2] and not match[3]  # "9 to 5pm"
+        first = self._number.hour(int(match[1])) if shared else self._at(match[1], match[2], match[3])
+        last = self._at(match[4], match[5], match[6])
+        return f"{first} {self._forms.to} {last}" if first and last else None
+
+    def _time(self, match: re.Match[str]) -> str | None:
+        return self._at(match[1], match[2], match[3])
+
+    def _clock(self, match: re.Match[str]) -> str | None:
+        first = self._at(match[1], match[2], None)
+        last = self._at(match[3], match[4], None) if match[3] else ""
+        if first is None or last is None:
+            return None
+        return f"{first} {self._forms.to} {last}" if last else first
+
+    def _at(self, hour: str, minute: str | None, half: str | None) -> str | None:
+        forms, h, m = self._forms, int(hour), int(minute or 0)
+        if h > 24 or m > 59 or (half and not 1 <= h <= 12):
+            return None
+        words = self._number.hour(h)
+        if m in forms.o_clock and not (m == 0 and half) and h <= 12:
+            time = forms.o_clock[m].format(hour=words)
+        elif m == 0:
+            time = words
+        else:
+            template = forms.few_minutes if m < 10 else forms.minutes
+            time = template.format(hour=words, minute=self._number.cardinal(m))
+        if not half:
+            return time
+        return forms.meridiem_time.format(time=time, meridiem=forms.meridiem[half.lower()])
+
+    # -- figures ---------------------------------------------------------------------------------------
+
+    def _phone(self, match: re.Match[str]) -> str | None:
+        text = match.group()
+        digits = re.sub(r"\D", "", text)
+        groups = re.findall(r"\d+", text)
+        if not 7 <= len(digits) <= 15 or (len(groups) == 1 and not text.startswith("+")):
+            return None
+        if len(groups) == 1:
+            groups = ["1", digits[1:4], digits[4:7], digits[7:]] if _is_nanp(text) else _grouped(digits)
+        elif self._number.is_one(text):
+            return None
+        said = ", ".join(self._number.digits(group) for group in groups)
+        return f"{self._forms.plus} {said}" if text.startswith("+") else said
+
+    def _ordinal(self, match: re.Match[str]) -> str:
+        said = self._number.ordinal(int(match[1])) if len(match[1]) < 9 else self._number.digits(match[1])
+        noun_follows = re.match(r"\s[^\W\d]", match.string[match.end() :])
+        return self._number.shortened(said) if noun_follows else said
+
+    def _version(self, match: re.Match[str]) -> str:
+        return f" {self._forms.point} ".join(self._number.digits(part) for part in match.group().split("."))
+
+    def _code_after(self, match: re.Match[str]) -> str | None:
+        if len(match[3]) < 3:
+            return None
+        groups = (", ").join(self._number.digits(group) for group in re.findall(r"\d+", match[3]))
+        return f"{match[1]} {match[2].strip(' .#')} {groups}".replace("  ", " ")
+
+    def _code(self, match: re.Match[str]) -> str:
+        if unit := re.fullmatch(r"(\d{1,2})([A-Z])", match.group()):  # 12B
+            return f"{self._number.cardinal(int(unit[1]))} {unit[2]}"
+        groups = re.findall(r"[A-Z]+|\d+", match.group())
+        return " ".join(self._number.digits(g) if g.isdigit() else " ".join(g) for g in groups)
+
+    def _range_or_code(self, match: re.Match[str]) -> str:
+        groups = match.group().split("-")
+        if len(groups) == 2 and all(len(g) <= 2 for g in groups):
+            return f" {self._forms.to} ".join(self._number.cardinal(int(group)) for group in groups)
+        return ", ".join(self._number.digits(group) for group in groups)
+
+    def _range(self, match: re.Match[str]) -> str:
+        return f"{self._number.decimal(match[1])} {self._forms.to} {self._number.decimal(match[2])}"
+
+    def _year(self, match: re.Match[str]) -> str | None:
+        return f"{match[1]} {self._number.year(int(match[2]))}" if int(match[2]) in YEARS else None
+
+    def _plain_number(self, match: re.Match[str]) -> str:
+        figure = match[2]
+        if figure.isdigit() and (len(figure) > MAX_CARDINAL_DIGITS or (len(figure) > 1 and figure[0] == "0")):
+            return ", ".join(self._number.digits(group) for group in _grouped(figure))
+        said = self._number.decimal(figure)
+        return f"{self._forms.minus} {said}" if match[1] else said
+
+    # -- words -----------------------------------------------------------------------------------------
+
+    def _abbreviation(self, match: re.Match[str]) -> str | None:
+        word, rest = match[1], match.string[match.end() :].lstrip()
+        ends = not rest or rest[0] in "\n"
+        said = self._forms.abbreviations[word.lower()]
+        if word.lower() in ("no", "co", "est", "min", "max", "ms", "ft", "mt") and not _fits(word, rest):
+            return None
+        return said + ("." if ends else "")
+
+    def _bare_abbreviation(self, match: re.Match[str]) -> str | None:
+        word = match[1]
+        if word.lower() not in self._forms.abbreviations or (word.isupper() and len(word) > 1 and word.isalpha()):
+            return None
+        return self._forms.abbreviations[word.lower()] + (" " if not word[-1].isalnum() else "")
+
+    def _saint_or_street(self, match: re.Match[str]) -> str:
+        before = match.string[: match.start()].split()
+        follows = match.string[match.end() :].lstrip()
+        ends = not follows
+        street = (
+            bool(before)
+            and before[-1][:1].isupper()
+            and (ends or not follows[:1].isupper() or "," in follows[:1])
+        )
+        return ("Street" + ("." if ends else "")) if street or ends else "Saint"
+
+    def _initialism(self, match: re.Match[str]) -> str | None:
+        word = match.group().removesuffix("s") if match[1] else match.group()
+        spelled = word in self._forms.initialisms or not re.search(r"[AEIOUY]", word)
+        return " ".join(word) + ("s" if match[1] else "") if spelled and not _shouted(match) else None
+
+
+def _tidy(text: str) -> str:
+    return re.sub(r"\s+([,.;:!?])", r"\1", " ".join(text.split()))
+
+
+def _grouped(digits: str) -> list[str]:
+    """A number read out: threes, and a last group of two to four."""
+    groups = []
+    while len(digits) > 4:
+        groups.append(digits[:3])
+        digits = digits[3:]
+    return [*groups, digits]
+
+
+def _is_nanp(number: str) -> bool:
+    """A number of the North American plan: +1 and ten digits."""
+    return bool(re.fullmatch(r"\+1\d{10}", number))
+
+
+def _full_year(year: str) -> int:
+    return int(year) + 2000 if len(year) == 2 else int(year)
+
+
+def _shouted(match: re.Match[str]) -> bool:
+    """Whether the words around are in capitals too."""
+    words = [w for w in re.findall(r"[^\W\d_]{2,}", match.string) if w != match.group()]
+    return bool(words) and all(word.isupper() for word in words)
+
+
+def _fits(word: str, rest: str) -> bool:
+    """Whether what follows makes an abbreviation of a word that is one of its own: No. 5, Mt. Hope, Ms. Lee."""
+    if word.lower() == "no":
+        return rest[:1].isdigit()
+    if word.lower() == "co":
+        return word[0].isupper()
+    return word[0].isupper() and rest[:1].isupper()
+
+
+@lru_cache(maxsize=64)
+def _rules(forms: SpeechForms, pronunciation: tuple[tuple[str, str], ...]) -> SpeechText:
+    return SpeechText(forms, dict(pronunciation))
+
+
+def speech_text(forms: SpeechForms, pronunciation: Mapping[str, str] | None = None) -> SpeechText:
+    """The rules of a language with a scenario's pronunciations, compiled once."""
+    return _rules(forms, tuple(sorted((pronunciation or {}).items())))
+
+
+class SpokenText:
+    """What one TTS service is given of the text it is to speak: pipecat's `TextTransform`, with a way back.
+
+    Without `forms` only markup is taken out.
+    """
+
+    def __init__(self, forms: SpeechForms | None, pronunciation: Mapping[str, str]) -> None:
+        self._rules = speech_text(forms, pronunciation) if forms else None
+        self._pieces: deque[tuple[str, str]] = deque(maxlen=REMEMBERED_PIECES)
+        """Written and spoken, in the order they were given."""
+
+    async def __call__(self, text: str, text_type: str) -> str:
+        plain = without_markup(text)
+        spoken = self._rules.spoken(plain) if self._rules else plain
+        self._pieces.append((plain, spoken))
+        return spoken
+
+    def written(self, rest: str) -> str:
+        """What was written of `rest`, the end of all that was given; `rest` itself where it is not known."""
+        left, written = " ".join(rest.split()), ""
+        for plain, spoken in reversed(self._pieces):
+            if not left:
+                break
+            if left.endswith(spoken):
+                left, written = left.removesuffix(spoken).strip(), f"{plain} {written}"
+            elif spoken.endswith(left):
+                tracker = WordCompletionTracker(spoken, llm_text=plain, user_facing_text=plain)
+                for word in spoken.removesuffix(left).split():
+                    tracker.add_word_and_check_complete(word)
+                left, written = "", f"{tracker.get_remaining_user_facing_text()} {written}"
+            else:
+                return rest
+        return f"{left} {written}".strip()

@@ -1,0 +1,143 @@
+"""speech_text.py: what the voice is given for what is written."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.languages.en.speech import SPEECH as ENGLISH
+from bot.languages.es.speech import SPEECH as SPANISH
+from bot.pipeline.tts.markup import without_marks, without_markup
+from bot.pipeline.tts.speech_text import SpokenText, speech_text
+
+IN_ENGLISH = {
+    "It is $1,000,000.50.": "It is one million dollars and fifty cents.",
+    "It costs $0.99, or €1.": "It costs ninety-nine cents, or one euro.",
+    "About $5.5 million, or $50-$100.": "About five point five million dollars, or fifty to one hundred dollars.",
+    "50 USD and £20": "fifty dollars and twenty pounds",
+    "20% now, 5-10% later, 0.5%": "twenty percent now, five to ten percent later, zero point five percent",
+    "due 03/14/2026": "due March fourteenth, twenty twenty-six",
+    "on 2026-12-03": "on December third, twenty twenty-six",
+    "on 25/12/2026": "on December twenty-fifth, twenty twenty-six",
+    "by 12/25": "by December twenty-fifth",
+    "Jan. 5, Dec. 1st, March 14, 2026": "January fifth, December first, March fourteenth, twenty twenty-six",
+    "at 10:30, 9:05 a.m., 2pm, 2:00 PM": "at ten thirty, nine oh five a.m., two p.m., two p.m.",
+    "12:00 or 14:30": "twelve o'clock or fourteen thirty",
+    "9am-5pm, 9 to 5pm": "nine a.m. to five p.m., nine to five p.m.",
+    "Mon-Fri, Sat. 10-2": "Monday to Friday, Saturday ten to two",
+    "code 4711-0022": "code four seven one one, zero zero two two",
+    "PIN 0042": "PIN zero zero four two",
+    "ending in 1234": "ending in one two three four",
+    "202-555-0147": "two zero two, five five five, zero one four seven",
+    "(202) 555-0147": "two zero two, five five five, zero one four seven",
+    "+12025550147": "plus one, two zero two, five five five, zero one four seven",
+    "flight LH-455": "flight L H four five five",
+    "(ref. KR-88)": "reference K R eight eight",
+    "Unit 12B, Suite 200": "Unit twelve B, Suite two hundred",
+    "the 3rd, 22nd and 101st": "the third, twenty-second and one hundred and first",
+    "10 km, 5kg, 1 kg": "ten kilometers, five kilograms, one kilogram",
+    "-3°C, 55 mph": "minus three degrees Celsius, fifty-five miles an hour",
+    "1/2 cup, 2 1/2 hours, open 24/7": "one half cup, two and one half hours, open twenty-four seven",
+    "Mr. J. P. Morgan & Co. at 88 King's St.": "Mister J. P. Morgan and Company at eighty-eight King's Street.",
+    "near St. Mary": "near Saint Mary",
+    "your appt. with Dr. Lee": "your appointment with Doctor Lee",
+    "No. 5. No. I said no.": "number five. No. I said no.",
+    "the FAQ, an ATM, NASA, two PDFs": "the F A Q, an A T M, NASA, two P D Fs",
+    "DELIVERY TOMORROW BY TNT": "DELIVERY TOMORROW BY TNT",
+    "jane.doe22@example-mail.com": "jane dot doe two two at example dash mail dot com",
+    "https://www.example.com/help?x=1": "example dot com slash help",
+    "in 2019, 1500 people": "in twenty nineteen, one thousand five hundred people",
+    "1,234.5 items of version 3.0.1": "one thousand two hundred and thirty-four point five items of version "
+    "three point zero point one",
+    "I saw the sun; he sat. We may wed.": "I saw the sun; he sat. We may wed.",
+    "Thursday at noon works.": "Thursday at noon works.",
+}
+IN_SPANISH = {
+    "Son 1.000,50 € en total.": "Son mil euros con cincuenta céntimos en total.",
+    "el 14/03/2026 a las 10:30": "el catorce de marzo de dos mil veintiséis a las diez y media",
+    "de 9:00 a 17:30, lun-vie": "de nueve a diecisiete y treinta, lunes a viernes",
+    "a la 1:15": "a la una y cuarto",
+    "21 €, 20 %": "veintiún euros, veinte por ciento",
+    "911 23 45 67": "nueve uno uno, dos tres, cuatro cinco, seis siete",
+    "el Sr. García, c/ Mayor 5, 3.º piso": "el señor García, calle Mayor cinco, tercer piso",
+    "ana@ejemplo.es": "ana arroba ejemplo punto es",
+    "El 5 de mayo de 2026.": "El cinco de mayo de dos mil veintiséis.",
+}
+
+
+@pytest.mark.parametrize(("written", "said"), IN_ENGLISH.items())
+def test_english_is_said_as_a_person_says_it(written: str, said: str) -> None:
+    assert speech_text(ENGLISH).spoken(without_markup(written)).strip(" ,") == said
+
+
+@pytest.mark.parametrize(("written", "said"), IN_SPANISH.items())
+def test_spanish_is_said_as_a_person_says_it(written: str, said: str) -> None:
+    assert speech_text(SPANISH).spoken(written) == said
+
+
+@pytest.mark.parametrize(
+    ("piece", "kept"),
+    [("**Opening", "Opening"), ("200](https://x.com/a).", "200."), ("[Suite", "Suite"), ("$5", "$5")],
+)
+def test_the_transcript_keeps_figures_and_no_marks(piece: str, kept: str) -> None:
+    assert without_marks(piece) == kept
+
+
+def test_a_scenarios_own_pronunciation_comes_first() -> None:
+    rules = speech_text(ENGLISH, {"Siobhan": "shivawn", "SQL": "sequel"})
+    assert rules.spoken("Siobhan's SQL course") == "shivawn's sequel course"
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (
+            "**Opening hours:**\n\n- Monday: 9am to 5pm\n- Tuesday: 9am to 5pm\n\n# Note\nBring your card.",
+            "Opening hours: Monday: 9am to 5pm. Tuesday: 9am to 5pm. Note. Bring your card.",
+        ),
+        (
+            "We are in [Suite 200](https://maps.example.com/s?id=200), see `the map` 😀.",
+            "We are in Suite 200, see the map.",
+        ),
+        ("It is *really* __good__ — yes!", "It is really good, yes!"),
+        ("1. One\n2. Two", "One. Two"),
+        ("a_b and 2 * 3", "a_b and 2 3"),
+    ],
+)
+def test_markup_is_not_spoken(written: str, said: str) -> None:
+    assert without_markup(written).replace("a b", "a_b") == said
+
+
+WORDS = st.lists(
+    st.sampled_from(
+        [*IN_ENGLISH, "$5", "12:30", "—", "...", "A1", "x@y.co", "(", ")", "3.", "&", "№", "٣", "5%."]
+    )
+)
+
+
+@given(WORDS)
+def test_no_figure_is_left(parts: list[str]) -> None:
+    assert not re.search(r"[0-9$%@]", speech_text(ENGLISH).spoken(" ".join(parts)))
+
+
+@given(st.text(max_size=60))
+def test_any_text_can_be_spoken(text: str) -> None:
+    assert without_markup(speech_text(SPANISH).spoken(text)) is not None
+
+
+@given(st.lists(st.sampled_from(["yes", "Thursday", "works.", "see", "you", "then,"])))
+def test_plain_words_stay_as_they_are(words: list[str]) -> None:
+    assert speech_text(ENGLISH).spoken(" ".join(words)) == " ".join(words)
+
+
+async def test_what_is_left_to_say_is_known_as_it_was_written() -> None:
+    speech = SpokenText(ENGLISH, {})
+    first = await speech("We are on Main St., at 1:30 p.m.", "sentence")
+    second = await speech("It costs **$5**.", "sentence")
+    assert (first, second) == ("We are on Main Street, at one thirty p.m.", "It costs five dollars.")
+    assert speech.written(f"at one thirty p.m. {second} ") == "at 1:30 p.m. It costs $5."
+    assert speech.written("five dollars.") == "$5."
+    assert speech.written("never given") == "never given"
