@@ -393,7 +393,7 @@ def _possible(reply: Reply, request: MessagesRequest) -> Reply:
         if tool.name not in request.tool_names:
             raise LookupError(f"the tool {tool.name!r} was not offered, only {list(request.tool_names)}")
     named = tuple(replace(tool, id=tool.id or f"toolu_{uuid4().hex[:24]}") for tool in tools)
-    return Reply(reply.text, named)
+    return replace(reply, tools=named)
 
 
 def _structured(reply: Reply, request: MessagesRequest) -> Reply:

@@ -25,6 +25,8 @@ class Reply:
 
     text: str = ""
     tools: tuple[ToolUse, ...] = ()
+    stop_reason: str | None = None
+    """In the place of the one that follows from the reply: "refusal"."""
 
 
 @dataclass(frozen=True)

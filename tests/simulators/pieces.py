@@ -30,7 +30,7 @@ def limited(reply: Reply, max_tokens: int) -> tuple[str, str]:
         if count > max_tokens:
             return "".join(kept), "max_tokens"
         kept.append(word)
-    return reply.text, "tool_use" if reply.tools else "end_turn"
+    return reply.text, reply.stop_reason or ("tool_use" if reply.tools else "end_turn")
 
 
 def words(text: str) -> list[str]:

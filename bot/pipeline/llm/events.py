@@ -65,12 +65,19 @@ class Stopped:
     cut: bool = False
 
 
+TOO_LONG = frozenset({"max_tokens", "length"})
+"""Reasons to stop: the reply has as many tokens as were allowed. In Anthropic's words and OpenAI's."""
 Event = Text | ToolBegun | ToolJson | ThoughtBegun | Thought | ThoughtSigned | Usage | Stopped
 
 
 def speaks(event: Event) -> bool:
     """Whether the model has begun to answer: an empty reply is one, too, a thought is none."""
     return isinstance(event, ToolBegun | Stopped) or (isinstance(event, Text) and bool(event.text))
+
+
+def refuses(event: Event) -> bool:
+    """Stopped by the vendor's own judgement of the request: Anthropic's "refusal", OpenAI's "content_filter"."""
+    return isinstance(event, Stopped) and event.reason in ("refusal", "content_filter")
 
 
 def ends(event: Event) -> bool:

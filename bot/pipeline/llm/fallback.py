@@ -66,6 +66,8 @@ class Waits:
     """Without a word by then, the next request is made beside this one."""
     stall: float
     """A reply that stands still for so long in its middle has broken off."""
+    tool: float | None = None
+    """A tool that has no result by then has failed; None: it may take for ever."""
     last_pause: float = LAST_PAUSE_SECONDS
 
 
@@ -127,22 +129,33 @@ class Steps:
         self._next_at = now + pause
 
 
+@dataclass(frozen=True)
+class Signs(Generic[E]):
+    """What an event of a reply says about it."""
+
+    speaks: Callable[[E], bool]
+    """The model has begun to answer."""
+    ends: Callable[[E], bool]
+    """The stream is whole from here on."""
+    refuses: Callable[[E], bool]
+    """The model will not answer. It would refuse the same request again, so the next one is asked at once."""
+
+
 class Ladder(Generic[E]):
-    """One reply. `speaks`: the model has begun to answer; `ends`: the stream is whole from here on."""
+    """One reply."""
 
     def __init__(
         self,
         rungs: Sequence[Rung[E]],
         circuit: Circuit,
+        signs: Signs[E],
         *,
         waits: Waits,
-        speaks: Callable[[E], bool],
-        ends: Callable[[E], bool],
     ) -> None:
         self._rungs = rungs
         self._circuit = circuit
         self._stall_seconds = waits.stall
-        self._speaks, self._ends = speaks, ends
+        self._signs = signs
         order = sorted(range(len(rungs)), key=lambda rung: circuit.is_open(rungs[rung].name))
         waiting = [rung for rung in order for _ in range(ATTEMPTS_PER_RUNG)]
         self._steps = Steps(waiting, waits.first_token, waits.last_pause)
@@ -160,10 +173,10 @@ class Ladder(Generic[E]):
             rung = self._rungs[self._steps.rung_of[winner]]
             ended = False
             for event in self._begun[winner]:
-                ended = ended or self._ends(event)
+                ended = ended or self._signs.ends(event)
                 yield event
             while (following := await self._next(winner, ended=ended)) is not None:
-                ended = ended or self._ends(following)
+                ended = ended or self._signs.ends(following)
                 yield following
         except _BrokenOffError:
             self._circuit.trip(rung.name)
@@ -233,7 +246,9 @@ class Ladder(Generic[E]):
         """Until the first word."""
         async for event in self._streams[number]:
             self._begun[number].append(event)
-            if self._speaks(event):
+            if self._signs.refuses(event):
+                raise AttemptError("it refuses to answer", retryable=False)
+            if self._signs.speaks(event):
                 return
         raise AttemptError("the stream ended before a word")
 

@@ -42,7 +42,8 @@ from pipecat.utils.errors import ErrorCategory
 from pipecat.utils.tracing.service_decorators import traced_llm
 
 from bot.pipeline.llm import events
-from bot.pipeline.llm.fallback import AttemptError, Ladder, Rung, Waits
+from bot.pipeline.llm.fallback import AttemptError, Ladder, Rung, Signs, Waits
+from bot.pipeline.llm.reply_text import ReplyText
 from bot.pipeline.usage import Metered, Usage
 from bot.pipeline.vendor import Circuit
 from bot.telemetry import metrics
@@ -50,6 +51,10 @@ from bot.telemetry import metrics
 _GO_ON = (
     "(Your reply broke off after these words; only they were said. Go on from there with the very next word. "
     "Do not repeat them, and do not mention this.)"
+)
+_CALL_TOOLS = (
+    "(You wrote a tool call as text. Nothing of it was said and no tool was run. Call the tool itself, or go on "
+    "speaking; do not mention this.)"
 )
 _NOT_JSON = "The arguments were not a JSON object, so the tool was not run. Call it again with a JSON object."
 _CHARACTERS_PER_TOKEN = 4
@@ -87,6 +92,7 @@ class _Reply:
     """What has come of a reply."""
 
     text: str = ""
+    speech: ReplyText = field(default_factory=ReplyText)
     blocks: dict[int, _ToolBlock] = field(default_factory=dict)
     reason: str = ""
     cut: bool = False
@@ -97,7 +103,7 @@ class _Reply:
 
 class FallbackLLMService(Metered, LLMService[Any]):
     """`models` are asked in order. `hands_on`: a context that no model answers goes to the service behind,
-    unannounced; otherwise that is an ErrorFrame.
+    unannounced; otherwise that is an ErrorFrame. `names`: the agent's, with which a model may sign its lines.
     """
 
     def __init__(
@@ -108,13 +114,14 @@ class FallbackLLMService(Metered, LLMService[Any]):
         circuit: Circuit,
         waits: Waits,
         hands_on: bool = False,
-        tool_timeout_seconds: float | None = None,
+        names: tuple[str, ...] = (),
     ) -> None:
         self._models = tuple(models)
         super().__init__(
             settings=settings_of(self._models[0].name, instructions),
-            function_call_timeout_secs=tool_timeout_seconds,
+            function_call_timeout_secs=waits.tool,
         )
+        self._names = names
         self._circuit = circuit
         self._waits = replace(waits, last_pause=0.0) if hands_on else waits
         self._hands_on = hands_on
@@ -177,7 +184,7 @@ class FallbackLLMService(Metered, LLMService[Any]):
 
     @traced_llm
     async def _process_context(self, context: LLMContext) -> None:
-        self._reply = reply = _Reply()
+        self._reply = reply = _Reply(speech=ReplyText(self._names))
         self._at_work = True
         try:
             self._log_llm_response(context)
@@ -240,9 +247,11 @@ class FallbackLLMService(Metered, LLMService[Any]):
                 raise
             logger.warning("the reply broke off: {}", e)
             metrics.vendor_failed(self._models[0].vendor, "broke_off")
-            said, reply.blocks = reply.text, {}
+            said, reply.blocks, reply.cut = reply.text, {}, False
+            hint = _CALL_TOOLS if reply.speech.called_in_words else _GO_ON
+            reply.speech = ReplyText(self._names)
             try:
-                await self._climb(_going_on(context, said), Repeated(said))
+                await self._climb(_going_on(context, said, hint), Repeated(said))
             except AttemptError:
                 reply.blocks = {}
                 if not re.search(r"[.!?…]", said):
@@ -256,9 +265,8 @@ class FallbackLLMService(Metered, LLMService[Any]):
         ladder = Ladder(
             rungs,
             self._circuit,
+            Signs(events.speaks, events.ends, events.refuses),
             waits=self._waits,
-            speaks=events.speaks,
-            ends=events.ends,
         )
         async with aclosing(ladder.climb()) as said:
             async for event in said:
@@ -269,7 +277,8 @@ class FallbackLLMService(Metered, LLMService[Any]):
         match event:
             case events.Text(text):
                 await self.stop_ttfb_metrics()
-                await self._say(text if repeated is None else repeated.feed(text))
+                spoken = reply.speech.feed(text)
+                await self._say(spoken if repeated is None else repeated.feed(spoken))
             case events.ToolBegun(index, call_id, name):
                 await self.stop_ttfb_metrics()
                 await self._begin()
@@ -286,11 +295,17 @@ class FallbackLLMService(Metered, LLMService[Any]):
             case events.Usage():
                 reply.usage = event.over(reply.usage)
             case events.Stopped(reason, usage, cut):
+                held = reply.speech.finish()
+                await self._say(held if repeated is None else repeated.feed(held))
                 await self._begin()  # an empty reply is one, too
                 reply.reason, reply.cut = reason or reply.reason, cut or reply.cut
                 reply.usage = usage.over(reply.usage)
                 if cut:
                     logger.warning("the model stopped early: {}", reason)
+                if reason in events.TOO_LONG:
+                    raise AttemptError("its reply was cut at its longest")
+                if reply.speech.called_in_words and not reply.blocks:
+                    raise AttemptError("it wrote a tool call as text")
 
     async def _begin(self) -> None:
         if not self._reply.begun:
@@ -349,15 +364,12 @@ def settings_of(model: str, instructions: str | None) -> LLMSettings:
     )
 
 
-def _going_on(context: LLMContext, said: str) -> LLMContext:
-    """The same request, behind what was said of its reply already."""
-    if not said.strip():
+def _going_on(context: LLMContext, said: str, hint: str) -> LLMContext:
+    """The same request, behind what was said of its reply already, with what to do now."""
+    if not said.strip() and hint == _GO_ON:
         return context
-    messages: list[Any] = [
-        *context.get_messages(),
-        {"role": "assistant", "content": said.strip()},
-        {"role": "user", "content": _GO_ON},
-    ]
+    spoken = [{"role": "assistant", "content": said.strip()}] if said.strip() else []
+    messages: list[Any] = [*context.get_messages(), *spoken, {"role": "user", "content": hint}]
     return LLMContext(messages, context.tools, context.tool_choice)
 
 

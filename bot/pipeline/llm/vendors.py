@@ -161,9 +161,9 @@ def build(members: Sequence[LlmVendor], resources: Resources, brief: LlmBrief) -
         models,
         instructions=brief.instructions,
         circuit=resources.circuit,
-        waits=Waits(asked[0].first_token_seconds, asked[0].stall_seconds),
+        waits=Waits(asked[0].first_token_seconds, asked[0].stall_seconds, TOOL_TIMEOUT_SECONDS),
         hands_on=bool(rules),
-        tool_timeout_seconds=TOOL_TIMEOUT_SECONDS,
+        names=(brief.spec.agent_name,) if brief.spec.agent_name else (),
     )
     return (service, *rules)
 

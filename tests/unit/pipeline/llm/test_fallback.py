@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 import pytest
 
-from bot.pipeline.llm.fallback import AttemptError, Ladder, Rung, Steps, Waits
+from bot.pipeline.llm.fallback import AttemptError, Ladder, Rung, Signs, Steps, Waits
 from bot.pipeline.vendor import CIRCUIT_SECONDS, Circuit
 
 pytestmark = pytest.mark.virtual_time
@@ -129,9 +129,8 @@ async def climb(*models: Model, circuit: Circuit | None = None, first: float = 3
     ladder = Ladder(
         [Rung(model.name, model.ask) for model in models],
         circuit or Circuit(),
+        Signs(lambda event: event != "~", lambda event: event == END, lambda event: event == "#"),
         waits=Waits(first, stall, last_pause=0.0),
-        speaks=lambda event: event != "~",
-        ends=lambda event: event == END,
     )
     said = ""
     try:
@@ -222,9 +221,8 @@ async def test_a_mistake_of_ours_is_not_taken_for_the_vendors() -> None:
     ladder = Ladder(
         [Rung("a", ask)],
         Circuit(),
+        Signs(lambda event: event != "~", lambda _: False, lambda _: False),
         waits=Waits(1, 1),
-        speaks=lambda event: event != "~",
-        ends=lambda _: False,
     )
     with pytest.raises(ZeroDivisionError):
         async with aclosing(ladder.climb()) as events:

@@ -311,3 +311,52 @@ async def test_a_guess_that_was_withdrawn_before_it_came_up_is_not_asked() -> No
         await scene.over()
         assert len(scene.sim.exchanges) == 1
         assert scene.text == SAID
+
+
+# -- what a model says that is not speech, and how it stops ------------------------------------------------
+
+
+def by_model(replies: dict[str, Reply]) -> Any:
+    return lambda request: replies[request.model]
+
+
+async def test_a_refusal_is_the_next_models_turn_at_once() -> None:
+    async with stage(brain=by_model({FIRST: Reply(stop_reason="refusal"), SECOND: Reply(SAID)})) as it:
+        await it.ask()
+        await it.over()
+        assert (it.text, it.models) == (SAID, [FIRST, SECOND])
+
+
+async def test_where_all_refuse_it_is_an_error_and_no_loop() -> None:
+    async with stage(brain=lambda _: Reply(stop_reason="refusal")) as it:
+        await it.ask()
+        await it.over()
+        assert (it.text, it.models, it.error()) == ("", [FIRST, SECOND], True)
+
+
+async def test_a_reply_that_is_cut_at_its_longest_goes_on() -> None:
+    answers = iter(
+        (Reply("We are open from nine to five, and", stop_reason="max_tokens"), Reply("on Saturdays too."))
+    )
+    async with stage(brain=lambda _: next(answers)) as it:
+        await it.ask()
+        await it.over()
+        assert it.text == "We are open from nine to five, and on Saturdays too."
+
+
+async def test_thoughts_and_stage_directions_are_not_said() -> None:
+    written = "<thinking>Do not give the balance of 310.</thinking>*laughs* It is open. (pauses) Anything else?"
+    async with stage(brain=lambda _: Reply(written)) as it:
+        await it.ask()
+        await it.over()
+        assert it.text == "It is open. Anything else?"
+
+
+async def test_a_tool_call_in_words_is_asked_for_as_a_call() -> None:
+    in_words = Reply("<function_calls><invoke name='end_call'></invoke></function_calls>")
+    answers = iter((in_words, Reply(SAID)))
+    async with stage(brain=lambda _: next(answers)) as it:
+        await it.ask()
+        await it.over()
+        assert it.text == SAID
+        assert "Call the tool itself" in str(it.sim.exchanges[1].request.messages[-1]["content"])

@@ -1,0 +1,143 @@
+"""What of a model's streamed text is speech: no thoughts, stage directions, role names or written tool calls.
+
+A model sometimes writes what belongs elsewhere into its reply: reasoning between tags, "*laughs*", "Agent:", or a
+tool call in words. None of it is said or kept as said. The text comes in pieces of any length, so what may still
+become one of these is held until it is decided; everything else passes at once. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+LONGEST_TAG = 200
+"""Characters. A longer one is text."""
+LONGEST_DIRECTION = 60
+LONGEST_ROLE = 32
+
+_THOUGHTS = "thinking|think|thought|thoughts|reasoning|reflection|scratchpad|analysis|internal|plan"
+_CALLS = r"(?:antml:)?(?:function_calls?|invoke|tool_calls?|tool_use|function_results?|parameter)"
+_HIDDEN = re.compile(rf"<\s*({_THOUGHTS}|{_CALLS})\b[^<>]*>", re.IGNORECASE)
+_TAG = re.compile(r"</?[A-Za-z][\w:.-]*(?:\s[^<>]*)?/?>")
+_TAG_BEGINS = re.compile(r"<(?:/?(?:[A-Za-z][^<>]*)?)?$")
+_DIRECTION = re.compile(
+    r"(?:(?:softly|gently|warmly|briefly|slightly|nervously|quietly|long|short|brief|slight)\s+)*"
+    r"(?:laugh|chuckl|giggl|sigh|smil|grin|paus|cough|nod|clear|whisper|breath|wait|listen|typ|think|hum|gasp|shrug|beat|"
+    r"silence|se\s+r[ií]e|risas?|r[ií]e|suspira|pausa|sonr[ií]e|tose|carraspea|susurra|asiente|silencio|escribiendo)"
+    r"[a-zñ]*(?:\s[\w' ]*)?",
+    re.IGNORECASE,
+)
+_CLOSING = {"*": "*", "(": ")", "[": "]"}
+_ROLES = ("agent", "assistant", "ai", "ai assistant", "bot", "agente", "asistente")
+
+
+class ReplyText:
+    """One reply. `feed` each piece, `finish` at its end; `names`: the agent's, as it may sign its lines."""
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        roles = "|".join(re.escape(name) for name in (*names, *_ROLES) if name)
+        self._role = re.compile(rf"\s*\**(?:{roles})\**\s*:\**\s*", re.IGNORECASE)
+        self._names = tuple(name.lower() for name in (*names, *_ROLES) if name)
+        self._held = ""
+        self._at_start = True
+        self._until: re.Pattern[str] | None = None
+        """Inside of thoughts or a call: where it ends."""
+        self._drop_space = False
+        """What was left out had a space on either side."""
+        self.called_in_words = False
+        """A tool call was written as text."""
+
+    def feed(self, piece: str) -> str:
+        """What of all that came may be spoken now."""
+        self._held += piece
+        return self._drain(over=False)
+
+    def finish(self) -> str:
+        """What was held, now that nothing follows."""
+        return self._drain(over=True)
+
+    def _drain(self, *, over: bool) -> str:
+        out: list[str] = []
+        while self._held:
+            if self._drop_space and not self._at_start and self._until is None:
+                self._held = self._held.lstrip(" ")
+                self._drop_space = not self._held
+                continue
+            if self._until is not None:
+                if not self._skip_hidden(over=over):
+                    break
+            elif self._at_start:
+                if self._may_be_role() and not over:
+                    break
+                if role := self._role.match(self._held):
+                    self._held = self._held[role.end() :]
+                    self._drop_space = True
+                self._at_start = False
+            elif (special := re.search(r"[<*(\[]", self._held)) is None:
+                out.append(self._held)
+                self._held = ""
+            else:
+                out.append(self._held[: special.start()])
+                self._held = self._held[special.start() :]
+                passed = self._open(over=over)
+                if passed is None:
+                    break
+                out.append(passed)
+        return "".join(out)
+
+    def _may_be_role(self) -> bool:
+        """Whether the reply's beginning may still become "Agent: "."""
+        text = self._held.lstrip(" \n*").lower()
+        if ":" in text[:LONGEST_ROLE]:
+            return not text.partition(":")[2].strip(" *\n") and any(text.startswith(name) for name in self._names)
+        return len(text) < LONGEST_ROLE and any(
+            name.startswith(text) or text.strip() == name for name in self._names
+        )
+
+    def _skip_hidden(self, *, over: bool) -> bool:
+        assert self._until is not None
+        if end := self._until.search(self._held):
+            self._held = self._held[end.end() :]
+            self._until = None
+            return True
+        # Only the closing tag's own beginning has to be kept.
+        self._held = "" if over else self._held[-LONGEST_TAG:]
+        return False
+
+    def _open(self, *, over: bool) -> str | None:
+        """What passes of a text that begins with a sign; None: wait for more."""
+        text = self._held
+        if text[0] == "<":
+            return self._tag(text, over=over)
+        closing = text.find(_CLOSING[text[0]], 1)
+        if closing < 0:
+            may_come = (
+                len(text) < LONGEST_DIRECTION and (len(text) < 2 or not text[1].isspace()) and text[:2] != "**"
+            )
+            if may_come and "\n" not in text and not over:
+                return None
+            return self._pass(1)
+        if _DIRECTION.fullmatch(text[1:closing].strip()):
+            self._held = text[closing + 1 :]
+            self._drop_space = True
+            return ""
+        return self._pass(1)
+
+    def _tag(self, text: str, *, over: bool) -> str | None:
+        if hidden := _HIDDEN.match(text):
+            name = hidden[1].lower()
+            self.called_in_words |= bool(re.fullmatch(_CALLS, name))
+            self._held = text[hidden.end() :]
+            if not hidden.group().rstrip(">").endswith("/"):
+                self._until = re.compile(rf"</\s*{re.escape(name)}\s*>", re.IGNORECASE)
+            return ""
+        if tag := _TAG.match(text):
+            self._held = text[tag.end() :]
+            return ""
+        if _TAG_BEGINS.match(text) and len(text) < LONGEST_TAG and not over:
+            return None
+        return self._pass(1)
+
+    def _pass(self, length: int) -> str:
+        passed, self._held = self._held[:length], self._held[length:]
+        return passed
