@@ -204,7 +204,7 @@ async def test_the_clock_does_not_drift_past_a_stall() -> None:
     offsets = sorted(at - n * 0.020 for n, at in enumerate(arrivals))
     # The earliest arrivals are those nothing delayed: they show the schedule. A drift stays to the end.
     first, _, last = ([at - n * 0.020 for n, at in part] for part in _thirds(arrivals))
-    machine = sorted(lags)[len(lags) // 2]
+    machine = sorted(lags)[-8]  # but for the stall itself, some four
     assert abs(min(first) - min(last)) < 0.005 + machine
     # Half of all frames are within one frame of it, or of what the machine leaves of it.
     assert offsets[len(offsets) // 2] - offsets[0] < 0.020 + machine
