@@ -16,7 +16,8 @@ from bot.calls.dialling.do_not_call import DoNotCall
 from bot.calls.dialling.retries import Retries
 from bot.calls.outcome import Analyst
 from bot.calls.queues import AFTER_CALL, AFTER_CALLS, ANALYSES, ANALYSIS, AfterCallQueue, independent_step
-from bot.calls.webhooks.events import CallEvents
+from bot.calls.webhooks import EventType
+from bot.calls.webhooks.delivery import CallEvents
 from bot.store import CallStore
 from bot.store.connections import retry_database
 from bot.store.durable.engine import DurableEngine
@@ -50,7 +51,7 @@ class AfterCall:
             await independent_step(self.engine, "tally", lambda: self._count(call_id))
             await independent_step(self.engine, "promises", lambda: self._settle(call_id))
             again = await independent_step(self.engine, "retry", lambda: self.retries.plan(call_id))
-            await self.events.announce_ended(call_id)
+            await self.events.announce(call_id, EventType.CALL_ENDED)
             if again is not None:
                 await self._follow_up(call_id, again)
             queue = AfterCallQueue(self.engine)
@@ -60,7 +61,7 @@ class AfterCall:
         """`last`: no attempt follows; the call is done with its outcome."""
         with logger.contextualize(call_id=call_id):
             await independent_step(self.engine, "analyse", lambda: self._analyse(call_id))
-            await self.events.announce_analyzed(call_id)
+            await self.events.announce(call_id, EventType.CALL_ANALYZED)
             if last:
                 await self._follow_up(call_id, None)
             self.retries.planner.forget(call_id)

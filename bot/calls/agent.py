@@ -43,7 +43,7 @@ from bot.calls.registrations import Registrations
 from bot.calls.retention import Retention
 from bot.calls.shutdown import Shutdown
 from bot.calls.webhooks import Webhooks
-from bot.calls.webhooks.events import CallEvents, Present
+from bot.calls.webhooks.delivery import CallEvents, Present
 from bot.conversation.scenario.scenario import DEFAULT_OUTBOUND, Scenarios
 from bot.conversation.tools.declared.mcp_server import McpServers
 from bot.conversation.transfers.transfers import Transfers

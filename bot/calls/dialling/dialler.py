@@ -30,7 +30,8 @@ from bot.calls.ingress import Ingress
 from bot.calls.listener import CallListener
 from bot.calls.process import Process
 from bot.calls.queues import DIAL, HOLD_KEY, KEYS, LINES, DialQueue, hop_id, key_id
-from bot.calls.webhooks.events import CallEvents
+from bot.calls.webhooks import EventType
+from bot.calls.webhooks.delivery import CallEvents
 from bot.errors import BusyError, CarrierError, ConflictError, DialUnconfirmedError, PhoneAgentError
 from bot.records import CallRecord, Direction, EndedReason, Status
 from bot.store import CallChange
@@ -173,7 +174,7 @@ class Dialler:
         again: float | None = outcome.get("again_seconds")
         await self._queue.publish(workflow, outcome)
         if outcome.get("dialled"):
-            await self._events.announce_started(call_id)
+            await self._events.announce(call_id, EventType.CALL_STARTED)
             await self._following.to_the_end(call_id)
         return again
 
@@ -296,7 +297,7 @@ class Dialler:
     async def _follow_only(self, call_id: str) -> None:
         with logger.contextualize(call_id=call_id):
             try:
-                await self._events.announce_started(call_id)
+                await self._events.announce(call_id, EventType.CALL_STARTED)
                 await self._following.to_the_end(call_id)
             except Exception as e:
                 logger.opt(exception=e).error("the workflow of call {} broke", call_id)

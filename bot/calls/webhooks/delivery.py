@@ -16,11 +16,13 @@ import contextvars
 import functools
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 from loguru import logger
 
+from bot.calls.queues import independent_step
 from bot.calls.webhooks.rules import (
     MAX_ATTEMPTS,
     EventType,
@@ -36,7 +38,9 @@ from bot.calls.webhooks.rules import (
 from bot.calls.webhooks.sender import TIMEOUT_SECONDS, Answer, Sender
 from bot.errors import NotFoundError, RequestError, SettingsError
 from bot.public_http import Outgoing
+from bot.records import CallRecord
 from bot.settings import Settings
+from bot.store import CallStore
 from bot.store.connections import retry_database
 from bot.store.deliveries import (
     Delivery,
@@ -54,6 +58,34 @@ _RESCUE = "rescue_webhooks"
 _RESCUE_CRON = "20 */2 * * * *"
 STRANDED_SECONDS = 60.0
 _T = TypeVar("_T")
+Present = Callable[[CallRecord], Any]
+"""A call as webhooks show it, a JSON value."""
+
+
+class Announce(Protocol):
+    """Webhooks: an event of a call, once."""
+
+    async def announce(self, call_id: str, event: EventType, data: Any, url: str | None) -> None: ...
+
+
+@dataclass(frozen=True)
+class CallEvents:
+    """One process's. Each announcement is a step of the workflow it is made in."""
+
+    engine: DurableEngine
+    store: CallStore
+    webhooks: Announce
+    present: Present
+
+    async def announce(self, call_id: str, event: EventType) -> None:
+        """As the record stands now."""
+
+        async def announce() -> None:
+            record = await self.store.get(call_id)
+            if record is not None:
+                await self.webhooks.announce(call_id, event, self.present(record), record.terms.webhook_url)
+
+        await independent_step(self.engine, event.value, announce)
 
 
 class Webhooks:
@@ -99,13 +131,12 @@ class Webhooks:
         self._engine.workflow(WORKFLOW, self._deliver)
         self._engine.schedule(_RESCUE, _RESCUE_CRON, self.rescue)
 
-    async def announce(self, call_id: str, event: EventType | str, data: object, url: str | None) -> None:
+    async def announce(self, call_id: str, event: EventType, data: object, url: str | None) -> None:
         """Tell the call's owner, at `url` or else where the settings say; nothing when neither names any.
 
         `data` is what JSON can say. The same event of the same call is one delivery, whose first data stands.
         In a workflow it belongs into a step. Nothing is sent of a call that has been erased meanwhile.
         """
-        event = EventType(event)
         to = url or self._settings.webhook_url
         if to is None:
             return

@@ -18,7 +18,7 @@ from bot.calls.dialling.retries import Retries
 from bot.calls.outcome import Analyst
 from bot.calls.planner import Planner
 from bot.calls.queues import AfterCallQueue, DialQueue
-from bot.calls.webhooks.events import CallEvents
+from bot.calls.webhooks.delivery import CallEvents
 from bot.conversation.scenario.scenario import Scenario, Scenarios
 from bot.errors import ConflictError
 from bot.records import CallRecord, CallSpec, EndedReason, Outcome, Status
