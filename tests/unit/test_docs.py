@@ -208,6 +208,19 @@ def test_every_tool_and_scenario_is_named() -> None:
         assert f"`{file.stem}`" in read("README.md").prose
 
 
+# -- architecture ----------------------------------------------------------------------------------------
+
+
+def test_the_ways_of_a_call_are_as_they_are_told() -> None:
+    steps = read("docs/architecture.md").rows("Three ways")
+    assert len(steps) <= 20 + 4 + 5
+    for _, file, functions in steps:
+        (path,) = names(file)
+        code = (ROOT / path).read_text(encoding="utf-8")
+        for function in names(functions.partition(":")[0]):
+            assert re.search(rf"\bdef {function}\b", code), f"{path}: {function}"
+
+
 # -- operations ------------------------------------------------------------------------------------------
 
 
