@@ -33,13 +33,13 @@ from bot.pipeline.llm.events import (
     Thought,
     ThoughtBegun,
     ThoughtSigned,
+    Tokens,
     ToolBegun,
     ToolJson,
-    Usage,
 )
 from bot.pipeline.llm.fallback import AttemptError, refused
 from bot.pipeline.llm.request_meter import RequestMeter
-from bot.pipeline.usage import Usage as UsageOfCall
+from bot.pipeline.usage import Usage
 from bot.telemetry import metrics
 
 VENDOR = "anthropic"
@@ -65,7 +65,7 @@ class ClaudeModel:
     vendor: str = VENDOR
     adapter: AnthropicLLMAdapter = ADAPTER
 
-    async def ask(self, context: LLMContext, usage: UsageOfCall) -> AsyncGenerator[Event, None]:
+    async def ask(self, context: LLMContext, usage: Usage) -> AsyncGenerator[Event, None]:
         params: dict[str, Any] = {
             **await self.adapter.get_llm_invocation_params(
                 context,
@@ -136,7 +136,7 @@ def read(data: Mapping[str, Any]) -> Event | None:
                 reason, usage = data["delta"].get("stop_reason"), _usage(data.get("usage"))
                 return Stopped(str(reason), usage, cut=reason in CUT_SHORT) if reason else usage
             case "message_stop":
-                return Stopped("", Usage())
+                return Stopped("", Tokens())
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError):
         pass
     return None
@@ -166,12 +166,12 @@ def _delta(index: Any, delta: Mapping[str, Any]) -> Event | None:
     return None
 
 
-def _usage(usage: Any) -> Usage:
+def _usage(usage: Any) -> Tokens:
     def count(name: str) -> int | None:
         value = usage.get(name) if isinstance(usage, Mapping) else None
         return value if isinstance(value, int) else None
 
-    return Usage(
+    return Tokens(
         count("input_tokens"),
         count("output_tokens"),
         count("cache_creation_input_tokens"),

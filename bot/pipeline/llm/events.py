@@ -43,17 +43,17 @@ class ThoughtSigned:
 
 
 @dataclass(frozen=True)
-class Usage:
-    """Tokens of the reply so far; None: not said here."""
+class Tokens:
+    """How many the reply took so far; None: not said here."""
 
     input: int | None = None
     output: int | None = None
     cache_creation: int | None = None
     cache_read: int | None = None
 
-    def over(self, before: Usage) -> Usage:
+    def over(self, before: Tokens) -> Tokens:
         """Counts are cumulative: each that is said replaces the last."""
-        return Usage(*(b if a is None else a for a, b in zip(astuple(self), astuple(before), strict=True)))
+        return Tokens(*(b if a is None else a for a, b in zip(astuple(self), astuple(before), strict=True)))
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,13 @@ class Stopped:
     """The reply is over. `cut`: before its end, and its last tool with it."""
 
     reason: str
-    usage: Usage
+    usage: Tokens
     cut: bool = False
 
 
 TOO_LONG = frozenset({"max_tokens", "length"})
 """Reasons to stop: the reply has as many tokens as were allowed. In Anthropic's words and OpenAI's."""
-Event = Text | ToolBegun | ToolJson | ThoughtBegun | Thought | ThoughtSigned | Usage | Stopped
+Event = Text | ToolBegun | ToolJson | ThoughtBegun | Thought | ThoughtSigned | Tokens | Stopped
 
 
 def speaks(event: Event) -> bool:

@@ -20,10 +20,10 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.services.openai.base_llm import OpenAILLMSettings
 from pipecat.services.openai.llm import OpenAILLMService
 
-from bot.pipeline.llm.events import Event, Stopped, Text, ToolBegun, ToolJson, Usage
+from bot.pipeline.llm.events import Event, Stopped, Text, Tokens, ToolBegun, ToolJson
 from bot.pipeline.llm.fallback import AttemptError, refused
 from bot.pipeline.llm.request_meter import RequestMeter
-from bot.pipeline.usage import Usage as UsageOfCall
+from bot.pipeline.usage import Usage
 from bot.telemetry import metrics
 
 VENDOR = "openai_compatible"
@@ -73,7 +73,7 @@ class OpenAIModel:
     def adapter(self) -> OpenAILLMAdapter:
         return self._requests.get_llm_adapter()
 
-    async def ask(self, context: LLMContext, usage: UsageOfCall) -> AsyncGenerator[Event, None]:
+    async def ask(self, context: LLMContext, usage: Usage) -> AsyncGenerator[Event, None]:
         params = await self._requests.of(context)
         meter = RequestMeter(usage, VENDOR, self._model, {"messages": params["messages"]})
         try:
@@ -125,7 +125,7 @@ class Reading:
             yield from self._tool(call, place)
         reason = getattr(choice, "finish_reason", None)
         if reason:
-            yield Stopped(str(reason), usage or Usage(), cut=reason in CUT_SHORT)
+            yield Stopped(str(reason), usage or Tokens(), cut=reason in CUT_SHORT)
         elif usage is not None:
             yield usage
 
@@ -144,7 +144,7 @@ class Reading:
             yield ToolJson(self._numbers[call_id], arguments)
 
 
-def _usage(usage: Any) -> Usage | None:
+def _usage(usage: Any) -> Tokens | None:
     if usage is None:
         return None
 
@@ -158,7 +158,7 @@ def _usage(usage: Any) -> Usage | None:
     )
     # Billed apart, as Claude's are; the protocol counts them among the prompt's.
     fresh = prompt - cached if prompt is not None and cached else prompt
-    return Usage(fresh, count(usage, "completion_tokens"), None, cached)
+    return Tokens(fresh, count(usage, "completion_tokens"), None, cached)
 
 
 def _refusal(error: APIError) -> AttemptError:

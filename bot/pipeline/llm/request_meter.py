@@ -25,14 +25,14 @@ class RequestMeter:
         self._vendor = vendor
         self._model = model
         self._params = params
-        self._reported = events.Usage()
+        self._reported = events.Tokens()
         self._written = 0
         self._whole = False
         self.refused = False
 
     def note(self, event: events.Event) -> None:
         match event:
-            case events.Usage():
+            case events.Tokens():
                 self._reported = event.over(self._reported)
             case events.Stopped(_, usage):
                 self._whole = True

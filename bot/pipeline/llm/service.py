@@ -98,7 +98,7 @@ class _Reply:
     cut: bool = False
     begun: bool = False
     """Its start was pushed."""
-    usage: events.Usage = field(default_factory=events.Usage)
+    usage: events.Tokens = field(default_factory=events.Tokens)
 
 
 class FallbackLLMService(Metered, LLMService[Any]):
@@ -194,7 +194,7 @@ class FallbackLLMService(Metered, LLMService[Any]):
             await self.run_function_calls(self._calls(context))
         except asyncio.CancelledError:
             if reply.usage.output is None:
-                reply.usage = events.Usage(reply.usage.input, len(reply.text) // _CHARACTERS_PER_TOKEN)
+                reply.usage = events.Tokens(reply.usage.input, len(reply.text) // _CHARACTERS_PER_TOKEN)
             raise
         except AttemptError as e:
             await self._give_up(e)
@@ -292,7 +292,7 @@ class FallbackLLMService(Metered, LLMService[Any]):
                 await self.push_frame(LLMThoughtTextFrame(text=text))
             case events.ThoughtSigned(signature):
                 await self.push_frame(LLMThoughtEndFrame(signature=signature))
-            case events.Usage():
+            case events.Tokens():
                 reply.usage = event.over(reply.usage)
             case events.Stopped(reason, usage, cut):
                 held = reply.speech.finish()
@@ -331,7 +331,7 @@ class FallbackLLMService(Metered, LLMService[Any]):
             calls.append(FunctionCallFromLLM(block.name, block.call_id, arguments or {}, context))
         return calls
 
-    async def _report(self, usage: events.Usage) -> None:
+    async def _report(self, usage: events.Tokens) -> None:
         prompt, completion = usage.input or 0, usage.output or 0
         if not (prompt or completion):
             return

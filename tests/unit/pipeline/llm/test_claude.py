@@ -15,9 +15,9 @@ from bot.pipeline.llm.events import (
     Thought,
     ThoughtBegun,
     ThoughtSigned,
+    Tokens,
     ToolBegun,
     ToolJson,
-    Usage,
     speaks,
 )
 
@@ -29,7 +29,7 @@ REQUEST = httpx2.Request("POST", "http://127.0.0.1/v1/messages")
     [
         (
             {"type": "message_start", "message": {"usage": {"input_tokens": 9, "cache_read_input_tokens": 4}}},
-            Usage(input=9, cache_read=4),
+            Tokens(input=9, cache_read=4),
         ),
         ({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}, Text("")),
         (
@@ -60,10 +60,10 @@ REQUEST = httpx2.Request("POST", "http://127.0.0.1/v1/messages")
         ),
         (
             {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 7}},
-            Stopped("end_turn", Usage(output=7)),
+            Stopped("end_turn", Tokens(output=7)),
         ),
-        ({"type": "message_delta", "delta": {"stop_reason": None}}, Usage()),
-        ({"type": "message_stop"}, Stopped("", Usage())),
+        ({"type": "message_delta", "delta": {"stop_reason": None}}, Tokens()),
+        ({"type": "message_stop"}, Stopped("", Tokens())),
     ],
 )
 def test_what_an_event_says(data: dict[str, Any], event: object) -> None:
@@ -124,7 +124,7 @@ async def test_a_stream_is_read_past_what_is_no_event() -> None:
     http = httpx2.AsyncClient(transport=httpx2.MockTransport(answer))
     async with AsyncAnthropic(api_key="k", http_client=http) as client:
         stream = await client.beta.messages.create(model="m", max_tokens=1, messages=[], stream=True)
-        assert [event async for event in read_stream(stream)] == [Text("Yes."), Stopped("", Usage())]
+        assert [event async for event in read_stream(stream)] == [Text("Yes."), Stopped("", Tokens())]
 
 
 @pytest.mark.parametrize(
@@ -133,9 +133,9 @@ async def test_a_stream_is_read_past_what_is_no_event() -> None:
         (Text("Hi"), True),
         (Text(""), False),
         (ToolBegun(0, "t", "n"), True),
-        (Stopped("end_turn", Usage()), True),
+        (Stopped("end_turn", Tokens()), True),
         (Thought("hm"), False),
-        (Usage(), False),
+        (Tokens(), False),
     ],
 )
 def test_what_counts_as_a_first_word(event: Any, word: bool) -> None:

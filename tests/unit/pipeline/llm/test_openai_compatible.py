@@ -17,13 +17,12 @@ from pipecat.frames.frames import ErrorFrame, LLMContextFrame, LLMFullResponseEn
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pydantic import SecretStr
 
-from bot.pipeline.llm.events import Event, Stopped, Text, ToolBegun, ToolJson, Usage
+from bot.pipeline.llm.events import Event, Stopped, Text, Tokens, ToolBegun, ToolJson
 from bot.pipeline.llm.openai_compatible import Reading
 from bot.pipeline.llm.vendors import Claude, LlmVendor, OpenAICompatible, Rules, build, fallback_of
 from bot.pipeline.resources import Resources
 from bot.pipeline.turns.context import AssistantContext
-from bot.pipeline.usage import Usage as UsageOfCall
-from bot.pipeline.usage import count_for
+from bot.pipeline.usage import Usage, count_for
 from bot.settings import Settings
 from tests.simulators.anthropic import (
     AnthropicLatency,
@@ -52,7 +51,7 @@ class Stage:
     tools: Tools
     heard: Collector
     errors: Collector
-    usage: UsageOfCall
+    usage: Usage
     ask: Any
 
     @property
@@ -90,7 +89,7 @@ async def stage(
         first = OpenAICompatible(base_url=sim.base_url, model=FIRST, **member)
         named = [m.model_copy(update={"base_url": sim.base_url}) if m == LOCAL else m for m in behind]
         services = build([first, *named], resources, BRIEF)
-        usage = UsageOfCall()
+        usage = Usage()
         count_for(usage, services)
         tools = Tools(services[0], go_on=go_on)
         schemas = [
@@ -235,12 +234,12 @@ def choice(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
         (choice({"content": "Hi"}), [Text("Hi")]),
         (choice({"content": ""}), []),
         (choice({"content": None, "reasoning": "hm"}), []),
-        (choice({}, "stop"), [Stopped("stop", Usage())]),
-        (choice({}, "length"), [Stopped("length", Usage(), cut=True)]),
-        ({"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 3}}, [Usage(9, 3)]),
+        (choice({}, "stop"), [Stopped("stop", Tokens())]),
+        (choice({}, "length"), [Stopped("length", Tokens(), cut=True)]),
+        ({"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 3}}, [Tokens(9, 3)]),
         (
             {"choices": [], "usage": {"prompt_tokens": 9, "prompt_tokens_details": {"cached_tokens": 4}}},
-            [Usage(5, None, None, 4)],
+            [Tokens(5, None, None, 4)],
         ),
         ({}, []),
         ({"choices": None}, []),
