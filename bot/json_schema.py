@@ -2,7 +2,7 @@
 
 Anthropic's structured outputs take a part of JSON Schema (no recursion, every object closed, no patterns), and
 a schema that is refused after the call is found too late. So a request's schema is read at once into that part:
-references are put in their places, lists of types become choices, what is told with `pattern` and its like is
+references are put in their places, lists of types become choices, what `pattern` and its like say is
 left to the description. What cannot be read is the asker's to mend.
 
 One bad schema of a tool would have every request of a call refused: those are checked as a whole before.

@@ -1,4 +1,4 @@
-"""How a call is to be placed and told of, beside what it is about. Depends on nothing.
+"""How a call is to be placed and reported, beside what it is about. Depends on nothing.
 
 What is None here is the scenario's or the settings' to say.
 """

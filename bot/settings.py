@@ -181,7 +181,7 @@ def names_in(text: str) -> list[str]:
 def filled(text: str, environment: Mapping[str, str]) -> str:
     """`text` with its variables. SettingsError names one that is missing or is no single line.
 
-    Spaces around a value are a slip of whoever set it, and no header may have them.
+    Spaces around a value are a slip of the hand, and no header may have them.
     """
     for name in names_in(text):
         value = environment.get(name, "").strip()

@@ -58,7 +58,7 @@ from bot.store.durable.engine import DurableEngine
 from bot.store.notify import open_news
 from bot.store.openings import SqlOpeningStore
 from bot.store.retention import SqlRetentionStore
-from bot.supervisor import Supervisor
+from bot.telemetry.supervisor import Supervisor
 from bot.telephony.carrier import Carrier
 
 ORPHAN_LOOK_SECONDS = 5.0
@@ -251,7 +251,7 @@ class PhoneAgent:
         await self._opened.aclose()
 
     async def drain(self, hurry: asyncio.Event | None = None) -> None:
-        """No new calls; returns when those of now are over, after DRAIN_SECONDS, or with `hurry`."""
+        """No new calls; returns when those on the line are over, after DRAIN_SECONDS, or with `hurry`."""
         self._ready = False
         await asyncio.gather(
             self._shutdown.drain(hurry), self._others.relay.drain(self.settings.drain_seconds, hurry)

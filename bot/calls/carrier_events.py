@@ -1,6 +1,7 @@
 """What the carrier reports of calls: answered, further on, over, who answered, how a transfer goes.
 
-In any order, more than once, late, or of a call we do not know; and to any process, whoever dialled or holds it.
+In any order, more than once, late, or of a call we do not know; and to any process, also one that neither
+dialled nor holds it.
 """
 
 from __future__ import annotations

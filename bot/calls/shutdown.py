@@ -57,7 +57,7 @@ class Shutdown:
         self._stop_taking = stop_taking
 
     async def drain(self, hurry: asyncio.Event | None = None) -> None:
-        """Take no new calls, let those of now come to their end; no longer than the setting or until `hurry`."""
+        """Take no new calls and let those on the line end; no longer than the setting or until `hurry`."""
         board = self._active_calls
         board.draining = True
         await self._dial_nothing()

@@ -9,6 +9,7 @@ voice webhook would take an unknown call for an inbound one and open a record fo
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import secrets
 from collections.abc import Awaitable, Sequence
@@ -389,7 +390,7 @@ def _no_public_host(name: str, settings: Settings) -> Finding:
 _MARKS = {True: "ok  ", False: "FAIL"}
 
 
-async def doctor() -> int:
+async def run(_: argparse.Namespace) -> int:
     """Print of each thing a first call needs whether it is there; 0 if a call would work."""
     settings = load_settings()
     scenarios = Scenarios.load(settings.pipelines_dir)

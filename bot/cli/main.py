@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from bot.errors import PhoneAgentError
 from bot.telemetry.logs import set_up
@@ -36,10 +37,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 async def _run(chosen: argparse.Namespace) -> int:
-    if chosen.command == "doctor":
-        from bot.cli.doctor import doctor
-
-        return await doctor()
-    from bot.cli.simulate import Wish, simulate
-
-    return await simulate(Wish(chosen.scenario, chosen.action, chosen.context, chosen.callee))
+    """The command of the module of its name: `run(chosen)`."""
+    code: int = await import_module(f"bot.cli.{chosen.command}").run(chosen)
+    return code

@@ -6,11 +6,11 @@ import argparse
 import asyncio
 import gc
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib import import_module
 
 from bot.cli.workers import OPTION, Post, Workers, check, command
 from bot.errors import PhoneAgentError
-from bot.settings import Settings, environment, load_settings
+from bot.settings import Settings, load_settings
 from bot.telemetry.logs import set_up
 
 
@@ -50,16 +50,6 @@ async def _watch(settings: Settings) -> None:
 
 def _serve(settings: Settings, post: Post | None) -> None:
     gc.disable()  # what an import makes stays: to look for garbage in it is a seventh of its time
-    import uvloop
-
-    from bot.cli.server import serve
-    from bot.telemetry import tracing
-
+    server = import_module("bot.cli.server")
     gc.enable()
-
-    tracing.open_traces(environment(), transcripts=settings.trace_transcripts, version=version("phone-agent"))
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(settings, post))
-    finally:
-        tracing.close_traces()
+    server.run(settings, post)

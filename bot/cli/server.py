@@ -10,9 +10,11 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from types import FrameType
 
 import uvicorn
+import uvloop
 from fastapi import FastAPI
 from loguru import logger
 
@@ -23,7 +25,8 @@ from bot.calls.listener import CallListener
 from bot.cli.workers import Post, bind, under_parent
 from bot.conversation.scenario.scenario import Scenarios
 from bot.errors import PhoneAgentError
-from bot.settings import Settings
+from bot.settings import Settings, environment
+from bot.telemetry import tracing
 from bot.telephony.socket import MAX_FRAME_BYTES
 
 SAME_WISH_SECONDS = 0.5
@@ -155,6 +158,16 @@ async def serving(
         finally:
             server.should_exit = True
             await running
+
+
+def run(settings: Settings, post: Post | None) -> None:
+    """Serve on a loop of its own until a signal; traces are open as long."""
+    tracing.open_traces(environment(), transcripts=settings.trace_transcripts, version=version("phone-agent"))
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(settings, post))
+    finally:
+        tracing.close_traces()
 
 
 async def serve(settings: Settings, post: Post | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import socket
 import tempfile
@@ -40,8 +41,9 @@ class Wish:
     callee: str | None = None
 
 
-async def simulate(wish: Wish) -> int:
+async def run(chosen: argparse.Namespace) -> int:
     """Hold one call with a simulated callee; 0 if its outcome was reached."""
+    wish = Wish(chosen.scenario, chosen.action, chosen.context, chosen.callee)
     settings = load_settings()
     with tempfile.TemporaryDirectory(prefix="simulate-") as folder:
         return await _simulate(_without_account(settings, Path(folder)), wish)

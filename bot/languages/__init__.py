@@ -23,8 +23,8 @@ KNOWN: dict[str, Language] = {language.code: language for language in (ENGLISH, 
 def of(code: str) -> Language:
     """The language of a code like "es" or "es-MX".
 
-    One that has no folder here comes back with its own code, English words and English phrases: whoever must not
-    speak English then asks `knows` first, as the scenario does when it is loaded.
+    One that has no folder here comes back with its own code, English words and English phrases: a
+    caller that must not speak English asks `knows` first, as the scenario does when it is loaded.
     """
     base = _base(code)
     if base in KNOWN:

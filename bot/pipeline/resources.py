@@ -14,6 +14,7 @@ from anthropic import AsyncAnthropic, Timeout
 from openai import AsyncOpenAI
 
 from bot.pipeline import warm_up
+from bot.pipeline.offline.moonshine_stt import MoonshineModel
 from bot.pipeline.offline.scripted_stt import CalleeScripts
 from bot.pipeline.offline.sphinx import Decoders
 from bot.pipeline.offline.voice import LocalVoice
@@ -61,8 +62,6 @@ class Resources:
     @cached_property
     def moonshine(self) -> Any:
         """The moonshine model, loaded when a call needs it."""
-        from bot.pipeline.offline.moonshine_stt import MoonshineModel
-
         return MoonshineModel()
 
     def openai(self, base_url: str, api_key: str) -> AsyncOpenAI:

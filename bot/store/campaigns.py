@@ -420,7 +420,7 @@ def _contact(contact_id: str) -> sa.ColumnElement[bool]:
 
 
 def _has_call(call: CallRecord) -> sa.ColumnElement[bool]:
-    """The contact whose call this is, once: what is told twice changes nothing. A call may be over before
+    """The contact whose call this is, once: a repeat changes nothing. A call may be over before
     `begin` has noted that it was placed."""
     if call.contact_id is None:
         raise NotFoundError(f"Call {call.call_id} is no campaign's.")

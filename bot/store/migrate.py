@@ -1,4 +1,4 @@
-"""Brings a database's schema up to date at start, whoever starts first.
+"""Brings a database's schema up to date at the start of the first process.
 
 Everything happens in one transaction that holds a lock before it looks: on SQLite the write lock of BEGIN
 IMMEDIATE, on PostgreSQL an advisory lock that ends with the transaction, so that a process killed in mid-way

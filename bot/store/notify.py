@@ -1,7 +1,7 @@
 """What the processes of one database tell and ask each other about calls: LISTEN and NOTIFY of PostgreSQL.
 
 Best effort: news that are lost (a listener that was reconnecting, a process that was killed) are made up for
-by whoever settles calls with the carrier, so nothing is kept, counted or sent again. A table that is polled
+when calls are settled with the carrier, so nothing is kept, counted or sent again. A table that is polled
 was the other way: it loses nothing, and costs each process a query per moment whether there are news or not.
 A payload of NOTIFY is under 8000 bytes (https://www.postgresql.org/docs/current/sql-notify.html), so a longer
 message goes in pieces. Answers go to the channel of the process that asked, all else to everybody's.
@@ -129,7 +129,7 @@ class Pieces:
 
 
 class PostgresNews:
-    """One process's ear and mouth. The ear is a connection of its own, opened again when it is lost."""
+    """One process's listener and sender. The listener has a connection of its own, opened again when lost."""
 
     def __init__(self, database: Database) -> None:
         assert isinstance(database.address, PostgresAddress)

@@ -5,7 +5,7 @@ latencies and costs. What goes: the words of both sides, what tools were given a
 the summary, the fields and their evidence; the number but for its country code, the name, the metadata. Deleting
 whole rows was rejected: a campaign's figures and last year's statistics would change under their readers.
 
-Calls that are not over are never touched: whoever holds them writes them.
+Calls that are not over are never touched: the process that holds them writes them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What this process counts and times for Prometheus: the metrics, one function each to note them, and their page.
 
-The registry is our own: the library's global one would be shared with whoever else imports it. All agents of a
+The registry is our own: the library's global one would be shared with all that import it. All agents of a
 process count into it, for a process is what is scraped.
 
 With PROMETHEUS_MULTIPROC_DIR set before Python starts, prometheus_client keeps the values in files of that folder
@@ -161,7 +161,7 @@ def vendor_reconnected(vendor: str) -> None:
 
 
 def dialled(carrier: str, result: DialResult) -> None:
-    """The carrier was asked to dial; what comes of the ringing is told by `call_ended`."""
+    """The carrier was asked to dial; its end is counted by `call_ended`."""
     _dials.labels(carrier, result).inc()
 
 

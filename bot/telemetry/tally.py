@@ -1,4 +1,4 @@
-"""What is told of a call to the outside, in figures and as a trace, by whoever dials it and whoever ends it."""
+"""Metrics and trace spans of one call: noted where it is dialled and where it ends."""
 
 from __future__ import annotations
 

@@ -6,11 +6,11 @@
         └── stt, llm, tts     pipecat's own spans
 
 A call's trace and root span have ids made from the call's id: every process that has a part in a call finds its
-trace without being told, and the root is told of last, by whoever completes the record.
+trace by itself, and the root is written last, where the record is completed.
 
 The services' spans are pipecat's (pipecat/utils/tracing/service_decorators.py), placed by the TracingContext they
 read. Its TurnTraceObserver was not taken: with the turn tracking it needs, it sees every frame at every hop, and
-its turns end by a timer. Ours are told of by the call's recorder, which knows them.
+its turns end by a timer. Ours are reported by the call's recorder, which knows them.
 
 pipecat writes what was said into its spans. What leaves this process is decided in one place, before the export:
 of its text attributes only those that are known to hold no words.
@@ -112,7 +112,7 @@ class CallTraces(TracerProvider):
 class DiscreetExporter(SpanExporter):
     """Hands spans on without the words of the call, unless `transcripts`.
 
-    Runs in the SDK's own thread. A collector that cannot be reached is told of once, and once when it can again.
+    Runs in the SDK's own thread. A collector that cannot be reached is logged once, and once when it can again.
     """
 
     def __init__(self, exporter: SpanExporter, *, transcripts: bool, place: str = "the collector") -> None:
@@ -348,7 +348,7 @@ class CallTrace:
         """When speech began that may become a turn: under the agent's voice it may be an "mhm"."""
         self._last_at = 0
 
-    # -- told by the recorder -------------------------------------------------------------------------
+    # -- reported by the recorder -------------------------------------------------------------------------
 
     def answered(self) -> None:
         """The line is open."""

@@ -1,7 +1,7 @@
 """Many calls under one policy: uploaded at once, dialled in order, paused, resumed, canceled.
 
 contacts.py reads an upload row by row · rules.py decides about rows, hours and the circuit breaker, pure ·
-loader.py keeps the rows · dialer.py dials them, round by round · results.py writes what came of it as CSV.
+loader.py keeps the rows · rounds.py dials them, round by round · results.py writes their results as CSV.
 What is kept of a campaign is bot/store/campaign_records.py.
 """
 

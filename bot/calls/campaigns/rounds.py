@@ -380,7 +380,7 @@ class Campaigns:
         return rules.breaker(await self._store.endings(campaign.campaign_id, since))
 
     async def _dial_some(self, campaign: Campaign, now: datetime) -> None:
-        """Attempts that are due first, then whoever was not called yet, in the order of the upload."""
+        """Attempts that are due first, then contacts not called yet, in the order of the upload."""
         campaign_id = campaign.campaign_id
         calling, put_off = await self._store.calling(campaign_id, now)
         room = min(campaign.concurrency - calling, MOST_PUT_OFF - put_off, AT_ONCE)

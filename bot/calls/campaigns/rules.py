@@ -235,18 +235,18 @@ def zones_of_key(key: str) -> tuple[ZoneInfo, ...]:
 
 
 @dataclass(frozen=True)
-class Hours:
+class OpenHours:
     """Which contacts may be called now, by their zones; and when the first of the others may."""
 
     open: tuple[str, ...]
     next_open: datetime | None
 
 
-def open_zones(now: datetime, hours: HoursTerms, keys: Iterable[str]) -> Hours:
+def open_zones(now: datetime, hours: HoursTerms, keys: Iterable[str]) -> OpenHours:
     """`keys` are `Contact.zone`s."""
     opens = {key: next_allowed(now, hours, zones_of_key(key)) for key in keys}
     later = [at for at in opens.values() if at is not None and at > now]
-    return Hours(tuple(key for key, at in opens.items() if at == now), min(later, default=None))
+    return OpenHours(tuple(key for key, at in opens.items() if at == now), min(later, default=None))
 
 
 def turn_seconds(waiting: int, concurrency: int, spread: float) -> float:

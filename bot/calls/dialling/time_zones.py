@@ -57,7 +57,7 @@ def _zone(name: str) -> ZoneInfo:
 def instant(zone: ZoneInfo, day: date, minutes: int) -> datetime:
     """`minutes` after midnight on the wall clock of `day`, in UTC; 1440 is the day's end.
 
-    A time that happens twice is its first; one that is skipped is told by the clock before the change.
+    A time that happens twice is its first; one that is skipped is read by the clock before the change.
     """
     wall = datetime(day.year, day.month, day.day, tzinfo=zone) + timedelta(minutes=minutes)
     return wall.astimezone(UTC)

@@ -188,7 +188,7 @@ class Scenario(Part):
 
     @model_validator(mode="after")
     def _never_again(self) -> Scenario:
-        """Whoever is called may ask not to be called again."""
+        """Anybody who is called may ask not to be called again."""
         if self.direction == "outbound" and "do_not_call" not in self.tools:
             object.__setattr__(self, "tools", (*self.tools, "do_not_call"))
         return self

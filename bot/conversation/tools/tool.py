@@ -63,3 +63,13 @@ class Tool:
     waited_for: bool = False
     """It acts outside and is done in a moment: the reply waits for its result, as for that of a tool of the call.
     One tool that is not waited for, and pipecat ends every prompt with how to speak of results that come late."""
+
+
+@dataclass(frozen=True)
+class Offered:
+    """A tool as its server describes it. `parameters` has no `$ref` any more."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    required: tuple[str, ...]

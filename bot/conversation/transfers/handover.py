@@ -1,8 +1,8 @@
 """What takes one call off its media stream: keys to press, and the ways to another person.
 
 A tool only begins it and returns: pipecat cancels a tool when the callee interrupts, and a call that is half
-put through must not be left there. One task does it behind the tool's back, one thing at a time; what came
-of it is told to the callee by a phrase and to the model by a note.
+put through must not be left there. One task does it behind the tool's back, one thing at a time; its
+result reaches the callee as a phrase and the model as a note.
 """
 
 from __future__ import annotations

@@ -296,7 +296,7 @@ class Line:
             self._ended.set()
 
     async def _send(self, text: str) -> None:
-        """To the stream of now. What goes into one that is being left is lost, and sent again on the next."""
+        """To the current stream. What goes into one that is being left is lost, and sent again on the next."""
         if self.away:
             return
         try:

@@ -207,7 +207,7 @@ class DurableEngine:
         return running if load is None else max(running, load())
 
     async def close(self) -> None:
-        """Leave what is under way to whoever opens the database next. Harmless when not open."""
+        """Leave what is under way to the next process that opens the database. Harmless when not open."""
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)
@@ -391,7 +391,7 @@ class DurableEngine:
         return await DBOS.recv_async(topic, timeout_seconds)
 
     async def publish(self, key: str, value: Any) -> None:
-        """For whoever waits for it by `event`."""
+        """Give a value to those who wait for it by `event`."""
         await DBOS.set_event_async(key, value)
 
     # -- dead processes -------------------------------------------------------------------------------

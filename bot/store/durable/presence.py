@@ -3,7 +3,7 @@
 PostgreSQL: a session's advisory lock, seen by the others in pg_locks. SQLite: a locked file beside the
 database. Nobody renews anything and no clock is compared; a lock is the database's own (or the operating
 system's) word that its holder is there. A process that only lost its connection takes its lock again, so
-whoever acts on an absence looks twice, some time apart.
+a process that acts on an absence looks twice, some time apart.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ from bot.calls.capacity import (
     ceiling,
     refusal,
 )
-from bot.supervisor import Supervisor
 from bot.telemetry import metrics
+from bot.telemetry.supervisor import Supervisor
 
 NEW, ANSWERED = LineRequest.NEW, LineRequest.ANSWERED
 

@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 from loguru import logger
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from bot.conversation.tools.tool import CallControl, Tool
+from bot.conversation.tools.tool import CallControl, Offered, Tool
 from bot.errors import PhoneAgentError
 from bot.json_schema import checked_properties
 from bot.public_http import Outgoing
@@ -100,16 +100,6 @@ class McpServer(BaseModel):
     def address(self) -> str:
         """Servers with the same one share a session."""
         return self.model_dump_json(include={"url", "headers", "command", "args", "env", "allow_private"})
-
-
-@dataclass(frozen=True)
-class Offered:
-    """A tool as its server describes it. `parameters` has no `$ref` any more."""
-
-    name: str
-    description: str
-    parameters: Mapping[str, Any]
-    required: tuple[str, ...]
 
 
 @dataclass
@@ -197,10 +187,10 @@ class McpServers:
         await self.load()
         async with asyncio.timeout(CONNECT_SECONDS):
             if entry.session is None:
-                entry.session = self._session_with(server)
+                entry.session = self.build_session(server)
             entry.offered = tuple(await entry.session.list())
 
-    def _session_with(self, server: McpServer) -> McpSession:
+    def build_session(self, server: McpServer) -> McpSession:
         from bot.conversation.tools.declared import mcp_session  # imports the SDK
 
         if server.command is not None:

@@ -19,7 +19,7 @@ from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CONNECTION_CLOSED, TextContent
 
-from bot.conversation.tools.declared.mcp_server import Offered
+from bot.conversation.tools.tool import Offered
 from bot.json_schema import unfolded
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """The local LLM as a pipecat LLM service: same frames, same tool calls, no model.
 
 What was said is read from the context alone, where the assistant's messages hold exactly the words that were
-played: each reply comes from a fresh dialogue to which the whole talk is told again. Counting turns as they come
+played: each reply comes from a fresh dialogue that is given the whole talk again. Counting turns as they come
 was the other way; it loses a turn whose reply was cancelled before a word of it was heard (a sentence split in
 two, a speculation withdrawn), while in the context two turns without a word between them are one utterance.
 The dialogue before the last exchange is kept, so that a turn costs one reply and not the talk so far.

@@ -222,7 +222,7 @@ def unreached(
 
 
 def agreeing(summary: str, *, was: bool, reached: bool, language: str) -> str:
-    """`summary`, told of a goal that `was` reached or not, where it is `reached` now: notes of another end go."""
+    """`summary`, made where the goal `was` reached or not, for `reached`: notes of another end go."""
     words = words_of(language)
     return (
         summary

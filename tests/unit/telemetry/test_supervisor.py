@@ -6,7 +6,7 @@ import asyncio
 
 from loguru import logger
 
-from bot.supervisor import Supervisor, watched
+from bot.telemetry.supervisor import Supervisor, watched
 
 
 async def test_what_fails_or_returns_is_logged_and_begun_again() -> None:
