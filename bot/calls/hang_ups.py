@@ -12,6 +12,7 @@ from bot.calls.queues import DialQueue
 from bot.errors import ConflictError
 from bot.records import CallRecord, EndedReason, Status
 from bot.store import CallChange
+from bot.telephony.carrier import try_hang_up
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class HangUps:
             return record
         if await self.queue.cancel(record.call_id):
             return await store.find(call_id)
+        record = await store.find(call_id)  # the carrier may have taken it meanwhile
         if record.call_sid is not None:
             await self.process.carrier.hang_up(record.call_sid)
         answered = record.status is Status.IN_PROGRESS
@@ -48,4 +50,8 @@ class HangUps:
         await store.advance(call_id, status, at=datetime.now(UTC), change=CallChange(ended_reason=reason))
         await active_calls.release(call_id)
         await self.carrier_events.ended(call_id)
-        return await store.find(call_id)
+        ended = await store.find(call_id)
+        if record.call_sid is None and ended.call_sid is not None:
+            # It took it in this moment: where its dialling was noted before this end, nothing else hangs it up.
+            await try_hang_up(self.process.carrier, ended.call_sid)
+        return ended

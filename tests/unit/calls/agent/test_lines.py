@@ -213,6 +213,30 @@ async def test_a_hang_up_while_the_carrier_is_asked_is_repeated_until_it_is_done
     assert len(harness.carrier.hung_up) <= tried + 1, "once it is done it is not asked again"
 
 
+@pytest.mark.parametrize("moment", ["cancel", "advance"])
+async def test_a_hang_up_in_the_moment_in_which_the_carrier_takes_the_call(
+    harness: AgentHarness, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """It found the call without a carrier's id, and that came before its own writing."""
+    harness.carrier.may_answer.clear()
+    placing = asyncio.create_task(harness.agent.placing.place(SPEC))
+    await harness.carrier.dialling.wait()
+    owner = harness.agent.hang_ups.queue if moment == "cancel" else harness.store
+    method = getattr(owner, moment)
+
+    async def late(*given: Any, **named: Any) -> Any:
+        if moment == "cancel" or Status.CANCELED in given:
+            harness.carrier.may_answer.set()
+            assert (await placing).status is Status.INITIATED
+        return await method(*given, **named)
+
+    monkeypatch.setattr(owner, moment, late)
+    record = await harness.agent.hang_ups.hang_up((await harness.the_record()).call_id)
+    assert (record.status, record.ended_reason) == (Status.CANCELED, EndedReason.CANCELED)
+    assert harness.carrier.hung_up == ["CA1"], "its phone does not ring on"
+    assert harness.agent.active_calls.slots == []
+
+
 async def test_a_hang_up_between_the_answer_and_the_media_socket(harness: AgentHarness) -> None:
     call = await harness.agent.placing.place(SPEC)
     twiml = await harness.answer(call.call_id, "CA1")
