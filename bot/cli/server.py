@@ -9,6 +9,7 @@ import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from types import FrameType
@@ -32,6 +33,9 @@ from bot.telephony.socket import MAX_FRAME_BYTES
 SAME_WISH_SECONDS = 0.5
 """A signal so soon after the first is no second wish: Ctrl-C reaches a whole process group, and a parent passes
 on what it got."""
+THREADS = 32
+"""Of the loop: files, vendors' clients, the resolver of names. Python's own number is the cores and four: as many
+names that do not resolve would hold up the recordings and the beginnings of all calls."""
 EXAMPLE = {
     "phone_number": "+12025550123",
     "action": "Confirm your dentist appointment Thursday at 2pm",
@@ -160,11 +164,18 @@ async def serving(
             await running
 
 
+def new_loop() -> asyncio.AbstractEventLoop:
+    """The loop of a server process, with its threads."""
+    loop = uvloop.new_event_loop()
+    loop.set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="asyncio"))
+    return loop
+
+
 def run(settings: Settings, post: Post | None) -> None:
     """Serve on a loop of its own until a signal; traces are open as long."""
     tracing.open_traces(environment(), transcripts=settings.trace_transcripts, version=version("phone-agent"))
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=new_loop) as runner:
             runner.run(serve(settings, post))
     finally:
         tracing.close_traces()
