@@ -46,7 +46,7 @@ _E164 = "+12025550123"
 _EXAMPLE: dict[str, Any] = {
     "name": "Reminders of March",
     "scenario": "appointment_confirmation",
-    "action": "Confirm your appointment with {doctor} on {date}",
+    "action": "Confirm your appointment with {{doctor}} on {{date}}",
     "context": "Rescheduling available Mon-Fri. {{notes|}}",
     "organization": "Downtown Dental",
     "concurrency": 10,

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from bot.api import router
+from bot.api.campaign_bodies import UPLOAD_BODY
 from bot.api.upload import MAX_UPLOAD_BYTES
 from bot.calls.campaigns import Campaigns
 from bot.conversation.scenario.scenario import Scenario
@@ -135,6 +136,15 @@ def test_a_form_with_a_table_is_a_campaign_and_every_bad_row_is_told(client: Tes
     assert body["bad_rows"][1]["text"] == f"{A},Zoë,Sunday"
     assert (body["progress"]["queued"], body["progress"]["done"]) == (3, 0)
     assert agent.engine.rounds == [body["campaign_id"]]
+
+
+def test_the_documented_example_is_a_campaign(client: TestClient) -> None:
+    example = UPLOAD_BODY["requestBody"]["content"]["application/json"]["example"]
+    now = datetime.now(UTC)
+    times = {"start_at": now.isoformat(), "end_at": (now + timedelta(days=30)).isoformat()}
+    answer = client.post(URL, json=example | times)
+    assert answer.status_code == 201, answer.text
+    assert (answer.json()["accepted"], answer.json()["rejected"]) == (2, 0)
 
 
 def test_json_is_a_campaign(client: TestClient) -> None:
