@@ -52,6 +52,7 @@ from bot.records import Health
 from bot.settings import Settings
 from bot.store import SqlCallStore, open_database
 from bot.store.campaigns import SqlCampaignStore
+from bot.store.connections import DATABASE_ERRORS
 from bot.store.deliveries import SqlDeliveryStore
 from bot.store.do_not_call import SqlDoNotCallStore
 from bot.store.durable.engine import DurableEngine
@@ -222,7 +223,10 @@ class PhoneAgent:
 
     async def _adopt_orphans(self) -> None:
         while True:
-            await self._dialler.adopt_orphans()
+            try:
+                await self._dialler.adopt_orphans()
+            except DATABASE_ERRORS as e:
+                logger.warning("calls of processes that died cannot be looked for: {}", e)
             await asyncio.sleep(ORPHAN_LOOK_SECONDS)
 
     async def _prepare_scenarios(self) -> None:

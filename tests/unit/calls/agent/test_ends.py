@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from loguru import logger
 
+from bot.calls import agent as agent_module
 from bot.calls.carrier_events import REGISTERED
 from bot.conversation.scenario.parts import Pickup
 from bot.errors import ForbiddenError
@@ -46,6 +48,22 @@ async def test_a_carrier_that_refuses_does_not_stop_the_start(tmp_path: Path) ->
     assert (await harness.record("call-1")).status is Status.RINGING, "still to be settled"
     harness.carrier.failures.clear()
     await harness.agent.close()
+
+
+async def test_a_database_that_is_away_is_a_line_in_the_log_at_each_look_for_orphans(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent_module, "ORPHAN_LOOK_SECONDS", 0.01)
+    lines: list[tuple[str, str]] = []
+    sink = logger.add(lambda line: lines.append((line.record["level"].name, line.record["message"])))
+    harness = build(tmp_path)
+    harness.store.failures = {"orphans": ConnectionError("the database is away")}
+    await harness.agent.open()
+    await until(lambda: sum("cannot be looked for" in words for _, words in lines) > 1)
+    harness.store.failures = {}
+    await harness.agent.close()
+    logger.remove(sink)
+    assert [words for level, words in lines if level == "ERROR"] == []
 
 
 async def test_a_registered_call_outlives_a_restart_while_it_is_young(tmp_path: Path) -> None:
