@@ -28,6 +28,7 @@ from bot.errors import CarrierError
 from bot.records import AnsweredBy, CallRecord, EndedReason, Speaker, Status, Turn
 from bot.store import CallChange
 from bot.store.connections import DATABASE_ERRORS, retry_database
+from bot.telemetry.supervisor import watched
 from bot.telephony.carrier import CarrierCall
 
 NEWS = "news"
@@ -66,7 +67,7 @@ class Following:
         seconds = self.process.planner.limits(record).ring_seconds + LOST_CALLBACK_SECONDS
         beside = None
         if call_id not in self.known_here:
-            beside = asyncio.create_task(self._take_up(call_id), name=f"take up {call_id}")
+            beside = watched(self._take_up(call_id), f"the taking up of call {call_id}")
         try:
             while True:
                 news = await self.process.engine.receive(NEWS, seconds)

@@ -18,6 +18,7 @@ import asyncpg  # type: ignore[import-untyped]  # ships no types
 
 from bot.store.address import PostgresAddress, SqliteAddress
 from bot.store.connections import retry_database
+from bot.telemetry.supervisor import watched
 
 _CLASS = 0x70686E65
 """The first key of our advisory locks: "phne"."""
@@ -150,7 +151,7 @@ class PostgresPresence:
 
     def _lost(self, _connection: object) -> None:
         if self._name is not None and (self._reopening is None or self._reopening.done()):
-            self._reopening = asyncio.create_task(self._reopen(), name="presence")
+            self._reopening = watched(self._reopen(), "the lock of this process")
 
     async def _reopen(self) -> None:
         # Before the others have looked twice.
