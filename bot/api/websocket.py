@@ -14,7 +14,7 @@ _GONE = (WebSocketDisconnect, RuntimeError, OSError)
 
 
 class StarletteSocket:
-    """A bot.stages.socket.Socket."""
+    """A bot.telephony.socket.Socket."""
 
     def __init__(self, websocket: WebSocket) -> None:
         self._websocket = websocket

@@ -48,7 +48,7 @@ async def _not_billed(_plan: Plan) -> None:
 
 @dataclass
 class CallSlot:
-    """One call of this process. Its tasks are the active_calls's."""
+    """One call of this process. Its tasks are those of `ActiveCalls`."""
 
     plan: Plan
     has_line: bool = False
@@ -167,7 +167,7 @@ class ActiveCalls:
         slot.expiry = asyncio.create_task(expire(), name=f"expiry {slot.plan.call_id}")
 
     async def hold(self, slot: CallSlot, holding: Coroutine[Any, Any, None]) -> None:
-        """Run `holding` as the active_calls's own: a cancelled route does not cut a call's record short."""
+        """Run `holding` as a task of its own: a cancelled route does not cut a call's record short."""
         slot.holding = asyncio.create_task(holding, name=f"hold {slot.plan.call_id}")
         await asyncio.shield(slot.holding)
 

@@ -1,4 +1,4 @@
-"""Which carrier dials: Twilio with its keys, the offline one without."""
+"""Which carrier dials: Twilio with its keys, the simulated one without."""
 
 from __future__ import annotations
 

@@ -296,7 +296,7 @@ class SimulatedNetwork:
         )
 
     async def _talk(self, call: SimulatedCall, todo: tuple[verbs.Verb, ...] | None) -> Status:
-        """WebhookAnswer and carry out TwiML until there is none; `todo` None: ask for it once answered."""
+        """Answer, and carry out TwiML until there is none; `todo` None: ask for it once answered."""
         call.advance(Status.IN_PROGRESS, datetime.now(UTC))
         loop = asyncio.get_running_loop()
         call.limit = loop.call_later(call.leg.time_limit_seconds, self.hang_up, call.call_sid)
