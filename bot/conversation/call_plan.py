@@ -25,7 +25,7 @@ from bot.pipeline.offline.rules.state import RuleField
 from bot.pipeline.resources import Resources
 from bot.pipeline.stt import vendors as stt
 from bot.pipeline.tts import vendors as tts
-from bot.pipeline.tts.speech_text import SpokenText
+from bot.pipeline.tts.spoken_text import SpokenText
 from bot.pipeline.usage import Usage, count_for
 from bot.pipeline.vendor import Vendor
 from bot.records import CallSpec, Direction, Slot, Speaker

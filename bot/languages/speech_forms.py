@@ -39,8 +39,8 @@ class SpeechForms:
     few_minutes: str
     """Of one digit: {hour} and {minute} in words."""
     minutes: str
-    meridiem: Mapping[str, str]
-    """Of "a" and "p"."""
+    meridiem: tuple[tuple[int, str], ...]
+    """From which hour of 24 on a time of twelve hours is called what."""
     meridiem_time: str
     """{time} with its {meridiem}."""
 
@@ -55,8 +55,6 @@ class SpeechForms:
     date_with_year: str
     first_day: str
     """The first of a month, where it has a word of its own among cardinals; else empty: days are ordinals."""
-    year_words: str
-    """A regular expression: words before a figure that make it a year."""
     date_words: str
     """Words before 3/14 that make it a date."""
 
@@ -86,7 +84,17 @@ class SpeechForms:
     dash: str
     underscore: str
     slash: str
+    per: Mapping[str, str]
+    """Words behind a slash that are a rate: $5/month."""
+    hash_key: str
+    """The key of a phone."""
 
+    other_decimals: str = r"\d"
+    """A regular expression: behind the mark of groups and one digit, what makes it a decimal mark."""
+    feminine: str = ""
+    """A regular expression: words that want a feminine number before them."""
+    not_nouns: frozenset[str] = frozenset()
+    """Words behind a number that it does not count."""
     masculine_one: tuple[tuple[str, str], ...] = ()
     """Ends of a number in words before a noun: ("uno", "un")."""
 

@@ -22,7 +22,7 @@ SPEECH = SpeechForms(
     o_clock={0: "{hour} o'clock"},
     few_minutes="{hour} oh {minute}",
     minutes="{hour} {minute}",
-    meridiem={"a": "a.m.", "p": "p.m."},
+    meridiem=((0, "a.m."), (12, "p.m.")),
     meridiem_time="{time} {meridiem}",
     months=(
         "January",
@@ -68,7 +68,6 @@ SPEECH = SpeechForms(
     date="{month} {day}",
     date_with_year="{month} {day}, {year}",
     first_day="",
-    year_words=r"(?:in|since|until|year|of|by|before|after|from)",
     date_words=r"(?:on|by|until|before|after|since|from|due|for|of)",
     money={
         "$": _DOLLARS,
@@ -181,16 +180,26 @@ SPEECH = SpeechForms(
         (
             *("USA", "UK", "EU", "UN", "AI", "IT", "ID", "IRS", "ATM", "FAQ", "DIY", "CEO", "CFO", "HR", "ER"),
             *("ICU", "IV", "ETA", "DOA", "DOB", "IOU", "VIP", "UPS", "USPS", "DHL", "AAA", "API", "APR", "AC"),
-            *("EMI", "IBAN", "VAT", "IVR", "OTP", "SUV", "UV", "AM", "FM", "IP", "ISP", "IUD", "MRI", "EKG"),
+            *("EMI", "IVR", "OTP", "SUV", "UV", "AM", "FM", "IP", "ISP", "IUD", "MRI", "EKG"),
+            *("FBI", "CIA", "USB", "URL", "FYI", "EIN"),
         )
-    )
-    - {"IBAN", "VAT"},
+    ),
     code_words=r"(?:code|pin|account|reference|ref|confirmation|order|booking|invoice|ticket|policy|case|card|"
-    r"member|claim|serial|tracking|passcode|digits|ending in|number)",
+    r"member|claim|serial|tracking|passcode|digits|last four|ending in|number|"
+    r"(?:call|dial|text)(?=\s(?:911|988|[2-8]11)\b))",
     signs={"&": "and", "@": "at", "+": "plus", "=": "equals", "#": "number", "%": "percent", "×": "by"},
     at="at",
     dot="dot",
     dash="dash",
     underscore="underscore",
     slash="slash",
+    per={
+        **{word: f"per {word}" for word in ("second", "minute", "hour", "day", "night", "week", "month", "year")},
+        **{word: f"per {word}" for word in ("person", "guest", "item", "unit", "user")},
+        "hr": "per hour",
+        "wk": "per week",
+        "mo": "per month",
+        "yr": "per year",
+    },
+    hash_key="pound",
 )

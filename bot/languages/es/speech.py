@@ -20,7 +20,14 @@ SPEECH = SpeechForms(
     o_clock={0: "{hour}", 15: "{hour} y cuarto", 30: "{hour} y media"},
     few_minutes="{hour} y {minute}",
     minutes="{hour} y {minute}",
-    meridiem={"a": "de la mañana", "p": "de la tarde"},
+    meridiem=(
+        (0, "de la noche"),
+        (1, "de la madrugada"),
+        (6, "de la mañana"),
+        (12, "del mediodía"),
+        (13, "de la tarde"),
+        (20, "de la noche"),
+    ),
     meridiem_time="{time} {meridiem}",
     months=(
         "enero",
@@ -60,7 +67,6 @@ SPEECH = SpeechForms(
     date="{day} de {month}",
     date_with_year="{day} de {month} de {year}",
     first_day="uno",
-    year_words=r"(?:en|desde|hasta|año|de)",
     date_words=r"(?:el|del|al|hasta|desde|para)",
     money={
         "€": _EUROS,
@@ -133,12 +139,35 @@ SPEECH = SpeechForms(
     bare_abbreviations=frozenset(("sr", "sra", "srta", "dr", "dra", "c/", "nº", "n.º")),
     initialisms=frozenset(("DNI", "ID", "IA", "UE", "EE", "UU", "API", "IP")),
     code_words=r"(?:código|pin|cuenta|referencia|ref|confirmación|pedido|reserva|factura|póliza|expediente|"
-    r"tarjeta|socio|seguimiento|terminada en|número)",
+    r"tarjeta|socio|seguimiento|terminada en|número|"
+    r"(?:llam\w+|marque|marca) (?:al|el)(?=\s(?:112|911|0\d\d)\b))",
     signs={"&": "y", "@": "arroba", "+": "más", "=": "igual a", "#": "número", "%": "por ciento"},
     at="arroba",
     dot="punto",
     dash="guion",
     underscore="guion bajo",
     slash="barra",
+    per={
+        "hora": "por hora",
+        "h": "por hora",
+        "día": "al día",
+        "noche": "por noche",
+        "semana": "por semana",
+        "mes": "al mes",
+        "año": "al año",
+        "persona": "por persona",
+        "unidad": "por unidad",
+    },
+    hash_key="almohadilla",
+    other_decimals=r"\d?",
+    feminine=r"(?!(?:d[ií]a|problema|programa|sistema|tema|idioma|mapa|turista|dentista)s?$)"
+    r".*(?:as?|ci[oó]n|ciones|si[oó]n|siones|dad|dades|tud|noches?|veces|vez|clases?|llaves?|calles?|tardes?)",
+    not_nouns=frozenset(
+        (
+            *("del", "por", "con", "que", "para", "son", "más", "menos", "como", "pero", "hasta", "desde", "sin"),
+            *("según", "entre", "está", "están", "hay", "era", "coma", "mil", "cada", "contra", "sobre", "hacia"),
+            *("queda", "quedan", "falta", "faltan"),
+        )
+    ),
     masculine_one=(("veintiuno", "veintiún"), ("uno", "un"), ("primero", "primer"), ("tercero", "tercer")),
 )

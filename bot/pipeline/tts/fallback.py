@@ -33,7 +33,7 @@ from pipecat.services.ai_service import AIService
 from bot.pipeline.pipecat_internals import ContextTTS, word_baseline
 from bot.pipeline.tts.first_clause import FirstClauseAggregator
 from bot.pipeline.tts.markup import without_marks
-from bot.pipeline.tts.speech_text import SpokenText
+from bot.pipeline.tts.spoken_text import SpokenText
 from bot.pipeline.tts.utterance import CHARACTER_MS
 
 

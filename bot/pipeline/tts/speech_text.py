@@ -9,19 +9,13 @@ the record and the tools need figures, and a prompt is not a promise.
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from heapq import heapify, heappop, heappush
 
-from pipecat.utils.context.word_completion_tracker import WordCompletionTracker
-
 from bot.languages.speech_forms import SpeechForms
-from bot.pipeline.tts.markup import without_markup
-from bot.pipeline.tts.number_words import YEARS, NumberWords
+from bot.pipeline.tts.number_words import YEARS, NumberWords, grouped, is_nanp
 
-REMEMBERED_PIECES = 64
-"""Clauses and sentences: more than a reply has."""
 MAX_CARDINAL_DIGITS = 4
 """A whole number without marks that is longer is a code: 47110022."""
 
@@ -92,20 +86,25 @@ class SpeechText:
         yield r"(?<![\w.,-])\+?\(?\d[\d().\s-]{5,18}\d(?![\w-])(?!\.\d)", 0, self._phone
         units = "|".join(re.escape(u) for u in sorted(forms.units, key=len, reverse=True))
         range_or_one = rf"(?<![\w.,])(?:({number})\s?[-–]\s?)?([-−]?{number})"
-        yield rf"{range_or_one}\s?({units})(?![\w/])", ignore, self._unit
-        yield rf"(?<![\w.,])(\d+)[.]?({forms.ordinals})(?!\w)", 0, self._ordinal
+        yield rf"{range_or_one}\s?({units})(?![\w/])(?:\.(?=\s(?-i:[a-z])))?", ignore, self._unit
+        yield (
+            rf"(?<![\w.,])(\d+|\d{{1,3}}(?:{re.escape(forms.group_mark)}\d{{3}})+)[.]?({forms.ordinals})(?!\w)",
+            0,
+            self._ordinal,
+        )
         yield r"(?<![\w.,])\d+(?:\.\d+){2,}(?!\w|\.\d)", 0, self._version
         yield (
-            rf"\b({forms.code_words})(\.?\s(?:#\s?|\w{{2}}\s)?)(\d[\d-]*)(?![\w.,%]?\d|\w)",
+            rf"\b({forms.code_words})(\.?\s(?:#\s?|(?:is|are|no|es|son|nº)\s)?)(\d[\d-]*)(?![\w.,%]?\d|\w)",
             ignore,
             self._code_after,
         )
         yield r"(?<![\w-])(?=[A-Z\d-]*\d)(?=[A-Z\d-]*[A-Z])[A-Z\d]{1,5}(?:-?[A-Z\d]+)*(?![\w-])", 0, self._code
         yield r"(?<![\w.,-])\d+(?:-\d+)+(?![\w-])", 0, self._range_or_code
-        yield rf"(?<![\w.,])({number})\s?–\s?({number})(?![\w–])", 0, self._range
-        yield rf"\b({forms.year_words})\s(\d{{4}})(?![\w-]|[.,]\d)", ignore, self._year
+        yield rf"(?<![\w.,])({number})(?:\s?–\s?|-)({number})(?![\w–-])", 0, self._range
+        yield r"(?<![\w.,-])(\d0|\d{3}0)s(?!\w)", 0, self._decade
         yield rf"(?<![\w.,])([-−])?({number})(?![\w-]|[.,]\d)", 0, self._plain_number
-        yield r"\d+", 0, lambda m: self._number.digits(m.group())
+        yield rf"(?<![\w.,-])()({number})(?=-?[^\W\d_])", 0, self._before_word
+        yield r"(?<=[^\W\d_])?\d+(?=([^\W\d_])?)", 0, self._stuck
         yield from self._word_rules()
 
     def _money_rules(self) -> Iterator[tuple[str, int, Handler]]:
@@ -130,6 +129,7 @@ class SpeechText:
         yield rf"(?<!\w)({short})(\.?)(?:\s?[-–/]\s?({short})\b\.?)?(?=\W|$)", ignore, self._weekday
         yield r"(?<!\d)(\d{4})-(\d{2})-(\d{2})(?!\d)", 0, lambda m: self._date(m[1], m[2], m[3])
         yield r"(?<![\d/.])(\d{1,2})[/.](\d{1,2})[/.](\d{4}|\d{2})(?![\d/])", 0, self._numeric_date
+        yield r"(?<![\w./-])(\d{1,2})-(\d{1,2})-(\d{4})(?![\w-])", 0, self._numeric_date
         yield rf"\b({forms.date_words})\s(\d{{1,2}})/(\d{{1,2}})(?![\d/])", ignore, self._short_date
         yield (
             rf"(?<!\w)({months})\s(\d{{1,2}})(?:{forms.ordinals})?(?:,?\s(\d{{4}}))?(?![\w:]|[.,]\d)",
@@ -149,7 +149,7 @@ class SpeechText:
         to, ignore = self._forms.to, re.IGNORECASE
         yield rf"(?<![\w:.,]){clock}(?:\s?{half})?\s?(?:-|–|\b{to}\b)\s?{clock}\s?{half}", ignore, self._times
         yield rf"(?<![\w:.,]){clock}\s?{half}", ignore, self._time
-        yield r"(?<![\w:.,])(\d{1,2}):(\d{2})(?:\s?[-–]\s?(\d{1,2}):(\d{2}))?(?![\w:])", 0, self._clock
+        yield r"(?<![\w:.,])(\d{1,2}):(\d{2})(?:\s?[-–]\s?(\d{1,2}):(\d{2}))?(?:\s?h\b)?(?![\w:])", 0, self._clock
 
     def _word_rules(self) -> Iterator[tuple[str, int, Handler]]:
         forms = self._forms
@@ -162,6 +162,9 @@ class SpeechText:
         yield r"(?<![\w.-])St\.(?=\s|$|,)", 0, self._saint_or_street
         yield r"(?<![\w-])[A-Z]{2,5}(s?)(?![\w-])", 0, self._initialism
         yield r"(?<![\w.])(?:[A-Z]\.){2,}", 0, lambda m: " ".join(m.group().replace(".", ""))
+        per = "|".join(sorted(forms.per, key=len, reverse=True))
+        yield rf"\s?/\s?({per})(?!\w)", 0, lambda m: f" {forms.per[m[1]]}"
+        yield r"(?<!\w)#(?!\s?\d|\w)", 0, lambda m: forms.hash_key
         signs = "".join(re.escape(sign) for sign in forms.signs)
         yield rf"[{signs}]", 0, lambda m: f" {forms.signs[m.group()]} "
         yield r"(?<=\w)/(?=\w)", 0, lambda m: " "
@@ -173,7 +176,7 @@ class SpeechText:
         return f"{self._spelled(name)} {self._forms.at} {self._spelled(host)}"
 
     def _link(self, match: re.Match[str]) -> str:
-        bare = re.sub(r"^https?://(?:www\.)?", "", match.group(), flags=re.IGNORECASE)
+        bare = re.sub(r"^(?:https?://)?(?:www\.)?", "", match.group(), flags=re.IGNORECASE)
         return self._spelled(bare.split("?")[0].split("#")[0].rstrip("/"))
 
     def _spelled(self, text: str) -> str:
@@ -222,15 +225,11 @@ class SpeechText:
 
     def _unit(self, match: re.Match[str]) -> str | None:
         first, last, sign = match[1], match[2], match[3]
-        if (
-            sign.casefold() in ("m", "g", "l", "min")
-            and match.group()[-len(sign) - 1].isdigit() is False
-            and len(sign) == 1
-        ):
-            # "5 m" alone may be a name's initial: only stuck to its figure.
+        # "5 m" alone may be a name's initial: only stuck to its figure. 5G is a network.
+        if len(sign) == 1 and (sign.isupper() or (sign in "mgl" and match.start(3) > match.end(2))):
             return None
         one, many = self._forms.units[sign.casefold()]
-        figure = self._number.decimal(last)
+        figure = self._number.agreeing(self._number.decimal(last), many)
         noun = one if first is None and self._number.parts(last.lstrip("-−")) == (1, "") else many
         return f"{self._number.decimal(first)} {self._forms.to} {figure} {noun}" if first else f"{figure} {noun}"
 
@@ -321,7 +320,9 @@ class SpeechText:
             time = template.format(hour=words, minute=self._number.cardinal(m))
         if not half:
             return time
-        return forms.meridiem_time.format(time=time, meridiem=forms.meridiem[half.lower()])
+        hour_of_day = h % 12 + (12 if half.lower() == "p" else 0)
+        meridiem = next(words for begins, words in reversed(forms.meridiem) if begins <= hour_of_day)
+        return forms.meridiem_time.format(time=time, meridiem=meridiem)
 
     # -- figures ---------------------------------------------------------------------------------------
 
@@ -329,25 +330,33 @@ class SpeechText:
         text = match.group()
         digits = re.sub(r"\D", "", text)
         groups = re.findall(r"\d+", text)
-        if not 7 <= len(digits) <= 15 or (len(groups) == 1 and not text.startswith("+")):
+        if not 7 <= len(digits) <= 19 or ". " in text or (len(groups) == 1 and not text.startswith("+")):
+            return None
+        if re.fullmatch(r"\d{4}\s?-\s?\d{4}", text) and self._is_range(groups):
             return None
         if len(groups) == 1:
-            groups = ["1", digits[1:4], digits[4:7], digits[7:]] if _is_nanp(text) else _grouped(digits)
+            groups = ["1", digits[1:4], digits[4:7], digits[7:]] if is_nanp(text) else grouped(digits)
         elif self._number.is_one(text):
             return None
         said = ", ".join(self._number.digits(group) for group in groups)
         return f"{self._forms.plus} {said}" if text.startswith("+") else said
 
     def _ordinal(self, match: re.Match[str]) -> str:
-        said = self._number.ordinal(int(match[1])) if len(match[1]) < 9 else self._number.digits(match[1])
+        figure = match[1].replace(self._forms.group_mark, "")
+        said = self._number.ordinal(int(figure)) if len(figure) < 9 else self._number.digits(figure)
+        if match[2] in ("ª", "a"):
+            return " ".join(word.removesuffix("o") + "a" for word in said.split())
         noun_follows = re.match(r"\s[^\W\d]", match.string[match.end() :])
         return self._number.shortened(said) if noun_follows else said
 
-    def _version(self, match: re.Match[str]) -> str:
+    def _version(self, match: re.Match[str]) -> str | None:
+        if self._number.is_one(match.group()):
+            return None
         return f" {self._forms.point} ".join(self._number.digits(part) for part in match.group().split("."))
 
     def _code_after(self, match: re.Match[str]) -> str | None:
-        if len(match[3]) < 3:
+        counts = match[3].endswith("0") and re.match(r"\s[^\W\d]", match.string[match.end() :])
+        if len(match[3]) < 3 or (counts and len(match[3]) <= MAX_CARDINAL_DIGITS):
             return None
         groups = (", ").join(self._number.digits(group) for group in re.findall(r"\d+", match[3]))
         return f"{match[1]} {match[2].strip(' .#')} {groups}".replace("  ", " ")
@@ -355,26 +364,46 @@ class SpeechText:
     def _code(self, match: re.Match[str]) -> str:
         if unit := re.fullmatch(r"(\d{1,2})([A-Z])", match.group()):  # 12B
             return f"{self._number.cardinal(int(unit[1]))} {unit[2]}"
+        if word := re.fullmatch(r"([A-Z]*[AEIOU][A-Z]{2,})-(\d{1,2})", match.group()):  # COVID-19
+            return f"{word[1]} {self._number.cardinal(int(word[2]))}"
         groups = re.findall(r"[A-Z]+|\d+", match.group())
         return " ".join(self._number.digits(g) if g.isdigit() else " ".join(g) for g in groups)
 
     def _range_or_code(self, match: re.Match[str]) -> str:
         groups = match.group().split("-")
-        if len(groups) == 2 and all(len(g) <= 2 for g in groups):
-            return f" {self._forms.to} ".join(self._number.cardinal(int(group)) for group in groups)
+        if len(groups) == 2 and (all(len(g) <= 2 for g in groups) or self._is_range(groups)):
+            return f" {self._forms.to} ".join(self._number.year(int(group)) for group in groups)
         return ", ".join(self._number.digits(group) for group in groups)
 
-    def _range(self, match: re.Match[str]) -> str:
-        return f"{self._number.decimal(match[1])} {self._forms.to} {self._number.decimal(match[2])}"
+    def _is_range(self, groups: list[str]) -> bool:
+        """Two round figures or years that rise: 50-100, 2026-2027."""
+        first, last = (int(group) for group in groups)
+        rises = first < last and "0" not in (groups[0][0], groups[1][0]) and len(groups[1]) <= MAX_CARDINAL_DIGITS
+        return rises and ((first in YEARS and last in YEARS) or (first % 5 == 0 and last % 5 == 0))
 
-    def _year(self, match: re.Match[str]) -> str | None:
-        return f"{match[1]} {self._number.year(int(match[2]))}" if int(match[2]) in YEARS else None
+    def _decade(self, match: re.Match[str]) -> str | None:
+        said = self._number.year(int(match[1]))
+        return said.removesuffix("y") + ("ies" if said.endswith("y") else "s")
+
+    def _before_word(self, match: re.Match[str]) -> str:
+        return self._plain_number(match) + ("" if match.string[match.end()] == "-" else " ")
+
+    def _stuck(self, match: re.Match[str]) -> str:
+        before = match.string[match.start() - 1 : match.start()]
+        said = self._number.digits(match.group())
+        return f"{' ' if before.isalpha() else ''}{said}{' ' if match[1] else ''}"
+
+    def _range(self, match: re.Match[str]) -> str:
+        return f"{self._number.figure(match[1])} {self._forms.to} {self._number.figure(match[2])}"
 
     def _plain_number(self, match: re.Match[str]) -> str:
         figure = match[2]
-        if figure.isdigit() and (len(figure) > MAX_CARDINAL_DIGITS or (len(figure) > 1 and figure[0] == "0")):
-            return ", ".join(self._number.digits(group) for group in _grouped(figure))
-        said = self._number.decimal(figure)
+        code = len(figure) > MAX_CARDINAL_DIGITS and not figure.endswith("000")
+        if figure.isdigit() and (code or (len(figure) > 1 and figure[0] == "0")):
+            return ", ".join(self._number.digits(group) for group in grouped(figure))
+        said = self._number.figure(figure)
+        if noun := re.match(r"\s([^\W\d_]{3,})", match.string[match.end() :]):
+            said = self._number.agreeing(said, noun[1])
         return f"{self._forms.minus} {said}" if match[1] else said
 
     # -- words -----------------------------------------------------------------------------------------
@@ -398,11 +427,10 @@ class SpeechText:
         follows = match.string[match.end() :].lstrip()
         ends = not follows
         street = (
-            bool(before)
-            and before[-1][:1].isupper()
-            and (ends or not follows[:1].isupper() or "," in follows[:1])
+            bool(before) and before[-1][:1].isupper() and (ends or not follows[:1].isupper() or _named(before))
         )
-        return ("Street" + ("." if ends else "")) if street or ends else "Saint"
+        closes = ends or follows[:1].isupper()
+        return ("Street" + ("." if closes else "")) if street or ends else "Saint"
 
     def _initialism(self, match: re.Match[str]) -> str | None:
         word = match.group().removesuffix("s") if match[1] else match.group()
@@ -412,20 +440,6 @@ class SpeechText:
 
 def _tidy(text: str) -> str:
     return re.sub(r"\s+([,.;:!?])", r"\1", " ".join(text.split()))
-
-
-def _grouped(digits: str) -> list[str]:
-    """A number read out: threes, and a last group of two to four."""
-    groups = []
-    while len(digits) > 4:
-        groups.append(digits[:3])
-        digits = digits[3:]
-    return [*groups, digits]
-
-
-def _is_nanp(number: str) -> bool:
-    """A number of the North American plan: +1 and ten digits."""
-    return bool(re.fullmatch(r"\+1\d{10}", number))
 
 
 def _full_year(year: str) -> int:
@@ -438,9 +452,17 @@ def _shouted(match: re.Match[str]) -> bool:
     return bool(words) and all(word.isupper() for word in words)
 
 
+def _named(before: list[str]) -> bool:
+    """Whether the last of these words is a street's name. A sentence's first word is none, nor is "Port"."""
+    begins = len(before) < 2 or before[-2][-1] in ".!?:"
+    return not begins and before[-1] not in ("Mount", "Port", "Fort", "Lake")
+
+
 def _fits(word: str, rest: str) -> bool:
     """Whether what follows makes an abbreviation of a word that is one of its own: No. 5, Mt. Hope, Ms. Lee."""
     if word.lower() == "no":
+        return rest[:1].isdigit()
+    if word.lower() in ("min", "max"):
         return rest[:1].isdigit()
     if word.lower() == "co":
         return word[0].isupper()
@@ -455,38 +477,3 @@ def _rules(forms: SpeechForms, pronunciation: tuple[tuple[str, str], ...]) -> Sp
 def speech_text(forms: SpeechForms, pronunciation: Mapping[str, str] | None = None) -> SpeechText:
     """The rules of a language with a scenario's pronunciations, compiled once."""
     return _rules(forms, tuple(sorted((pronunciation or {}).items())))
-
-
-class SpokenText:
-    """What one TTS service is given of the text it is to speak: pipecat's `TextTransform`, with a way back.
-
-    Without `forms` only markup is taken out.
-    """
-
-    def __init__(self, forms: SpeechForms | None, pronunciation: Mapping[str, str]) -> None:
-        self._rules = speech_text(forms, pronunciation) if forms else None
-        self._pieces: deque[tuple[str, str]] = deque(maxlen=REMEMBERED_PIECES)
-        """Written and spoken, in the order they were given."""
-
-    async def __call__(self, text: str, text_type: str) -> str:
-        plain = without_markup(text)
-        spoken = self._rules.spoken(plain) if self._rules else plain
-        self._pieces.append((plain, spoken))
-        return spoken
-
-    def written(self, rest: str) -> str:
-        """What was written of `rest`, the end of all that was given; `rest` itself where it is not known."""
-        left, written = " ".join(rest.split()), ""
-        for plain, spoken in reversed(self._pieces):
-            if not left:
-                break
-            if left.endswith(spoken):
-                left, written = left.removesuffix(spoken).strip(), f"{plain} {written}"
-            elif spoken.endswith(left):
-                tracker = WordCompletionTracker(spoken, llm_text=plain, user_facing_text=plain)
-                for word in spoken.removesuffix(left).split():
-                    tracker.add_word_and_check_complete(word)
-                left, written = "", f"{tracker.get_remaining_user_facing_text()} {written}"
-            else:
-                return rest
-        return f"{left} {written}".strip()

@@ -16,7 +16,7 @@ from bot.audio import SAMPLE_RATE
 from bot.pipeline.offline.tts import LocalTTSService
 from bot.pipeline.resources import Resources
 from bot.pipeline.tts.fallback import TtsFallback
-from bot.pipeline.tts.speech_text import SpokenText
+from bot.pipeline.tts.spoken_text import SpokenText
 from bot.pipeline.usage import Metered
 from bot.pipeline.vendor import Vendor
 from bot.settings import Settings, with_scheme

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from bot.languages.en.speech import SPEECH as ENGLISH
 from bot.languages.es.speech import SPEECH as SPANISH
 from bot.pipeline.tts.markup import without_marks, without_markup
-from bot.pipeline.tts.speech_text import SpokenText, speech_text
+from bot.pipeline.tts.speech_text import speech_text
+from bot.pipeline.tts.spoken_text import SpokenText
 
 IN_ENGLISH = {
     "It is $1,000,000.50.": "It is one million dollars and fifty cents.",
@@ -54,6 +55,25 @@ IN_ENGLISH = {
     "three point zero point one",
     "I saw the sun; he sat. We may wed.": "I saw the sun; he sat. We may wed.",
     "Thursday at noon works.": "Thursday at noon works.",
+    "a 10-minute call, 24-hour service": "a ten-minute call, twenty-four-hour service",
+    "I called Max. He said yes.": "I called Max. He said yes.",
+    "Turn on Elm St. Then go left.": "Turn on Elm Street. Then go left.",
+    "Hang up and call 911. Call 100 people.": "Hang up and call nine one one. Call one hundred people.",
+    "a 5G network, 30 min. away": "a five G network, thirty minutes away",
+    "in the 1990s, in her 30s": "in the nineteen nineties, in her thirties",
+    "COVID-19, mp3, 3x, 50k": "COVID nineteen, mp three, three x, fifty k",
+    "50-100 people, 90-120 minutes": "fifty to one hundred people, ninety to one hundred and twenty minutes",
+    "the 2026-2027 season": "the twenty twenty-six to twenty twenty-seven season",
+    "March 2026 in Room 2020": "March twenty twenty-six in Room twenty twenty",
+    "In 2025. 2026 is next.": "In twenty twenty-five. twenty twenty-six is next.",
+    "1.5-2 hours": "one point five to two hours",
+    "an order of 500 units": "an order of five hundred units",
+    "The ticket is 200 dollars.": "The ticket is two hundred dollars.",
+    "$5/month or $20/hr": "five dollars per month or twenty dollars per hour",
+    "on 03-14-2026": "on March fourteenth, twenty twenty-six",
+    "press the # key or press #": "press the pound key or press pound",
+    "4242 4242 4242 4242": "four two four two, four two four two, four two four two, four two four two",
+    "25000 dollars, the 2,500th": "twenty-five thousand dollars, the two thousand five hundredth",
 }
 IN_SPANISH = {
     "Son 1.000,50 € en total.": "Son mil euros con cincuenta céntimos en total.",
@@ -65,6 +85,17 @@ IN_SPANISH = {
     "el Sr. García, c/ Mayor 5, 3.º piso": "el señor García, calle Mayor cinco, tercer piso",
     "ana@ejemplo.es": "ana arroba ejemplo punto es",
     "El 5 de mayo de 2026.": "El cinco de mayo de dos mil veintiséis.",
+    "1 hora, 21 personas, 1 minuto": "una hora, veintiuna personas, un minuto",
+    "200 personas, 21 días, 1 de mayo": "doscientas personas, veintiún días, uno de mayo",
+    "la 1ª planta": "la primera planta",
+    "a las 17:30 h": "a las diecisiete y treinta",
+    "a las 10 p.m., a las 12 p.m.": "a las diez de la noche, a las doce del mediodía",
+    "Son $19.99, o $1,250.50": "Son diecinueve dólares con noventa y nueve centavos, o mil doscientos cincuenta "
+    "dólares con cincuenta centavos",
+    "1.000.000 de personas, 2.5 km": "un millón de personas, dos coma cinco kilómetros",
+    "el 14-03-2026": "el catorce de marzo de dos mil veintiséis",
+    "Llame al 112.": "Llame al uno uno dos.",
+    "5 €/mes": "cinco euros al mes",
 }
 
 
@@ -141,3 +172,10 @@ async def test_what_is_left_to_say_is_known_as_it_was_written() -> None:
     assert speech.written(f"at one thirty p.m. {second} ") == "at 1:30 p.m. It costs $5."
     assert speech.written("five dollars.") == "$5."
     assert speech.written("never given") == "never given"
+
+
+async def test_what_is_left_of_an_earlier_utterance_is_known_too() -> None:
+    speech = SpokenText(ENGLISH, {})
+    await speech("It costs $5.", "sentence")
+    await speech("Come at 10:30.", "sentence")
+    assert speech.written("five dollars.") == "$5."
