@@ -35,7 +35,13 @@ class CallRunner:
     listener: CallListener
 
     async def hold(self, slot: CallSlot, stream: MediaStream) -> None:
-        """The whole life of a line. Never raises but for cancellation: an error ends its call, and only that."""
+        """The whole life of a line, which is free afterwards. An error ends its call, and only that."""
+        try:
+            await self._hold(slot, stream)
+        finally:
+            await self.process.active_calls.release(slot.plan.call_id)
+
+    async def _hold(self, slot: CallSlot, stream: MediaStream) -> None:
         call_id = slot.plan.call_id
         answered_at = datetime.now(UTC)
         recording = Recording(self.process.recordings.path(call_id))
@@ -60,14 +66,11 @@ class CallRunner:
             end = CallEnd(EndedReason.ERROR_LINE, f"{type(e).__name__} in this server")
             await self._let_go(line)
         finally:
-            try:
-                await self._put_away(recorder, keeping, recording)
-                metrics.turn_taken({"answer_to_first_audio": end.answer_to_first_audio_ms})
-                self.process.active_calls.resources.scripts.forget(stream.call_sid)
-                slot.call = None
-                await self._complete(slot, end, recorder, answered_at)
-            finally:
-                await self.process.active_calls.release(call_id)
+            await self._put_away(recorder, keeping, recording)
+            metrics.turn_taken({"answer_to_first_audio": end.answer_to_first_audio_ms})
+            self.process.active_calls.resources.scripts.forget(stream.call_sid)
+            slot.call = None
+            await self._complete(slot, end, recorder, answered_at)
 
     async def _put_away(self, recorder: Recorder, keeping: asyncio.Task[None], recording: Recording) -> None:
         recorder.trace.close()

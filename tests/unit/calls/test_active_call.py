@@ -136,6 +136,16 @@ async def test_a_call_that_breaks_ends_everywhere(
     stage.board.take_line(stage.slot.plan)
 
 
+async def test_a_call_that_cannot_begin_frees_its_line(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(_: Recording) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(Recording, "open", fail)
+    with pytest.raises(RuntimeError):
+        await stage.hold()
+    assert stage.board.slots == []
+
+
 async def test_a_call_whose_recording_fails_is_held_unrecorded(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
