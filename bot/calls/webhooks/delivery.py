@@ -5,8 +5,9 @@ the erasure of a callee's data. So an event is two writings, the row and the wor
 killed between them; an announcement inside a workflow repeats both, and a schedule takes up the rest.
 
 Events of a call are one partition of the queue: the next is begun when the one before is delivered or dead.
-A delivery that waits for its next attempt keeps its place, so nothing overtakes it: for two hours at most. Where
-WEBHOOK_IN_ORDER is off, each event is a partition of its own.
+A delivery that waits for its next attempt keeps its place, so nothing overtakes it: for two hours, or for as long
+as its receiver's Retry-After asks, an hour each time. Where WEBHOOK_IN_ORDER is off, each event is a partition of
+its own.
 """
 
 from __future__ import annotations
