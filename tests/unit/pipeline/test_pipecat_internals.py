@@ -6,6 +6,7 @@ import ast
 import importlib
 import inspect
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,8 @@ def _touches(file: Path) -> dict[str, int]:
         module = module or importlib.import_module(".".join(file.with_suffix("").parts))
         bases = getattr(getattr(module, node.name, None), "__mro__", ())
         theirs = {n for base in bases if base.__module__.startswith("pipecat") for n in _own_names(base)}
+        if not theirs:
+            continue
         ours = {n for base in bases if base.__module__.startswith("bot") for n in _assigned(base)}
         found |= {
             f"{node.name}.{name}": line
@@ -167,6 +170,7 @@ def _used(tree: ast.ClassDef) -> dict[str, int]:
     return {name: line for name, line in used.items() if not name.startswith("__")}
 
 
+@cache
 def _assigned(kind: type) -> set[str]:
     """Attributes that a class of ours declares with a type: they are its own, whatever pipecat calls its."""
     return set(re.findall(r"self\.(_\w+): ", inspect.getsource(kind)))
@@ -176,5 +180,6 @@ def _names_of(kind: type) -> set[str]:
     return {name for base in kind.__mro__ if base.__module__.startswith("pipecat") for name in _own_names(base)}
 
 
+@cache
 def _own_names(kind: type) -> set[str]:
     return {*vars(kind), *re.findall(r"self\.(_\w+)", inspect.getsource(kind))}
