@@ -16,7 +16,6 @@ from bot.telephony.twilio import signatures
 
 _WEBHOOK_SECONDS = 15.0
 """Twilio waits so long for an answer."""
-_HANDSHAKE_SECONDS = 5.0
 _CLOSE_SECONDS = 2.0
 
 
