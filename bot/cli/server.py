@@ -142,15 +142,22 @@ def announce(agent: PhoneAgent) -> None:
     )
 
 
+def app_around(agent: PhoneAgent) -> FastAPI:
+    """Our app with an open agent. Its schema is made before the first call: later it would stop the loop, and
+    with it the calls, for a quarter of a second."""
+    app = create_app(agent.settings)
+    app.state.phone_agent = agent
+    app.openapi()
+    return app
+
+
 @asynccontextmanager
 async def serving(
     settings: Settings, *, scenarios: Scenarios | None = None, listener: CallListener | None = None
 ) -> AsyncIterator[PhoneAgent]:
     """Our own server, quietly, for as long as the block lasts."""
     async with open_phone_agent(settings, present=as_event, scenarios=scenarios, listener=listener) as agent:
-        app = create_app(settings)
-        app.state.phone_agent = agent
-        server = PhoneServer(app, settings, announcing=False)
+        server = PhoneServer(app_around(agent), settings, announcing=False)
         running = asyncio.create_task(server.serve(), name="server")
         try:
             while not server.started:
@@ -191,17 +198,14 @@ async def serve(settings: Settings, post: Post | None = None) -> None:
         return
     bind(settings.host, settings.port).close()
     async with open_phone_agent(settings, present=as_event) as agent:
-        app = create_app(settings)
-        app.state.phone_agent = agent
-        await PhoneServer(app, settings, owns_process=True).serve()
+        await PhoneServer(app_around(agent), settings, owns_process=True).serve()
 
 
 async def _work(settings: Settings, post: Post) -> None:
     """Behind the socket that all share, and one of its own by which the other processes reach this one."""
     with socket.socket(fileno=post.listener) as listener, bind(settings.host, 0) as own:
         async with open_phone_agent(settings, present=as_event, own_port=own.getsockname()[1]) as agent:
-            app = create_app(settings)
-            app.state.phone_agent = agent
-            server = PhoneServer(app, settings, announcing=post.number == 0, owns_process=True)
+            app, announcing = app_around(agent), post.number == 0
+            server = PhoneServer(app, settings, announcing=announcing, owns_process=True)
             async with under_parent(post, server.orphaned) as server.serves:
                 await server.serve(sockets=[listener, own])
