@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 LONGEST_TAG = 200
 """Characters. A longer one is text."""
-LONGEST_DIRECTION = 60
+LONGEST_DIRECTION = 40
 LONGEST_ROLE = 32
 
 _THOUGHTS = "thinking|think|thought|thoughts|reasoning|reflection|scratchpad|analysis|internal|plan"
@@ -20,13 +20,22 @@ _CALLS = r"(?:antml:)?(?:function_calls?|invoke|tool_calls?|tool_use|function_re
 _HIDDEN = re.compile(rf"<\s*({_THOUGHTS}|{_CALLS})\b[^<>]*>", re.IGNORECASE)
 _TAG = re.compile(r"</?[A-Za-z][\w:.-]*(?:\s[^<>]*)?/?>")
 _TAG_BEGINS = re.compile(r"<(?:/?(?:[A-Za-z][^<>]*)?)?$")
+_MANNER = (
+    r"(?:softly|gently|warmly|briefly|slightly|nervously|quietly|silently|politely|thoughtfully|cheerfully|kindly|"
+    r"patiently|lightly|loudly|awkwardly|long|short|brief|slight|soft|for an? \w+|a (?:bit|little|moment))"
+)
 _DIRECTION = re.compile(
-    r"(?:(?:softly|gently|warmly|briefly|slightly|nervously|quietly|long|short|brief|slight)\s+)*"
-    r"(?:laugh|chuckl|giggl|sigh|smil|grin|paus|cough|nod|clear|whisper|breath|wait|listen|typ|think|hum|gasp|shrug|beat|"
-    r"silence|se\s+r[ií]e|risas?|r[ií]e|suspira|pausa|sonr[ií]e|tose|carraspea|susurra|asiente|silencio|escribiendo)"
-    r"[a-zñ]*(?:\s[\w' ]*)?",
+    rf"(?:{_MANNER}\s+)*"
+    r"(?:(?:laugh|chuckle|giggle|sigh|smile|grin|pause|cough|nod|whisper|breathe|wait|listen|type|think|hum|gasp|shrug)s|"
+    r"(?:laugh|chuckl|giggl|sigh|smil|grinn|paus|cough|nodd|whisper|breath|wait|listen|typ|think|humm|gasp|shrugg)ing|"
+    r"laugh|laughter|chuckle|sigh|pause|beat|silence|clear(?:s|ing) (?:(?:his|her|my|their|the) )?throat|"
+    r"(?:takes|taking) an? (?:\w+ )?breath|"
+    r"se r[ií]e|risas?|r[ií]e|suspiros?|suspira|pausa|sonr[ií]e|tose|carraspea|susurra|asiente|"
+    r"silencio|escribiendo)"
+    rf"(?:\s+{_MANNER})*",
     re.IGNORECASE,
 )
+"""Nothing else: "(typically two days)" and "*waiting list*" are what the reply is about."""
 _CLOSING = {"*": "*", "(": ")", "[": "]"}
 _ROLES = ("agent", "assistant", "ai", "ai assistant", "bot", "agente", "asistente")
 

@@ -193,8 +193,9 @@ class FallbackLLMService(Metered, LLMService[Any]):
             await self._answer(context)
             await self.run_function_calls(self._calls(context))
         except asyncio.CancelledError:
-            if reply.usage.output is None:
-                reply.usage = events.Tokens(reply.usage.input, len(reply.text) // _CHARACTERS_PER_TOKEN)
+            # A stream begins with a count of one.
+            written = max(reply.usage.output or 0, len(reply.text) // _CHARACTERS_PER_TOKEN)
+            reply.usage = replace(reply.usage, output=written)
             raise
         except AttemptError as e:
             await self._give_up(e)
@@ -254,7 +255,7 @@ class FallbackLLMService(Metered, LLMService[Any]):
                 await self._climb(_going_on(context, said, hint), Repeated(said))
             except AttemptError:
                 reply.blocks = {}
-                if not re.search(r"[.!?…]", said):
+                if not re.search(r"[.!?…]", reply.text):
                     raise
                 logger.warning("it ends there; what was said holds whole sentences")
 

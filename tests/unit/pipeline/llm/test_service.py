@@ -20,9 +20,11 @@ from pipecat.frames.frames import (
     LLMFullResponseEndFrame,
     LLMFullResponseStartFrame,
     LLMTextFrame,
+    MetricsFrame,
     UserStartedSpeakingFrame,
     UserStoppedSpeakingFrame,
 )
+from pipecat.metrics.metrics import LLMUsageMetricsData
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection
 from pydantic import SecretStr
@@ -42,6 +44,7 @@ from tests.simulators.anthropic import (
     ErrorEvent,
     Hang,
     Refuse,
+    Stall,
 )
 from tests.simulators.faults import Plan
 from tests.simulators.llm_replies import MessagesRequest, Reply, ToolUse
@@ -220,6 +223,20 @@ async def test_an_interruption_ends_the_asking() -> None:
         await it.ask()
         await it.over()
         assert it.text == SAID
+
+
+async def test_an_interrupted_reply_reports_what_was_written_of_it() -> None:
+    def reported() -> list[int]:
+        frames = [frame for frame in it.heard.down if isinstance(frame, MetricsFrame)]
+        data = [part for frame in frames for part in frame.data]
+        return [part.value.completion_tokens for part in data if isinstance(part, LLMUsageMetricsData)]
+
+    async with stage(then=Stall(6)) as it:
+        await it.ask()
+        await until(lambda: len(it.text) > 8)
+        await it.pipeline.queue(InterruptionFrame())
+        await until(lambda: bool(reported()))
+        assert reported() == [len(it.text) // 4]
 
 
 # -- the service behind -------------------------------------------------------------------------------
