@@ -98,7 +98,9 @@ class ActiveCalls:
     closed: bool = field(default=False, init=False)
     """Nothing at all is taken."""
     _slots: dict[str, CallSlot] = field(default_factory=dict, init=False)
-    _spoken: OrderedDict[tuple[str, str, str], Speech] = field(default_factory=OrderedDict, init=False)
+    _spoken: OrderedDict[tuple[str, str, str, frozenset[tuple[str, str]]], Speech] = field(
+        default_factory=OrderedDict, init=False
+    )
     """Openings by text, voice and language: those without a name in them come again."""
     _phrases: PhraseBook = field(init=False)
     _freed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
@@ -343,13 +345,20 @@ class ActiveCalls:
 
     async def _speak(self, plan: Plan, text: str, stream: SpeechStream, usage: Usage) -> None:
         voice, language = plan.slots.tts, plan.scenario.language
-        key = (text, voice.model_dump_json(), language)
+        pronunciation = plan.scenario.pronunciation
+        key = (text, voice.model_dump_json(), language, frozenset(pronunciation.items()))
         known = self._spoken.get(key)
         if known is not None:
             stream.add(known)
             return
         self._spoken[key] = await opening.speak(
-            self.resources, voice, text, language=language, stream=stream, usage=usage
+            self.resources,
+            voice,
+            text,
+            language=language,
+            pronunciation=pronunciation,
+            stream=stream,
+            usage=usage,
         )
         while len(self._spoken) > KEPT_OPENINGS:
             self._spoken.popitem(last=False)

@@ -1,4 +1,4 @@
-"""AnsweredBy picked up, and when the opening may begin. Pure: events and `now` in, a decision out.
+"""Who picked up, and when the opening may begin. Pure: events and `now` in, a decision out.
 
 Uncertain means person. A short greeting is one at once; so is a long one without a machine's words, as a
 receptionist's is. A machine is what words itself as one, in as many pieces as it likes, also after the opening
@@ -18,7 +18,7 @@ from bot.records import AnsweredBy, Speaker
 from bot.telephony.carrier import Detection
 
 SHORT_GREETING_SECONDS = 2.5
-"""AnsweredBy greets no longer than that and says nothing machine-like is a person."""
+"""Who greets no longer than that and says nothing machine-like is a person."""
 LONG_PAUSE_SECONDS = 0.4
 """Silence behind a longer greeting, beyond the VAD's own: machines pause between sentences."""
 UNHEARD_PAUSE_SECONDS = 1.0

@@ -174,7 +174,7 @@ class CallFlow:
 
     @property
     def answered_by(self) -> AnsweredBy:
-        """AnsweredBy is at the other end, as far as is known by now."""
+        """Who is at the other end, as far as is known by now."""
         return self._detection.answered_by
 
     @property

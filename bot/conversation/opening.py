@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -22,6 +22,7 @@ from pipecat.frames.frames import (
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
+from bot import languages
 from bot.audio import Speech, TimedWord
 from bot.conversation import prompt
 from bot.errors import VendorError
@@ -29,6 +30,7 @@ from bot.pipeline.llm import vendors as llm
 from bot.pipeline.llm.vendors import LlmBrief, LlmVendor
 from bot.pipeline.resources import Resources
 from bot.pipeline.runner import RunningPipeline
+from bot.pipeline.tts.spoken_text import SpokenText
 from bot.pipeline.tts.vendors import Hibari, TtsVendor
 from bot.pipeline.usage import NO_USAGE, Usage, count_for
 
@@ -214,17 +216,23 @@ async def speak(
     text: str,
     *,
     language: str,
+    pronunciation: Mapping[str, str] | None = None,
     stream: SpeechStream | None = None,
     usage: Usage = NO_USAGE,
 ) -> Speech:
-    """`text` in the call's voice; `stream` is given the audio as it comes. VendorError: there is none."""
+    """`text` in the call's voice; `stream` is given the audio as it comes. VendorError: there is none.
+
+    `pronunciation`: the scenario's. The local voice reads figures by itself.
+    """
     stream = stream or SpeechStream(text)
     if isinstance(member, Hibari):
         speech = await resources.voice.speak(text, speed=member.speed)
         usage.add(member.vendor, "speech", "characters", len(text))
         stream.add(speech)
         return speech
-    service = await asyncio.to_thread(member.build, resources, language=language)
+    # In a thread: the first of a language compiles its rules, some 50 ms.
+    spoken = await asyncio.to_thread(SpokenText, languages.of(language).speech, pronunciation or {})
+    service = await asyncio.to_thread(member.build, resources, language=language, speech=spoken)
     count_for(usage, (service,))
     await _OneStage((service,), _Collector(stream)).run(TTSSpeakFrame(text, append_to_context=True))
     if not stream.pcm:

@@ -173,6 +173,7 @@ class MachineHandling:
                 plan.slots.tts,
                 stream.text or "",
                 language=plan.scenario.language,
+                pronunciation=plan.scenario.pronunciation,
                 stream=stream,
             )
         except PhoneAgentError as e:

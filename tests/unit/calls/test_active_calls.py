@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -63,6 +63,7 @@ class Openings:
         text: str,
         *,
         language: str,
+        pronunciation: Mapping[str, str] | None = None,
         stream: SpeechStream | None = None,
         usage: Usage = NO_USAGE,
     ) -> Speech:
@@ -98,7 +99,7 @@ async def made(slot: CallSlot) -> SpeechStream:
 
 
 class OnLine:
-    """A call on the line, as far as the active_calls knows one. Its apology is heard when `heard` is set."""
+    """A call on the line, as far as the active calls know one. Its apology is heard when `heard` is set."""
 
     def __init__(self) -> None:
         self.reason: EndedReason | None = None

@@ -1,4 +1,4 @@
-"""AnsweredBy picked up, second by second; every wait has an end."""
+"""Who picked up, second by second; every wait has an end."""
 
 from __future__ import annotations
 

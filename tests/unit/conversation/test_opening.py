@@ -179,6 +179,17 @@ async def test_elevenlabs_speaks_it_with_its_words_in_their_places() -> None:
     assert starts[-1] < speech.duration_ms
 
 
+async def test_it_is_spoken_as_a_person_says_it_and_kept_as_it_was_written() -> None:
+    written = "Siobhan here, about $5 at 10:30."
+    async with ElevenLabsSimulator(api_key="secret") as sim, checked():
+        speech = await opening.speak(
+            with_elevenlabs(sim), ElevenLabs(), written, language="en", pronunciation={"Siobhan": "Shivawn"}
+        )
+        await sim.all_closed()
+    assert sim.contexts[0].sent_text.strip() == "Shivawn here, about five dollars at ten thirty."
+    assert " ".join(word.text.strip() for word in speech.words) == written
+
+
 async def test_a_stream_has_the_first_audio_before_the_last_is_made() -> None:
     latency = ElevenLabsLatency(first_audio_ms=10, speed=4)
     stream, sizes = SpeechStream(TEXT), list[int]()
@@ -222,7 +233,7 @@ async def test_a_voice_that_stays_silent_is_left_alone_in_time(monkeypatch: pyte
 
 
 async def test_giving_up_while_it_is_made_leaves_nothing() -> None:
-    """The callee hung up while it rang: the active_calls cancels the opening's task."""
+    """The callee hung up while it rang: its process cancels the opening's task."""
     hang = Plan[claude.AnthropicFault](then=claude.Hang())
     async with with_claude(TEXT, faults=hang) as (sim, resources), checked():
         writing = asyncio.create_task(opening.write(resources, [Claude()], BRIEF))
