@@ -362,7 +362,7 @@ class AnswerDetection:
         return self.language.is_greeting(piece) or self.language.answering.person.found_in(piece)
 
     def _return_to_person(self, now: float) -> None:
-        # AnsweredBy goes on talking with the agent has no use for the opening.
+        # Who goes on talking with the agent has no use for the opening.
         self.opened = self.who is AnsweredBy.MENU and self.spoke_words and not self._greets(self._piece)
         self.who, self._by_words = AnsweredBy.PERSON, False
         self.greeting_over = False

@@ -16,6 +16,7 @@ from bot.conversation.scenario.scenario import load_file
 from bot.pipeline.offline.rules.dialogue import Dialogue
 from bot.pipeline.offline.rules.outcome import rule_outcome
 from bot.pipeline.offline.rules.state import RuleField
+from bot.pipeline.offline.rules.words import Intent, words_of
 from bot.records import CallSpec, Outcome, Speaker, Turn
 from bot.telephony.simulated.script import conversation_for
 
@@ -304,3 +305,10 @@ def test_nothing_heard_breaks_it(lines: list[str]) -> None:
         assert "{" not in reply
         assert reply or talk.ended
     assert isinstance(talk.outcome.summary, str)
+
+
+@pytest.mark.parametrize("said", ["No me interesa.", "No me gustaría.", "No me viene bien."])
+def test_a_yes_behind_no_is_none(said: str) -> None:
+    words = words_of("es")
+    assert Intent.YES not in words.meant(said)
+    assert not words.found("certain", said)
