@@ -14,8 +14,9 @@ _MARKUP: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1", re.DOTALL), r"\2"),
     (re.compile(r"(?<![\w*])([*_])(?=\S)([^*_\n]+?)(?<=\S)\1(?![\w*])"), r"\2"),
     (re.compile(r"~~(.+?)~~"), r"\1"),
-    (re.compile(r"<[^<>\n]{1,200}>"), " "),
-    (re.compile(r"[*_~|\\^]+"), " "),
+    (re.compile(r"<((?:https?://|[^<>\s@]+@)[^<>\s]+)>"), r"\1"),
+    (re.compile(r"</?[A-Za-z!][^<>\n]{0,200}>"), " "),
+    (re.compile(r"[*~|\\^]+|(?<![^\W_])_+|_+(?![^\W_])"), " "),
 )
 _SIGNS = re.compile(
     "[\U0001f000-\U0001faff\u2600-\u27bf\u2190-\u21ff\u2300-\u23ff\u25a0-\u25ff\ufe0f\u200d\u20e3\U000e0020-\U000e007f"
@@ -38,7 +39,7 @@ def without_markup(text: str) -> str:
 
 def without_marks(words: str) -> str:
     """A piece of written text as the transcript keeps it: without markdown, wherever it was cut."""
-    bare = re.sub(r"\]\([^()\s]*\)?|[*_`~|#\[\]]|^\s*[-+•>]\s", "", words)
+    bare = re.sub(r"\]\([^()\s]*\)?|[*`~|#\[\]]|(?<![^\W_])_+|_+(?![^\W_])|^\s*[-+•>]\s", "", words)
     return " ".join(_SIGNS.sub(" ", bare).split())
 
 

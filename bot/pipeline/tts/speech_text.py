@@ -167,7 +167,7 @@ class SpeechText:
         yield r"(?<!\w)#(?!\s?\d|\w)", 0, lambda m: forms.hash_key
         signs = "".join(re.escape(sign) for sign in forms.signs)
         yield rf"[{signs}]", 0, lambda m: f" {forms.signs[m.group()]} "
-        yield r"(?<=\w)/(?=\w)", 0, lambda m: " "
+        yield r"(?<=\w)[/_](?=\w)", 0, lambda m: " "
 
     # -- addresses -------------------------------------------------------------------------------------
 

@@ -50,6 +50,7 @@ IN_ENGLISH = {
     "DELIVERY TOMORROW BY TNT": "DELIVERY TOMORROW BY TNT",
     "jane.doe22@example-mail.com": "jane dot doe two two at example dash mail dot com",
     "https://www.example.com/help?x=1": "example dot com slash help",
+    "Write to <jane_doe@x.com>.": "Write to jane underscore doe at x dot com.",
     "in 2019, 1500 people": "in twenty nineteen, one thousand five hundred people",
     "1,234.5 items of version 3.0.1": "one thousand two hundred and thirty-four point five items of version "
     "three point zero point one",
@@ -111,7 +112,13 @@ def test_spanish_is_said_as_a_person_says_it(written: str, said: str) -> None:
 
 @pytest.mark.parametrize(
     ("piece", "kept"),
-    [("**Opening", "Opening"), ("200](https://x.com/a).", "200."), ("[Suite", "Suite"), ("$5", "$5")],
+    [
+        ("**Opening", "Opening"),
+        ("200](https://x.com/a).", "200."),
+        ("[Suite", "Suite"),
+        ("$5", "$5"),
+        ("_jane_doe@x.com__", "jane_doe@x.com"),
+    ],
 )
 def test_the_transcript_keeps_figures_and_no_marks(piece: str, kept: str) -> None:
     assert without_marks(piece) == kept
@@ -135,6 +142,8 @@ def test_a_scenarios_own_pronunciation_comes_first() -> None:
         ),
         ("It is *really* __good__ — yes!", "It is really good, yes!"),
         ("1. One\n2. Two", "One. Two"),
+        ("_Write_ to <jane_doe@x.com>.", "Write to jane_doe@x.com."),
+        ("It is 5 < 6, and 7 > 3<br>.", "It is 5 < 6, and 7 > 3."),
         ("a_b and 2 * 3", "a_b and 2 3"),
     ],
 )
