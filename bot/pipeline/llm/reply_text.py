@@ -29,7 +29,8 @@ _DIRECTION = re.compile(
     r"(?:(?:laugh|chuckle|giggle|sigh|smile|grin|pause|cough|nod|whisper|breathe|wait|listen|type|think|hum|gasp|shrug)s|"
     r"(?:laugh|chuckl|giggl|sigh|smil|grinn|paus|cough|nodd|whisper|breath|wait|listen|typ|think|humm|gasp|shrugg)ing|"
     r"laugh|laughter|chuckle|sigh|pause|beat|silence|clear(?:s|ing) (?:(?:his|her|my|their|the) )?throat|"
-    r"(?:takes|taking) an? (?:\w+ )?breath|"
+    r"(?:takes|taking) an? (?:\w+ )?breath|(?:hangs|hanging) up|(?:ends|ending) (?:the )?call|"
+    r"call ended|end_call|"
     r"se r[ií]e|risas?|r[ií]e|suspiros?|suspira|pausa|sonr[ií]e|tose|carraspea|susurra|asiente|"
     r"silencio|escribiendo)"
     rf"(?:\s+{_MANNER})*",

@@ -21,6 +21,7 @@ SPOKEN = {
     "It is 5 < 6 and a * b (see the note) [Suite 200].": "It is 5 < 6 and a * b (see the note) [Suite 200].",
     "*Really* good, **very** good.": "*Really* good, **very** good.",
     "[sighs] Well. *clears throat* Yes.": "Well. Yes.",
+    "Goodbye. *hangs up* [end_call] (Call ended)": "Goodbye. ",
     "(risas) Claro. *Suspira* Bien.": "Claro. Bien.",
     "*smiles warmly* Hi. (pauses for a moment) [long pause] Yes.": "Hi. Yes.",
     "Two days (typically less), *clear* to a *human*.": "Two days (typically less), *clear* to a *human*.",
