@@ -222,16 +222,17 @@ async def speak(
 ) -> Speech:
     """`text` in the call's voice; `stream` is given the audio as it comes. VendorError: there is none.
 
-    `pronunciation`: the scenario's. The local voice reads figures by itself.
+    `pronunciation`: the scenario's.
     """
     stream = stream or SpeechStream(text)
+    # In a thread: the first of a language compiles its rules, some 50 ms.
+    spoken = await asyncio.to_thread(SpokenText, languages.of(language).speech, pronunciation or {})
     if isinstance(member, Hibari):
-        speech = await resources.voice.speak(text, speed=member.speed)
+        said = await resources.voice.speak(await spoken(text, "sentence"), speed=member.speed)
+        speech = Speech(text, said.pcm, spoken.written_words(said.words))
         usage.add(member.vendor, "speech", "characters", len(text))
         stream.add(speech)
         return speech
-    # In a thread: the first of a language compiles its rules, some 50 ms.
-    spoken = await asyncio.to_thread(SpokenText, languages.of(language).speech, pronunciation or {})
     service = await asyncio.to_thread(member.build, resources, language=language, speech=spoken)
     count_for(usage, (service,))
     await _OneStage((service,), _Collector(stream)).run(TTSSpeakFrame(text, append_to_context=True))

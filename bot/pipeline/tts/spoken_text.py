@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from pipecat.utils.context.word_completion_tracker import WordCompletionTracker
 
+from bot.audio import TimedWord
 from bot.languages.speech_forms import SpeechForms
 from bot.pipeline.tts.markup import without_markup
 from bot.pipeline.tts.speech_text import speech_text
@@ -31,6 +33,18 @@ class SpokenText:
         spoken = self._rules.spoken(plain) if self._rules else plain
         self._pieces.append((plain, spoken))
         return spoken
+
+    def written_words(self, words: Iterable[TimedWord]) -> tuple[TimedWord, ...]:
+        """The last piece's spoken words as what they stand for: "$5" where "five dollars" ends."""
+        plain, spoken = self._pieces[-1]
+        tracker = WordCompletionTracker(spoken, llm_text=plain, user_facing_text=plain)
+        written = []
+        for word in words:
+            tracker.add_word_and_check_complete(word.text)
+            stands_for = (tracker.get_llm_consumed() or "").strip()
+            if stands_for and not tracker.suppress_in_context():
+                written.append(replace(word, text=stands_for))
+        return tuple(written)
 
     def written(self, rest: str) -> str:
         """What was written of `rest`, which ends with a piece; `rest` itself where it is not known."""

@@ -209,12 +209,18 @@ async def test_a_stream_has_the_first_audio_before_the_last_is_made() -> None:
 async def test_the_local_voice_speaks_it_too() -> None:
     resources = Resources(Settings(_env_file=None), voice=LocalVoice())
     resources.voice.load()
+    names = {"John": "Jonathan Alexander"}
     try:
         speech = await opening.speak(resources, Hibari(speed=1.5), "Hello John.", language="en")
+        longer = await opening.speak(
+            resources, Hibari(speed=1.5), "Hello John, it costs $5.", language="en", pronunciation=names
+        )
     finally:
         resources.voice.close()
     assert [word.text for word in speech.words] == ["Hello", "John."]
     assert speech.duration_ms > 300
+    assert [word.text for word in longer.words] == ["Hello", "John,", "it", "costs", "$5."]
+    assert longer.words[1].start_ms > 2 * speech.words[1].start_ms, "all of the name is spoken by then"
 
 
 async def test_a_voice_that_refuses_is_a_vendor_error_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
