@@ -58,13 +58,13 @@ class Dialogue(TalkState):
         self._owed = [] if spoken is None else [a for a in self._answers if not was_heard(a, spoken)]
         if spoken is not None:
             self._unheard(spoken)
-        self._calls, self._answers, self._again = [], [], False
+        self._calls, self._answers, self._again, self._unopened = [], [], False, cut and opens
         prompts = self._words.sentences(spoken or "")[-1:]  # "Are you still there?", said after the last reply
         prompted = any(last.endswith("?") and not was_heard(last, self._last) for last in prompts)
         if prompted and not cut and not self._says_something(heard):
             text = self._utter(self._pending())
         else:
-            text = self._utter(*self._answered(heard, cut, unopened=cut and opens))
+            text = self._utter(*self._answered(heard, cut))
         if not text and not self._calls and not self._ended:
             text = self._utter(*self._close("nothing left to say"))
         if text and not self._again:
@@ -96,7 +96,7 @@ class Dialogue(TalkState):
 
     # What was said, in order of what it outranks.
 
-    def _answered(self, heard: str, cut: bool, *, unopened: bool) -> list[str]:
+    def _answered(self, heard: str, cut: bool) -> list[str]:
         meant, found = self._meant(heard), self._words.found
         for intent in (Intent.DO_NOT_CALL, Intent.WRONG_NUMBER):
             if intent in meant:
@@ -107,7 +107,7 @@ class Dialogue(TalkState):
         if Intent.ORDERS in meant:
             return [self._say("orders"), self._pending()]
         if any(found("may_ask", part) for part in self._words.sentences(heard)):
-            return [self._why() if unopened else "", self._say("ask_away")]
+            return [self._why() if self._unopened else "", self._say("ask_away")]
         if Intent.REPEAT in meant or (cut and not self._says_something(heard)):
             self._again, self._answers = True, list(self._owed)
             return [self._pick("sure") if Intent.REPEAT in meant else "", self._last]
@@ -322,7 +322,10 @@ class Dialogue(TalkState):
 
     def _refused(self, meant: Meant) -> list[str]:
         self._confirmed(False)
-        self._note("refused", what=self._what())
+        if self._unopened and Intent.DECLINE in meant:
+            self._note("declined")  # not knowing yet what for
+        else:
+            self._note("refused", what=self._what())
         if self._is_thing and Intent.DECLINE not in meant:
             self._await = Await.WHEN
             return [self._say("understood"), *self._offer(), self._pending()]

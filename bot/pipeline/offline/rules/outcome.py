@@ -72,7 +72,7 @@ def rule_outcome(
     # What the talk left open contradicts nothing; what it learnt otherwise, and noted, does.
     was = outcome.reached_goal or (goal not in outcome.fields and reached)
     summary = agreeing(outcome.summary, was=was, reached=reached, language=language)
-    if was is reached and not outcome.reached_goal:
+    if was and reached and not outcome.reached_goal:
         summary = summary.replace(words.note("not_reached"), words.note("reached"))
     quotes = {name: said for name, said in evidence.items() if shown.get(name) is not None}
     return Outcome(reached, summary, shown, outcome.source, sentiment(turns, language), quotes)
@@ -215,10 +215,11 @@ def unreached(
     """Of a call with nobody to talk to. `spoken`: the agent said something; `names`: of the fields."""
     words = words_of(language)
     told = (AnsweredBy.VOICEMAIL, AnsweredBy.UNAVAILABLE, EndedReason.DIAL_BUSY, EndedReason.DIAL_NO_ANSWER,
-            EndedReason.DIAL_FAILED, EndedReason.CANCELED)  # fmt: skip
+            EndedReason.DIAL_FAILED, EndedReason.CANCELED, EndedReason.DO_NOT_CALL)  # fmt: skip
     why = next((why for why in (answered_by, ended_reason) if why in told), None)
+    note = "not_dialled" if why is EndedReason.DO_NOT_CALL else why or "no_voice"
     left = ("message_left" if spoken else "no_message") if why is AnsweredBy.VOICEMAIL else "nobody"
-    return Outcome(False, f"{words.note(why or 'no_voice')} {words.note(left)}", dict.fromkeys(names))
+    return Outcome(False, f"{words.note(note)} {words.note(left)}", dict.fromkeys(names))
 
 
 def agreeing(summary: str, *, was: bool, reached: bool, language: str) -> str:

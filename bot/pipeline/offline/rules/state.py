@@ -216,6 +216,8 @@ class TalkState:
         """Questions of fields that were answered or passed over; times that something was asked again."""
         self._said: Counter[str] = Counter()
         self._last, self._again, self._holding, self._ended, self._message_left = "", False, False, False, False
+        self._unopened = False
+        """Whether what was just heard was said into an opening that was cut off."""
         self._answers: list[str] = []
         """The answers in the last reply, and those of them that were cut off."""
         self._owed: list[str] = []

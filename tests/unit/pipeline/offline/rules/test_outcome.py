@@ -183,6 +183,12 @@ def test_moods(words: str, language: str, mood: Sentiment) -> None:
     ("ended", "by", "spoken", "summary"),
     [
         (EndedReason.DIAL_BUSY, None, False, "La línea estaba ocupada. No se habló con nadie."),
+        (
+            EndedReason.DO_NOT_CALL,
+            None,
+            False,
+            "No se llamó: el número está en la lista de no llamar. No se habló con nadie.",
+        ),
         (EndedReason.DIAL_FAILED, None, False, "No se pudo hacer la llamada. No se habló con nadie."),
         (
             EndedReason.VOICEMAIL_REACHED,
@@ -226,6 +232,20 @@ def test_summary_and_goal_do_not_contradict_each_other() -> None:
         agreeing("John said no.", was=False, reached=True, language="en") == f"Somebody was spoken to. {REACHED}"
     )
     assert agreeing("John said no.", was=False, reached=False, language="en") == "John said no."
+
+
+def test_a_refusal_of_an_opening_that_was_cut_is_a_no_to_nothing_named() -> None:
+    opening, heard = turns("Hi John, this —", "Not interested.")
+    outcome = rule_outcome(SPEC, FIELDS, [replace(opening, interrupted=True), heard], "confirmed")
+    assert outcome.reached_goal is False
+    assert outcome.summary == "John did not want to talk. The goal of the call was not reached."
+
+
+def test_a_goal_that_stayed_open_is_not_reached_in_the_summary() -> None:
+    spec, helped = replace(SPEC, action=""), (RuleField("helped", "boolean", "Whether they were helped."),)
+    outcome = rule_outcome(spec, helped, turns("Hello, Alex speaking.", "You have reached John."), "helped")
+    assert outcome.reached_goal is False
+    assert outcome.summary == "Nothing was settled. The goal of the call was not reached."
 
 
 def test_an_answer_from_the_facts_is_not_nothing() -> None:
