@@ -19,12 +19,17 @@ from typing import Any, Protocol
 import aiohttp
 from loguru import logger
 
-from bot.calls.ingress import find_public_url
+from bot.calls.carriers import build_carrier
+from bot.calls.ingress import check_exposure, find_public_url
+from bot.calls.webhooks.delivery import check_settings as check_webhooks
 from bot.cli.server import serving
+from bot.cli.workers import check as check_workers
 from bot.conversation.scenario.scenario import Scenarios
-from bot.errors import CarrierError
+from bot.errors import CarrierError, SettingsError
 from bot.pipeline.llm.vendors import OpenAICompatible
+from bot.pipeline.resources import Resources
 from bot.settings import Settings, load_settings, with_scheme
+from bot.store import open_database
 from bot.telephony.twilio import paths, signatures
 from bot.telephony.twilio.carrier import TwilioCarrier
 
@@ -89,6 +94,41 @@ async def examine(
         ("public socket", check_socket(settings, public_host)),
     ]
     return list(await asyncio.gather(*(_finished(name, check) for name, check in checks)))
+
+
+async def check_settings(settings: Settings) -> list[Finding]:
+    """What the server refuses to start with, in its own words, one finding each; one good one otherwise."""
+
+    async def database() -> None:
+        opened = open_database(settings)
+        try:
+            await opened.open()
+        finally:
+            await opened.close()
+
+    async def carrier() -> None:
+        if settings.twilio_account_sid is None and settings.twilio_auth_token is None:
+            resources = Resources(settings)
+            try:
+                build_carrier(settings, resources)
+            finally:
+                await resources.close()
+
+    async def workers() -> None:
+        check_workers(settings)
+
+    async def webhooks() -> None:
+        check_webhooks(settings)
+
+    wrong: dict[str, None] = {}
+    for check in (workers, database, carrier, webhooks):
+        try:
+            await check()
+        except SettingsError as error:
+            wrong[error.message] = None
+    return [Finding("settings", False, words) for words in wrong] or [
+        Finding("settings", True, "The server starts with them.")
+    ]
 
 
 def call_would_work(findings: list[Finding]) -> bool:
@@ -246,10 +286,11 @@ async def check_api_keys(settings: Settings, public_host: str | None) -> Finding
     name = "api keys"
     if settings.api_keys:
         return Finding(name, True, f"{len(settings.api_keys)} set: the API asks for one.")
-    if public_host is None:
-        return Finding(name, True, "None: anybody who reaches this machine may call. It has no public host.")
-    fix = "Set API_KEYS to one or more long random words, separated by commas."
-    return Finding(name, False, "A public host without API_KEYS: the server will not start.", fix)
+    try:
+        check_exposure(settings, public_host)
+    except SettingsError as error:
+        return Finding(name, False, error.message)
+    return Finding(name, True, "None: this server can be reached from this machine only.")
 
 
 async def check_webhook(settings: Settings, public_host: str | None) -> Finding:
@@ -397,13 +438,14 @@ async def run(_: argparse.Namespace) -> int:
     members = [m for name in scenarios.names for m in (scenarios.get(name).llm, scenarios.get(name).llm_fallback)]
     asked = {(m.base_url, m.model): m for m in members if isinstance(m, OpenAICompatible)}
     llm_servers = tuple(asked.values())
+    startable = await check_settings(settings)
     carrier = None
     if settings.twilio_account_sid and settings.twilio_auth_token:
         carrier = TwilioCarrier.from_settings(settings, {})
         await carrier.open()
     try:
         public_host = await find_public_url(settings)
-        if carrier is not None and not await _answers(settings):
+        if carrier is not None and call_would_work(startable) and not await _answers(settings):
             async with serving(settings):
                 findings = await examine(
                     settings, carrier=carrier, public_host=public_host, llm_servers=llm_servers
@@ -413,6 +455,7 @@ async def run(_: argparse.Namespace) -> int:
     finally:
         if carrier is not None:
             await carrier.close()
+    findings = [*startable, *findings]
     for finding in findings:
         _print_finding(finding)
     works = call_would_work(findings)

@@ -23,6 +23,8 @@ _UNKNOWN_TO_ASYNCPG = frozenset({"channel_binding"})
 @dataclass(frozen=True)
 class SqliteAddress:
     path: Path
+    setting: str = field(default="DATABASE_URL", compare=False)
+    """What named the place, for errors."""
 
     @property
     def label(self) -> str:
@@ -35,6 +37,7 @@ class PostgresAddress:
     """Holds the password."""
     label: str
     """Host and database, for logs and errors."""
+    setting = "DATABASE_URL"
 
 
 def parse_database_url(url: str | None, default_path: Path) -> SqliteAddress | PostgresAddress:
@@ -43,7 +46,7 @@ def parse_database_url(url: str | None, default_path: Path) -> SqliteAddress | P
     No error repeats the URL: it may hold a password.
     """
     if url is None or not url.strip():
-        return SqliteAddress(default_path)
+        return SqliteAddress(default_path, setting="DATA_DIR")
     try:
         parts = urlsplit(url.strip())
         scheme, port = parts.scheme.lower(), parts.port

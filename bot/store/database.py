@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,11 @@ from bot.settings import Settings
 from bot.store.address import PostgresAddress, SqliteAddress, parse_database_url
 from bot.store.connections import DATABASE_ERRORS, Connections, connect
 from bot.store.migrate import migrate
+
+_FIXES = {
+    "DATA_DIR": "Set DATA_DIR to a folder that this server may write to.",
+    "DATABASE_URL": "Check that it is there, that this server may use it, and that DATABASE_URL is right.",
+}
 
 
 class Database:
@@ -48,7 +54,9 @@ class Database:
             ) from error
         except DATABASE_ERRORS as error:
             raise SettingsError(
-                f"{self.address.label} cannot be used: {_reason(error)}", field="DATABASE_URL"
+                f"{self.address.setting}: {self.address.label} cannot be used: {_reason(error)}. "
+                f"{_FIXES[self.address.setting]}",
+                field=self.address.setting,
             ) from error
         self._connections = connections
 
@@ -94,6 +102,7 @@ def upsert(connection: AsyncConnection, table: Table) -> postgresql.Insert | sql
 
 
 def _reason(error: Exception) -> str:
-    """The database's own words, without the statement and its parameters."""
+    """The database's own words, without the statement, its parameters and the numbers of errors."""
     origin = error.orig if isinstance(error, DBAPIError) else error
-    return str(origin) or type(origin).__name__
+    words = re.sub(r"\[Errno -?\d+\] ", "", str(origin)).strip().removesuffix(".")
+    return words or ("it does not answer" if isinstance(origin, TimeoutError) else type(origin).__name__)

@@ -89,6 +89,23 @@ class CallEvents:
         await independent_step(self.engine, event.value, announce)
 
 
+def check_settings(settings: Settings) -> Signer:
+    """SettingsError on a secret that is none, and on a URL that events cannot be sent to."""
+    signer = Signer(settings.webhook_secret)
+    try:
+        _check_url(settings.webhook_url, settings)
+    except RequestError as error:
+        words = error.message.replace("webhook_url", "WEBHOOK_URL", 1)
+        raise SettingsError(words, field="WEBHOOK_URL") from None
+    return signer
+
+
+def _check_url(url: str | None, settings: Settings) -> None:
+    if url is not None:
+        signed = bool(settings.webhook_secret)
+        check_url(url, signed=signed, allow_private=settings.webhook_allow_private)
+
+
 class Webhooks:
     """`register` before the engine opens; what `outgoing` gives is closed after the engine, by its owner."""
 
@@ -102,30 +119,19 @@ class Webhooks:
         schedule: Schedule = backoff_seconds,
         timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> None:
-        """SettingsError on a secret that is none, and on a URL that events cannot be sent to."""
+        """SettingsError as `check_settings` raises it."""
         self.deliveries = deliveries
         self._engine, self._settings, self._schedule = engine, settings, schedule
         self._sender = Sender(
             outgoing,
-            Signer(settings.webhook_secret),
+            check_settings(settings),
             allow_private=settings.webhook_allow_private,
             timeout_seconds=timeout_seconds,
         )
-        try:
-            self.check_url(settings.webhook_url)
-        except RequestError as error:
-            raise SettingsError(
-                error.message.replace("webhook_url", "WEBHOOK_URL", 1), field="WEBHOOK_URL"
-            ) from None
 
     def check_url(self, url: str | None) -> None:
         """RequestError, field webhook_url, when events may not be sent there. None is nowhere."""
-        if url is not None:
-            check_url(
-                url,
-                signed=bool(self._settings.webhook_secret),
-                allow_private=self._settings.webhook_allow_private,
-            )
+        _check_url(url, self._settings)
 
     def register(self) -> None:
         self._engine.queue(QUEUE, per_partition=1)

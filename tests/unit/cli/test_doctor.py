@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import socket
@@ -326,6 +327,54 @@ class TestPublicHost:
         assert not (await doctor.check_api_keys(settings(), "https://bot.example.com")).ok
         assert (await doctor.check_api_keys(settings(api_keys="a,b"), "https://bot.example.com")).ok
         assert (await doctor.check_api_keys(settings(), None)).ok
+
+
+SECRETLESS = "this server has no WEBHOOK_SECRET"
+WRONG_SETTINGS: list[tuple[dict[str, Any], str]] = [
+    ({"database_url": "mysql://x"}, "mysql:// is not a database this server knows"),
+    (
+        {"database_url": "postgresql://me:hush@127.0.0.1:1/calls"},
+        "PostgreSQL at 127.0.0.1:1/calls cannot be used",
+    ),
+    ({"simulated_callee": "voicemial"}, "SIMULATED_CALLEE: "),
+    ({"webhook_url": "https://example.com/events"}, SECRETLESS),
+    ({"data_dir": Path("/proc/nope")}, "DATA_DIR: "),
+    ({"data_dir": Path("/etc/passwd")}, "Set DATA_DIR to a folder"),
+    ({"workers": 2}, "2 workers need a database"),
+]
+
+
+@pytest.mark.parametrize(("values", "words"), WRONG_SETTINGS)
+async def test_what_the_server_does_not_start_with(tmp_path: Path, values: dict[str, Any], words: str) -> None:
+    [finding] = await doctor.check_settings(settings(**{"data_dir": tmp_path} | values))
+    assert not finding.ok
+    assert words in finding.message
+    assert "Errno" not in finding.message
+    assert "hush" not in finding.message
+
+
+async def test_several_wrong_settings_are_each_named(tmp_path: Path) -> None:
+    values = settings(
+        data_dir=tmp_path, workers=2, simulated_callee="voicemial", webhook_url="https://example.com/events"
+    )
+    findings = await doctor.check_settings(values)
+    assert [finding.ok for finding in findings] == [False] * 3
+
+
+async def test_settings_that_the_server_starts_with(tmp_path: Path) -> None:
+    [finding] = await doctor.check_settings(settings(data_dir=tmp_path))
+    assert finding.ok
+
+
+async def test_the_doctor_fails_where_the_server_would(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = settings(data_dir=tmp_path, simulated_callee="voicemial")
+    monkeypatch.setattr(doctor, "load_settings", lambda: values)
+    assert await doctor.run(argparse.Namespace()) == 1
+    printed = capsys.readouterr().out
+    assert "FAIL settings        SIMULATED_CALLEE: " in printed
+    assert "A call would fail" in printed
 
 
 async def test_without_any_key_everything_is_well() -> None:
