@@ -7,11 +7,12 @@ import asyncio
 import socket
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from textwrap import shorten
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -180,8 +181,38 @@ def _print_turn(turn: Turn) -> None:
 
 def tool_line(use: ToolUse) -> str:
     """What the agent did within its turn, and the result."""
-    arguments = ", ".join(f"{name}={value!r}" for name, value in use.arguments.items())
-    return shorten(f"> {use.name}({arguments}): {use.result}", _WIDTH, placeholder=" …")
+    said = f"> {use.name}({plain(use.arguments)}): {plain(use.result)}"
+    return shorten(said, _WIDTH, placeholder=" …")
+
+
+def plain(value: Any) -> str:
+    """A value of a record as a person reads it: yes or no, text as it stands; what is not known is left out."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        known = {name: plain(part) for name, part in value.items() if part is not None}
+        return ", ".join(f"{name.replace('_', ' ')} {said}" for name, said in known.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(plain(part) for part in value if part is not None)
+    return str(value)
+
+
+def field_lines(fields: Mapping[str, Any]) -> list[str]:
+    """The fields that are known, each message on a line of its own."""
+    lines = []
+    for name, value in fields.items():
+        if name == "messages" and isinstance(value, list):
+            lines += [f"message: {_message(note)}" for note in value]
+        elif value is not None:
+            lines.append(f"{name}: {plain(value)}")
+    return lines
+
+
+def _message(note: Any) -> str:
+    if not isinstance(note, Mapping):
+        return plain(note)
+    sender = plain({name: value for name, value in note.items() if name != "message"})
+    return f"{note.get('message')}{f' ({sender})' if sender else ''}"
 
 
 def _latency_line(latency: TurnLatency) -> str:
@@ -207,7 +238,7 @@ def summary(record: CallRecord, recordings: Path) -> list[str]:
     if record.outcome is not None:
         reached = "reached" if record.outcome.reached_goal else "not reached"
         lines.append(f"outcome     {reached}: {record.outcome.summary}")
-        lines += [f"            {name}: {value}" for name, value in record.outcome.fields.items()]
+        lines += [f"            {line}" for line in field_lines(record.outcome.fields)]
     if record.recording is not None:
         lines.append(f"recording   {(recordings / record.recording).resolve()}")
     return lines

@@ -39,7 +39,11 @@ def test_a_call_that_was_held(tmp_path: Path) -> None:
         ended_reason=EndedReason.AGENT_HANGUP,
         duration_seconds=12.5,
         answered_by=AnsweredBy.PERSON,
-        outcome=Outcome(True, "They come.", {"confirmed": True}),
+        outcome=Outcome(
+            True,
+            "They come.",
+            {"confirmed": True, "change": None, "messages": [{"message": "Call me.", "name": "John"}]},
+        ),
         recording="c_1.wav",
     )
     assert summary(held, tmp_path)[1:] == [
@@ -47,7 +51,8 @@ def test_a_call_that_was_held(tmp_path: Path) -> None:
         "status      completed, agent_hangup, 12.5 s",
         "answered by person",
         "outcome     reached: They come.",
-        "            confirmed: True",
+        "            confirmed: yes",
+        "            message: Call me. (name John)",
         f"recording   {tmp_path.resolve() / 'c_1.wav'}",
     ]
 
@@ -68,5 +73,5 @@ async def test_a_call_that_nobody_answered_is_shown_with_its_outcome() -> None:
 
 def test_a_tool_is_shown_with_what_came_of_it() -> None:
     use = ToolUse("record_outcome", {"confirmed": True}, {"noted": ["confirmed"]}, 1200)
-    assert tool_line(use) == "> record_outcome(confirmed=True): {'noted': ['confirmed']}"
+    assert tool_line(use) == "> record_outcome(confirmed yes): noted confirmed"
     assert len(tool_line(replace(use, result="long " * 100))) <= 160
