@@ -12,21 +12,20 @@ from __future__ import annotations
 import argparse
 import asyncio
 import secrets
-from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable
 from typing import Any, Protocol
 
 import aiohttp
-from loguru import logger
 
 from bot.calls.carriers import build_carrier
 from bot.calls.ingress import check_exposure, find_public_url
 from bot.calls.webhooks.delivery import check_settings as check_webhooks
+from bot.cli.findings import SECONDS, Finding, finished, half, offline, refused, unreached, why_not
+from bot.cli.llm_servers import check_llm_servers
 from bot.cli.server import serving
 from bot.cli.workers import check as check_workers
 from bot.conversation.scenario.scenario import Scenarios
 from bot.errors import CarrierError, SettingsError
-from bot.pipeline.llm.vendors import OpenAICompatible
 from bot.pipeline.resources import Resources
 from bot.settings import Settings, load_settings, with_scheme
 from bot.store import open_database
@@ -34,19 +33,7 @@ from bot.telephony.twilio import paths, signatures
 from bot.telephony.twilio.carrier import TwilioCarrier
 
 ECHO_PATH = "/api/phone/echo"
-SECONDS = 10.0
-"""The patience of each check."""
 _NOBODYS_CALL = {"CallSid": "CA" + "0" * 32, "CallStatus": "completed", "SequenceNumber": "0"}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """`fix` says what to do; empty when nothing is to be done."""
-
-    name: str
-    ok: bool
-    message: str
-    fix: str = ""
 
 
 class TwilioAccount(Protocol):
@@ -75,7 +62,6 @@ async def examine(
     *,
     carrier: AccountCarrier | None,
     public_host: str | None,
-    llm_servers: Sequence[OpenAICompatible] = (),
 ) -> list[Finding]:
     """Every check, side by side, in the order to read them.
 
@@ -85,7 +71,6 @@ async def examine(
     checks: list[tuple[str, Awaitable[Finding]]] = [
         ("deepgram", check_deepgram(settings)),
         ("anthropic", check_anthropic(settings)),
-        *(("llm server", check_llm_server(server, settings)) for server in llm_servers),
         ("elevenlabs", check_elevenlabs(settings)),
         ("twilio account", check_twilio(settings, carrier)),
         ("twilio number", check_number(settings, carrier)),
@@ -93,7 +78,7 @@ async def examine(
         ("public webhook", check_webhook(settings, public_host)),
         ("public socket", check_socket(settings, public_host)),
     ]
-    return list(await asyncio.gather(*(_finished(name, check) for name, check in checks)))
+    return list(await asyncio.gather(*(finished(name, check) for name, check in checks)))
 
 
 async def check_settings(settings: Settings) -> list[Finding]:
@@ -139,7 +124,7 @@ async def check_deepgram(settings: Settings) -> Finding:
     """Lists the key's projects. A key without the right to (403) is still a key that was accepted."""
     name, key = "deepgram", settings.deepgram_api_key
     if key is None:
-        return _offline(name, "DEEPGRAM_API_KEY", "the offline hearing")
+        return offline(name, "DEEPGRAM_API_KEY", "the offline hearing")
     import httpx
     from deepgram import AsyncDeepgramClient
     from deepgram.core.api_error import ApiError
@@ -157,9 +142,9 @@ async def check_deepgram(settings: Settings) -> Finding:
         except ApiError as error:
             if error.status_code == 403:
                 return Finding(name, True, "The key is accepted; it may not list projects, which calls need not.")
-            return _refused(name, error.status_code, "DEEPGRAM_API_KEY")
+            return refused(name, error.status_code, "DEEPGRAM_API_KEY")
         except httpx.HTTPError as error:
-            return _unreached(name, http, error)
+            return unreached(name, http, error)
     return Finding(name, True, "The key is accepted.")
 
 
@@ -167,7 +152,7 @@ async def check_anthropic(settings: Settings) -> Finding:
     """Asks for the model by name."""
     name, key, model = "anthropic", settings.anthropic_api_key, settings.anthropic_model
     if key is None:
-        return _offline(name, "ANTHROPIC_API_KEY", "the local LLM (rules)")
+        return offline(name, "ANTHROPIC_API_KEY", "the local LLM (rules)")
     from anthropic import APIConnectionError, APIStatusError, AsyncAnthropic
 
     base_url = with_scheme(settings.anthropic_base_url, websocket=False)
@@ -181,46 +166,21 @@ async def check_anthropic(settings: Settings) -> Finding:
                 return Finding(
                     name, False, f"There is no model {model}.", "Set ANTHROPIC_MODEL to one your key may use."
                 )
-            return _refused(name, error.status_code, "ANTHROPIC_API_KEY")
+            return refused(name, error.status_code, "ANTHROPIC_API_KEY")
         except APIConnectionError as error:
-            return _unreached(name, base_url, error)
+            return unreached(name, base_url, error)
     return Finding(name, True, f"The key is accepted and may use {model}.")
-
-
-async def check_llm_server(server: OpenAICompatible, settings: Settings) -> Finding:
-    """Asks an OpenAI-compatible server that a scenario names for its models."""
-    name = "llm server"
-    if missing := server.missing(settings):
-        return _offline(name, " and ".join(missing), "the rule-based LLM")
-    from openai import APIConnectionError, APIStatusError, AsyncOpenAI
-
-    async with AsyncOpenAI(
-        api_key=server.key(), base_url=server.base_url, timeout=SECONDS, max_retries=0
-    ) as client:
-        try:
-            models = [model.id async for model in client.models.list()]
-        except APIStatusError as error:
-            if error.status_code == 404:
-                return Finding(name, True, f"{server.base_url} is there; it does not list its models.")
-            return _refused(name, error.status_code, f"the key of {server.base_url}")
-        except APIConnectionError as error:
-            return _unreached(name, server.base_url, error)
-    if server.model not in {known for model in models for known in (model, model.removesuffix(":latest"))}:
-        known = ", ".join(models[:8]) or "none"
-        fix = "Load it there, or name another one in [llm]."
-        return Finding(name, False, f"{server.base_url} has no model {server.model}; it has: {known}.", fix)
-    return Finding(name, True, f"{server.base_url} has {server.model}.")
 
 
 async def check_elevenlabs(settings: Settings) -> Finding:
     """Asks for the voice by its id."""
     name, key, voice_id = "elevenlabs", settings.elevenlabs_api_key, settings.elevenlabs_voice_id
     if key is None and voice_id is not None:
-        return _half(name, "ELEVENLABS_VOICE_ID", "ELEVENLABS_API_KEY")
+        return half(name, "ELEVENLABS_VOICE_ID", "ELEVENLABS_API_KEY")
     if key is None:
-        return _offline(name, "ELEVENLABS_API_KEY", "the offline voice")
+        return offline(name, "ELEVENLABS_API_KEY", "the offline voice")
     if voice_id is None:
-        return _half(name, "ELEVENLABS_API_KEY", "ELEVENLABS_VOICE_ID")
+        return half(name, "ELEVENLABS_API_KEY", "ELEVENLABS_VOICE_ID")
     import httpx
     from elevenlabs.client import AsyncElevenLabs
     from elevenlabs.core.api_error import ApiError
@@ -233,7 +193,7 @@ async def check_elevenlabs(settings: Settings) -> Finding:
         except ApiError as error:
             return _voice_refused(name, voice_id, error.status_code, error.body)
         except httpx.HTTPError as error:
-            return _unreached(name, base_url, error)
+            return unreached(name, base_url, error)
     return Finding(name, True, f"The key is accepted and the voice is {voice.name or voice_id}.")
 
 
@@ -242,11 +202,11 @@ async def check_twilio(settings: Settings, carrier: AccountCarrier | None) -> Fi
     name = "twilio account"
     sid, token = settings.twilio_account_sid, settings.twilio_auth_token
     if sid is None and token is None:
-        return _offline(name, "TWILIO_ACCOUNT_SID", "the simulated carrier with its simulated callee")
+        return offline(name, "TWILIO_ACCOUNT_SID", "the simulated carrier with its simulated callee")
     if sid is None or token is None:
         missing = "TWILIO_AUTH_TOKEN" if token is None else "TWILIO_ACCOUNT_SID"
         given = "TWILIO_ACCOUNT_SID" if token is None else "TWILIO_AUTH_TOKEN"
-        return _half(name, given, missing)
+        return half(name, given, missing)
     if carrier is None:
         return Finding(name, False, "The account was not asked.", "Check the log for why Twilio did not open.")
     try:
@@ -266,10 +226,10 @@ async def check_number(settings: Settings, carrier: AccountCarrier | None) -> Fi
     name, number = "twilio number", settings.twilio_phone_number
     if carrier is None:
         if number is not None and settings.twilio_account_sid is None:
-            return _half(name, "TWILIO_PHONE_NUMBER", "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN")
+            return half(name, "TWILIO_PHONE_NUMBER", "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN")
         return Finding(name, True, "Not needed: no call goes through Twilio.")
     if number is None:
-        return _half(name, "TWILIO_ACCOUNT_SID", "TWILIO_PHONE_NUMBER")
+        return half(name, "TWILIO_ACCOUNT_SID", "TWILIO_PHONE_NUMBER")
     try:
         owned = await carrier.owns_number(number)
     except CarrierError as error:
@@ -366,30 +326,6 @@ async def _post(url: str, headers: dict[str, str]) -> int:
         return answer.status
 
 
-async def _finished(name: str, check: Awaitable[Finding]) -> Finding:
-    try:
-        return await check
-    except Exception as error:
-        logger.opt(exception=error).debug("the check of {} broke", name)
-        return Finding(name, False, f"The check itself broke: {type(error).__name__}.", "Report this.")
-
-
-def _offline(name: str, key: str, instead: str) -> Finding:
-    return Finding(name, True, f"No {key}: {instead} will be used.")
-
-
-def _half(name: str, given: str, missing: str) -> Finding:
-    return Finding(name, False, f"{given} is set, {missing} is not.", f"Set {missing}, or unset {given}.")
-
-
-def _refused(name: str, status: int | None, key: str) -> Finding:
-    if status in (401, 403):
-        return Finding(name, False, f"The key is refused (HTTP {status}).", f"Set {key} to a valid key.")
-    return Finding(
-        name, False, f"The vendor answers HTTP {status}.", "Try again; if it stays, see the vendor's status page."
-    )
-
-
 def _voice_refused(name: str, voice_id: str, status: int | None, body: Any) -> Finding:
     """ElevenLabs gives its reasons in `detail.status`: 401 is both a wrong key and a narrow one."""
     detail = body.get("detail") if isinstance(body, dict) else None
@@ -400,7 +336,7 @@ def _voice_refused(name: str, voice_id: str, status: int | None, body: Any) -> F
         return Finding(
             name, False, f"There is no voice {voice_id}.", "Set ELEVENLABS_VOICE_ID to one of your voices."
         )
-    return _refused(name, status, "ELEVENLABS_API_KEY")
+    return refused(name, status, "ELEVENLABS_API_KEY")
 
 
 def _twilio_refused(name: str, error: CarrierError) -> Finding:
@@ -409,14 +345,9 @@ def _twilio_refused(name: str, error: CarrierError) -> Finding:
     return Finding(name, False, f"Twilio says: {error.message}{code}", fix)
 
 
-def _unreached(name: str, url: str, error: Exception) -> Finding:
-    fix = "Check the network, the proxy and the base URL in the settings."
-    return Finding(name, False, f"{url} cannot be reached ({type(error).__name__}).", fix)
-
-
 def _closed_from_outside(name: str, public_host: str, error: Exception) -> Finding:
     fix = "Start the server and the tunnel or proxy that PUBLIC_HOST names, then ask again."
-    return Finding(name, False, f"{public_host} cannot be reached ({type(error).__name__}).", fix)
+    return Finding(name, False, f"{public_host} {why_not(error)}.", fix)
 
 
 def _no_public_host(name: str, settings: Settings) -> Finding:
@@ -428,16 +359,11 @@ def _no_public_host(name: str, settings: Settings) -> Finding:
 
 # -- in the terminal --------------------------------------------------------------------------------------
 
-_MARKS = {True: "ok  ", False: "FAIL"}
-
 
 async def run(_: argparse.Namespace) -> int:
     """Print of each thing a first call needs whether it is there; 0 if a call would work."""
     settings = load_settings()
     scenarios = Scenarios.load(settings.pipelines_dir)
-    members = [m for name in scenarios.names for m in (scenarios.get(name).llm, scenarios.get(name).llm_fallback)]
-    asked = {(m.base_url, m.model): m for m in members if isinstance(m, OpenAICompatible)}
-    llm_servers = tuple(asked.values())
     startable = await check_settings(settings)
     carrier = None
     if settings.twilio_account_sid and settings.twilio_auth_token:
@@ -447,11 +373,10 @@ async def run(_: argparse.Namespace) -> int:
         public_host = await find_public_url(settings)
         if carrier is not None and call_would_work(startable) and not await _answers(settings):
             async with serving(settings):
-                findings = await examine(
-                    settings, carrier=carrier, public_host=public_host, llm_servers=llm_servers
-                )
+                findings = await examine(settings, carrier=carrier, public_host=public_host)
         else:
-            findings = await examine(settings, carrier=carrier, public_host=public_host, llm_servers=llm_servers)
+            findings = await examine(settings, carrier=carrier, public_host=public_host)
+        findings += await check_llm_servers(scenarios, settings)
     finally:
         if carrier is not None:
             await carrier.close()
@@ -474,6 +399,7 @@ async def _answers(settings: Settings) -> bool:
 
 
 def _print_finding(finding: Finding) -> None:
-    print(f"{_MARKS[finding.ok]} {finding.name:<15} {finding.message}")
+    mark = "FAIL" if not finding.ok else "warn" if finding.fix else "ok"
+    print(f"{mark:<4} {finding.name:<15} {finding.message}")
     if finding.fix:
         print(f"{'':20} → {finding.fix}")

@@ -17,8 +17,10 @@ from aiohttp import web
 from fastapi import FastAPI
 
 from bot.api import router
-from bot.cli import doctor
-from bot.cli.doctor import Finding, webhook_finding
+from bot.cli import doctor, llm_servers
+from bot.cli.doctor import webhook_finding
+from bot.cli.findings import Finding
+from bot.conversation.scenario.scenario import Scenario, Scenarios
 from bot.errors import CarrierError
 from bot.pipeline.llm.vendors import OpenAICompatible
 from bot.settings import Settings
@@ -418,7 +420,7 @@ async def test_an_llm_server_is_asked_for_its_models(
 ) -> None:
     vendor.status, vendor.body = status, body
     server = OpenAICompatible(base_url=f"{vendor.url}/v1", model="qwen3:4b")
-    finding = await doctor.check_llm_server(server, settings())
+    finding = await llm_servers.check_llm_server(server, settings())
     assert (finding.ok, said in finding.message) == (ok, True), finding
     assert vendor.asked[0][0] == "GET /v1/models"
 
@@ -427,6 +429,31 @@ async def test_an_llm_server_that_is_not_there() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     server = OpenAICompatible(base_url=f"http://127.0.0.1:{port}/v1", model="qwen3:4b")
-    finding = await doctor.check_llm_server(server, settings())
+    finding = await llm_servers.check_llm_server(server, settings())
     assert not finding.ok
     assert "cannot be reached" in finding.message
+    assert "Error" not in finding.message
+
+
+def _scenario(name: str, **values: Any) -> Scenario:
+    return Scenario(name=name, description="d", instructions="i", **values)
+
+
+async def test_calls_go_on_without_an_llm_server() -> None:
+    server = OpenAICompatible(base_url=f"{nobody_listens()}/v1", model="qwen3:4b")
+    scenarios = Scenarios([_scenario("survey", llm=server), _scenario("reminder")])
+    [finding] = await llm_servers.check_llm_servers(scenarios, settings())
+    assert finding.ok
+    assert finding.message == (
+        f"{server.base_url} cannot be reached. The calls of survey go on with the rule-based LLM."
+    )
+    assert finding.fix
+
+
+async def test_a_scenario_left_without_any_llm_fails() -> None:
+    first = OpenAICompatible(base_url=f"{nobody_listens()}/v1", model="a")
+    second = OpenAICompatible(base_url=f"{nobody_listens()}/v1", model="b")
+    scenarios = Scenarios([_scenario("survey", llm=first, llm_fallback=second)])
+    findings = await llm_servers.check_llm_servers(scenarios, settings())
+    assert [finding.ok for finding in findings] == [False, False]
+    assert "No other LLM holds the calls of survey." in findings[0].message
