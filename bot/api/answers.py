@@ -222,7 +222,10 @@ class CallSummary(_Answer):
         description="Who or what was there in the end: a person who comes on after a machine counts; "
         "nobody: not a sound was heard. Null: never answered."
     )
-    vendors: dict[str, str] = Field(description="Slot to the vendor or engine that held this call.")
+    vendors: dict[str, str] = Field(
+        description="Slot to the vendor or engine that held this call. llm: the one that stood in, "
+        "where the first never replied."
+    )
     outcome: OutcomeAnswer | None
     costs: CostsAnswer | None = Field(description="What it cost so far; null while nothing was counted.")
     recording_url: str | None = Field(description="Path of the recording on this server.")

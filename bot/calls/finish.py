@@ -50,7 +50,10 @@ async def finish(
     outcome = await asyncio.to_thread(
         outcome_by_rules, plan, turns, ended_reason=end.reason, answered_by=end.answered_by, recorded=end.outcome
     )
+    planned = plan.slots.vendors
+    stood_in = end.llm is not None and end.llm != planned["llm"]
     change = CallChange(
+        vendors={"carrier": plan.carrier, **planned, "llm": str(end.llm)} if stood_in else None,
         ended_reason=end.reason,
         error=end.error,
         ended_at=now,

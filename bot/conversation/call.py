@@ -73,6 +73,8 @@ class CallEnd:
     """What tools recorded; None where none did."""
     answer_to_first_audio_ms: float | None = None
     answered_by: AnsweredBy | None = None
+    llm: str | None = None
+    """The vendor that gave the replies, the first of the scenario's to give one; None without a reply."""
 
 
 class Call:
@@ -219,8 +221,12 @@ class Call:
         for task in (flow, running):
             if not task.cancelled() and (failure := task.exception()) is not None:
                 raise failure
-        outcome = self.notes.outcome()
-        return CallEnd(reason, goodbye.error, outcome, self._first_audio_ms(), self._flow.answered_by)
+        outcome, answered_by = self.notes.outcome(), self._flow.answered_by
+        return CallEnd(reason, goodbye.error, outcome, self._first_audio_ms(), answered_by, self._replied())
+
+    def _replied(self) -> str | None:
+        replied = {vendor for llm in self._services.llms for vendor in getattr(llm, "replied", ())}
+        return next((member.vendor for member in self.plan.slots.llms if member.vendor in replied), None)
 
     async def _join_late_tools(self) -> None:
         if self.plan.calls_declared_tools:

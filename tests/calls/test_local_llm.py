@@ -60,6 +60,7 @@ async def test_a_call_by_a_local_model(tmp_path: Path) -> None:
     call, sim, claudes = await talk(tmp_path)
     assert whole(call)
     assert texts_of(call, "agent")[1:] == [REPLY]
+    assert call["vendors"]["llm"] == "openai_compatible"
     assert call["outcome"]["fields"]["confirmed"] is True
     assert {"end_call", "record_outcome"} <= set(sim.exchanges[0].request.tool_names)
     assert (len(sim.exchanges), claudes) == (1, [])
@@ -93,6 +94,7 @@ async def test_claude_stands_in(tmp_path: Path) -> None:
     assert whole(call)
     assert texts_of(call, "agent")[1:] == ["Claude here, goodbye."]
     assert (len(sim.exchanges), len(claudes)) == (2, 1)
+    assert call["vendors"]["llm"] == "anthropic"
 
 
 async def test_without_another_model_the_rules_go_on(tmp_path: Path) -> None:
@@ -100,3 +102,4 @@ async def test_without_another_model_the_rules_go_on(tmp_path: Path) -> None:
     assert call["ended_reason"] != "error_llm"
     assert len(texts_of(call, "agent")) > 1
     assert claudes == []
+    assert call["vendors"]["llm"] == "rules"

@@ -162,6 +162,8 @@ class Ladder(Generic[E]):
         self._streams: dict[int, AsyncGenerator[E, None]] = {}
         self._begun: dict[int, list[E]] = {}
         self._tasks: dict[asyncio.Task[None], int] = {}
+        self.speaking: int | None = None
+        """The rung whose reply it is, once one speaks."""
 
     async def climb(self) -> AsyncGenerator[E, None]:
         """What the first rung to speak says. AttemptError: none did, or it broke off or stalled.
@@ -170,7 +172,8 @@ class Ladder(Generic[E]):
         """
         try:
             winner = await self._first_to_speak()
-            rung = self._rungs[self._steps.rung_of[winner]]
+            self.speaking = self._steps.rung_of[winner]
+            rung = self._rungs[self.speaking]
             ended = False
             for event in self._begun[winner]:
                 ended = ended or self._signs.ends(event)

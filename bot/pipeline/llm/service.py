@@ -131,6 +131,8 @@ class FallbackLLMService(Metered, LLMService[Any]):
         """Calls of tools whose arguments cannot be read, by id."""
         self._turn_over = asyncio.Event()
         self._at_work = False
+        self.replied: set[str] = set()
+        """The vendors whose words replies were made of."""
 
     def get_llm_adapter(self) -> BaseLLMAdapter[Any]:
         return self._models[0].adapter
@@ -271,6 +273,8 @@ class FallbackLLMService(Metered, LLMService[Any]):
         )
         async with aclosing(ladder.climb()) as said:
             async for event in said:
+                if ladder.speaking is not None:
+                    self.replied.add(self._models[ladder.speaking].vendor)
                 await self._take(event, repeated)
 
     async def _take(self, event: events.Event, repeated: Repeated | None) -> None:

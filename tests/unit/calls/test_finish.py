@@ -14,6 +14,7 @@ from bot.conversation.call import CallEnd
 from bot.conversation.call_plan import Plan, choose
 from bot.conversation.scenario.parts import OutcomeField
 from bot.conversation.scenario.scenario import Scenario
+from bot.pipeline.llm.vendors import Claude, Rules
 from bot.records import (
     AnsweredBy,
     CallSpec,
@@ -101,6 +102,24 @@ async def test_the_end_is_kept_whole() -> None:
     assert change.answer_to_first_audio_ms == 31.5
     assert change.duration_seconds == pytest.approx(30, abs=2)
     assert change.outcome == outcome
+
+
+@pytest.mark.parametrize("replied", [None, "anthropic", "rules"])
+async def test_a_call_whose_first_llm_never_replied_names_the_one_that_did(replied: str | None) -> None:
+    store = MemoryStore()
+    slots = replace(PLAN.slots, llms=(Claude(), Rules()))
+    end = CallEnd(EndedReason.AGENT_HANGUP, llm=replied)
+    await finish(
+        cast(CallStore, store),
+        replace(PLAN, slots=slots, carrier="twilio"),
+        end,
+        TURNS,
+        answered_at=ANSWERED,
+        counts=Counts(),
+    )
+    ((_, change),) = store.changes
+    named = {"carrier": "twilio", **slots.vendors, "llm": "rules"}
+    assert change.vendors == (named if replied == "rules" else None)
 
 
 async def test_a_status_that_came_first_does_not_lose_the_rest() -> None:

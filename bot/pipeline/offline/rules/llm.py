@@ -66,6 +66,8 @@ class RuleLLMService(LLMService[Any]):
         flags: dict[str, Any] = {"filter_incomplete_user_turns": False, "use_provider_thinking_default": False}
         super().__init__(settings=LLMSettings(**_NOTHING | flags | {"model": "rules"}), **kwargs)
         self._thinking = threading.Lock()
+        self.replied: set[str] = set()
+        """"rules", once a reply came from here."""
         self._fresh, self._dialogue = copy.deepcopy(dialogue), dialogue
         self._told: tuple[Exchange, ...] = ()
         self._before = copy.deepcopy(dialogue)
@@ -100,6 +102,7 @@ class RuleLLMService(LLMService[Any]):
             # In a thread: a large context takes 20 ms.
             reply = await asyncio.to_thread(self._reply, talk) if act is None else act
             await self.stop_ttfb_metrics()
+            self.replied |= {"rules"} if reply.text or reply.tools else set()
             for word in reply.text.split():
                 await self._push_llm_text(f"{word} ")
             # A reply that nobody heard has called its tools all the same: the same call is not made twice.

@@ -252,6 +252,7 @@ async def test_what_claude_cannot_answer_the_rules_are_asked_unannounced() -> No
         await it.ask()
         await it.over(2)
         assert it.models == [FIRST, FIRST, SECOND, SECOND], "who has just failed is passed over"
+        assert [service.replied for service in it.services] == [set(), {"rules"}]
 
 
 async def test_claudes_replies_pass_the_rules_untouched() -> None:
@@ -260,6 +261,7 @@ async def test_claudes_replies_pass_the_rules_untouched() -> None:
         await it.over()
         assert it.text == SAID
         assert (it.count(LLMFullResponseStartFrame), it.count(LLMFullResponseEndFrame)) == (1, 1)
+        assert [service.replied for service in it.services] == [{"anthropic"}, set()]
 
 
 async def test_the_result_of_a_tool_is_for_claude_and_not_for_who_stands_behind() -> None:
