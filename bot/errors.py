@@ -19,7 +19,7 @@ PhoneAgentError               everything below; carries code, message, field, pr
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -147,19 +147,33 @@ _BOUNDS = {
     "greater_than_equal": ("ge", "at least {}"),
     "less_than": ("lt", "less than {}"),
     "less_than_equal": ("le", "at most {}"),
-    "string_too_short": ("min_length", "at least {} characters long"),
-    "string_too_long": ("max_length", "at most {} characters long"),
-    "too_short": ("min_length", "a list of at least {} item(s)"),
-    "too_long": ("max_length", "a list of at most {} item(s)"),
+    "string_too_short": ("min_length", "at least {} character{s} long"),
+    "string_too_long": ("max_length", "at most {} character{s} long"),
+    "too_short": ("min_length", "a list of at least {} item{s}"),
+    "too_long": ("max_length", "a list of at most {} item{s}"),
 }
 
 
-def mistakes(error: ValidationError, model: type[BaseModel], data: Mapping[str, Any], source: str = "") -> str:
-    """All mistakes of a file's `data` in one line, each as `key: what is wrong with it`.
+def mistakes(
+    error: ValidationError, model: type[BaseModel], data: Mapping[str, Any], source: str = ""
+) -> list[str]:
+    """All mistakes of a file's `data`, each as `key: what is wrong with it`.
 
     Entries of a list are called by their name; `source`, the file's text, tells their line.
     """
-    return "; ".join(_mistake(one, model, data, source) for one in causes(error.errors()))
+    return [_mistake(one, model, data, source) for one in causes(error.errors())]
+
+
+def toml_mistake(error: ValueError) -> str:
+    """What tomllib cannot read, in words: `[example] stands twice (line 5, column 9)`."""
+    words = str(error)
+    if table := re.search(r"Cannot (?:declare|mutate immutable namespace) \((.*?),?\)(?: twice)?", words):
+        name = ".".join(re.findall(r"'([^']*)'", table[1]))
+        words = words.replace(table[0], f"[{name}] stands twice")
+    words = words.replace("Cannot overwrite a value", "a key stands twice").replace(
+        "Invalid value", "no value behind the ="
+    )
+    return words.replace("(at line", "(line").replace("(at end of document)", "(at the end of the file)")
 
 
 def causes(errors: Sequence[Any]) -> list[Any]:
@@ -174,8 +188,14 @@ def causes(errors: Sequence[Any]) -> list[Any]:
 
 def _mistake(error: Any, model: type[BaseModel], data: Mapping[str, Any], source: str) -> str:
     place = _keys(error["loc"], model)
-    line = _line_of(place, source)
     words = described(error, _Owner(model, error["loc"]), echo=True)
+    if place and place[-1] == "[key]":
+        *place, key, _ = place
+        words = f"the key {key!r} {words.removesuffix(f', not {key!r}')}"
+    # A check of the whole file says itself which key it means.
+    if not place and (named := re.fullmatch(r"([a-z_]+(?:\.[a-z_]+)*): (.*)", words, re.S)):
+        place, words = list(named[1].split(".")), named[2]
+    line = _line_of(place, source)
     return f"{_named(place, data) or 'file'}: {words}{f' (line {line})' if line else ''}"
 
 
@@ -190,12 +210,12 @@ def described(error: Any, owner: _Owner | None = None, *, echo: bool = False) ->
         case "missing":
             return "has to be given"
         case "literal_error" | "enum":
-            meant = _meant(given, owner.literals()) if owner is not None else ""
+            meant = did_you_mean(given, owner.literals()) if owner is not None else ""
             return f"has to be {context['expected']}{instead}{meant}"
         case "union_tag_invalid":
             known, tag = context["expected_tags"].replace("'", ""), context["tag"]
             key = context["discriminator"].strip("'")
-            return f"there is no {key} {tag!r}{_meant(tag, known.split(', ')) or f'; there are: {known}'}"
+            return f"there is no {key} {tag!r}{did_you_mean(tag, known.split(', ')) or f'; there are: {known}'}"
         case "union_tag_not_found":
             return f"has to name its {context['discriminator'].strip(chr(39))}"
         case "string_pattern_mismatch":
@@ -203,7 +223,8 @@ def described(error: Any, owner: _Owner | None = None, *, echo: bool = False) ->
         case _ if kind in _BOUNDS:
             key, words = _BOUNDS[kind]
             bound = context[key]
-            return f"has to be {words.format(f'{bound:g}' if isinstance(bound, int | float) else bound)}{instead}"
+            shown = f"{bound:g}" if isinstance(bound, int | float) else bound
+            return f"has to be {words.format(shown, s='' if bound == 1 else 's')}{instead}"
         case _ if begins:
             return f"has to be {begins if echo or begins != 'a table' else 'an object'}{instead}"
     return str(error["msg"]).removeprefix("Value error, ")
@@ -221,14 +242,15 @@ class _Owner:
     def unknown(self, key: str) -> str:
         table = self._place[:-1]
         known = [name for owner in _models(_annotation(table, self._model)) for name in owner.model_fields]
-        meant = _meant(key, known)
+        meant = did_you_mean(key, known)
         if not meant and table and key in self._model.model_fields:
             meant = "; it belongs to the top of the file, before the first table"
         return f"there is no such key{meant or '; there are: ' + ', '.join(known)}"
 
 
-def _meant(given: object, options: Sequence[str]) -> str:
-    near = get_close_matches(str(given), options, n=1, cutoff=0.6)
+def did_you_mean(given: object, options: Iterable[str]) -> str:
+    """`; did you mean 'language'?`, or nothing."""
+    near = get_close_matches(str(given), list(options), n=1, cutoff=0.6)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 

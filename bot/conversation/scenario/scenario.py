@@ -37,7 +37,7 @@ from bot.conversation.tools import TOOLS
 from bot.conversation.tools.declared.http_tool import HttpTool
 from bot.conversation.tools.declared.mcp_server import McpServer
 from bot.conversation.tools.transfer_call import TransferTarget
-from bot.errors import ScenarioError, UnknownScenarioError, mistakes
+from bot.errors import ScenarioError, UnknownScenarioError, did_you_mean, mistakes, toml_mistake
 from bot.phone_numbers import is_e164
 from bot.pipeline.llm.vendors import Llm
 from bot.pipeline.stt.vendors import DeepgramFlux, Stt
@@ -103,7 +103,8 @@ class Scenario(Part):
     def _known_tools(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for tool in value:
             if tool not in TOOLS:
-                raise ValueError(f"unknown tool {tool!r}; known: {', '.join(sorted(TOOLS))}")
+                meant = did_you_mean(tool, TOOLS) or f"; there are: {', '.join(sorted(TOOLS))}"
+                raise ValueError(f"there is no tool {tool!r}{meant}")
         return value
 
     @field_validator("numbers")
@@ -118,25 +119,25 @@ class Scenario(Part):
     def _goal_is_a_boolean_field(self) -> Scenario:
         names = [field.name for field in self.outcome]
         if len(set(names)) != len(names):
-            raise ValueError("two outcome fields have the same name")
+            raise ValueError("outcome: two fields have the same name")
         if self.goal is not None and not any(f.name == self.goal and f.type == "boolean" for f in self.outcome):
-            raise ValueError(f"goal {self.goal!r} is not a boolean field of [[outcome]]")
+            raise ValueError(f"goal: {self.goal!r} is not a boolean field of [[outcome]]")
         return self
 
     @model_validator(mode="after")
     def _stts_of_one_kind(self) -> Scenario:
         second = self.stt_fallback
         if second is not None and second.detects_turns != (self.stt is not None and self.stt.detects_turns):
-            raise ValueError("stt_fallback has to find the end of a turn as [stt] does: both Flux, or none")
+            raise ValueError("stt_fallback: it has to find the end of a turn as [stt] does: both Flux, or none")
         return self
 
     @model_validator(mode="after")
     def _somebody_to_transfer_to(self) -> Scenario:
         names = [target.name for target in self.transfer]
         if len(set(names)) != len(names):
-            raise ValueError("two [[transfer]] targets have the same name")
+            raise ValueError("transfer: two targets have the same name")
         if ("transfer_call" in self.tools) != bool(names):
-            raise ValueError('[[transfer]] targets and "transfer_call" in tools belong together')
+            raise ValueError('transfer: [[transfer]] targets and "transfer_call" in tools belong together')
         return self
 
     @model_validator(mode="after")
@@ -147,7 +148,7 @@ class Scenario(Part):
                 raise ValueError(f"http_tools: there is another tool {name!r}")
         servers = [server.name for server in self.mcp_servers]
         if len(set(servers)) != len(servers):
-            raise ValueError("two mcp_servers have the same name")
+            raise ValueError("mcp_servers: two have the same name")
         return self
 
     @model_validator(mode="after")
@@ -171,8 +172,8 @@ class Scenario(Part):
             screening = screening.model_copy(update={"text": language.screening_reply})
         if left_out and not languages.knows(self.language):
             raise ValueError(
-                f"there are no phrases for language {self.language!r}, only for {', '.join(languages.KNOWN)}; "
-                f"say them here: {', '.join(left_out)}"
+                f"language: there are no phrases for language {self.language!r}, "
+                f"only for {', '.join(languages.KNOWN)}; say them here: {', '.join(left_out)}"
             )
         object.__setattr__(self, "phrases", self.phrases.model_copy(update=spoken))
         object.__setattr__(self, "voicemail", voicemail)
@@ -198,7 +199,7 @@ class Scenario(Part):
         stt = self.stt
         if isinstance(stt, DeepgramFlux) and stt.model.endswith("-en") and self.language.split("-")[0] != "en":
             raise ValueError(
-                f"stt.model {stt.model!r} hears English only; language is {self.language!r}: "
+                f"stt.model: {stt.model!r} hears English only; language is {self.language!r}: "
                 'use "flux-general-multi"'
             )
         return self
@@ -223,8 +224,12 @@ def load_file(path: Path) -> Scenario:
     try:
         text = path.read_text(encoding="utf-8")
         data = tomllib.loads(text)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
-        raise ScenarioError(f"{path}: {e}") from e
+    except OSError as e:
+        raise ScenarioError(f"{path}: cannot be read ({e.strerror})") from e
+    except UnicodeDecodeError as e:
+        raise ScenarioError(f"{path}: is not UTF-8") from e
+    except tomllib.TOMLDecodeError as e:
+        raise ScenarioError(f"{path}: {toml_mistake(e)}") from e
     if "name" in data and data["name"] != path.stem:
         raise ScenarioError(f"{path}: name: a scenario is named by its file; remove the key or say {path.stem!r}")
     try:
@@ -232,7 +237,8 @@ def load_file(path: Path) -> Scenario:
         document = json.dumps(data | {"name": path.stem}, default=str)
         return Scenario.model_validate_json(document, strict=True)
     except ValidationError as e:
-        raise ScenarioError(f"{path}: {mistakes(e, Scenario, data, text)}") from e
+        wrong = "\n".join(f"{path}: {mistake}" for mistake in mistakes(e, Scenario, data, text))
+        raise ScenarioError(wrong) from e
 
 
 class Scenarios:

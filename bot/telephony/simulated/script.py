@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bot.errors import ScenarioError, mistakes
+from bot.errors import ScenarioError, mistakes, toml_mistake
 
 DEFAULT = "appointment_confirmation"
 TRANSFER_TARGET = "transfer_target"
@@ -135,10 +135,10 @@ def parse_conversation(text: str, *, file: str) -> Conversation:
         data = tomllib.loads(text)
         return Conversation.model_validate(data)
     except tomllib.TOMLDecodeError as error:
-        raise ScenarioError(f"{file}: {error}", code="bad_conversation") from error
+        raise ScenarioError(f"{file}: {toml_mistake(error)}", code="bad_conversation") from error
     except ValidationError as error:
-        said = mistakes(error, Conversation, data, text)
-        raise ScenarioError(f"{file}: {said}", code="bad_conversation") from error
+        said = "\n".join(f"{file}: {mistake}" for mistake in mistakes(error, Conversation, data, text))
+        raise ScenarioError(said, code="bad_conversation") from error
 
 
 @cache

@@ -17,7 +17,9 @@ def told(folder: Path, text: str) -> str:
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ScenarioError) as caught:
         load_file(path)
-    return caught.value.message.removeprefix(f"{path}: ")
+    lines = caught.value.message.split("\n")
+    assert all(line.startswith(f"{path}: ") for line in lines)
+    return "\n".join(line.removeprefix(f"{path}: ") for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +60,15 @@ def told(folder: Path, text: str) -> str:
             'outcome "a".description: has to be a string, not 3',
         ),
         ('[voicemail]\nmessage = "{{foo}}"', "voicemail.message: unknown variable {{foo}}; known: "),
+        ('[pronunciation]\n"" = "x"', "pronunciation: the key '' has to be at least 1 character long (line 3)"),
+        ("[example]\n[limits]\n[example]", "[example] stands twice (line 5"),
+        ("[stt.a]\n[stt.a]", "[stt.a] stands twice (line 4"),
+        ('description = "again"\n', "a key stands twice (line 3"),
+        ('goal = "nope"', "goal: 'nope' is not a boolean field of [[outcome]] (line 3)"),
+        ('tools = ["transfer_call"]', "transfer: [[transfer]] targets and "),
+        ('language = "xx"', "language: there are no phrases for language 'xx'"),
+        ('tools = ["end_cal"]', "tools: there is no tool 'end_cal'; did you mean 'end_call'? (line 3)"),
+        ('tools = ["parrot"]', "tools: there is no tool 'parrot'; there are: do_not_call, "),
         ("opening = 1", "opening: has to be a table, not 1"),
     ],
 )
@@ -66,7 +77,7 @@ def test_a_mistake_in_words(tmp_path: Path, text: str, words: str) -> None:
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
-    assert told(tmp_path, "") == "description: has to be given; instructions: has to be given"
+    assert told(tmp_path, "") == "description: has to be given\ninstructions: has to be given"
 
 
 @pytest.mark.parametrize("value", ["{CLINIC_TOKEN}", "Bearer ${CLINIC_TOKEN}", "Bearer { CLINIC_TOKEN }"])
@@ -93,7 +104,7 @@ def test_a_secret_named_without_env_is_not_sent_as_it_stands(tmp_path: Path, val
     ],
 )
 def test_the_line_is_told(tmp_path: Path, text: str, line: int) -> None:
-    first = told(tmp_path, MINIMAL + text).split(";")[0]
+    first = told(tmp_path, MINIMAL + text).split("\n")[0]
     assert f"(line {line})" in told(tmp_path, MINIMAL + text), first
 
 
