@@ -240,12 +240,9 @@ class ActiveCalls:
     async def _speak_apologies(self) -> None:
         """Synthesise each voice's apology once, however many calls need it."""
         plans = [slot.plan for slot in self.slots if slot.call is not None]
-        needed = {
-            (p.slots.tts.model_dump_json(), p.scenario.language, p.scenario.phrases.trouble): p for p in plans
-        }
+        needed = {(p.slots.tts.model_dump_json(), p.scenario.language, p.scenario.apologies): p for p in plans}
         speaking = [
-            self._phrases.prepare(p.slots.tts, p.scenario.language, (p.scenario.phrases.trouble,))
-            for p in needed.values()
+            self._phrases.prepare(p.slots.tts, p.scenario.language, p.scenario.apologies) for p in needed.values()
         ]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(APOLOGY_READY_SECONDS):

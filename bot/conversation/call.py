@@ -115,7 +115,13 @@ class Call:
         self._stages = stages = self._build_stages()
         for llm in services.llms:
             self._toolbox.register(llm)
-        self._goodbye = Goodbye(plan, stages, carrier=backend.carrier, voice=resources.voice)
+        self._goodbye = Goodbye(
+            plan,
+            stages,
+            carrier=backend.carrier,
+            voice=resources.voice,
+            will_call_back=lambda: self.notes.has_callback,
+        )
         detection = AnswerDetection(
             plan.first_speaker,
             line.opened_at,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from loguru import logger
 
@@ -34,12 +35,21 @@ CARRIER_SECONDS = 6.0
 class Goodbye:
     """One call's end. `over` is set when the call is to be torn down."""
 
-    def __init__(self, plan: Plan, stages: Stages, *, carrier: EndsCalls, voice: LocalVoice) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        stages: Stages,
+        *,
+        carrier: EndsCalls,
+        voice: LocalVoice,
+        will_call_back: Callable[[], bool],
+    ) -> None:
         self.over = asyncio.Event()
         self.reason: EndedReason | None = None
         self.error: str | None = None
         self._plan, self._stages = plan, stages
         self._carrier, self._voice = carrier, voice
+        self._will_call_back = will_call_back
         self._carrier_over = asyncio.Event()
         self._began_at: float | None = None
         """When a goodbye was asked for, time.monotonic()."""
@@ -50,6 +60,11 @@ class Goodbye:
     def begun(self) -> bool:
         """A goodbye is on its way."""
         return self._began_at is not None
+
+    @property
+    def _apology(self) -> str:
+        phrases = self._plan.scenario.phrases
+        return phrases.trouble_call_back if self._will_call_back() else phrases.trouble
 
     # -- the goodbye ----------------------------------------------------------------------------------
 
@@ -74,7 +89,7 @@ class Goodbye:
         if not self._begin(reason, error):
             return
         logger.error("{}: {}", reason, error)
-        text = self._plan.scenario.phrases.trouble
+        text = self._apology
         if reason is not EndedReason.ERROR_TTS:
             await self._say(text)
             return
@@ -88,7 +103,7 @@ class Goodbye:
             return
         self._default_said = True
         await self._stages.hush()
-        text = self._plan.scenario.phrases.trouble
+        text = self._apology
         speech = self._plan.spoken(text)
         if speech is None:
             await self._say(text)

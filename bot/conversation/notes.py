@@ -47,6 +47,10 @@ class Notes:
         note = {"message": message, "name": name, "phone_number": phone_number}
         self._fields.setdefault("messages", []).append({k: v for k, v in note.items() if v})
 
+    @property
+    def has_callback(self) -> bool:
+        return "callback" in self._fields
+
     def note_callback(self, when: str) -> None:
         self._fields["callback"] = when
 

@@ -140,7 +140,7 @@ class Language:
     trouble: str
     """Before hanging up on a fault; promises nothing."""
     trouble_call_back: str
-    """The same, with the promise of a call back."""
+    """The same, with the promise of a call back, where one was noted."""
     goodbye: str
     opening: str
     """Where the model should have written the opening and could not; with variables."""

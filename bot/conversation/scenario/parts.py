@@ -106,7 +106,8 @@ class Phrases(Part):
     silence_goodbye: str = ""
     time_is_up: str = ""
     trouble: str = ""
-    """Left out, it promises a call back where the scenario has the tool schedule_callback."""
+    trouble_call_back: str = ""
+    """In place of `trouble`, once the call has noted a callback. Left out: the file's own `trouble`, if any."""
     goodbye: str = ""
     fillers: tuple[str, ...] = Field(default=(), min_length=1)
     bridges: tuple[str, ...] = Field(default=(), min_length=1)

@@ -158,10 +158,11 @@ class Scenario(Part):
         given, left_out = self.phrases.model_fields_set, []
         spoken: dict[str, str | tuple[str, ...]] = {}
         for name in Phrases.model_fields:
-            if name not in given:
-                left_out.append(f"phrases.{name}")
-                promised = name == "trouble" and "schedule_callback" in self.tools
-                spoken[name] = getattr(language, "trouble_call_back" if promised else name)
+            if name == "trouble_call_back" and name not in given and "trouble" in given:
+                spoken[name] = self.phrases.trouble
+            elif name not in given:
+                left_out += [f"phrases.{name}"] * (name != "trouble_call_back")
+                spoken[name] = getattr(language, name)
         voicemail = self.voicemail
         if "message" not in voicemail.model_fields_set:
             left_out += ["voicemail.message"] * (voicemail.policy == "leave_message")
@@ -203,6 +204,12 @@ class Scenario(Part):
                 'use "flux-general-multi"'
             )
         return self
+
+    @property
+    def apologies(self) -> tuple[str, ...]:
+        """What may be said when something fails for good."""
+        noted = [self.phrases.trouble_call_back] if "schedule_callback" in self.tools else []
+        return tuple(dict.fromkeys([self.phrases.trouble, *noted]))
 
     @property
     def declared(self) -> tuple[HttpTool | McpServer, ...]:

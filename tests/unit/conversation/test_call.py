@@ -134,6 +134,22 @@ async def test_an_opening_that_stays_silent_is_spoken_by_the_pipeline(on_line: A
     assert [turn.text for turn in room.recorder.turns] == [TEXT], "once"
 
 
+@pytest.mark.parametrize("noted", [True, False])
+async def test_a_failed_call_promises_a_call_back_only_if_one_is_noted(resources: Resources, noted: bool) -> None:
+    room = Room(resources, None)
+    if noted:
+        room.call.notes.note_callback("Friday at ten")
+    holding, echoing = asyncio.create_task(room.call.hold()), asyncio.create_task(room.echo())
+    await room.until_said(TEXT)
+    await room.call.take_leave(EndedReason.SERVER_SHUTDOWN)
+    phrases = SCENARIO.phrases
+    await room.until_said(phrases.trouble_call_back if noted else phrases.trouble)
+    room.socket.hang_up()
+    assert (await holding).reason is EndedReason.SERVER_SHUTDOWN
+    echoing.cancel()
+    await asyncio.gather(echoing, return_exceptions=True)
+
+
 async def test_a_hang_up_at_the_last_moment_of_the_longest_call_ends_the_flow(resources: Resources) -> None:
     """No goodbye can begin then: a flow that goes on asking for it never lets the loop run again."""
     room = Room(resources, None)

@@ -239,10 +239,14 @@ def test_what_a_file_says_stands(tmp_path: Path) -> None:
     assert scenario.phrases.time_is_up.endswith("Adiós.")
 
 
-def test_a_call_back_is_promised_only_where_one_can_be_noted(tmp_path: Path) -> None:
+def test_a_call_back_is_promised_by_a_phrase_of_its_own(tmp_path: Path) -> None:
     promised = load_file(write(tmp_path, "a", MINIMAL + 'tools = ["end_call", "schedule_callback"]'))
-    assert "call you back" in promised.phrases.trouble
-    assert "call you back" not in load_file(write(tmp_path, "b", MINIMAL)).phrases.trouble
+    assert "call you back" not in promised.phrases.trouble
+    assert promised.apologies == (promised.phrases.trouble, promised.phrases.trouble_call_back)
+    assert "call you back" in promised.phrases.trouble_call_back
+    own = load_file(write(tmp_path, "b", MINIMAL + '[phrases]\ntrouble = "Sorry. Goodbye."'))
+    assert own.phrases.trouble_call_back == "Sorry. Goodbye.", "a file's own words are not promises of ours"
+    assert own.apologies == ("Sorry. Goodbye.",)
 
 
 def test_a_language_without_phrases_is_refused_and_says_which_there_are(tmp_path: Path) -> None:
