@@ -230,6 +230,11 @@ def described(error: Any, owner: _Owner | None = None, *, echo: bool = False) ->
     return str(error["msg"]).removeprefix("Value error, ")
 
 
+def meant_field(model: type[BaseModel], place: Sequence[str | int]) -> str:
+    """`; did you mean 'context'?` for an unknown field at `place` of `model`, or nothing."""
+    return did_you_mean(place[-1], _Owner(model, place).known())
+
+
 class _Owner:
     """The model at the place of an error: what it could have been."""
 
@@ -239,9 +244,13 @@ class _Owner:
     def literals(self) -> list[str]:
         return _literals(_annotation(self._place, self._model))
 
+    def known(self) -> list[str]:
+        """The keys of the table that the place is in."""
+        table = _annotation(self._place[:-1], self._model)
+        return [name for owner in _models(table) for name in owner.model_fields]
+
     def unknown(self, key: str) -> str:
-        table = self._place[:-1]
-        known = [name for owner in _models(_annotation(table, self._model)) for name in owner.model_fields]
+        table, known = self._place[:-1], self.known()
         meant = did_you_mean(key, known)
         if not meant and table and key in self._model.model_fields:
             meant = "; it belongs to the top of the file, before the first table"

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
-from fastapi.exceptions import RequestValidationError
 from pydantic import (
     AfterValidator,
     AliasChoices,
@@ -21,6 +20,7 @@ from pydantic import (
 )
 
 from bot.api.answers import OutcomeAnswer, Time
+from bot.api.problems import BodyError
 from bot.api.requests import (
     E164,
     ONE_NAME,
@@ -154,8 +154,7 @@ class CampaignRequest(BaseModel):
             # As JSON, because the parts of a scenario's tables are strict and take a list for a tuple only there.
             return cls.model_validate_json(json.dumps(flat | policy))
         except ValidationError as e:
-            errors = [{**error, "loc": ("body", *error["loc"])} for error in e.errors()]
-            raise RequestValidationError(errors) from None
+            raise BodyError(e, cls) from None
 
     def campaign(self, asked: Asked, *, now: datetime) -> Campaign:
         spec = CallSpec(

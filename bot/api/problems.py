@@ -18,7 +18,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
 from loguru import logger
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, compile_path
 from starlette.types import Message, Receive, Scope, Send
@@ -35,6 +35,7 @@ from bot.errors import (
     VendorError,
     causes,
     described,
+    meant_field,
 )
 
 MAX_BODY_BYTES = 256 * 1024
@@ -55,6 +56,8 @@ _WORDS = {
 }
 _TYPE = re.compile(r"str|int|float|bool|(dict|list)\[.*\]")
 """pydantic's name for a member of a union, which stands in an error's place beside the fields."""
+_NOWHERE = -1
+"""The position of a mistake in JSON of which only the words are known."""
 _NOT_AN_OBJECT = frozenset({"model_attributes_type", "model_type", "dict_type"})
 
 
@@ -76,6 +79,14 @@ class BodyTooLarge(HTTPException):
 
     def __init__(self, max_bytes: int = MAX_BODY_BYTES) -> None:
         super().__init__(413, f"The body is larger than {max_bytes // 1024} KiB.")
+
+
+class BodyError(RequestValidationError):
+    """What is wrong with a body that its route reads into `model` itself."""
+
+    def __init__(self, error: ValidationError, model: type[BaseModel]) -> None:
+        super().__init__([{**one, "loc": ("body", *one["loc"])} for one in error.errors()])
+        self.model = model
 
 
 _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -144,7 +155,8 @@ def problem(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, PhoneAgentError):
         status, body = _status_of(error), _ours(error)
     elif isinstance(error, RequestValidationError):
-        status, body = 422, validation_problem(error.errors())
+        models = {"body": error.model} if isinstance(error, BodyError) else _models_of(request)
+        status, body = 422, validation_problem(error.errors(), models)
     elif isinstance(error, HTTPException):
         status, body = error.status_code, _framework(error)
     else:
@@ -158,9 +170,17 @@ def problem(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse(content, status_code=status, headers=_headers(error))
 
 
-def validation_problem(errors: Any) -> Problem:
+def _models_of(request: Request) -> dict[str, type[BaseModel]]:
+    """What the request's route reads its body and its query into."""
+    dependant = getattr(request.scope.get("route"), "dependant", None)
+    params = {} if dependant is None else {"body": dependant.body_params, "query": dependant.query_params}
+    read = {place: given[0].field_info.annotation for place, given in params.items() if given}
+    return {place: kind for place, kind in read.items() if isinstance(kind, type) and issubclass(kind, BaseModel)}
+
+
+def validation_problem(errors: Any, models: Mapping[str, type[BaseModel]]) -> Problem:
     """One problem for all of pydantic's `errors`; the field is the first one's. No input is repeated."""
-    said = [_said(error) for error in causes(errors)]
+    said = [_said(error, models) for error in causes(errors)]
     code, field, _ = said[0]
     message = "; ".join(f"{name}: {words}" if name else words for _, name, words in said)
     return Problem(code=code, message=message, field=field)
@@ -207,10 +227,10 @@ class _StrictRequest(Request):
         except json.JSONDecodeError:
             raise
         except RecursionError as e:
-            raise json.JSONDecodeError("too many levels", "", 0) from e
+            raise json.JSONDecodeError("too many levels", "", _NOWHERE) from e
         except ValueError as e:  # an integer of more digits than Python reads, a key twice, NaN
             words = str(e) if isinstance(e, _NotJson) else "a number of too many digits"
-            raise json.JSONDecodeError(words, "", 0) from e
+            raise json.JSONDecodeError(words, "", _NOWHERE) from e
 
 
 class _NotJson(ValueError):
@@ -255,14 +275,17 @@ def _framework(error: HTTPException) -> Problem:
     return Problem(code=code, message=str(error.detail), retryable=retryable)
 
 
-def _said(error: Mapping[str, Any]) -> tuple[str, str | None, str]:
+def _said(error: Mapping[str, Any], models: Mapping[str, type[BaseModel]]) -> tuple[str, str | None, str]:
     """(code, field, words) of one of pydantic's errors."""
     kind, place = str(error["type"]), tuple(error["loc"])
     if kind == "json_invalid":
-        return "invalid_json", None, f"The body is not JSON: {error['ctx']['error']} at {place[-1]}."
+        where = "" if place[-1] == _NOWHERE else f" at {place[-1]}"
+        return "invalid_json", None, f"The body is not JSON: {error['ctx']['error']}{where}."
     if place == ("body",) and (kind in _NOT_AN_OBJECT or kind == "missing"):
         return "invalid_json", None, "Send a JSON object, with the header Content-Type: application/json."
     code, words = _WORDS.get(kind) or ("invalid_field", described(error))
+    if kind == "extra_forbidden" and (model := models.get(str(place[0]))) is not None:
+        words += meant_field(model, place[1:])
     named = [str(part) for part in place[1:] if not _TYPE.fullmatch(str(part))]
     return code, ".".join(named) or None, words
 

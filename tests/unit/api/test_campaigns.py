@@ -258,6 +258,13 @@ def test_where_nobody_can_be_called_the_rows_are_told_and_nothing_is_kept(client
     assert as_form(client, {"action": "x", "country": "us"}, "phone_number\n2025550123\n").status_code == 201
 
 
+def test_an_unknown_field_is_told_which_was_meant(client: TestClient) -> None:
+    body = {"contacts": [{"phone_number": A}], "action": "Ask", "concurency": 2}
+    error = client.post(URL, json=body).json()["error"]
+    assert error["message"] == "concurency: is not a field of this request; did you mean 'concurrency'?"
+    assert error["field"] == "concurency"
+
+
 def test_a_body_beyond_the_limit_is_413(client: TestClient) -> None:
     headers = {"content-type": "text/csv", "content-length": str(MAX_UPLOAD_BYTES + 1)}
     answer = client.post(URL, content=b"phone_number\n", headers=headers)

@@ -114,6 +114,46 @@ def test_a_mistake_is_told_once_and_with_what_to_write(
     assert ";" not in error["message"]
 
 
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"phone_nummer": "x"}, "phone_nummer: is not a field of this request; did you mean 'phone_number'?"),
+        (
+            {"retry": {"attempts": 2, "bakoff": 2}},
+            "retry.bakoff: is not a field of this request; did you mean 'backoff'?",
+        ),
+        ({"zzz": 1}, "zzz: is not a field of this request"),
+    ],
+)
+def test_an_unknown_field_is_told_which_was_meant(client: TestClient, fields: dict[str, Any], said: str) -> None:
+    error = client.post("/api/phone/call", json=CALL | fields).json()["error"]
+    assert error["message"] == said
+    assert error["code"] == "unknown_field"
+
+
+def test_an_unknown_parameter_of_a_query(client: TestClient) -> None:
+    error = client.get("/api/phone/calls?limt=3").json()["error"]
+    assert error["message"] == "limt: is not a field of this request; did you mean 'limit'?"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"action": 1, "action": 2}', "The body is not JSON: the key 'action' stands twice."),
+        ('{"action": NaN}', "The body is not JSON: NaN is not a number of JSON."),
+        ('{"action": }', "The body is not JSON: Expecting value at 11."),
+    ],
+)
+def test_the_position_in_json_is_told_where_it_is_known(client: TestClient, content: str, said: str) -> None:
+    answer = client.post("/api/phone/call", content=content, headers={"Content-Type": "application/json"})
+    assert answer.json()["error"]["message"] == said
+
+
+def test_one_character_is_no_characters(client: TestClient) -> None:
+    error = client.post("/api/phone/call", json=CALL, headers={"Idempotency-Key": ""}).json()["error"]
+    assert "at least 1 character long" in error["message"]
+
+
 def test_a_wrong_method_is_ours(client: TestClient) -> None:
     answer = client.get("/api/phone/call")
     assert answer.status_code == 405
