@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -104,5 +105,8 @@ def upsert(connection: AsyncConnection, table: Table) -> postgresql.Insert | sql
 def _reason(error: Exception) -> str:
     """The database's own words, without the statement, its parameters and the numbers of errors."""
     origin = error.orig if isinstance(error, DBAPIError) else error
-    words = re.sub(r"\[Errno -?\d+\] ", "", str(origin)).strip().removesuffix(".")
+    words = re.sub(
+        r"\[Errno (\d+)\] Connect call failed \(.*?\)", lambda code: os.strerror(int(code[1])), str(origin)
+    )
+    words = re.sub(r"\[Errno -?\d+\] ", "", words).strip().removesuffix(".")
     return words or ("it does not answer" if isinstance(origin, TimeoutError) else type(origin).__name__)

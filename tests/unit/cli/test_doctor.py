@@ -336,7 +336,7 @@ WRONG_SETTINGS: list[tuple[dict[str, Any], str]] = [
     ({"database_url": "mysql://x"}, "mysql:// is not a database this server knows"),
     (
         {"database_url": "postgresql://me:hush@127.0.0.1:1/calls"},
-        "PostgreSQL at 127.0.0.1:1/calls cannot be used",
+        "at 127.0.0.1:1/calls cannot be used: Connection refused. Check",
     ),
     ({"simulated_callee": "voicemial"}, "SIMULATED_CALLEE: "),
     ({"webhook_url": "https://example.com/events"}, SECRETLESS),
