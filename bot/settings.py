@@ -37,7 +37,7 @@ class Settings(BaseSettings):
     twilio_phone_number: str | None = None
     twilio_base_url: str = "https://api.twilio.com"
     simulated_callee: str | None = None
-    """Who picks up every call of the simulated carrier; None: whoever fits the scenario."""
+    """Who picks up every call of the simulated carrier; None: the callee that fits the scenario."""
 
     # Vendors of the stages
     deepgram_api_key: SecretStr | None = None

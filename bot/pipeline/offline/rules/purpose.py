@@ -171,7 +171,7 @@ def _order(text: str, spec: CallSpec, words: Words) -> Order | None:
         if not words.written["states"].search(topic):
             topic = words.lowered(topic)
             return Order("", words.say("subject_reason", topic=topic), topic)
-        # A whole statement is told if it speaks to the callee; else it may be a note on them.
+        # A whole statement is said if it speaks to the callee; else it may be a note on them.
         told = words.say("tell_clause", topic=topic)
         return Order("tell", told, topic, clause=True) if words.written["addressed"].search(topic) else None
     if words.substitutions["infinitives"]:
