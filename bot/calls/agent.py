@@ -16,9 +16,8 @@ from typing import Protocol
 
 from loguru import logger
 
-from bot.calls.active_call import CallRunner
 from bot.calls.active_calls import ActiveCalls
-from bot.calls.after_call import AfterCall
+from bot.calls.after_call import AfterCall, Retries
 from bot.calls.campaigns import Campaigns
 from bot.calls.capacity import LagWatch, LoopProbe
 from bot.calls.carrier_events import CarrierEvents
@@ -28,17 +27,15 @@ from bot.calls.cluster.other_processes import OtherProcesses
 from bot.calls.dialling.dialler import Dialler
 from bot.calls.dialling.do_not_call import DoNotCall
 from bot.calls.dialling.gate import DialGate
-from bot.calls.dialling.retries import Retries
 from bot.calls.finish import keep_opening
 from bot.calls.hang_ups import HangUps
 from bot.calls.ingress import Ingress
-from bot.calls.listener import CallListener, NoCallListener
 from bot.calls.media_streams import MediaStreams
 from bot.calls.outcome import Analyst
 from bot.calls.placing import Placing
 from bot.calls.planner import Planner
-from bot.calls.process import Process
-from bot.calls.queues import LINES, AfterCallQueue, DialQueue
+from bot.calls.process import CallListener, NoCallListener, Process
+from bot.calls.queues import LINES, DialQueue
 from bot.calls.registrations import Registrations
 from bot.calls.retention import Retention
 from bot.calls.shutdown import Shutdown
@@ -92,7 +89,6 @@ class PhoneAgent:
         """`own_port`: where this process alone listens, where several listen on PORT."""
         resources, store, carrier = backends.resources, backends.store, backends.carrier
         settings, database = resources.settings, store.database
-        listener = listener or NoCallListener()
         self.settings, self.store, self.carrier, self._resources = settings, store, carrier, resources
         self.engine = backends.engine or DurableEngine(database.address)
         self.planner = Planner(
@@ -108,25 +104,15 @@ class PhoneAgent:
             openings=self._openings,
             spent=functools.partial(keep_opening, store),
         )
-        process = Process(settings, store, self.engine, carrier, self.planner, self.active_calls)
+        process = Process(
+            settings, store, self.engine, carrier, self.planner, self.active_calls, listener or NoCallListener()
+        )
         self.recordings = process.recordings
 
         # What is begun durably, and what decides about it.
         self.do_not_call = DoNotCall(SqlDoNotCallStore(database))
-        self._queue = DialQueue(
-            self.engine,
-            store,
-            AfterCallQueue(self.engine),
-            listener,
-            default_from=carrier.default_from,
-            keys_limited=settings.max_lines_per_key is not None,
-        )
-        self.webhooks = Webhooks(
-            self.engine,
-            SqlDeliveryStore(database),
-            lambda: resources.outgoing,
-            settings,
-        )
+        self._queue = DialQueue(process)
+        self.webhooks = Webhooks(self.engine, SqlDeliveryStore(database), lambda: resources.outgoing, settings)
         events = CallEvents(self.engine, store, self.webhooks, present)
         self.campaigns = Campaigns(
             engine=self.engine,
@@ -149,16 +135,15 @@ class PhoneAgent:
         # What the carrier and the other processes reach.
         address = private_address.find(settings, database.address, own_port or settings.port)
         self._ingress = Ingress(settings, carrier, store, address)
-        self._dialler = Dialler(
-            process, self._queue, gate=gate, ingress=self._ingress, events=events, listener=listener
-        )
+        self._dialler = Dialler(process, self._queue, gate=gate, ingress=self._ingress, events=events)
         transfers = Transfers(carrier, self._ingress)
         self._others = OtherProcesses(
             open_news(database), self.active_calls, transfers, self._ingress, self.engine.others
         )
-        self.carrier_events = CarrierEvents(process, self._ingress, self._dialler, self._others, listener)
-        runner = CallRunner(process, transfers, self.do_not_call, listener)
-        self.media_streams = MediaStreams(process, self._ingress, self._others, runner, self.carrier_events)
+        self.carrier_events = CarrierEvents(process, self._ingress, self._dialler, self._others)
+        self.media_streams = MediaStreams(
+            process, self._ingress, self._others, self.carrier_events, self.do_not_call
+        )
 
         # What clients ask for.
         self.placing = Placing(process, self._ingress, gate, self._queue, retries, self.webhooks)

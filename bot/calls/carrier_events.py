@@ -17,7 +17,6 @@ from bot.calls.cluster.other_processes import OtherProcesses
 from bot.calls.dialling.dialler import Dialler
 from bot.calls.dialling.following import BY_STATUS
 from bot.calls.ingress import HANDSHAKE_SECONDS, Ingress
-from bot.calls.listener import CallListener
 from bot.calls.process import Process
 from bot.errors import BusyError, ConflictError
 from bot.records import CallRecord, CallSpec, Direction, EndedReason, Status
@@ -52,7 +51,6 @@ class CarrierEvents:
     ingress: Ingress
     dialler: Dialler
     others: OtherProcesses
-    listener: CallListener
 
     async def handle(self, request: CarrierRequest) -> CarrierReply:
         """Act on a webhook. ForbiddenError when the carrier did not sign it, RequestError when it is none."""
@@ -148,9 +146,7 @@ class CarrierEvents:
         await self.others.transfers.call_over(event.call_sid)
         if self.process.active_calls.slot_of(record.call_id) is None:
             await self.others.over(record.call_id, event.call_sid)
-        await self._over(record, status, event.duration_seconds if status is Status.COMPLETED else None)
-
-    async def _over(self, record: CallRecord, status: Status, seconds: float | None) -> None:
+        # Looked up again: it may have been held meanwhile.
         slot = self.process.active_calls.slot_of(record.call_id)
         if slot is not None and slot.holding is not None:
             if slot.call is not None:
@@ -162,6 +158,7 @@ class CarrierEvents:
             await self.dialler.news(record, "ended")
             return
         reason = BY_STATUS.get(status, EndedReason.CALLEE_HANGUP)
+        seconds = event.duration_seconds if status is Status.COMPLETED else None
         await self._end(record, status, CallChange(ended_reason=reason, duration_seconds=seconds))
 
     async def _held_elsewhere(self, record: CallRecord) -> bool:
@@ -179,7 +176,7 @@ class CarrierEvents:
         record = await self.process.store.get(call_id)
         if record is not None:
             await self.dialler.news(record, "over")
-        self.listener.call_ended(call_id)
+        self.process.listener.call_ended(call_id)
 
     async def never_came(self, record: CallRecord, status: Status, reason: EndedReason) -> None:
         """A registered call was not dialled, or an answered one never opened its media stream."""

@@ -1,21 +1,34 @@
-"""Media sockets of this process: let in, passed on to the process that has their call, or given their line."""
+"""Media sockets of this process: let in, passed on to the process that has their call, or held to their end.
+
+Whatever happens on a line, its call's record is completed.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import functools
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from loguru import logger
 
-from bot.calls.active_call import CallRunner
 from bot.calls.active_calls import CallSlot
 from bot.calls.capacity import LineRequest
 from bot.calls.carrier_events import CarrierEvents
 from bot.calls.cluster.other_processes import OtherProcesses
+from bot.calls.finish import finish
 from bot.calls.ingress import UNAUTHORIZED_CLOSE, Ingress
 from bot.calls.process import Process
+from bot.conversation.call import Call, CallBackend, CallEnd, NeverAgain
+from bot.conversation.recorder import Recorder
 from bot.errors import BusyError
+from bot.pipeline.line.line import Line
+from bot.pipeline.line.recording import Recording
+from bot.records import EndedReason
+from bot.store import CallChange
 from bot.store.connections import retry_database
-from bot.telephony.carrier import CarrierRequest
+from bot.telemetry import metrics, tracing
+from bot.telephony.carrier import CarrierRequest, try_hang_up
 from bot.telephony.media import MediaStream
 from bot.telephony.socket import Socket
 
@@ -27,20 +40,20 @@ class MediaStreams:
     process: Process
     ingress: Ingress
     others: OtherProcesses
-    runner: CallRunner
     carrier_events: CarrierEvents
+    do_not_call: NeverAgain | None
 
     async def receive(self, socket: Socket, request: CarrierRequest, path_token: str | None) -> None:
         """One media socket, which is not yet accepted, from its handshake to its close."""
         admitted = await self.ingress.admit(socket, request, path_token)
         if admitted is None:
             return
-        stream, record = admitted.stream, admitted.record
+        stream, record, active_calls = admitted.stream, admitted.record, self.process.active_calls
         if admitted.home is not None and admitted.home.holds:
             await self.others.pass_on(admitted, request)
             return
         try:
-            slot = self.process.active_calls.take_line(self.process.planner.plan(record), LineRequest.ANSWERED)
+            slot = active_calls.take_line(self.process.planner.plan(record), LineRequest.ANSWERED)
         except BusyError as e:
             if admitted.home is not None:  # where a line is kept for it
                 await self.others.pass_on(admitted, request)
@@ -57,10 +70,87 @@ class MediaStreams:
             await socket.close(UNAUTHORIZED_CLOSE, "the call has its media stream")
             return
         with logger.contextualize(call_id=record.call_id):
-            await self.process.active_calls.hold(slot, self._run(slot, stream))
+            await active_calls.hold(slot, self.hold(slot, stream))
 
-    async def _run(self, slot: CallSlot, stream: MediaStream) -> None:
+    async def hold(self, slot: CallSlot, stream: MediaStream) -> None:
+        """The whole life of a line, which is free afterwards. An error ends its call, and only that."""
+        call_id = slot.plan.call_id
         try:
-            await self.runner.hold(slot, stream)
+            await self._hold(slot, stream)
         finally:
-            await retry_database(lambda: self.carrier_events.ended(slot.plan.call_id))
+            await self.process.active_calls.release(call_id)
+            await retry_database(lambda: self.carrier_events.ended(call_id))
+
+    async def _hold(self, slot: CallSlot, stream: MediaStream) -> None:
+        process, plan, answered_at = self.process, slot.plan, datetime.now(UTC)
+        recording = Recording(process.recordings.path(plan.call_id))
+        recorded = await _opened(recording)
+        line = Line(stream, recording=recording if recorded else None)
+        recorder = Recorder(
+            plan.call_id,
+            process.store,
+            lambda: line.media_ms,
+            vad_start_ms=round(plan.scenario.vad.start_seconds * 1000),
+            trace=tracing.trace_of(plan.call_id),
+            on_turn=functools.partial(process.listener.turn_completed, plan.call_id),
+        )
+        keeping = asyncio.create_task(recorder.run(), name=f"recorder {plan.call_id}")
+        end = CallEnd(EndedReason.SERVER_SHUTDOWN)
+        try:
+            with metrics.call_on_line():
+                end = await self._converse(slot, line, recorder, recorded=recorded)
+        except Exception as e:
+            logger.opt(exception=e).error("the call broke")
+            end = CallEnd(EndedReason.ERROR_LINE, f"{type(e).__name__} in this server")
+            await try_hang_up(process.carrier, line.call_sid)
+            await line.close()
+        finally:
+            await _put_away(recorder, keeping, recording)
+            metrics.turn_taken({"answer_to_first_audio": end.answer_to_first_audio_ms})
+            process.active_calls.resources.scripts.forget(stream.call_sid)
+            slot.call = None
+            turns, counts = recorder.kept_turns(), recorder.counts
+            try:
+                await finish(process.store, plan, end, turns, answered_at=answered_at, counts=counts)
+            except Exception as e:
+                logger.opt(exception=e).error("the record could not be completed")
+
+    async def _converse(self, slot: CallSlot, line: Line, recorder: Recorder, *, recorded: bool) -> CallEnd:
+        process, active_calls = self.process, self.process.active_calls
+        name = process.recordings.path(slot.plan.call_id).name if recorded else None
+        await process.store.update(slot.plan.call_id, CallChange(recording=name, held_by=process.engine.name))
+        recorder.trace.answered()
+        plan, services = await active_calls.prepared(slot, line.call_sid)
+        backend = CallBackend(
+            active_calls.resources, active_calls.mcp, process.carrier, self.others.transfers, self.do_not_call
+        )
+        slot.call = call = Call(plan, line=line, services=services, recorder=recorder, backend=backend)
+        if slot.end_early is not None:
+            await call.hang_up(slot.end_early)
+        logger.info("answered: {}, {}", plan.scenario.name, plan.slots.vendors)
+        return await call.hold()
+
+
+async def _opened(recording: Recording) -> bool:
+    """Whether the call is recorded: it is worth more than its recording."""
+    try:
+        await recording.open()
+    except OSError as e:
+        logger.error("this call is not recorded: {}", e)
+        return False
+    return True
+
+
+async def _put_away(recorder: Recorder, keeping: asyncio.Task[None], recording: Recording) -> None:
+    recorder.trace.close()
+    try:
+        await recorder.close()
+        await keeping
+    except Exception as e:
+        logger.opt(exception=e).error("the last turns could not be kept")
+    finally:
+        keeping.cancel()
+    try:
+        await recording.close()
+    except OSError as e:
+        logger.error("the recording is cut short: {}", e)

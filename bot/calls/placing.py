@@ -9,10 +9,10 @@ import math
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from bot.calls.after_call import Retries
 from bot.calls.capacity import LineRequest
 from bot.calls.dialling.gate import DialGate
 from bot.calls.dialling.policy import Refuse, Wait, WaitUntil
-from bot.calls.dialling.retries import Retries
 from bot.calls.idempotency import UNASKED, Asked, check_same
 from bot.calls.ingress import Ingress
 from bot.calls.process import Process

@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from bot.calls.active_calls import ActiveCalls
 from bot.calls.planner import Planner
 from bot.calls.recordings import Recordings
+from bot.records import Turn
 from bot.settings import Settings
 from bot.store import SqlCallStore
 from bot.store.durable.engine import DurableEngine
 from bot.telephony.carrier import Carrier
+
+
+class CallListener(Protocol):
+    """A program that holds calls in its own process. Called in the event loop; it must not block."""
+
+    def turn_completed(self, call_id: str, turn: Turn) -> None: ...
+
+    def call_ended(self, call_id: str) -> None:
+        """The call has its final status, by this process's knowledge. May come twice."""
+        ...
+
+
+class NoCallListener:
+    """Hears nothing."""
+
+    def turn_completed(self, call_id: str, turn: Turn) -> None:
+        return
+
+    def call_ended(self, call_id: str) -> None:
+        return
 
 
 @dataclass(frozen=True)
@@ -23,6 +45,7 @@ class Process:
     carrier: Carrier
     planner: Planner
     active_calls: ActiveCalls
+    listener: CallListener = field(default_factory=NoCallListener)
 
     @property
     def recordings(self) -> Recordings:

@@ -13,10 +13,9 @@ from typing import Any, TypeVar
 
 from loguru import logger
 
-from bot.calls.listener import CallListener
+from bot.calls.process import Process
 from bot.errors import CarrierError, ConflictError, DialUnconfirmedError, PhoneAgentError
 from bot.records import CallRecord
-from bot.store import SqlCallStore
 from bot.store.claims import SqlClaims
 from bot.store.connections import DATABASE_ERRORS
 from bot.store.durable.engine import DurableEngine
@@ -82,25 +81,15 @@ class DialOutcome:
 
 
 class DialQueue:
-    """One process's. `default_from`: the carrier's number where a call names none.
+    """One process's."""
 
-    `keys_limited`: calls of one API key wait for a place among its own before they wait for a line.
-    """
-
-    def __init__(
-        self,
-        engine: DurableEngine,
-        store: SqlCallStore,
-        after_calls: AfterCallQueue,
-        listener: CallListener,
-        *,
-        default_from: str | None = None,
-        keys_limited: bool = False,
-    ) -> None:
-        self._engine, self._store, self._listener = engine, store, listener
-        self.after_calls = after_calls
-        self._claims = SqlClaims(store.database)
-        self._default_from, self._keys_limited = default_from, keys_limited
+    def __init__(self, process: Process) -> None:
+        self._engine, self._store, self._listener = process.engine, process.store, process.listener
+        self.after_calls = AfterCallQueue(process.engine)
+        self._claims = SqlClaims(process.store.database)
+        self._default_from = process.carrier.default_from
+        self._keys_limited = process.settings.max_lines_per_key is not None
+        """Calls of one API key wait for a place among its own before they wait for a line."""
         self._awaited: dict[str, asyncio.Future[Mapping[str, Any]]] = {}
         """Workflow → the request of this process that waits for its result."""
 
@@ -150,13 +139,10 @@ class DialQueue:
             id=hop_id(record.call_id, hop),
             queue=LINES,
             # Without a limit, too: a call without one would wait for ever once there is a limit.
-            partition=self._partition(record),
+            partition=record.spec.from_number or self._default_from or "default",
             delay_seconds=delay_seconds,
             priority=_priority(record),
         )
-
-    def _partition(self, record: CallRecord) -> str:
-        return record.spec.from_number or self._default_from or "default"
 
     async def result(self, call_id: str, within_seconds: float) -> DialOutcome | None:
         """How its dialling went; None while that is not known. A short wait for a line is waited for too."""

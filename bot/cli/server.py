@@ -22,7 +22,7 @@ from loguru import logger
 from bot.api.answers import as_event
 from bot.api.app import create_app
 from bot.calls.agent import PhoneAgent, open_phone_agent
-from bot.calls.listener import CallListener
+from bot.calls.process import CallListener
 from bot.cli.workers import Post, bind, under_parent
 from bot.conversation.scenario.scenario import Scenarios
 from bot.errors import PhoneAgentError

@@ -29,7 +29,7 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, event
 
 from bot.calls.agent import PhoneAgent
-from bot.calls.listener import NoCallListener
+from bot.calls.process import NoCallListener
 from bot.cli.server import serving
 from bot.records import CallRecord, CallSpec
 from bot.settings import Settings

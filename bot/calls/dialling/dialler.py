@@ -27,7 +27,6 @@ from bot.calls.dialling.following import NEWS, Following, broken
 from bot.calls.dialling.gate import DialGate
 from bot.calls.dialling.policy import Go, Refuse, Wait, WaitUntil
 from bot.calls.ingress import Ingress
-from bot.calls.listener import CallListener
 from bot.calls.process import Process
 from bot.calls.queues import DIAL, HOLD_KEY, KEYS, LINES, DialQueue, hop_id, key_id
 from bot.calls.webhooks import EventType
@@ -65,14 +64,13 @@ class Dialler:
         gate: DialGate,
         ingress: Ingress,
         events: CallEvents,
-        listener: CallListener,
     ) -> None:
         self._settings, self._engine, self._store = process.settings, process.engine, process.store
         self._carrier, self._active_calls, self._planner = process.carrier, process.active_calls, process.planner
         self._queue, self._gate, self._ingress = queue, gate, ingress
-        self._events, self._listener = events, listener
+        self._events, self._listener = events, process.listener
         self._once = DialOnce(process.store, process.carrier, gate)
-        self._following = Following(process, listener)
+        self._following = Following(process)
         self._full_until = 0.0
         """On the monotonic clock: the lines of all processes were found taken."""
 

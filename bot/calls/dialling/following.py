@@ -22,7 +22,6 @@ from loguru import logger
 
 from bot.calls.active_calls import CallSlot
 from bot.calls.ingress import HANDSHAKE_SECONDS
-from bot.calls.listener import CallListener
 from bot.calls.process import Process
 from bot.errors import CarrierError
 from bot.records import AnsweredBy, CallRecord, EndedReason, Speaker, Status, Turn
@@ -53,7 +52,6 @@ class Following:
     """One process's."""
 
     process: Process
-    listener: CallListener
     known_here: set[str] = field(default_factory=set, init=False)
     """Calls that this process dialled, or heard come in: every report of them came here."""
     woken: set[str] = field(default_factory=set, init=False)
@@ -196,7 +194,7 @@ class Following:
             logger.warning("was on the line when its server died; recorded as {}", change.ended_reason)
         else:
             logger.warning("its end was not reported; recorded as {}, {}", status, change.ended_reason)
-        self.listener.call_ended(record.call_id)
+        self.process.listener.call_ended(record.call_id)
         return None
 
     def _may_still_be_taken(self, record: CallRecord, now: datetime) -> float | None:

@@ -12,8 +12,8 @@ from urllib.parse import urlencode
 import pytest
 
 from bot.audio import Speech
-from bot.calls import active_call as hold
 from bot.calls import active_calls
+from bot.calls import media_streams as hold
 from bot.conversation import opening
 from bot.conversation.call import CallEnd
 from bot.errors import CarrierError

@@ -11,10 +11,9 @@ from typing import Any, cast
 
 import pytest
 
-from bot.calls.after_call import ANALYSES_AT_ONCE, AfterCall
+from bot.calls.after_call import ANALYSES_AT_ONCE, AfterCall, Retries
 from bot.calls.campaigns import Campaigns
 from bot.calls.dialling.do_not_call import DoNotCall
-from bot.calls.dialling.retries import Retries
 from bot.calls.outcome import Analyst
 from bot.calls.planner import Planner
 from bot.calls.queues import AfterCallQueue, DialQueue

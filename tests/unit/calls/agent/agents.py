@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from bot.api.answers import as_event
 from bot.calls.agent import Backends, PhoneAgent
 from bot.calls.ingress import MEDIA_PATH
-from bot.calls.listener import CallListener, NoCallListener
+from bot.calls.process import CallListener, NoCallListener
 from bot.conversation.scenario.parts import Limits, Opening
 from bot.conversation.scenario.scenario import Scenario, Scenarios
 from bot.records import CallRecord, CallSpec, Direction, Status

@@ -11,10 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from bot.calls.after_call import AfterCall
+from bot.calls.after_call import AfterCall, Retries
 from bot.calls.campaigns import Campaigns, CsvContacts, Loaded
 from bot.calls.dialling.do_not_call import DoNotCall
-from bot.calls.dialling.retries import Retries
 from bot.calls.outcome import Analyst
 from bot.calls.planner import Planner
 from bot.calls.queues import AfterCallQueue, DialQueue

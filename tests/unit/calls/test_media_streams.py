@@ -12,11 +12,13 @@ from typing import Any, cast
 
 import pytest
 
-from bot.calls import active_call as module
 from bot.calls import active_calls as active_calls_module
-from bot.calls.active_call import CallRunner
+from bot.calls import media_streams as module
 from bot.calls.active_calls import ActiveCalls, CallSlot
-from bot.calls.listener import NoCallListener
+from bot.calls.carrier_events import CarrierEvents
+from bot.calls.cluster.other_processes import OtherProcesses
+from bot.calls.ingress import Ingress
+from bot.calls.media_streams import MediaStreams
 from bot.calls.planner import Planner
 from bot.calls.process import Process
 from bot.conversation.call_plan import Plan, choose
@@ -37,12 +39,16 @@ SETTINGS = Settings(_env_file=None)
 SCENARIO = Scenario(name="s", description="d", instructions="i", opening=Opening(text="Hi."))
 
 
+class _NoEvents:
+    async def ended(self, call_id: str) -> None: ...
+
+
 @dataclass
 class Stage:
     """One call that is about to be held."""
 
     board: ActiveCalls
-    holder: CallRunner
+    holder: MediaStreams
     store: ShakyStore
     carrier: NotingCarrier
     slot: CallSlot
@@ -74,7 +80,8 @@ async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     settings = Settings(_env_file=None, data_dir=tmp_path)
     engine = cast(DurableEngine, SimpleNamespace(name=None))
     process = Process(settings, store, engine, carrier, cast(Planner, None), board)
-    holder = CallRunner(process, None, None, NoCallListener())
+    others = cast(OtherProcesses, SimpleNamespace(transfers=None))
+    holder = MediaStreams(process, cast(Ingress, None), others, cast(CarrierEvents, _NoEvents()), None)
     before = asyncio.all_tasks()
     yield Stage(board, holder, store, carrier, slot, MemorySocket())
     store.failures = {}
