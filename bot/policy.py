@@ -89,19 +89,5 @@ class Terms:
             said["schedule_at"] = self.schedule_at.isoformat()
         return said
 
-    @staticmethod
-    def from_json(said: dict[str, Any]) -> Terms:
-        """What `to_json` wrote."""
-        found = dict(said)
-        if found.get("schedule_at") is not None:
-            found["schedule_at"] = datetime.fromisoformat(found["schedule_at"])
-        if found.get("retry") is not None:
-            retry = dict(found["retry"])
-            found["retry"] = RetryTerms(**retry | {"on": tuple(RetryOn(word) for word in retry["on"])})
-        if found.get("hours") is not None:
-            hours = dict(found["hours"])
-            found["hours"] = HoursTerms(**hours | {"days": tuple(Weekday(day) for day in hours["days"])})
-        return Terms(**found)
-
 
 DEFAULT_TERMS = Terms()

@@ -23,13 +23,13 @@ from bot.api.answers import OutcomeAnswer, Time
 from bot.api.problems import BodyError
 from bot.api.requests import (
     E164,
+    MAX_CONTEXT_BYTES,
     ONE_NAME,
     Action,
     HoursRequest,
     Name,
     RetryRequest,
     TimeZone,
-    check_json,
     plain_schema,
 )
 from bot.calls.idempotency import Asked
@@ -39,6 +39,7 @@ from bot.phone_numbers import is_country
 from bot.policy import HoursTerms, RetryTerms, Terms
 from bot.records import AnsweredBy, CallSpec, EndedReason, Speaker, Status
 from bot.store.campaign_records import BadRow, Campaign, CampaignStatus, ContactState, Progress, Result
+from bot.store.kept_json import check_json
 
 MAX_CONCURRENCY = 10_000
 _FAR_YEARS = 50
@@ -62,9 +63,7 @@ _EXAMPLE: dict[str, Any] = {
 
 
 def _json(value: Any) -> Any:
-    check_json(value)
-    if len(json.dumps(value, ensure_ascii=False).encode()) > 64 * 1024:
-        raise ValueError("is larger than 64 KiB")
+    check_json(value, MAX_CONTEXT_BYTES)
     return value
 
 

@@ -37,6 +37,7 @@ from bot.errors import (
     described,
     meant_field,
 )
+from bot.store.kept_json import to_json
 
 MAX_BODY_BYTES = 256 * 1024
 _STATUS: tuple[tuple[type[PhoneAgentError], int], ...] = (
@@ -166,7 +167,8 @@ def problem(request: Request, error: Exception) -> JSONResponse:
         )
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.opt(exception=error).error("{} {} failed", request.method, request.url.path)
-    content = {"error": body.model_dump(exclude_none=True)}
+    # Names and paths of a request may hold half characters, which no answer can.
+    content = json.loads(to_json({"error": body.model_dump(exclude_none=True)}))
     return JSONResponse(content, status_code=status, headers=_headers(error))
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final
 
 from pydantic import (
     AfterValidator,
@@ -30,45 +29,27 @@ from bot.json_schema import checked
 from bot.phone_numbers import read_e164
 from bot.policy import Terms
 from bot.records import CallSpec, Speaker, Status
+from bot.store.kept_json import check_json
 
 MAX_CONTEXT_BYTES = 64 * 1024
 MAX_METADATA_BYTES = 16 * 1024
 MAX_SCHEDULE_DAYS = 366
-MAX_DEPTH = 32
 ONE_NAME: Final = "give action or task, not both: they are two names of one field"
-_T = TypeVar("_T")
-
-
-def check_json(value: object, depth: int = 0) -> None:
-    """ValueError when `value` cannot be written as JSON again: Python reads NaN and half characters too."""
-    if depth > MAX_DEPTH:
-        raise ValueError(f"is nested deeper than {MAX_DEPTH} levels")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError("holds a number that is not finite")
-    if isinstance(value, str) and not value.isascii():
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise ValueError("holds text that is not valid Unicode") from None
-    if isinstance(value, dict):
-        for key, item in value.items():
-            check_json(key, depth + 1)
-            check_json(item, depth + 1)
-    if isinstance(value, list):
-        for item in value:
-            check_json(item, depth + 1)
 
 
 def _context(value: str | dict[str, Any]) -> str | dict[str, Any]:
-    return _capped(value, MAX_CONTEXT_BYTES)
+    check_json(value, MAX_CONTEXT_BYTES)
+    return value
 
 
 def _metadata(value: dict[str, Any]) -> dict[str, Any]:
-    return _capped(value, MAX_METADATA_BYTES)
+    check_json(value, MAX_METADATA_BYTES)
+    return value
 
 
 def plain_schema(value: dict[str, Any]) -> dict[str, Any]:
     """An outcome_schema as it is kept. ValueError: what has to be mended, and where."""
+    check_json(value)
     try:
         return checked(value)
     except RequestError as e:
@@ -88,14 +69,6 @@ def _schedule(value: datetime) -> datetime:
         return value.astimezone(UTC)
     except OverflowError:
         raise ValueError("is no time of our calendar in UTC") from None
-
-
-def _capped(value: _T, limit: int) -> _T:
-    check_json(value)
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    if len(text.encode()) > limit:
-        raise ValueError(f"is larger than {limit // 1024} KiB")
-    return value
 
 
 E164 = Annotated[str, AfterValidator(read_e164), Field(description="E.164.", examples=["+12025550123"])]

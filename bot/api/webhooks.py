@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -14,6 +13,7 @@ from bot.api.lifespan import agent_of
 from bot.api.problems import ProblemRoute, responses
 from bot.calls.webhooks import EventType
 from bot.store.deliveries import Delivery, DeliveryStatus
+from bot.store.kept_json import as_object, from_json
 
 router = APIRouter(tags=["webhooks"], route_class=ProblemRoute, dependencies=[KEY_REQUIRED])
 
@@ -103,7 +103,7 @@ class DeliveryAnswer(DeliverySummary):
 
     @classmethod
     def of(cls, delivery: Delivery) -> DeliveryAnswer:
-        return cls.model_validate({**vars(delivery), "body": json.loads(delivery.body)})
+        return cls.model_validate({**vars(delivery), "body": as_object(from_json(delivery.body))})
 
 
 class DeliveryPageAnswer(BaseModel):

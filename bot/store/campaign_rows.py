@@ -8,10 +8,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import RowMapping
 
-from bot.policy import Terms
-from bot.records import CallSpec, EndedReason, Speaker, Status
+from bot.policy import DEFAULT_TERMS, Terms
+from bot.records import CallSpec, EndedReason, Status
 from bot.store.campaign_records import BadRow, Campaign, CampaignStatus, Contact, ContactState
-from bot.store.rows import Row, storable, to_json
+from bot.store.kept_json import as_object, read, to_json
+from bot.store.rows import Row, storable, word
 from bot.store.schema import UtcDateTime, calls, metadata
 
 campaigns = sa.Table(
@@ -89,18 +90,21 @@ def campaign_row(campaign: Campaign) -> Row:
 
 
 def campaign_record(row: RowMapping) -> Campaign:
-    spec: dict[str, Any] = row["spec"]
-    speaker = spec["first_speaker"]
+    """Of whatever the row holds, as much as a record can say."""
     return Campaign(
         **dict(row)
         | {
-            "status": CampaignStatus(row["status"]),
-            "spec": CallSpec(**spec | {"first_speaker": None if speaker is None else Speaker(speaker)}),
-            "terms": Terms.from_json(row["terms"]),
-            "columns": tuple(row["columns"]),
-            "zones": tuple(row["zones"]),
+            "status": word(CampaignStatus, row["status"]) or CampaignStatus.CANCELED,
+            "spec": read(CallSpec, row["spec"]) or CallSpec("", ""),
+            "terms": read(Terms, row["terms"]) or DEFAULT_TERMS,
+            "columns": _texts(row["columns"]),
+            "zones": _texts(row["zones"]),
         }
     )
+
+
+def _texts(kept: object) -> tuple[str, ...]:
+    return tuple(map(str, kept)) if isinstance(kept, list) else ()
 
 
 NEW_CONTACT = ("campaign_id", "position", "line", "phone_number", "variables", "zone", "state", "attempts")
@@ -128,13 +132,13 @@ def new_bad_row(campaign_id: str, bad: BadRow) -> tuple[Any, ...]:
 
 
 def contact_record(row: RowMapping) -> Contact:
-    status, ended_reason = row["status"], row["ended_reason"]
     return Contact(
         **dict(row)
         | {
-            "state": ContactState(row["state"]),
-            "status": None if status is None else Status(status),
-            "ended_reason": None if ended_reason is None else EndedReason(ended_reason),
+            "variables": as_object(row["variables"]),
+            "state": word(ContactState, row["state"]) or ContactState.DONE,
+            "status": word(Status, row["status"]),
+            "ended_reason": word(EndedReason, row["ended_reason"]),
         }
     )
 

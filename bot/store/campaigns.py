@@ -42,7 +42,7 @@ from bot.store.campaign_rows import (
 )
 from bot.store.database import Database, upsert
 from bot.store.pages import Page, read_page
-from bot.store.rows import Row, call_record
+from bot.store.rows import Row, call_record, word
 from bot.store.schema import calls
 
 _AT_ONCE = 1000
@@ -176,9 +176,9 @@ class SqlCampaignStore:
             calling = await self._calling(connection, campaign_id, now)
         counts: dict[str, int] = dict.fromkeys(ContactState, 0)
         for state, *_, number in rows:
-            counts[state] += number
+            counts[word(ContactState, state) or ContactState.DONE] += number
         endings = [
-            Ending(Status(status) if status else None, EndedReason(reason) if reason else None, goal, number)
+            Ending(word(Status, status), word(EndedReason, reason), goal, number)
             for state, status, reason, goal, number in rows
             if state == ContactState.DONE.value
         ]
@@ -321,7 +321,9 @@ class SqlCampaignStore:
         )
         async with self._database.reader.connect() as connection:
             rows = (await connection.execute(query)).all()
-        return [(Status(status), EndedReason(reason) if reason else None, n) for status, reason, n in rows]
+        return [
+            (word(Status, status) or Status.FAILED, word(EndedReason, reason), n) for status, reason, n in rows
+        ]
 
     async def over(self, campaign_id: str, before: datetime, limit: int = 100) -> Sequence[CallRecord]:
         """Calls that ended before then, and whose contacts do not know."""

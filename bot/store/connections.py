@@ -29,7 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from bot.store.address import PostgresAddress, SqliteAddress
-from bot.store.rows import to_json
+from bot.store.kept_json import from_json, to_json
 from bot.telemetry import metrics
 
 BUSY_SECONDS = 10.0
@@ -145,6 +145,7 @@ def _sqlite_engine(address: SqliteAddress, *, pool_size: int, begin: str, read_o
         pool_size=pool_size,
         max_overflow=0,
         json_serializer=to_json,
+        json_deserializer=from_json,
         hide_parameters=True,
     )
 
@@ -177,5 +178,6 @@ def _postgres_engine(address: PostgresAddress) -> AsyncEngine:
         max_overflow=_POSTGRES_BURST,
         pool_pre_ping=True,
         json_serializer=to_json,
+        json_deserializer=from_json,
         hide_parameters=True,
     )

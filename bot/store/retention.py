@@ -28,7 +28,7 @@ from bot.store.database import Database, upsert
 from bot.store.deliveries import deliveries
 from bot.store.do_not_call import do_not_call
 from bot.store.openings import openings
-from bot.store.rows import Row
+from bot.store.rows import Row, word
 from bot.store.schema import UtcDateTime, calls, metadata, turns
 
 AT_ONCE = 200
@@ -111,7 +111,7 @@ class SqlRetentionStore:
         query = sa.select(calls.c.call_id, calls.c.status, calls.c.retried_as).where(where)
         async with self._database.reader.connect() as connection:
             rows = (await connection.execute(query.order_by(calls.c.created_at))).all()
-        return [Standing(row.call_id, Status(row.status), row.retried_as) for row in rows]
+        return [Standing(row.call_id, word(Status, row.status) or Status.FAILED, row.retried_as) for row in rows]
 
     async def erase(self, call_ids: Sequence[str], kept: Collection[Kept], at: datetime) -> Erased:
         """Of these calls, at most AT_ONCE, what is named. Those that are not over stay as they are."""
@@ -275,9 +275,9 @@ def _emptied(kept: Collection[Kept], at: datetime) -> sa.Update:
     return calls.update().where(calls.c.call_id == sa.bindparam("of")).values(values)
 
 
-def _counted(outcome: Mapping[str, Any] | None) -> Row | None:
+def _counted(outcome: object) -> Row | None:
     """An outcome without a word of the call."""
-    if outcome is None:
+    if not isinstance(outcome, dict):
         return None
     return {"summary": ""} | {name: outcome[name] for name in _COUNTED if name in outcome}
 
@@ -308,7 +308,10 @@ async def _erase_around(
 
 async def _erase_contact(connection: AsyncConnection, call: Mapping[Any, Any]) -> int:
     """The contact whose last call this is, and who is not called again."""
-    campaign_id, position = contact_place(call["contact_id"])
+    try:
+        campaign_id, position = contact_place(call["contact_id"])
+    except ValueError:
+        return 0
     mine = sa.and_(contacts.c.campaign_id == campaign_id, contacts.c.position == position)
     over = contacts.c.state.in_(_CONTACT_OVER)
     last = sa.and_(contacts.c.call_id == call["call_id"], contacts.c.phone_number != "")

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, fields
-from datetime import date
 from enum import StrEnum
 from typing import Any, TypeVar, overload
 
 from sqlalchemy import RowMapping
 
-from bot.policy import Terms
+from bot.policy import DEFAULT_TERMS, Terms
 from bot.records import (
     AnsweredBy,
     CallRecord,
     CallSpec,
-    CostItem,
     CostPart,
     Counts,
     Direction,
     EndedReason,
     Outcome,
     PricedItems,
-    Sentiment,
     Speaker,
     Status,
     ToolUse,
@@ -32,6 +27,7 @@ from bot.records import (
     TurnLatency,
 )
 from bot.store.call_store import CallChange
+from bot.store.kept_json import as_object, read, to_json
 
 Row = dict[str, Any]
 _Word = TypeVar("_Word", bound=StrEnum)
@@ -91,59 +87,64 @@ def change_row(change: CallChange) -> Row:
 
 
 def call_record(row: RowMapping, turns: Iterable[Turn] = ()) -> CallRecord:
+    """Of whatever the row holds, as much as a record can say."""
     spec: Row = {name: row[name] for name in _SPEC}
     known: Row = {name: row[name] for name in _RECORD}
+    context = spec["context"]
     return CallRecord(
         **known
         | {
-            "spec": CallSpec(**spec | {"first_speaker": _word(Speaker, row["first_speaker"])}),
-            "direction": Direction(row["direction"]),
-            "status": Status(row["status"]),
-            "ended_reason": _word(EndedReason, row["ended_reason"]),
-            "answered_by": _word(AnsweredBy, row["answered_by"]),
+            "spec": CallSpec(
+                **spec
+                | {
+                    "context": context if isinstance(context, str | dict) else to_json(context),
+                    "metadata": as_object(spec["metadata"]),
+                    "first_speaker": word(Speaker, row["first_speaker"]),
+                }
+            ),
+            "direction": word(Direction, row["direction"]) or Direction.OUTBOUND,
+            "status": word(Status, row["status"]) or Status.FAILED,
+            "ended_reason": word(EndedReason, row["ended_reason"]),
+            "answered_by": word(AnsweredBy, row["answered_by"]),
+            "vendors": {slot: str(vendor) for slot, vendor in as_object(row["vendors"]).items()},
             "turns": tuple(turns),
             "counts": Counts(**{name: row[name] for name in _COUNTS}),
-            "outcome": None if row["outcome"] is None else _outcome(row["outcome"]),
+            "outcome": read(Outcome, row["outcome"]),
             "costs": {
-                part: priced for part in CostPart if (priced := _priced(row[f"cost_{part.value}"])) is not None
+                part: priced
+                for part in CostPart
+                if (priced := read(PricedItems, row[f"cost_{part.value}"])) is not None
             },
-            "terms": Terms.from_json(row["terms"]),
+            "terms": read(Terms, row["terms"]) or DEFAULT_TERMS,
         }
     )
 
 
 def turn_record(row: RowMapping) -> Turn:
     known: Row = {name: row[name] for name in _TURN}
+    tools = row["tools"] if isinstance(row["tools"], list) else ()
     return Turn(
         **known
         | {
-            "speaker": Speaker(row["speaker"]),
-            "latency": None if row["latency"] is None else TurnLatency(**row["latency"]),
-            "tools": tuple(ToolUse(**tool) for tool in row["tools"]),
+            "speaker": word(Speaker, row["speaker"]) or Speaker.CALLEE,
+            "latency": read(TurnLatency, row["latency"]),
+            "tools": tuple(use for tool in tools if (use := read(ToolUse, tool)) is not None),
         }
     )
 
 
-def _word(kind: type[_Word], kept: str | None) -> _Word | None:
-    return None if kept is None else kind(kept)
-
-
-def _outcome(kept: Mapping[str, Any]) -> Outcome:
-    """One kept before outcomes had a sentiment is neutral."""
-    return Outcome(**{**kept, "callee_sentiment": Sentiment(kept.get("callee_sentiment", Sentiment.NEUTRAL))})
+def word(kind: type[_Word], kept: object) -> _Word | None:
+    """None for a word of another version."""
+    try:
+        return kind(str(kept))
+    except ValueError:
+        return None
 
 
 def _priced_row(priced: PricedItems | None) -> Row | None:
     if priced is None:
         return None
     return {"items": [asdict(item) for item in priced.items], "prices_of": priced.prices_of.isoformat()}
-
-
-def _priced(kept: Mapping[str, Any] | None) -> PricedItems | None:
-    if kept is None:
-        return None
-    items = tuple(CostItem(**item) for item in kept["items"])
-    return PricedItems(items, date.fromisoformat(kept["prices_of"]))
 
 
 @overload
@@ -155,21 +156,3 @@ def storable(text: str | None) -> str | None:
     if text is None:
         return None
     return text.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
-
-
-def to_json(value: object) -> str:
-    """JSON for a column. What JSON cannot say becomes null (NaN, infinity) or text: no turn is lost to it."""
-    try:
-        return json.dumps(value, allow_nan=False, default=str)
-    except ValueError:
-        return json.dumps(_finite(value), allow_nan=False, default=str)
-
-
-def _finite(value: object) -> object:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value

@@ -30,7 +30,7 @@ from standardwebhooks import Webhook
 from bot.errors import RequestError, SettingsError
 from bot.public_http import is_public
 from bot.store.deliveries import DeliveryStatus
-from bot.store.rows import to_json
+from bot.store.kept_json import to_json
 
 MAX_ATTEMPTS = 8
 MAX_URL = 2000

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from bot.api.requests import CallRequest, RegisterRequest
 from bot.policy import HoursTerms, RetryOn, RetryTerms, Terms, Weekday
+from bot.store.kept_json import read
 
 CALL: dict[str, Any] = {"phone_number": "+12025550123", "action": "Confirm the appointment"}
 
@@ -48,7 +49,7 @@ def test_all_of_them() -> None:
     )
     assert found.schedule_at is not None
     assert found.schedule_at.tzinfo is UTC
-    assert Terms.from_json(found.to_json()) == found
+    assert read(Terms, found.to_json()) == found
 
 
 def test_a_part_of_a_policy_is_a_whole_one() -> None:

@@ -20,7 +20,7 @@ from bot.conversation.scenario.scenario import Scenario, Scenarios
 from bot.records import CallRecord, CallSpec, Direction, Status
 from bot.settings import Settings
 from bot.store import Database
-from bot.store.address import SqliteAddress
+from bot.store.address import parse_database_url
 from bot.telephony.carrier import CarrierRequest
 from bot.telephony.twilio.signatures import HEADER
 from tests.busy import ANY_LAG_MS
@@ -119,10 +119,13 @@ def build(
     scenarios: tuple[Scenario, ...] = SCENARIOS,
     listener: CallListener | None = None,
     carrier: NotingCarrier | None = None,
+    database: str | None = None,
     **changes: Any,
 ) -> AgentHarness:
+    """`database`: a URL, of an SQLite file of its own if left out."""
     chosen = settings(tmp_path, **changes)
-    store, carrier = ShakyStore(Database(SqliteAddress(tmp_path / "calls.db"))), carrier or NotingCarrier()
+    database_of = parse_database_url(database, tmp_path / "calls.db")
+    store, carrier = ShakyStore(Database(database_of)), carrier or NotingCarrier()
     agent = PhoneAgent(
         Backends(QuietResources(chosen), store, carrier),
         Scenarios(scenarios),

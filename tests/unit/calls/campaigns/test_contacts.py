@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.calls.campaigns.contacts import MAX_ROW_BYTES, CsvContacts, JsonContacts, RawRow
+from bot.calls.campaigns import CsvContacts, JsonContacts
+from bot.calls.campaigns.contacts import MAX_ROW_BYTES, RawRow
 from bot.errors import RequestError
 
 A, B = "+12025550123", "+442071838750"
@@ -87,7 +88,6 @@ def test_a_quote_closed_by_the_next_rows_quote_is_a_broken_row() -> None:
         (f"{A},x,too much", "too_many_cells"),
         (f'{A},"x" y', "broken_row"),
         (f"{A}," + "x" * (MAX_ROW_BYTES + 10), "broken_row"),
-        (b"%s,Zo\xeb" % A.encode(), "not_utf8"),
     ],
 )
 def test_a_bad_row_is_told_of_and_the_next_one_read(row: str | bytes, code: str) -> None:
@@ -104,10 +104,9 @@ def test_a_bad_row_is_told_of_and_the_next_one_read(row: str | bytes, code: str)
         (b"", "no_header"),
         (b"\n\n", "no_header"),
         (b"\xef\xbb\xbf", "no_header"),
-        (b"phone,name\n", "no_phone_number_column"),
+        (b"who,name\n", "no_phone_number_column"),
         (b"phone_number,name,Name\n", "bad_header"),
         (b'phone_number,"name\n', "no_header"),
-        (b"phone_number,n\xe4me\n", "no_header"),
         (b"PK\x03\x04\x14\x00\x06\x00", "no_header"),
     ],
 )
