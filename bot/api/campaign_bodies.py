@@ -127,6 +127,11 @@ class CampaignRequest(BaseModel):
     )
     webhook_url: Annotated[str, StringConstraints(max_length=2000)] | None = None
     outcome_schema: Annotated[dict[str, Any], AfterValidator(plain_schema)] | None = None
+    encoding: Annotated[str, StringConstraints(max_length=40)] | None = Field(
+        default=None,
+        description="Of a CSV file; found out, and said in `file`, if left out.",
+        examples=["windows-1252"],
+    )
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -362,7 +367,16 @@ class CampaignAnswer(CampaignSummary):
     progress: ProgressAnswer
 
 
+class FileAnswer(_Answer):
+    """How a CSV file was read."""
+
+    encoding: str = Field(examples=["utf-8", "windows-1252"])
+    separator: str
+    phone_number_column: str = Field(description="By its name, or because its cells alone are phone numbers.")
+
+
 class CreatedAnswer(CampaignAnswer):
+    file: FileAnswer | None = Field(description="Null for contacts in JSON.")
     bad_rows: list[BadRowAnswer] = Field(description="The first 100.")
 
 

@@ -20,6 +20,7 @@ from bot.api.campaign_bodies import (
     CampaignRequest,
     CampaignSummary,
     CreatedAnswer,
+    FileAnswer,
     ProgressAnswer,
     ResultsAnswer,
     ResultsQuery,
@@ -82,7 +83,8 @@ async def create_campaign(
     response.headers["Location"] = request.url_for("get_campaign", campaign_id=campaign.campaign_id).path
     answer = await _answer(campaigns, campaign)
     bad_rows = [BadRowAnswer.model_validate(bad) for bad in loaded.rejected]
-    return CreatedAnswer(**dict(answer), bad_rows=bad_rows)
+    file = None if upload.rows.form is None else FileAnswer.model_validate(upload.rows.form)
+    return CreatedAnswer(**dict(answer), file=file, bad_rows=bad_rows)
 
 
 @router.get("/campaigns", summary="List campaigns, newest first", responses=responses(401, 422, 500))

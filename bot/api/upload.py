@@ -10,8 +10,8 @@ import asyncio
 import hashlib
 import json
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -22,6 +22,7 @@ from starlette.exceptions import HTTPException
 from bot.api.problems import ProblemRoute
 from bot.calls.campaigns import CsvContacts, JsonContacts, in_slices
 from bot.errors import RequestError
+from bot.phone_numbers import is_country
 
 MAX_UPLOAD_BYTES = 64 * 1024 * 1024
 _IN_MEMORY = 1024 * 1024
@@ -57,9 +58,8 @@ async def opened(request: Request) -> AsyncIterator[Upload]:
     """RequestError when the body is none of the three, or its frame is wrong."""
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
-        async with _form(request) as (fields, file):
-            with _csv(fields, file) as upload:
-                yield upload
+        async with _form(request) as (fields, file), _csv(fields, file) as upload:
+            yield upload
         return
     if kind not in (*_CSV_TYPES, "application/json"):
         raise RequestError(
@@ -74,13 +74,16 @@ async def opened(request: Request) -> AsyncIterator[Upload]:
                 pass
             yield Upload(rows.fields, rows, file)
         else:
-            with _csv(_decoded(request.query_params.multi_items()), file) as upload:
+            async with _csv(_decoded(request.query_params.multi_items()), file) as upload:
                 yield upload
 
 
-@contextmanager
-def _csv(fields: Mapping[str, Any], file: IO[bytes]) -> Iterator[Upload]:
-    rows = CsvContacts(file)
+@asynccontextmanager
+async def _csv(fields: Mapping[str, Any], file: IO[bytes]) -> AsyncIterator[Upload]:
+    said, country = fields.get("encoding"), fields.get("country")
+    known = country.upper() if isinstance(country, str) and is_country(country.upper()) else None
+    # In a thread: a file is looked through for its encoding.
+    rows = await asyncio.to_thread(CsvContacts, file, encoding=said, country=known)
     try:
         yield Upload(fields, rows, file)
     finally:

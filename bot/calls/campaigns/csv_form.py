@@ -45,6 +45,11 @@ _SAMPLE_BYTES = 16 * 1024
 """Of lines that are not ASCII: enough to tell code pages apart, in a few milliseconds."""
 _UTF16_SHARE = 0.4
 """Of zeros among every second byte of text in Latin letters or digits, which any list of numbers has."""
+_WRONG_LETTER = re.compile(
+    r"[^\W\d_](?=[^\x00-\x7f\w\u2019])|[^\x00-\x7f\w\u2018\u201c](?=[^\W\d_])"
+    r"|[a-z\u00df-\u00ff](?=[A-Z\u00c0-\u00de])|[A-Za-z](?=[\u0370-\u04ff])|[\u0370-\u04ff](?=[A-Za-z])"
+)
+"""A sign in a word, a capital behind a small letter, two alphabets in one word."""
 _SEPARATORS = ",;\t"
 _TITLE_LINES = 5
 _FITTING = 0.8
@@ -123,16 +128,19 @@ def _is_utf8(text: bytes) -> bool:
 
 
 def _code_page(sample: bytes) -> str:
-    """The one that reads best; windows-1252 where none reads well."""
+    """The one that reads best; windows-1252 where none reads well.
+
+    The library's measure of chaos is for pages of text, and names in a table are few words: what shows that a
+    letter was read wrongly counts first.
+    """
     order = list(_CODE_PAGES)
-    matches = from_bytes(sample[:_SAMPLE_BYTES], cp_isolation=order, threshold=0.5)
     ranked = [
-        (round(match.chaos, 2), order.index(name))
-        for match in matches
+        (len(_WRONG_LETTER.findall(str(match))), round(match.chaos, 2), order.index(name))
+        for match in from_bytes(sample[:_SAMPLE_BYTES], cp_isolation=order, threshold=1.0)
         for name in match.could_be_from_charset
         if name in order
     ]
-    return order[min(ranked)[1]] if ranked else order[0]
+    return order[min(ranked)[2]] if ranked else order[0]
 
 
 def separator_of(line: str) -> str:

@@ -39,6 +39,7 @@ class JsonContacts:
 
     columns: tuple[str, ...] | None = None
     """Unknown before the last contact."""
+    form: None = None
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file

@@ -25,7 +25,7 @@ from tests.postgres import PostgresServer
 from tests.unit.calls.agent.agents import SPEC, AgentHarness, build, record_of
 
 POISON = {
-    "half a character": r'{"reached_goal": true, "summary": "see you \ud83d", "\udc00": ["\ud83d"], "note": "\ud83d"}',
+    "half a character": r'{"reached_goal": true, "summary": "x \ud83d", "\udc00": ["\ud83d"], "note": "\ud83d"}',
     "255 levels": '{"a": ' * 255 + "1" + "}" * 255,
     "1500 levels": "[" * 1500 + "]" * 1500,
     "no number": '{"reached_goal": true, "summary": "x", "fields": {"a": 1e400, "b": -1e999}}',

@@ -207,3 +207,36 @@ def test_what_is_no_json_is_the_callers_to_mend(data: bytes, code: str) -> None:
     with pytest.raises(RequestError) as caught:
         read_json(data)
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        r"see you \ud83d",
+        r"\udc00",
+        r"\ud83d\ud83d\ude00",
+        r"\uD83D\u0041",
+        r"a\u0000b",
+    ],
+)
+def test_half_a_character_and_nul_are_a_bad_row_wherever_the_blocks_of_the_file_end(written: str) -> None:
+    for pad in (0, 16370, 16375, 16379, 16383):
+        note = "x" * pad
+        _, rows = read_json(
+            f'{{"contacts": [{{"phone_number": "{A}", "n": "{note}{written}"}}, {{"phone_number": "{B}"}}]}}'
+        )
+        assert [row.problem and row.problem[0] for row in rows] == ["bad_variables", None], pad
+
+
+@pytest.mark.parametrize("written", [r"\ud83d\ude00", r"\\ud83d", r"\\\\ud83d", r"\"\\ud83d\"", "\U0001f600"])
+def test_whole_characters_stay_as_they_are(written: str) -> None:
+    for pad in (0, 16371, 16375, 16379):
+        body = f'{{"contacts": [{{"phone_number": "{A}", "n": "{"x" * pad}{written}"}}]}}'
+        _, (row,) = read_json(body)
+        assert (row.problem, row.variables) == (None, {"n": json.loads(body)["contacts"][0]["n"]})
+
+
+@pytest.mark.parametrize("value", ["1e400", "-1e999", "[" * 40 + "]" * 40, "1" * 30])
+def test_values_that_cannot_be_given_back_are_a_bad_row(value: str) -> None:
+    _, rows = read_json(f'{{"contacts": [{{"phone_number": "{A}", "n": {value}}}, {{"phone_number": "{B}"}}]}}')
+    assert [row.problem and row.problem[0] for row in rows] == ["bad_variables", None]
