@@ -1,19 +1,30 @@
-"""Who may use the API: a holder of one of API_KEYS; everybody when there are none.
+"""Who may use the API: a holder of one of API_KEYS, or of a session of the pages; everybody when there are none.
 
 Twilio's routes ask for its signature instead and the media socket for its token: neither can send a key.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-from collections.abc import Iterable
+import time
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from starlette.requests import HTTPConnection
 
 from bot.api.lifespan import agent_of
+from bot.calls.access import (
+    CSRF_HEADER,
+    SAFE_METHODS,
+    SESSION_COOKIE,
+    Session,
+    is_one_of,
+    key_id,
+    same_origin,
+    session_of,
+)
+from bot.calls.ingress import is_loopback
 from bot.errors import UnauthorizedError
 
 bearer_scheme = HTTPBearer(auto_error=False, description="One of API_KEYS.")
@@ -25,22 +36,42 @@ async def require_key(
     bearer: Annotated[HTTPAuthorizationCredentials | None, Security(bearer_scheme)],
     header: Annotated[str | None, Security(header_scheme)],
 ) -> None:
-    """UnauthorizedError unless the request carries one of the keys, or none is asked for."""
-    keys = [key.get_secret_value() for key in agent_of(request).settings.api_keys]
+    """UnauthorizedError unless the request carries one of the keys or a session, or none is asked for."""
+    check(request, bearer.credentials if bearer is not None else header)
+
+
+def check(connection: HTTPConnection, given: str | None) -> None:
+    """`given`: a key, as a header brought it. UnauthorizedError."""
+    keys, method = _keys(connection), connection.scope.get("method")
     if not keys:
-        _refuse_from_outside(request)
-        return
-    given = bearer.credentials if bearer is not None else header
-    if given is None:
-        raise UnauthorizedError("Send one of the API_KEYS as `Authorization: Bearer …` or `X-API-Key: …`.")
-    if not is_one_of(given, keys):
+        _refuse_from_outside(connection)
+    elif given is None:
+        session = _session(connection)
+        if session is None:
+            raise UnauthorizedError("Send one of the API_KEYS as `Authorization: Bearer …` or `X-API-Key: …`.")
+        if method is not None and method not in SAFE_METHODS:
+            if not is_one_of(connection.headers.get(CSRF_HEADER, ""), [session.csrf]):
+                raise UnauthorizedError("A session needs its page's X-CSRF-Token: load the page again.")
+            return
+        if method is None and not same_origin(connection.headers.get("origin"), connection.headers.get("host")):
+            raise UnauthorizedError("A socket with a session has to come from a page of this server.")
+    elif not is_one_of(given, keys):
         raise UnauthorizedError("This is none of the API_KEYS.")
 
 
-def _refuse_from_outside(request: Request) -> None:
-    """A tunnel that was opened after the start must not open the API with it: proxies say whom they carry."""
-    if not agent_of(request).carrier.simulated and "x-forwarded-for" in request.headers:
+def _refuse_from_outside(connection: HTTPConnection) -> None:
+    """A tunnel that was opened after the start must not open the API with it: proxies say whom they carry.
+
+    Nor must another site's page, in a browser of this machine.
+    """
+    if not agent_of(connection).carrier.simulated and "x-forwarded-for" in connection.headers:
         raise UnauthorizedError("This server has no API_KEYS and takes no requests from outside: set API_KEYS.")
+    origin, method = connection.headers.get("origin"), connection.scope.get("method")
+    if origin is None or method in SAFE_METHODS:
+        return
+    ours = same_origin(origin, connection.headers.get("host")) and is_loopback(urlsplit(origin).hostname or "")
+    if not ours:
+        raise UnauthorizedError("This server has no API_KEYS and takes nothing from other sites' pages.")
 
 
 KEY_REQUIRED = Depends(require_key)
@@ -48,17 +79,24 @@ KEY_REQUIRED = Depends(require_key)
 
 def key_id_of(request: Request) -> str | None:
     """A short hash of the key that a let-in request came with: what limits by key count. None without one."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    given = token.strip() if scheme.lower() == "bearer" and token else request.headers.get("x-api-key")
-    if not given or not agent_of(request).settings.api_keys:
+    given = given_key(request)
+    if not _keys(request):
         return None
-    return hashlib.sha256(given.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    if not given:
+        session = _session(request)
+        given = None if session is None else session.key
+    return key_id(given) if given else None
 
 
-def is_one_of(given: str, keys: Iterable[str]) -> bool:
-    """Whether `given` is among `keys`, in a time that depends on neither (digests have one length)."""
-    digest = hashlib.sha256(given.encode("utf-8", "surrogateescape")).digest()
-    found = False
-    for key in keys:
-        found |= hmac.compare_digest(digest, hashlib.sha256(key.encode()).digest())
-    return found
+def given_key(connection: HTTPConnection) -> str | None:
+    """The key of its headers."""
+    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and token else connection.headers.get("x-api-key")
+
+
+def _keys(connection: HTTPConnection) -> list[str]:
+    return [key.get_secret_value() for key in agent_of(connection).settings.api_keys]
+
+
+def _session(connection: HTTPConnection) -> Session | None:
+    return session_of(connection.cookies.get(SESSION_COOKIE), _keys(connection), time.time())

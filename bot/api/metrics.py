@@ -17,9 +17,10 @@ from fastapi import APIRouter, Depends, Request, Response, Security
 from fastapi.security import HTTPAuthorizationCredentials
 from loguru import logger
 
-from bot.api.auth import bearer_scheme, header_scheme, is_one_of
+from bot.api.auth import bearer_scheme, header_scheme
 from bot.api.lifespan import agent_of
 from bot.api.problems import ProblemRoute
+from bot.calls.access import is_one_of
 from bot.calls.ingress import is_loopback
 from bot.errors import UnauthorizedError
 from bot.telemetry import metrics

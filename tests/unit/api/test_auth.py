@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
-from bot.api.auth import is_one_of
+from bot.calls.access import is_one_of
 from tests.unit.api.fake_agent import FakeAgent
 
 LOCKED = [
