@@ -35,7 +35,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 _HERE = Path(__file__).parent
-_IN_REAL_TIME = [_HERE / name for name in ("benchmarks", "calls", "crash", "scale")]
+_IN_REAL_TIME = [_HERE / name for name in ("benchmarks", "browser", "calls", "crash", "scale")]
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
-from fastapi.responses import RedirectResponse
 
 from bot.api.answers import as_event
 from bot.api.metrics import router as metrics_router
@@ -18,7 +17,7 @@ from bot.settings import Settings
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The product's routes, docs at /docs, the root leading there."""
+    """The product's routes; the pages of bot.web are its caller's to add."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -39,6 +38,8 @@ def create_app(settings: Settings) -> FastAPI:
         description="Places and answers phone calls: one request, one conversation, one record.",
         version="0.1.0",
         lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
         # FastAPI has spans and exporters of its own by the same variables;
         # a call's trace is made in bot/telemetry/tracing.py.
         telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False},
@@ -47,9 +48,5 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(router)
     app.include_router(metrics_router)
     install(app)
-
-    @app.get("/", include_in_schema=False)
-    async def docs() -> RedirectResponse:
-        return RedirectResponse("/docs")
 
     return app

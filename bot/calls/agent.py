@@ -225,7 +225,7 @@ class PhoneAgent:
             if strangers := slots.strangers(scenario.language):
                 # It works, with an accent.
                 who, language = " and ".join(strangers), scenario.language
-                logger.info(
+                logger.debug(
                     "{}: {} takes {} for English; a key gives it the right sound", scenario.name, who, language
                 )
             if scenario.mcp_servers:

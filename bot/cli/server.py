@@ -29,6 +29,7 @@ from bot.errors import PhoneAgentError
 from bot.settings import Settings, environment
 from bot.telemetry import tracing
 from bot.telephony.socket import MAX_FRAME_BYTES
+from bot.web import install
 
 SAME_WISH_SECONDS = 0.5
 """A signal so soon after the first is no second wish: Ctrl-C reaches a whole process group, and a parent passes
@@ -125,13 +126,13 @@ class PhoneServer(uvicorn.Server):
 
 
 def announce(agent: PhoneAgent) -> None:
-    """Which vendor or engine fills each slot and why, where the docs are, and the line to try."""
+    """Where the pages are, which vendor or engine fills each slot and why, and the line to try."""
     settings = agent.settings
     host = "localhost" if settings.host in ("127.0.0.1", "0.0.0.0", "::") else settings.host  # noqa: S104
     url = f"http://{host}:{settings.port}"
+    logger.info("pages    {}  open it: hear a call, hold one, see what was said", url)
     for name, slot in agent.health().slots.items():
         logger.info("{:<8} {:<13} {}{}", name, slot.vendor, slot.why, "" if slot.state == "ready" else " (!)")
-    logger.info("docs     {}/docs", url)
     key = ' -H "Authorization: Bearer ONE_OF_API_KEYS"' if settings.api_keys else ""
     body = json.dumps(EXAMPLE)
     logger.bind(as_is=True).info(
@@ -146,6 +147,7 @@ def app_around(agent: PhoneAgent) -> FastAPI:
     """Our app with an open agent. Its schema is made before the first call: later it would stop the loop, and
     with it the calls, for a quarter of a second."""
     app = create_app(agent.settings)
+    install(app)
     app.state.phone_agent = agent
     app.openapi()
     return app

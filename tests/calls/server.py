@@ -20,6 +20,7 @@ import httpx
 from fastapi import FastAPI
 from pydantic import SecretStr
 
+from bot import web
 from bot.api import metrics_router, router
 from bot.api.answers import as_event
 from bot.api.problems import install
@@ -245,11 +246,12 @@ def _app() -> FastAPI:
         app.state.phone_agent = None
         await agent.close()
 
-    app = FastAPI(lifespan=lifespan)
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.phone_agent = None
     app.include_router(router)
     app.include_router(metrics_router)
     install(app)
+    web.install(app)
     return app
 
 

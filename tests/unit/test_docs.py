@@ -26,7 +26,7 @@ from bot.conversation.tools import TOOLS
 from bot.records import EndedReason, Status
 from bot.settings import Settings
 from bot.telemetry import metrics
-from tests import notices
+from tests import notices, vendored
 from tests.docs_site import ROOT
 from tests.markdown import Page, all_pages, names, read
 
@@ -253,3 +253,4 @@ def test_every_metric_is_explained_and_no_other() -> None:
 
 def test_third_parties_are_those_of_the_image() -> None:
     assert read("docs/third_party.md").text == notices.page(), "run `uv run poe notices`"
+    assert read("docs/third_party.md").text == vendored.page(), "run `uv run poe vendor`"

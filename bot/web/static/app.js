@@ -1,0 +1,58 @@
+// What all pages share: times in the reader's zone, buttons that ask the API, errors in words.
+"use strict";
+
+const csrf = document.querySelector("meta[name=csrf]").content;
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+if (zone) document.cookie = `zone=${zone}; path=/; max-age=31536000; samesite=strict`;
+
+function tellTimes(root) {
+  for (const time of root.querySelectorAll("time[datetime]:not([data-told])")) {
+    const at = new Date(time.dateTime);
+    const today = at.toDateString() === new Date().toDateString();
+    time.textContent = at.toLocaleString(undefined, today ? { timeStyle: "medium" } : { dateStyle: "medium", timeStyle: "short" });
+    time.title = at.toISOString();
+    time.dataset.told = "";
+  }
+}
+
+function notice(words) {
+  const place = document.getElementById("notice");
+  place.textContent = words;
+  place.hidden = !words;
+}
+
+// The API's answer as JSON; an Error with its own words where it refuses.
+async function api(path, body, method = "POST") {
+  const headers = { "X-CSRF-Token": csrf };
+  if (body !== undefined && !(body instanceof FormData)) headers["Content-Type"] = "application/json";
+  const sent = body === undefined || body instanceof FormData ? body : JSON.stringify(body);
+  let answer;
+  try {
+    answer = await fetch(path, { method, headers, body: sent });
+  } catch {
+    throw new Error("The server cannot be reached. Does it still run?");
+  }
+  const said = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw Object.assign(new Error(said.error?.message || `The server answered ${answer.status}.`), { said, status: answer.status });
+  return said;
+}
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-post]");
+  if (!button) return;
+  if (button.dataset.sure && !confirm(button.dataset.sure)) return;
+  button.disabled = true;
+  try {
+    notice("");
+    await api(button.dataset.post, undefined, button.dataset.method || "POST");
+    if (button.dataset.then) location.href = button.dataset.then;
+    else if (!button.closest("[hx-trigger]")) location.reload();
+  } catch (error) {
+    notice(error.message);
+    button.disabled = false;
+  }
+});
+
+document.addEventListener("htmx:configRequest", (event) => { event.detail.headers["X-CSRF-Token"] = csrf; });
+document.addEventListener("htmx:afterSwap", () => tellTimes(document));
+tellTimes(document);

@@ -1,0 +1,127 @@
+"""Calls as a store has them after some weeks: of every ending, with all that a page can show."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+
+from bot.policy import Terms
+from bot.records import (
+    AnsweredBy,
+    CallRecord,
+    CallSpec,
+    CostItem,
+    CostPart,
+    Counts,
+    Direction,
+    EndedReason,
+    Outcome,
+    PricedItems,
+    Sentiment,
+    Speaker,
+    Status,
+    ToolUse,
+    Turn,
+    TurnLatency,
+)
+
+SCRIPT = "<script>document.title = 'owned'</script>"
+"""What a callee may say, and a page must show as words."""
+_TALK = (
+    (Speaker.CALLEE, "Hello?"),
+    (
+        Speaker.AGENT,
+        "Hi John, this is Alex, an AI assistant with Downtown Dental. Does Thursday at 2pm suit?",
+    ),
+    (Speaker.CALLEE, f"Yes, that works. Where do I park? {SCRIPT}"),
+    (Speaker.AGENT, "There is a garage behind the house, free for"),
+    (Speaker.CALLEE, "Great, thanks."),
+    (Speaker.AGENT, "See you on Thursday. Goodbye!"),
+)
+_ENDINGS = (
+    (Status.COMPLETED, EndedReason.AGENT_HANGUP, AnsweredBy.PERSON),
+    (Status.COMPLETED, EndedReason.CALLEE_HANGUP, AnsweredBy.PERSON),
+    (Status.COMPLETED, EndedReason.VOICEMAIL_REACHED, AnsweredBy.VOICEMAIL),
+    (Status.NO_ANSWER, EndedReason.DIAL_NO_ANSWER, None),
+    (Status.BUSY, EndedReason.DIAL_BUSY, None),
+    (Status.FAILED, EndedReason.ERROR_LLM, AnsweredBy.PERSON),
+)
+
+
+def talk(answered: datetime) -> tuple[Turn, ...]:
+    turns, at = [], 400
+    for index, (speaker, text) in enumerate(_TALK):
+        length = 300 + 60 * len(text)
+        agent = speaker is Speaker.AGENT
+        latency = TurnLatency(720.0, 210.0, 90.0, 60.0, 180.0, 60.0, 110.0, 10.0) if agent and index > 1 else None
+        tools = (ToolUse("record_outcome", {"confirmed": True}, {"ok": True}, at + 200),) if index == 3 else ()
+        turns.append(
+            Turn(
+                index,
+                speaker,
+                text,
+                answered + timedelta(milliseconds=at),
+                at,
+                at + length,
+                interrupted=index == 3,
+                latency=latency,
+                tools=tools,
+            )
+        )
+        at += length + 700
+    return tuple(turns)
+
+
+def calls(count: int, now: datetime | None = None, *, turns: bool = True) -> Iterator[CallRecord]:
+    """The newest first, some minutes apart."""
+    chance, now = random.Random(7), now or datetime.now(UTC)
+    for number in range(count):
+        status, reason, who = _ENDINGS[0] if number == 0 else chance.choice(_ENDINGS)
+        placed = now - timedelta(minutes=5 + 17 * number)
+        answered = placed + timedelta(seconds=8) if who is not None else None
+        reached = who is AnsweredBy.PERSON and reason is EndedReason.AGENT_HANGUP
+        yield CallRecord(
+            call_id=f"call_{number:05}",
+            call_sid=f"CA{number:032x}",
+            spec=CallSpec(
+                phone_number=f"+1202555{number % 10_000:04}",
+                scenario=chance.choice(("appointment_confirmation", "survey", "lead_callback")),
+                action="Confirm your dentist appointment Thursday at 2pm",
+                context="Dr. Smith, Suite 200. Rescheduling available Mon-Fri.",
+                callee_name=chance.choice(("John Miller", "Ana Gómez", "Zoë O'Neil", None)),
+                agent_name="Alex",
+                organization="Downtown Dental",
+            ),
+            direction=Direction.OUTBOUND,
+            status=status,
+            created_at=placed,
+            started_at=placed,
+            answered_at=answered,
+            ended_at=placed + timedelta(seconds=41),
+            ended_reason=reason,
+            duration_seconds=None if answered is None else 33.0,
+            answer_to_first_audio_ms=None if answered is None else 180.0,
+            error="Overloaded" if reason is EndedReason.ERROR_LLM else None,
+            recording=f"call_{number:05}.wav" if number == 0 else None,
+            vendors={"carrier": "twilio", "stt": "deepgram", "llm": "anthropic", "tts": "elevenlabs"},
+            turns=talk(answered) if answered is not None and turns else (),
+            counts=Counts(1, 3, 1),
+            answered_by=who,
+            outcome=Outcome(
+                reached_goal=reached,
+                summary="John confirmed Thursday at 2pm. He asked where to park and was told."
+                if reached
+                else "Nothing was agreed.",
+                fields={"confirmed": reached, "requested_change": None},
+                evidence={"confirmed": ["Yes, that works."]} if reached else {},
+                recorded=["confirmed"] if reached else [],
+                callee_sentiment=Sentiment.POSITIVE,
+            ),
+            costs={
+                CostPart.CARRIER: PricedItems(
+                    (CostItem("twilio", "outbound US", 1.0, "minutes", 0.014),), date(2026, 11, 22)
+                )
+            },
+            terms=Terms(),
+        )
