@@ -61,13 +61,22 @@ class Drop:
 
 
 @dataclass(frozen=True)
+class Say:
+    """This message answers the first text; the socket stays open and silent, or is closed with `code`."""
+
+    message: dict[str, Any]
+    code: int | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class Babble:
     """These text messages go out before each message with audio."""
 
     messages: tuple[str, ...]
 
 
-SocketFault = Refuse | Drop | Babble
+SocketFault = Refuse | Drop | Babble | Say
 
 
 @dataclass
@@ -228,6 +237,14 @@ class ElevenLabsSimulator(LoopbackServer):
                 if not authorised and not self._knows(message.get("xi_api_key") or message.get("xi-api-key")):
                     raise Violation("invalid_api_key", "Invalid API key")
                 authorised = True
+                if isinstance(log.fault, Say):
+                    if message.get("text", "").strip():
+                        if log.fault.message:
+                            await socket.send_str(json.dumps(log.fault.message))
+                        if log.fault.code is not None:
+                            await socket.close(code=log.fault.code, message=log.fault.reason.encode()[:123])
+                            return
+                    continue
                 if log.voice_id not in self._voices:
                     raise Violation(
                         "voice_id_does_not_exist", f"A voice with voice_id {log.voice_id} does not exist."

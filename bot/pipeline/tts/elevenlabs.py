@@ -13,8 +13,9 @@ import asyncio
 import base64
 import binascii
 import json
+import re
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +52,20 @@ _PASSING = (408, 425, 429)
 """Refusals that another attempt may not meet."""
 
 
+_PASSING_ERRORS = re.compile(r"timeout|invalid_input|max\w*_context|too_many_contexts", re.IGNORECASE)
+"""Of a message: the next socket, or the next context, does not meet them."""
+_FINAL_ERRORS = re.compile(
+    r"quota|credit|subscription|payment|billing|unusual.?activity|free.?tier|voice|model|api.?key|auth|permission|"
+    r"forbidden|blocked|disabled|limit|concurren|too.?many|busy|not.?found|not.?supported|internal",
+    re.IGNORECASE,
+)
+"""Those that the same key, voice and text meet again, or that last longer than a callee waits."""
+
+
+class SpeechRefusedError(Exception):
+    """ElevenLabs will not speak, and says why."""
+
+
 @dataclass(frozen=True)
 class _Chunk:
     """A message of the socket, checked."""
@@ -64,14 +79,17 @@ class _Chunk:
 
 
 def parse(message: str | bytes) -> _Chunk | None:
-    """A message about a context; None for anything else. ValueError where it is not what it should be."""
+    """A message about a context; None for anything else.
+
+    ValueError where it is not what it should be; SpeechRefusedError where it says that there will be no speech.
+    """
     data = json.loads(message)
     if not isinstance(data, dict):
         raise ValueError("not an object")
+    if not data.get("audio"):
+        _check_for_error(data)
     context = data.get("contextId") or data.get("context_id")
     if not isinstance(context, str):
-        if reason := data.get("error") or data.get("message"):
-            logger.debug("ElevenLabs says: {}", str(reason)[:200])
         return None
     audio = data.get("audio") or ""
     if not isinstance(audio, str):
@@ -80,6 +98,28 @@ def parse(message: str | bytes) -> _Chunk | None:
     return _Chunk(
         context, base64.b64decode(audio, validate=True), chars, starts, durations, data.get("isFinal") is True
     )
+
+
+def _check_for_error(data: Mapping[str, Any]) -> None:
+    """SpeechRefusedError for an error that lasts; a passing one is logged.
+
+    {"message", "error", "code"} as documented; "detail" as over HTTP, "type" and "message_type" as reported.
+    """
+    if not any(key in data for key in ("error", "detail", "code", "type", "message_type")):
+        return
+    detail = data.get("detail")
+    told = detail if isinstance(detail, Mapping) else data
+    names = [told.get(key) for key in ("error", "status", "message_type", "type")]
+    said = [str(name) for name in (*names, told.get("message"), detail) if name and not isinstance(name, Mapping)]
+    why = ": ".join(dict.fromkeys(said))[:200]
+    if ("code" in data and not _PASSING_ERRORS.search(why)) or is_final(why):
+        raise SpeechRefusedError(why)
+    logger.warning("ElevenLabs says: {}", why)
+
+
+def is_final(why: str) -> bool:
+    """Whether an error, by its words, is met by the next socket too."""
+    return bool(_FINAL_ERRORS.search(why)) and not _PASSING_ERRORS.search(why)
 
 
 def _times(alignment: Any) -> tuple[tuple[str, ...], tuple[float, ...], tuple[float, ...]]:
@@ -283,13 +323,18 @@ class ElevenLabsService(Metered, TtsFallback, OpenElevenLabs):
                 await self._look_after(context_id, utterance)
             async for message in socket:
                 sounded = await self._read(message) or sounded
+                if self.gave_up:
+                    break
         except ConnectionClosed:
             pass  # said below, with the code
         finally:
             self.socket = None
             self._takes.clear()
             await socket.close()
-        if self.closing:
+        if self.closing or self.gave_up:
+            return sounded
+        if is_final(socket.close_reason or ""):
+            await self._give_up(f"closed with {socket.close_code}: {socket.close_reason}")
             return sounded
         logger.warning("ElevenLabs' socket is gone: {} {}", socket.close_code, socket.close_reason)
         metrics.vendor_failed("elevenlabs", "connection_lost")
@@ -336,6 +381,10 @@ class ElevenLabsService(Metered, TtsFallback, OpenElevenLabs):
         """Whether it carried sound that is wanted."""
         try:
             chunk = parse(message)
+        except SpeechRefusedError as error:
+            metrics.vendor_failed("elevenlabs", "refused")
+            await self._give_up(f"ElevenLabs refuses: {error}")
+            return False
         except (ValueError, TypeError, RecursionError, binascii.Error) as error:
             self._garbage += 1
             if self._garbage == 1:

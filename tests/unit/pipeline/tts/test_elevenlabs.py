@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 import pytest
+from loguru import logger
 from pipecat.frames.frames import (
     AggregatedTextFrame,
     ErrorFrame,
@@ -31,6 +33,7 @@ from bot.pipeline.tts import utterance
 from bot.pipeline.tts.elevenlabs import ElevenLabsService, parse
 from bot.pipeline.tts.vendors import ElevenLabs, Hibari
 from bot.settings import Settings
+from bot.telemetry import metrics
 from tests.calls.server import shared_voice
 from tests.simulators.contexts import ContextFault, Empty, Silent
 from tests.simulators.elevenlabs import (
@@ -40,6 +43,7 @@ from tests.simulators.elevenlabs import (
     ElevenLabsLatency,
     ElevenLabsSimulator,
     Refuse,
+    Say,
     SocketFault,
 )
 from tests.simulators.faults import Plan
@@ -292,6 +296,57 @@ async def test_the_next_voice_says_what_a_refused_one_owes(
         assert call.words == f"{TEXT} Are you still there? Goodbye."
         assert not call.errors
         assert [f.text for f in call.behind.down if type(f) is LLMTextFrame] == []
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Say({"message": "This request exceeds your quota of 10000.", "error": "quota_exceeded", "code": 1008}),
+        Say({"message": "Unusual activity detected.", "error": "detected_unusual_activity", "code": 1008}, 1008),
+        Say({"detail": {"status": "invalid_api_key", "message": "Invalid API key"}}),
+        Say({"message_type": "quota_exceeded", "error": "You have exceeded your quota."}),
+        Say(
+            {"type": "error", "message": "received 1002 (protocol error) This request exceeds your quota limit."}
+        ),
+        Say({"error": "voice_id_does_not_exist", "message": "A voice with voice_id x does not exist."}, 1008),
+        Say({"error": "rate_limit_exceeded", "message": "Too many concurrent requests."}),
+        Say({"error": "something_new", "message": "No.", "code": 1011}),
+        Say({}, 1008, "This request exceeds your quota of 10000. You have 3 credits remaining."),
+        Say({}, 3000, "A voice with the voice_id x was not found."),
+    ],
+)
+async def test_the_next_voice_speaks_at_once_where_this_one_says_that_it_will_not(
+    fault: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[tuple[str, str]] = []
+    monkeypatch.setattr(metrics, "vendor_failed", lambda *what: counted.append(what))
+    lines: list[str] = []
+    sink = logger.add(lambda message: lines.append(message.record["message"]), level="WARNING")
+    try:
+        async with speaking(faults=Plan(then=fault), ladder=True) as call:
+            await call.say()
+            await call.over()
+            assert call.words == TEXT
+            assert len(call.sim.sockets) == 1, "no second try, and the open socket is left"
+            await call.sim.all_closed()
+            assert not call.errors
+    finally:
+        logger.remove(sink)
+    assert len([line for line in lines if "ElevenLabs" in line]) == 1
+    assert counted.count(("elevenlabs", "gave_up")) == 1
+
+
+@pytest.mark.parametrize(
+    "passing",
+    [
+        {"error": "input_timeout_exceeded", "message": "Have not received a new text input.", "code": 1008},
+        {"error": "hm"},
+        {"message": "hello"},
+        {"contextId": "x", "isFinal": True},
+    ],
+)
+def test_what_passes_is_no_reason_to_change_the_voice(passing: dict[str, object]) -> None:
+    parse(json.dumps(passing))
 
 
 async def test_the_next_voice_goes_on_in_mid_reply(monkeypatch: pytest.MonkeyPatch) -> None:
