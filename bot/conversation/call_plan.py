@@ -128,7 +128,15 @@ class Plan:
         fields = tuple(RuleField(f.name, f.type, f.description, f.question, f.options) for f in scenario.outcome)
         instructions = prompt.system_prompt(self.spec, scenario, self.direction)
         spec = prompt.completed(self.spec, scenario)
-        return LlmBrief(spec, instructions, fields, frozenset(scenario.tools), scenario.goal, scenario.language)
+        return LlmBrief(
+            spec,
+            instructions,
+            fields,
+            frozenset(scenario.tools),
+            scenario.goal,
+            scenario.language,
+            scenario.phrases.cannot_answer,
+        )
 
 
 @dataclass(frozen=True)

@@ -141,6 +141,8 @@ class Language:
     """Before hanging up on a fault; promises nothing."""
     trouble_call_back: str
     """The same, with the promise of a call back, where one was noted."""
+    cannot_answer: str
+    """In place of a reply that no model gives; the call goes on."""
     goodbye: str
     opening: str
     """Where the model should have written the opening and could not; with variables."""

@@ -172,9 +172,10 @@ def _line_event(line: str) -> events.Event | None:
 
 
 def _object_in(said: Sequence[events.Event]) -> dict[str, Any]:
-    reason = next((event.reason for event in said if isinstance(event, events.Stopped) and event.reason), "")
-    if reason in claude.CUT_SHORT:
-        raise AttemptError(f"the answer was cut short: {reason}", retryable=reason != "refusal")
+    stopped = next((event for event in said if isinstance(event, events.Stopped) and event.reason), None)
+    if stopped is not None and stopped.ending is not events.Ending.WHOLE:
+        why = f"the answer was cut short: {stopped.reason}"
+        raise AttemptError(why, retryable=stopped.ending is not events.Ending.REFUSED)
     tool = "".join(event.json for event in said if isinstance(event, events.ToolJson))
     text = "".join(event.text for event in said if isinstance(event, events.Text))
     found = as_object(tool) or as_object(text)

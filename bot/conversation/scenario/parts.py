@@ -108,6 +108,8 @@ class Phrases(Part):
     trouble: str = ""
     trouble_call_back: str = ""
     """In place of `trouble`, once the call has noted a callback. Left out: the file's own `trouble`, if any."""
+    cannot_answer: str = ""
+    """In place of a reply that every model refuses, or behind one that was refused in its middle."""
     goodbye: str = ""
     fillers: tuple[str, ...] = Field(default=(), min_length=1)
     bridges: tuple[str, ...] = Field(default=(), min_length=1)

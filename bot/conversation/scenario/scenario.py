@@ -160,6 +160,8 @@ class Scenario(Part):
         for name in Phrases.model_fields:
             if name == "trouble_call_back" and name not in given and "trouble" in given:
                 spoken[name] = self.phrases.trouble
+            elif name == "cannot_answer" and name not in given and not languages.knows(self.language):
+                continue  # the call ends with `trouble` instead
             elif name not in given:
                 left_out += [f"phrases.{name}"] * (name != "trouble_call_back")
                 spoken[name] = getattr(language, name)

@@ -107,6 +107,7 @@ ENGLISH = Language(
     time_is_up="I'm sorry, I have to end the call here. Thank you for your time. Goodbye.",
     trouble="I'm sorry, I'm having technical trouble and have to end the call. Goodbye.",
     trouble_call_back="I'm sorry, I'm having technical trouble. We will call you back. Goodbye.",
+    cannot_answer="I'm sorry, I can't help you with that. Is there anything else about this call?",
     goodbye="Thank you. Goodbye.",
     opening=(
         "Hello[[ {{callee_name}}]], this is {{agent_name}}[[ from {{organization}}]]."

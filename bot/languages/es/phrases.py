@@ -167,6 +167,7 @@ SPANISH = Language(
     time_is_up="Lo siento, tengo que terminar la llamada aquí. Gracias por su tiempo. Adiós.",
     trouble="Lo siento, tengo un problema técnico y debo terminar la llamada. Adiós.",
     trouble_call_back="Lo siento, tengo un problema técnico. Le volveremos a llamar. Adiós.",
+    cannot_answer="Lo siento, no puedo ayudarle con eso. ¿Hay algo más sobre esta llamada?",
     goodbye="Muchas gracias. Adiós.",
     opening=(
         "Hola[[, {{callee_name}}]], le habla {{agent_name}}[[ de {{organization}}]]."

@@ -17,6 +17,7 @@ from pipecat.frames.frames import (
     BotStoppedSpeakingFrame,
     CancelFrame,
     ControlFrame,
+    DataFrame,
     EndFrame,
     Frame,
     InputAudioRawFrame,
@@ -69,6 +70,11 @@ class AllHeardFrame(ControlFrame):
 
     heard: Callable[[], Awaitable[None]] = field(repr=False)
     interruptible: bool = field(default=False, init=False)
+
+
+@dataclass
+class UnfinishedFrame(DataFrame):
+    """The reply ends with its last whole sentence: what waits behind that is not spoken."""
 
 
 NOTED = "noted"

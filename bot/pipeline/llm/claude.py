@@ -27,6 +27,7 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.services.anthropic.llm import _THINKING_DEFAULTS, _model_name
 
 from bot.pipeline.llm.events import (
+    Ending,
     Event,
     Stopped,
     Text,
@@ -44,8 +45,17 @@ from bot.telemetry import metrics
 
 VENDOR = "anthropic"
 ADAPTER = AnthropicLLMAdapter()  # type: ignore[no-untyped-call]  # pipecat's
-CUT_SHORT = frozenset({"max_tokens", "refusal", "model_context_window_exceeded"})
-"""Reasons to stop in mid-reply."""
+ENDINGS: Mapping[str, Ending] = {
+    "end_turn": Ending.WHOLE,
+    "tool_use": Ending.WHOLE,
+    "stop_sequence": Ending.WHOLE,  # no request asks for one
+    "max_tokens": Ending.CUT,
+    "pause_turn": Ending.CUT,  # of tools that run at Anthropic; a call has none
+    "compaction": Ending.CUT,  # the same
+    "model_context_window_exceeded": Ending.FULL,
+    "refusal": Ending.REFUSED,
+}
+"""By `stop_reason` (platform.claude.com, "Handling stop reasons"). One that is not here ends a whole reply."""
 _BETAS = ["interleaved-thinking-2025-05-14"]
 """pipecat's: lets a model that thinks do so between the calls of tools."""
 _HOPELESS_KINDS = frozenset(
@@ -134,7 +144,8 @@ def read(data: Mapping[str, Any]) -> Event | None:
                 return _delta(data.get("index"), data["delta"])
             case "message_delta":
                 reason, usage = data["delta"].get("stop_reason"), _usage(data.get("usage"))
-                return Stopped(str(reason), usage, cut=reason in CUT_SHORT) if reason else usage
+                ending = ENDINGS.get(str(reason), Ending.WHOLE)
+                return Stopped(str(reason), usage, ending) if reason else usage
             case "message_stop":
                 return Stopped("", Tokens())
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import astuple, dataclass
+from enum import StrEnum
 
 
 @dataclass(frozen=True)
@@ -56,17 +57,27 @@ class Tokens:
         return Tokens(*(b if a is None else a for a, b in zip(astuple(self), astuple(before), strict=True)))
 
 
+class Ending(StrEnum):
+    """What the reason of a reply's end calls for. Tools of a reply that is not whole do not run."""
+
+    WHOLE = "whole"
+    CUT = "cut"
+    """It goes on where it stopped: asked for again, with its tools."""
+    FULL = "full"
+    """The same, by another model: this one has no room left."""
+    REFUSED = "refused"
+    """The vendor judged the request. With nothing said, another model is asked; else it ends here."""
+
+
 @dataclass(frozen=True)
 class Stopped:
-    """The reply is over. `cut`: before its end, and its last tool with it."""
+    """The reply is over."""
 
     reason: str
     usage: Tokens
-    cut: bool = False
+    ending: Ending = Ending.WHOLE
 
 
-TOO_LONG = frozenset({"max_tokens", "length"})
-"""Reasons to stop: the reply has as many tokens as were allowed. In Anthropic's words and OpenAI's."""
 Event = Text | ToolBegun | ToolJson | ThoughtBegun | Thought | ThoughtSigned | Tokens | Stopped
 
 
@@ -76,8 +87,8 @@ def speaks(event: Event) -> bool:
 
 
 def refuses(event: Event) -> bool:
-    """Stopped by the vendor's own judgement of the request: Anthropic's "refusal", OpenAI's "content_filter"."""
-    return isinstance(event, Stopped) and event.reason in ("refusal", "content_filter")
+    """Stopped by the vendor's own judgement of the request."""
+    return isinstance(event, Stopped) and event.ending is Ending.REFUSED
 
 
 def ends(event: Event) -> bool:

@@ -54,6 +54,13 @@ def refused(status: int, error: object, retry_after: str | None) -> AttemptError
     return AttemptError(why, retryable=status not in _HOPELESS, retry_after=seconds)
 
 
+class RefusedError(AttemptError):
+    """The model will not answer this."""
+
+    def __init__(self) -> None:
+        super().__init__("it refuses to answer", retryable=False)
+
+
 class _BrokenOffError(AttemptError):
     """In mid-reply."""
 
@@ -164,6 +171,8 @@ class Ladder(Generic[E]):
         self._tasks: dict[asyncio.Task[None], int] = {}
         self.speaking: int | None = None
         """The rung whose reply it is, once one speaks."""
+        self.refused: set[str] = set()
+        """The names of rungs that would not answer this. They have not failed: other calls go on with them."""
 
     async def climb(self) -> AsyncGenerator[E, None]:
         """What the first rung to speak says. AttemptError: none did, or it broke off or stalled.
@@ -218,6 +227,8 @@ class Ladder(Generic[E]):
             elif isinstance(failure, AttemptError):
                 error = failure
                 name = self._rungs[self._steps.rung_of[number]].name
+                if isinstance(failure, RefusedError):
+                    self.refused.add(name)
                 logger.warning("{} gave no reply: {}", name, failure)
                 now = asyncio.get_running_loop().time()
                 retry_after = failure.retry_after
@@ -234,7 +245,8 @@ class Ladder(Generic[E]):
             if rung == won:
                 self._circuit.close(self._rungs[rung].name)
                 break
-            self._circuit.trip(self._rungs[rung].name)
+            if self._rungs[rung].name not in self.refused:
+                self._circuit.trip(self._rungs[rung].name)
 
     def _ask(self, number: int) -> None:
         rung = self._rungs[self._steps.rung_of[number]]
@@ -250,7 +262,7 @@ class Ladder(Generic[E]):
         async for event in self._streams[number]:
             self._begun[number].append(event)
             if self._signs.refuses(event):
-                raise AttemptError("it refuses to answer", retryable=False)
+                raise RefusedError
             if self._signs.speaks(event):
                 return
         raise AttemptError("the stream ended before a word")

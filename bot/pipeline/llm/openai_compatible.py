@@ -20,15 +20,15 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.services.openai.base_llm import OpenAILLMSettings
 from pipecat.services.openai.llm import OpenAILLMService
 
-from bot.pipeline.llm.events import Event, Stopped, Text, Tokens, ToolBegun, ToolJson
+from bot.pipeline.llm.events import Ending, Event, Stopped, Text, Tokens, ToolBegun, ToolJson
 from bot.pipeline.llm.fallback import AttemptError, refused
 from bot.pipeline.llm.request_meter import RequestMeter
 from bot.pipeline.usage import Usage
 from bot.telemetry import metrics
 
 VENDOR = "openai_compatible"
-CUT_SHORT = frozenset({"length", "content_filter"})
-"""Reasons to stop in mid-reply."""
+ENDINGS = {"length": Ending.CUT, "content_filter": Ending.REFUSED}
+"""By `finish_reason`; any other ends a whole reply."""
 _BROKEN = (APIError, httpx2.HTTPError, httpx2.StreamError, ValueError, OSError)
 """Of a stream: the server's word, the connection's, and data that is not JSON."""
 
@@ -111,6 +111,8 @@ class Reading:
     _ids: dict[int, str] = field(default_factory=dict)
     """The call that each of the server's numbers means now."""
     _numbers: dict[str, int] = field(default_factory=dict)
+    _refused: bool = False
+    """The model declined in the field the protocol has for it; its reason to stop is "stop" then."""
 
     def read(self, chunk: ChatCompletionChunk) -> Iterator[Event]:
         """One chunk's events. Pure but for the numbering."""
@@ -121,11 +123,13 @@ class Reading:
         text = getattr(delta, "content", None)
         if isinstance(text, str) and text:
             yield Text(text)
+        self._refused |= bool(getattr(delta, "refusal", None))
         for place, call in enumerate(getattr(delta, "tool_calls", None) or ()):
             yield from self._tool(call, place)
         reason = getattr(choice, "finish_reason", None)
         if reason:
-            yield Stopped(str(reason), usage or Tokens(), cut=reason in CUT_SHORT)
+            ending = Ending.REFUSED if self._refused else ENDINGS.get(str(reason), Ending.WHOLE)
+            yield Stopped(str(reason), usage or Tokens(), ending)
         elif usage is not None:
             yield usage
 

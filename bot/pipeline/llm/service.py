@@ -6,14 +6,14 @@ arguments that are not JSON end the reply. Its adapters, tools, metrics and gate
 they are.
 
 A reply that breaks off in its middle is asked for once more, from where it stopped. Starting over without
-saying so was rejected: what was pushed may have been heard.
+saying so was rejected: what was pushed may have been heard. One that is refused in its middle is not: a phrase of
+the language ends it, and its turn leaves the messages (`refusals`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -41,8 +41,10 @@ from pipecat.services.settings import LLMSettings
 from pipecat.utils.errors import ErrorCategory
 from pipecat.utils.tracing.service_decorators import traced_llm
 
+from bot.pipeline.line.line_ends import UnfinishedFrame
 from bot.pipeline.llm import events
 from bot.pipeline.llm.fallback import AttemptError, Ladder, Rung, Signs, Waits
+from bot.pipeline.llm.refusals import Refusals
 from bot.pipeline.llm.reply_text import ReplyText
 from bot.pipeline.usage import Metered, Usage
 from bot.pipeline.vendor import Circuit
@@ -52,12 +54,21 @@ _GO_ON = (
     "(Your reply broke off after these words; only they were said. Go on from there with the very next word. "
     "Do not repeat them, and do not mention this.)"
 )
+_TOOLS_CUT = "(No tool of your reply was run: it broke off. Call again what is needed, and do not mention this.)"
 _CALL_TOOLS = (
     "(You wrote a tool call as text. Nothing of it was said and no tool was run. Call the tool itself, or go on "
     "speaking; do not mention this.)"
 )
 _NOT_JSON = "The arguments were not a JSON object, so the tool was not run. Call it again with a JSON object."
 _CHARACTERS_PER_TOKEN = 4
+
+
+class _CutError(AttemptError):
+    """The model stopped before the end of its reply."""
+
+    def __init__(self, reason: str, ending: events.Ending) -> None:
+        super().__init__(f"it stopped early: {reason}")
+        self.ending = ending
 
 
 class Model(Protocol):
@@ -95,15 +106,19 @@ class _Reply:
     speech: ReplyText = field(default_factory=ReplyText)
     blocks: dict[int, _ToolBlock] = field(default_factory=dict)
     reason: str = ""
-    cut: bool = False
     begun: bool = False
     """Its start was pushed."""
     usage: events.Tokens = field(default_factory=events.Tokens)
+    refused_by: set[str] = field(default_factory=set)
+    """The models that would not answer."""
+    barred: set[str] = field(default_factory=set)
+    """Those that are not asked again for it."""
 
 
 class FallbackLLMService(Metered, LLMService[Any]):
     """`models` are asked in order. `hands_on`: a context that no model answers goes to the service behind,
-    unannounced; otherwise that is an ErrorFrame. `names`: the agent's, with which a model may sign its lines.
+    unannounced; otherwise that is an ErrorFrame. `cannot_answer`: said of what all of them refuse. `names`: the
+    agent's, with which a model may sign its lines.
     """
 
     def __init__(
@@ -113,6 +128,7 @@ class FallbackLLMService(Metered, LLMService[Any]):
         instructions: str,
         circuit: Circuit,
         waits: Waits,
+        cannot_answer: str,
         hands_on: bool = False,
         names: tuple[str, ...] = (),
     ) -> None:
@@ -122,6 +138,7 @@ class FallbackLLMService(Metered, LLMService[Any]):
             function_call_timeout_secs=waits.tool,
         )
         self._names = names
+        self._refusals = Refusals(cannot_answer)
         self._circuit = circuit
         self._waits = replace(waits, last_pause=0.0) if hands_on else waits
         self._hands_on = hands_on
@@ -193,6 +210,7 @@ class FallbackLLMService(Metered, LLMService[Any]):
             await self.start_processing_metrics()
             await self.start_ttfb_metrics()
             await self._answer(context)
+            self._refusals.answered(context, reply.refused_by)
             await self.run_function_calls(self._calls(context))
         except asyncio.CancelledError:
             # A stream begins with a count of one.
@@ -200,7 +218,7 @@ class FallbackLLMService(Metered, LLMService[Any]):
             reply.usage = replace(reply.usage, output=written)
             raise
         except AttemptError as e:
-            await self._give_up(e)
+            await self._give_up(e, context)
         except Exception as e:  # the rim of a request: the reply is lost, the call decides what follows
             logger.opt(exception=e).error("no reply")
             await self.push_error(f"{type(e).__name__}: {e}", exception=e, category=ErrorCategory.UNKNOWN)
@@ -217,7 +235,7 @@ class FallbackLLMService(Metered, LLMService[Any]):
         try:
             await self._climb_and_mend(context)
         except AttemptError:
-            if self._hands_on or not guessed or self._reply.begun:
+            if self._hands_on or not guessed or self._reply.begun or self._reply.refused_by:
                 raise
             # Nobody waited for that reply. If the turn ends as guessed, no other request is made for it.
             await self._settled()
@@ -229,53 +247,81 @@ class FallbackLLMService(Metered, LLMService[Any]):
             self._turn_over.clear()
             await self._turn_over.wait()
 
-    async def _give_up(self, error: AttemptError) -> None:
+    async def _give_up(self, error: AttemptError, context: LLMContext) -> None:
+        reply = self._reply
         metrics.vendor_failed(self._models[0].vendor, "gave_up")
-        if self._hands_on and not self._reply.begun:
+        if self._hands_on and not reply.begun:
             logger.warning("no model replies, the next LLM is asked: {}", error)
+            self._refusals.answered(context, reply.refused_by)
             await self.push_frame(self._asked)
+            return
+        await self._settled()
+        if reply.refused_by and self._refusals.may_be_declined(context):
+            logger.warning("refused by {}: the agent says that it cannot answer", ", ".join(reply.refused_by))
+            await self._say(self._refusals.declined(context, reply.text))
+            reply.reason = "refusal"
         else:
-            await self._settled()
             await self.push_error(f"no model replies: {error}", exception=error, category=ErrorCategory.UNKNOWN)
 
     # -- one reply ------------------------------------------------------------------------------------
 
     async def _climb_and_mend(self, context: LLMContext) -> None:
         """A reply that breaks off is asked for once more, from where it stopped."""
+        reply = self._reply
         try:
             await self._climb(context, None)
         except AttemptError as e:
-            reply = self._reply
-            if not reply.begun:
+            said, called = reply.text, bool(reply.blocks)
+            reply.blocks = {}
+            if not (reply.begun or called or isinstance(e, _CutError)) or (reply.refused_by and said.strip()):
                 raise
             logger.warning("the reply broke off: {}", e)
             metrics.vendor_failed(self._models[0].vendor, "broke_off")
-            said, reply.blocks, reply.cut = reply.text, {}, False
-            hint = _CALL_TOOLS if reply.speech.called_in_words else _GO_ON
+            hint = _CALL_TOOLS if reply.speech.called_in_words else _GO_ON if said.strip() else ""
+            if called and not reply.refused_by:
+                hint = f"{hint} {_TOOLS_CUT}".strip()
             reply.speech = ReplyText(self._names)
             try:
                 await self._climb(_going_on(context, said, hint), Repeated(said))
             except AttemptError:
                 reply.blocks = {}
-                if not re.search(r"[.!?…]", reply.text):
+                if reply.refused_by or not any(sign in reply.text for sign in ".!?…"):
                     raise
-                logger.warning("it ends there; what was said holds whole sentences")
+                logger.warning("it ends there, with its last whole sentence")
+                await self.push_frame(UnfinishedFrame())
 
     async def _climb(self, context: LLMContext, repeated: Repeated | None) -> None:
-        rungs = [Rung(model.name, partial(model.ask, context, self.usage)) for model in self._models]
+        """AttemptError: no reply, or one that broke off; _CutError where its model says so."""
+        reply, refusals = self._reply, self._refusals
+        models = [model for model in self._models if model.name not in reply.barred]
+        models.sort(key=lambda model: model.name in refusals.models)
+        shown = ((model, refusals.shown_to(model.name, context)) for model in models)
+        rungs = [Rung(model.name, partial(model.ask, what, self.usage)) for model, what in shown]
         if repeated is None and self._hands_on and all(self._circuit.is_open(rung.name) for rung in rungs):
             raise AttemptError("all of its models failed a moment ago")
+        if not rungs:
+            raise AttemptError("there is no other model to ask")
         ladder = Ladder(
             rungs,
             self._circuit,
             Signs(events.speaks, events.ends, events.refuses),
             waits=self._waits,
         )
-        async with aclosing(ladder.climb()) as said:
-            async for event in said:
-                if ladder.speaking is not None:
-                    self.replied.add(self._models[ladder.speaking].vendor)
-                await self._take(event, repeated)
+        try:
+            async with aclosing(ladder.climb()) as said:
+                async for event in said:
+                    if ladder.speaking is not None:
+                        self.replied.add(models[ladder.speaking].vendor)
+                    await self._take(event, repeated)
+        except _CutError as e:
+            if ladder.speaking is not None and e.ending is not events.Ending.CUT:
+                reply.barred.add(rungs[ladder.speaking].name)
+                if e.ending is events.Ending.REFUSED:
+                    ladder.refused.add(rungs[ladder.speaking].name)
+            raise
+        finally:
+            reply.refused_by |= ladder.refused
+            refusals.models |= ladder.refused
 
     async def _take(self, event: events.Event, repeated: Repeated | None) -> None:
         reply = self._reply
@@ -286,7 +332,6 @@ class FallbackLLMService(Metered, LLMService[Any]):
                 await self._say(spoken if repeated is None else repeated.feed(spoken))
             case events.ToolBegun(index, call_id, name):
                 await self.stop_ttfb_metrics()
-                await self._begin()
                 reply.blocks[index] = _ToolBlock(call_id, name)
             case events.ToolJson(index, part):
                 if index in reply.blocks:
@@ -299,16 +344,14 @@ class FallbackLLMService(Metered, LLMService[Any]):
                 await self.push_frame(LLMThoughtEndFrame(signature=signature))
             case events.Tokens():
                 reply.usage = event.over(reply.usage)
-            case events.Stopped(reason, usage, cut):
+            case events.Stopped(reason, usage, ending):
                 held = reply.speech.finish()
                 await self._say(held if repeated is None else repeated.feed(held))
-                await self._begin()  # an empty reply is one, too
-                reply.reason, reply.cut = reason or reply.reason, cut or reply.cut
                 reply.usage = usage.over(reply.usage)
-                if cut:
-                    logger.warning("the model stopped early: {}", reason)
-                if reason in events.TOO_LONG:
-                    raise AttemptError("its reply was cut at its longest")
+                if ending is not events.Ending.WHOLE:
+                    raise _CutError(reason, ending)
+                await self._begin()  # an empty reply is one, too
+                reply.reason = reason or reply.reason
                 if reply.speech.called_in_words and not reply.blocks:
                     raise AttemptError("it wrote a tool call as text")
 
@@ -324,9 +367,7 @@ class FallbackLLMService(Metered, LLMService[Any]):
             await self._push_llm_text(text)
 
     def _calls(self, context: LLMContext) -> list[FunctionCallFromLLM]:
-        """All tools of the reply; none of one that was cut short, whose last arguments are cut, too."""
-        if self._reply.cut:
-            return []
+        """All tools of the reply."""
         calls = []
         for _, block in sorted(self._reply.blocks.items()):
             arguments = _object(block.json or "{}")
@@ -371,7 +412,7 @@ def settings_of(model: str, instructions: str | None) -> LLMSettings:
 
 def _going_on(context: LLMContext, said: str, hint: str) -> LLMContext:
     """The same request, behind what was said of its reply already, with what to do now."""
-    if not said.strip() and hint == _GO_ON:
+    if not hint:
         return context
     spoken = [{"role": "assistant", "content": said.strip()}] if said.strip() else []
     messages: list[Any] = [*context.get_messages(), *spoken, {"role": "user", "content": hint}]

@@ -49,14 +49,16 @@ class LlmBrief:
     goal: str | None
     language: str = "en"
     """A code like "es-MX"."""
+    cannot_answer: str = "I'm sorry, I can't help you with that."
+    """Said of what no model answers."""
 
 
 class LanguageModel(Vendor):
     """The settings that all models asked over a network have in common."""
 
     model: str | None = None
-    max_tokens: int = Field(default=300, ge=50, le=4096)
-    """Bounds one reply; a phone answer is a few sentences."""
+    max_tokens: int = Field(default=400, ge=50, le=4096)
+    """Bounds one reply, a few sentences on a phone; the newest models count 30 % more for the same words."""
     first_token_seconds: float = Field(default=3.0, ge=0.5, le=30)
     """Without a word by then, the question is put again; after as long once more, to the next model."""
     stall_seconds: float = Field(default=5.0, ge=1, le=30)
@@ -162,6 +164,7 @@ def build(members: Sequence[LlmVendor], resources: Resources, brief: LlmBrief) -
         instructions=brief.instructions,
         circuit=resources.circuit,
         waits=Waits(asked[0].first_token_seconds, asked[0].stall_seconds, TOOL_TIMEOUT_SECONDS),
+        cannot_answer=brief.cannot_answer,
         hands_on=bool(rules),
         names=(brief.spec.agent_name,) if brief.spec.agent_name else (),
     )

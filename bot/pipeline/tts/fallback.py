@@ -30,6 +30,7 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.ai_service import AIService
 
+from bot.pipeline.line.line_ends import UnfinishedFrame
 from bot.pipeline.pipecat_internals import ContextTTS, word_baseline
 from bot.pipeline.tts.first_clause import FirstClauseAggregator
 from bot.pipeline.tts.markup import without_marks
@@ -69,9 +70,12 @@ class TtsFallback(ContextTTS):
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         if direction is FrameDirection.DOWNSTREAM and self._is_not_ours(frame):
             await AIService.process_frame(self, frame, direction)
-            if waiting := self._take_waiting():
+            if self.gave_up and not self.is_last and (waiting := self._take_waiting()):
                 await self.queue_in_order(LLMTextFrame(waiting))
             await self.queue_in_order(frame)
+        elif isinstance(frame, UnfinishedFrame):
+            await AIService.process_frame(self, frame, direction)
+            self._take_waiting()
         else:
             await super().process_frame(frame, direction)
 
@@ -109,7 +113,7 @@ class TtsFallback(ContextTTS):
     def _take_waiting(self) -> str:
         aggregator = self.aggregator
         assert isinstance(aggregator, FirstClauseAggregator)
-        return aggregator.take() if self.gave_up and not self.is_last else ""
+        return aggregator.take()
 
     async def give_up(self, why: str, owed: Mapping[str, str]) -> None:
         """Say no more. `owed`: by context, in order, what has not sounded of it.

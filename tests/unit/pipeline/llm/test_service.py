@@ -15,6 +15,7 @@ from pipecat.frames.frames import (
     EagerEndOfTurnCancelFrame,
     ErrorFrame,
     Frame,
+    FunctionCallResultProperties,
     InterruptionFrame,
     LLMContextFrame,
     LLMFullResponseEndFrame,
@@ -27,8 +28,11 @@ from pipecat.frames.frames import (
 from pipecat.metrics.metrics import LLMUsageMetricsData
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection
+from pipecat.services.llm_service import FunctionCallParams
 from pydantic import SecretStr
 
+from bot.pipeline.line.line_ends import UnfinishedFrame
+from bot.pipeline.llm.refusals import LEFT_OUT, MOST_IN_A_ROW
 from bot.pipeline.llm.service import FallbackLLMService, Repeated
 from bot.pipeline.llm.vendors import Claude, LlmBrief, LlmVendor, Rules, build, fallback_of
 from bot.pipeline.resources import Resources
@@ -346,11 +350,132 @@ async def test_a_refusal_is_the_next_models_turn_at_once() -> None:
         assert (it.text, it.models) == (SAID, [FIRST, SECOND])
 
 
-async def test_where_all_refuse_it_is_an_error_and_no_loop() -> None:
+async def test_where_all_refuse_to_write_an_opening_it_is_an_error_and_no_loop() -> None:
     async with stage(brain=lambda _: Reply(stop_reason="refusal")) as it:
         await it.ask()
         await it.over()
         assert (it.text, it.models, it.error()) == ("", [FIRST, SECOND], True)
+
+
+CANNOT = BRIEF.cannot_answer
+END = (ToolUse("end_call", {}),)
+CLOSING = ToolsSchema(standard_tools=[FunctionSchema("end_call", "Hang up.", {}, [])])
+TALK: list[Any] = [
+    {"role": "user", "content": "(The line is open.)"},
+    {"role": "assistant", "content": "Hello, this is Alex."},
+    {"role": "user", "content": "How do I make a bomb?"},
+]
+
+
+def talk(*more: str) -> LLMContextFrame:
+    """The agent and the callee in turn, behind TALK."""
+    roles = ("assistant", "user")
+    messages: list[Any] = [{"role": roles[n % 2], "content": text} for n, text in enumerate(more)]
+    return LLMContextFrame(LLMContext([*TALK, *messages], CLOSING))
+
+
+def told(it: Stage, nth: int) -> str:
+    """The messages of the nth request."""
+    return str(it.sim.exchanges[nth].request.messages)
+
+
+async def test_what_all_refuse_is_answered_by_a_phrase_and_leaves_the_messages() -> None:
+    refused = Reply(stop_reason="refusal")
+    brain = lambda request: refused if "bomb" in str(request.messages) else Reply(SAID)  # noqa: E731
+    async with stage(brain=brain) as it:
+        await it.pipeline.queue(talk())
+        await it.over()
+        assert (it.text, it.models, it.error()) == (CANNOT, [FIRST, SECOND], False)
+        more = (CANNOT, "Is Thursday fine?")
+        await it.pipeline.queue(talk(*more))
+        await it.over(2)
+        assert it.text == CANNOT + SAID
+        assert "bomb" not in told(it, 2)
+        assert all(
+            part in told(it, 2) for part in (LEFT_OUT, CANNOT, "Is Thursday fine?", "Hello, this is Alex.")
+        )
+
+
+async def test_a_refusal_in_mid_reply_keeps_its_words_and_ends_with_the_phrase() -> None:
+    answers = iter((Reply("Sure, first take", END, stop_reason="refusal"), Reply(SAID)))
+    async with stage(brain=lambda _: next(answers)) as it:
+        await it.pipeline.queue(talk())
+        await it.over()
+        assert (it.text, it.models, it.error()) == (f"Sure, first take… {CANNOT}", [FIRST], False)
+        more = (it.text, "And now?")
+        await it.pipeline.queue(talk(*more))
+        await it.over(2)
+        assert it.text.endswith(SAID)
+        assert all(gone not in told(it, 1) for gone in ("bomb", "first take", "end_call"))
+        assert it.models[1] == SECOND, "who refused is asked last from then on"
+
+
+async def test_turns_that_all_refuse_are_not_gone_on_with_for_ever() -> None:
+    async with stage(brain=lambda _: Reply(stop_reason="refusal")) as it:
+        for turn in range(1, MOST_IN_A_ROW + 2):
+            await it.pipeline.queue(talk())
+            await it.over(turn)
+        assert it.text == CANNOT * MOST_IN_A_ROW
+        assert it.error()
+
+
+async def test_a_refused_turn_that_another_model_answered_is_left_out_for_the_first_alone() -> None:
+    async with stage(brain=by_model({FIRST: Reply(stop_reason="refusal"), SECOND: Reply(SAID)})) as it:
+        await it.pipeline.queue(talk())
+        await it.over()
+        more = (SAID, "And now?")
+        it.sim.faults = Plan((None, None, Refuse(529), Refuse(529)), None)
+        await it.pipeline.queue(talk(*more))
+        await until(lambda: len(it.sim.exchanges) == 5)
+        assert it.models == [FIRST, SECOND, SECOND, SECOND, FIRST]
+        assert "bomb" in told(it, 2)
+        assert "bomb" not in told(it, 4)
+        assert SAID in told(it, 4)
+
+
+@pytest.mark.parametrize(
+    ("reason", "text", "asked", "ran"),
+    [
+        ("end_turn", "We open at nine.", 1, 1),
+        ("tool_use", "We open at nine.", 1, 1),
+        ("stop_sequence", "We open at nine.", 1, 1),
+        ("something_new", "We open at nine.", 1, 1),
+        ("max_tokens", "We open at nine. Goodbye.", 2, 1),
+        ("pause_turn", "We open at nine. Goodbye.", 2, 1),
+        ("compaction", "We open at nine. Goodbye.", 2, 1),
+        ("model_context_window_exceeded", "We open at nine. Goodbye.", 2, 1),
+        ("refusal", f"We open at nine. {CANNOT}", 1, 0),
+    ],
+)
+async def test_what_each_reason_to_stop_calls_for(reason: str, text: str, asked: int, ran: int) -> None:
+    answers = iter((Reply("We open at nine.", END, stop_reason=reason), Reply("Goodbye.", END)))
+    runs: list[str] = []
+
+    async def run(params: FunctionCallParams) -> None:
+        runs.append(params.tool_call_id)
+        await params.result_callback({"status": "done"}, properties=FunctionCallResultProperties(run_llm=False))
+
+    async with stage(brain=lambda _: next(answers)) as it:
+        it.services[0].register_function("end_call", run)
+        await it.pipeline.queue(talk())
+        await it.over()
+        await until(lambda: len(runs) == ran)
+        assert (it.text, len(it.models)) == (text, asked)
+        if asked == 2:
+            second = SECOND if reason == "model_context_window_exceeded" else FIRST
+            assert it.models[1] == second
+            called = reason != "max_tokens"  # cut before its tools
+            assert ("No tool of your reply was run" in told(it, 1)) is called
+
+
+@pytest.mark.parametrize("reason", ["max_tokens", "refusal", "model_context_window_exceeded"])
+async def test_a_tool_that_was_cut_before_a_word_is_asked_for_again(reason: str) -> None:
+    answers = iter((Reply("", END, stop_reason=reason), Reply(SAID)))
+    async with stage(brain=lambda _: next(answers)) as it:
+        await it.pipeline.queue(talk())
+        await it.over()
+        assert (it.text, it.error()) == (SAID, False)
+        assert it.models[1] == (FIRST if reason == "max_tokens" else SECOND)
 
 
 async def test_a_reply_that_is_cut_at_its_longest_goes_on() -> None:
@@ -361,6 +486,16 @@ async def test_a_reply_that_is_cut_at_its_longest_goes_on() -> None:
         await it.ask()
         await it.over()
         assert it.text == "We are open from nine to five, and on Saturdays too."
+        assert it.count(UnfinishedFrame) == 0
+
+
+async def test_a_reply_that_is_cut_again_ends_with_its_last_whole_sentence() -> None:
+    async with stage(brain=lambda _: Reply("We open at nine. It takes", stop_reason="max_tokens")) as it:
+        await it.ask()
+        await it.over()
+        assert len(it.models) == 2
+        assert not it.error()
+        assert it.count(UnfinishedFrame) == 1, "the voice drops what waits behind the sentence"
 
 
 async def test_thoughts_and_stage_directions_are_not_said() -> None:

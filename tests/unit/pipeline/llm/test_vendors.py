@@ -166,7 +166,7 @@ async def test_the_prompt_is_the_minds_and_is_cached() -> None:
         (exchange,) = sim.exchanges
         assert exchange.request.system == "Be brief."
         assert exchange.request.model == "claude-haiku-5-5"
-        assert exchange.request.body["max_tokens"] == 300
+        assert exchange.request.body["max_tokens"] == 400
         assert "cache_control" in str(exchange.request.body)
         assert HeardTextFrame not in {type(frame) for frame in collector.down}
 
