@@ -173,9 +173,9 @@ def _line_event(line: str) -> events.Event | None:
 
 def _object_in(said: Sequence[events.Event]) -> dict[str, Any]:
     stopped = next((event for event in said if isinstance(event, events.Stopped) and event.reason), None)
-    if stopped is not None and stopped.ending is not events.Ending.WHOLE:
+    if stopped is not None and stopped.ending is not events.ReplyEnd.WHOLE:
         why = f"the answer was cut short: {stopped.reason}"
-        raise AttemptError(why, retryable=stopped.ending is not events.Ending.REFUSED)
+        raise AttemptError(why, retryable=stopped.ending is not events.ReplyEnd.REFUSED)
     tool = "".join(event.json for event in said if isinstance(event, events.ToolJson))
     text = "".join(event.text for event in said if isinstance(event, events.Text))
     found = as_object(tool) or as_object(text)

@@ -27,8 +27,8 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.services.anthropic.llm import _THINKING_DEFAULTS, _model_name
 
 from bot.pipeline.llm.events import (
-    Ending,
     Event,
+    ReplyEnd,
     Stopped,
     Text,
     Thought,
@@ -45,15 +45,15 @@ from bot.telemetry import metrics
 
 VENDOR = "anthropic"
 ADAPTER = AnthropicLLMAdapter()  # type: ignore[no-untyped-call]  # pipecat's
-ENDINGS: Mapping[str, Ending] = {
-    "end_turn": Ending.WHOLE,
-    "tool_use": Ending.WHOLE,
-    "stop_sequence": Ending.WHOLE,  # no request asks for one
-    "max_tokens": Ending.CUT,
-    "pause_turn": Ending.CUT,  # of tools that run at Anthropic; a call has none
-    "compaction": Ending.CUT,  # the same
-    "model_context_window_exceeded": Ending.FULL,
-    "refusal": Ending.REFUSED,
+ENDINGS: Mapping[str, ReplyEnd] = {
+    "end_turn": ReplyEnd.WHOLE,
+    "tool_use": ReplyEnd.WHOLE,
+    "stop_sequence": ReplyEnd.WHOLE,  # no request asks for one
+    "max_tokens": ReplyEnd.CUT,
+    "pause_turn": ReplyEnd.CUT,  # of tools that run at Anthropic; a call has none
+    "compaction": ReplyEnd.CUT,  # the same
+    "model_context_window_exceeded": ReplyEnd.FULL,
+    "refusal": ReplyEnd.REFUSED,
 }
 """By `stop_reason` (platform.claude.com, "Handling stop reasons"). One that is not here ends a whole reply."""
 _BETAS = ["interleaved-thinking-2025-05-14"]
@@ -144,7 +144,7 @@ def read(data: Mapping[str, Any]) -> Event | None:
                 return _delta(data.get("index"), data["delta"])
             case "message_delta":
                 reason, usage = data["delta"].get("stop_reason"), _usage(data.get("usage"))
-                ending = ENDINGS.get(str(reason), Ending.WHOLE)
+                ending = ENDINGS.get(str(reason), ReplyEnd.WHOLE)
                 return Stopped(str(reason), usage, ending) if reason else usage
             case "message_stop":
                 return Stopped("", Tokens())

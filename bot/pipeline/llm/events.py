@@ -57,7 +57,7 @@ class Tokens:
         return Tokens(*(b if a is None else a for a, b in zip(astuple(self), astuple(before), strict=True)))
 
 
-class Ending(StrEnum):
+class ReplyEnd(StrEnum):
     """What the reason of a reply's end calls for. Tools of a reply that is not whole do not run."""
 
     WHOLE = "whole"
@@ -75,7 +75,7 @@ class Stopped:
 
     reason: str
     usage: Tokens
-    ending: Ending = Ending.WHOLE
+    ending: ReplyEnd = ReplyEnd.WHOLE
 
 
 Event = Text | ToolBegun | ToolJson | ThoughtBegun | Thought | ThoughtSigned | Tokens | Stopped
@@ -88,7 +88,7 @@ def speaks(event: Event) -> bool:
 
 def refuses(event: Event) -> bool:
     """Stopped by the vendor's own judgement of the request."""
-    return isinstance(event, Stopped) and event.ending is Ending.REFUSED
+    return isinstance(event, Stopped) and event.ending is ReplyEnd.REFUSED
 
 
 def ends(event: Event) -> bool:

@@ -20,14 +20,14 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.services.openai.base_llm import OpenAILLMSettings
 from pipecat.services.openai.llm import OpenAILLMService
 
-from bot.pipeline.llm.events import Ending, Event, Stopped, Text, Tokens, ToolBegun, ToolJson
+from bot.pipeline.llm.events import Event, ReplyEnd, Stopped, Text, Tokens, ToolBegun, ToolJson
 from bot.pipeline.llm.fallback import AttemptError, refused
 from bot.pipeline.llm.request_meter import RequestMeter
 from bot.pipeline.usage import Usage
 from bot.telemetry import metrics
 
 VENDOR = "openai_compatible"
-ENDINGS = {"length": Ending.CUT, "content_filter": Ending.REFUSED}
+ENDINGS = {"length": ReplyEnd.CUT, "content_filter": ReplyEnd.REFUSED}
 """By `finish_reason`; any other ends a whole reply."""
 _BROKEN = (APIError, httpx2.HTTPError, httpx2.StreamError, ValueError, OSError)
 """Of a stream: the server's word, the connection's, and data that is not JSON."""
@@ -128,7 +128,7 @@ class Reading:
             yield from self._tool(call, place)
         reason = getattr(choice, "finish_reason", None)
         if reason:
-            ending = Ending.REFUSED if self._refused else ENDINGS.get(str(reason), Ending.WHOLE)
+            ending = ReplyEnd.REFUSED if self._refused else ENDINGS.get(str(reason), ReplyEnd.WHOLE)
             yield Stopped(str(reason), usage or Tokens(), ending)
         elif usage is not None:
             yield usage

@@ -66,7 +66,7 @@ _CHARACTERS_PER_TOKEN = 4
 class _CutError(AttemptError):
     """The model stopped before the end of its reply."""
 
-    def __init__(self, reason: str, ending: events.Ending) -> None:
+    def __init__(self, reason: str, ending: events.ReplyEnd) -> None:
         super().__init__(f"it stopped early: {reason}")
         self.ending = ending
 
@@ -314,9 +314,9 @@ class FallbackLLMService(Metered, LLMService[Any]):
                         self.replied.add(models[ladder.speaking].vendor)
                     await self._take(event, repeated)
         except _CutError as e:
-            if ladder.speaking is not None and e.ending is not events.Ending.CUT:
+            if ladder.speaking is not None and e.ending is not events.ReplyEnd.CUT:
                 reply.barred.add(rungs[ladder.speaking].name)
-                if e.ending is events.Ending.REFUSED:
+                if e.ending is events.ReplyEnd.REFUSED:
                     ladder.refused.add(rungs[ladder.speaking].name)
             raise
         finally:
@@ -348,7 +348,7 @@ class FallbackLLMService(Metered, LLMService[Any]):
                 held = reply.speech.finish()
                 await self._say(held if repeated is None else repeated.feed(held))
                 reply.usage = usage.over(reply.usage)
-                if ending is not events.Ending.WHOLE:
+                if ending is not events.ReplyEnd.WHOLE:
                     raise _CutError(reason, ending)
                 await self._begin()  # an empty reply is one, too
                 reply.reason = reason or reply.reason

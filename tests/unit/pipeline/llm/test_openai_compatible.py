@@ -17,7 +17,7 @@ from pipecat.frames.frames import ErrorFrame, LLMContextFrame, LLMFullResponseEn
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pydantic import SecretStr
 
-from bot.pipeline.llm.events import Ending, Event, Stopped, Text, Tokens, ToolBegun, ToolJson
+from bot.pipeline.llm.events import Event, ReplyEnd, Stopped, Text, Tokens, ToolBegun, ToolJson
 from bot.pipeline.llm.openai_compatible import Reading
 from bot.pipeline.llm.vendors import Claude, LlmVendor, OpenAICompatible, Rules, build, fallback_of
 from bot.pipeline.resources import Resources
@@ -235,7 +235,7 @@ def choice(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
         (choice({"content": ""}), []),
         (choice({"content": None, "reasoning": "hm"}), []),
         (choice({}, "stop"), [Stopped("stop", Tokens())]),
-        (choice({}, "length"), [Stopped("length", Tokens(), Ending.CUT)]),
+        (choice({}, "length"), [Stopped("length", Tokens(), ReplyEnd.CUT)]),
         ({"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 3}}, [Tokens(9, 3)]),
         (
             {"choices": [], "usage": {"prompt_tokens": 9, "prompt_tokens_details": {"cached_tokens": 4}}},
