@@ -149,6 +149,8 @@ class Turn:
     """False while the turn is still being spoken."""
     latency: TurnLatency | None = None
     tools: tuple[ToolUse, ...] = ()
+    keys: bool = False
+    """`text` was typed on the telephone: an entry of keys, masked where the scenario calls them secret."""
 
 
 class Sentiment(StrEnum):

@@ -72,6 +72,7 @@ class TurnAnswer(_Answer):
     complete: bool = Field(description="False while it is still being spoken.")
     latency: LatencyAnswer | None
     tools: list[ToolUseAnswer]
+    keys: bool = Field(description="`text` was typed on the telephone; **** where the scenario calls it secret.")
 
 
 class OutcomeAnswer(_Answer):
@@ -185,6 +186,7 @@ _TURN_EXAMPLE: dict[str, Any] = {
     "complete": True,
     "latency": None,
     "tools": [],
+    "keys": False,
 }
 
 

@@ -22,6 +22,7 @@ from bot.conversation.call_flow import CallFlow
 from bot.conversation.call_plan import Plan, Services
 from bot.conversation.fillers import Bridge, Fillers
 from bot.conversation.hang_up import Goodbye
+from bot.conversation.keys import Keys
 from bot.conversation.machines.answering import MachineHandling
 from bot.conversation.notes import Notes
 from bot.conversation.recorder import Recorder
@@ -131,6 +132,14 @@ class Call:
             may_be_machine=plan.direction is Direction.OUTBOUND,
         )
         detection.deaf()
+        self._keys = Keys(
+            scenario.keys,
+            stages.user,
+            actions={},
+            secrets=recorder.secrets,
+            interrupts=lambda: scenario.interruption.allowed and not self._output.saying.protected,
+            entered=self._callee_entered,
+        )
         self._flow = CallFlow(
             plan,
             stages=stages,
@@ -139,6 +148,7 @@ class Call:
                 plan, detection=detection, stages=stages, goodbye=self._goodbye, resources=resources
             ),
             replies=Replies(scenario.patience, stages, fillers=self._fillers, apologise=self._goodbye.apologise),
+            keys=self._keys,
             waiting=lambda: self._handover.waiting,
         )
         self._handover = Handover(
@@ -219,6 +229,7 @@ class Call:
             for task in (flow, over, late_tools):
                 task.cancel()
             await asyncio.gather(flow, over, late_tools, return_exceptions=True)
+            await self._keys.close()
             closing = goodbye.close_line(line, handed_over=self._handover.handed_over)
             await asyncio.gather(self._handover.close(), closing)
             await pipeline.cancel()
@@ -227,7 +238,8 @@ class Call:
         for task in (flow, running):
             if not task.cancelled() and (failure := task.exception()) is not None:
                 raise failure
-        outcome, answered_by = self.notes.outcome(), self._flow.answered_by
+        outcome = self._recorder.secrets.masked_outcome(self.notes.outcome())
+        answered_by = self._flow.answered_by
         return CallEnd(reason, goodbye.error, outcome, self._first_audio_ms(), answered_by, self._replied())
 
     def _replied(self) -> str | None:
@@ -322,6 +334,14 @@ class Call:
         if speaking:
             self._tts_errors = 0
         self._flow.note_agent_speech(speaking)
+
+    async def key_pressed(self, key: str) -> None:
+        await self._keys.press(key)
+        self._flow.note_callee_presence()
+
+    def _callee_entered(self, keys: str) -> None:
+        self._recorder.callee_keys(keys)
+        self._flow.note_callee_keys()
 
     def metrics_came(self, frame: MetricsFrame) -> None:
         services = self._services

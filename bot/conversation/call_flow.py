@@ -12,6 +12,7 @@ from collections.abc import Callable
 from bot.conversation import prompt
 from bot.conversation.call_plan import Plan
 from bot.conversation.hang_up import Goodbye
+from bot.conversation.keys import Keys
 from bot.conversation.machines.answering import TREAT_EVERY_SECONDS, MachineHandling
 from bot.conversation.replies import Replies
 from bot.conversation.silence import Silence, SilenceWatch
@@ -35,6 +36,7 @@ class CallFlow:
         goodbye: Goodbye,
         machine: MachineHandling,
         replies: Replies,
+        keys: Keys,
         waiting: Callable[[], bool],
     ) -> None:
         """`waiting`: the callee waits for somebody to take the call."""
@@ -42,7 +44,7 @@ class CallFlow:
         self._stages, self._goodbye = stages, goodbye
         self._line, self._user, self._changed = stages.line, stages.user, stages.changed
         self._machine, self._detection = machine, machine.detection
-        self._replies = replies
+        self._replies, self._keys = replies, keys
         self._waiting = waiting
         self._opening_lost = self._opening_said_again = False
         self._callee_speaks = self._tools_work = False
@@ -65,6 +67,7 @@ class CallFlow:
         while not self._goodbye.over.is_set():
             self._changed.clear()
             now = time.monotonic()
+            await self._keys.attend(now)
             if self._goodbye.begun:
                 if self._goodbye.overdue(now):
                     self._goodbye.end_now(EndedReason.AGENT_HANGUP)
@@ -85,7 +88,7 @@ class CallFlow:
                 continue
 
     def _wake_in(self, now: float, must_end_at: float) -> float:
-        waits = [must_end_at - now if must_end_at > now else 0.25]
+        waits = [must_end_at - now if must_end_at > now else 0.25, *self._keys.wake_in(now)]
         if not self._warned:
             waits.append(must_end_at - WARNING_SECONDS - now)
         if self._detection.machine:
@@ -155,7 +158,7 @@ class CallFlow:
         if not self._detection.opened or self._detection.machine or self._goodbye.begun:
             return
         phrases = self.plan.scenario.phrases
-        if self._line.away or self._tools_work or self._replies.owed:
+        if self._line.away or self._tools_work or self._replies.owed or self._keys.open:
             self._silence.excuse(now)
             return
         if self._waiting():
@@ -207,6 +210,7 @@ class CallFlow:
             or self._user.muted
             or self._goodbye.begun
             or self._callee_speaks
+            or self._keys.open
         )
 
     # -- news -----------------------------------------------------------------------------------------
@@ -241,6 +245,13 @@ class CallFlow:
         """They are there: they say something, or no more than "mhm"."""
         self._silence.callee_said_something()
         self._changed.set()
+
+    def note_callee_keys(self) -> None:
+        """An entry of keys: a turn that is answered as a spoken one is."""
+        if self._detection.opened and not (self._detection.machine or self._user.muted):
+            self._silence.owe_reply(time.monotonic())
+            self._replies.owe()
+        self.note_callee_presence()
 
     def note_callee_words(self, piece: str, *, final: bool) -> None:
         """A transcript; they are there."""

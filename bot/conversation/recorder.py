@@ -17,6 +17,7 @@ from loguru import logger
 from pipecat.frames.frames import MetricsFrame
 from pipecat.metrics.metrics import TextAggregationMetricsData, TTFBMetricsData
 
+from bot.conversation.masking import Secrets
 from bot.records import Counts, Speaker, ToolUse, Turn, TurnLatency
 from bot.telemetry import metrics
 from bot.telemetry.tracing import CallTrace, NoTrace
@@ -72,6 +73,8 @@ class Recorder:
         self.turns: list[Turn] = []
         self.counts = Counts()
         self._on_turn = on_turn
+        self.secrets = Secrets()
+        """Kept of nothing that is recorded here."""
         self._open: dict[Speaker, int] = {}
         self._final_words: list[str] = []
         self._interim = ""
@@ -121,6 +124,19 @@ class Recorder:
         self._begin(Speaker.CALLEE, text, end_ms - BACKCHANNEL_MS)
         index = self._open.pop(Speaker.CALLEE)
         self._change(index, end_ms=end_ms)
+        self._complete(index)
+        if before is not None:
+            self._open[Speaker.CALLEE] = before
+
+    def callee_keys(self, keys: str) -> None:
+        """An entry of keys, as it is kept: a turn of its own."""
+        self.trace.turn_over()
+        self._timing.turn_at = time.monotonic()
+        self._timing.owed = True
+        before = self._open.pop(Speaker.CALLEE, None)
+        self._begin(Speaker.CALLEE, keys, self._media_ms())
+        index = self._open.pop(Speaker.CALLEE)
+        self._change(index, end_ms=self._media_ms(), keys=True)
         self._complete(index)
         if before is not None:
             self._open[Speaker.CALLEE] = before
@@ -182,7 +198,8 @@ class Recorder:
     def tool_used(self, name: str, arguments: dict[str, Any], result: Any) -> None:
         """Belongs to the reply being spoken, or to the next one."""
         self.trace.tool_used(name)
-        use = ToolUse(name, arguments, result, self._media_ms())
+        masked = self.secrets.masked
+        use = ToolUse(name, masked(arguments), masked(result), self._media_ms())
         index = self._open.get(Speaker.AGENT)
         last = index if index is not None else self._last_agent_turn()
         if last is not None:
@@ -297,6 +314,8 @@ class Recorder:
         self._touch(turn.index)
 
     def _change(self, index: int, **changes: Any) -> None:
+        if "text" in changes:
+            changes["text"] = self.secrets.masked(changes["text"])
         self.turns[index] = replace(self.turns[index], **changes)
         self._touch(index)
 

@@ -22,7 +22,11 @@ from pipecat.processors.aggregators.llm_response_universal import LLMAssistantAg
 from pipecat.services.stt_service import STTService
 from pipecat.services.tts_service import TTSService
 from pipecat.turns.types import UserTurnSpeculation
-from pipecat.turns.user_stop import EagerUserTurnStopStrategy, TurnAnalyzerUserTurnStopStrategy
+from pipecat.turns.user_stop import (
+    EagerUserTurnStopStrategy,
+    TurnAnalyzerUserTurnStopStrategy,
+    UserTurnStoppedParams,
+)
 from pipecat.utils.text.simple_text_aggregator import SimpleTextAggregator
 from pipecat.utils.tracing.tracing_context import TracingContext
 
@@ -56,6 +60,12 @@ class UserAggregator(LLMUserAggregator):
     def turn_begins(self) -> None: ...
 
     def turn_ends(self, *, confirms_speculation: bool) -> None: ...
+
+    async def end_turn(self) -> None:
+        """End the turn that is open, unless its speech goes on."""
+        await self._user_turn_controller._trigger_user_turn_stop(
+            None, UserTurnStoppedParams(enable_user_speaking_frames=True)
+        )
 
     async def speculate(self, speculation: UserTurnSpeculation) -> None:
         """Run the model for a turn that has not ended yet."""

@@ -43,7 +43,7 @@ _RECORD = (
     *("attempt", "first_call_id", "retried_as", "campaign_id", "contact_id"),
     *("key_id", "request_hash", "followed_by", "held_by"),
 )
-_TURN = ("index", "speaker", "text", "started_at", "start_ms", "end_ms", "interrupted", "complete")
+_TURN = ("index", "speaker", "text", "started_at", "start_ms", "end_ms", "interrupted", "complete", "keys")
 _COUNTS = tuple(field.name for field in fields(Counts))
 
 

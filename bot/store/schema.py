@@ -141,6 +141,7 @@ turns = sa.Table(
     sa.Column("complete", sa.Boolean, nullable=False),
     sa.Column("latency", sa.JSON(none_as_null=True)),
     sa.Column("tools", sa.JSON, nullable=False),
+    sa.Column("keys", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 
 tokens = sa.Table(

@@ -106,6 +106,10 @@ def interrupt(text: str, after_ms: int) -> dict[str, Any]:
     return {"do": "interrupt", "text": text, "after_ms": after_ms}
 
 
+def press(digits: str) -> dict[str, Any]:
+    return {"do": "press", "digits": digits}
+
+
 def silence(for_ms: int) -> dict[str, Any]:
     return {"do": "silence", "for_ms": for_ms}
 
@@ -292,16 +296,22 @@ async def vendors(
     *,
     anthropic_latency: AnthropicLatency | None = None,
     elevenlabs_latency: ElevenLabsLatency | None = None,
+    then: Sequence[Conversation] = (),
 ) -> AsyncIterator[Vendors]:
-    """The vendors, with the callee that answers; their recogniser knows what this callee says."""
+    """The vendors, with the callee that answers, `then` the others; their recogniser knows what they say."""
     voice = FormantVoice(character_ms=CHARACTER_MS)
-    said = [await voice.speak(text) for text in callee.texts]
+    said = [
+        await voice.speak(text) for text in dict.fromkeys((*callee.texts, *(t for c in then for t in c.texts)))
+    ]
+    waiting = [callee, *then]
 
     def recogniser(_query: Query) -> ScriptedRecogniser:
         return ScriptedRecogniser(said)
 
     async with (
-        TwilioSimulator(voice=voice, conversations=lambda _: callee) as twilio,
+        TwilioSimulator(
+            voice=voice, conversations=lambda _: waiting.pop(0) if len(waiting) > 1 else waiting[0]
+        ) as twilio,
         DeepgramSimulator(recogniser, api_key="deepgram-key") as deepgram,
         AnthropicSimulator(
             replies,

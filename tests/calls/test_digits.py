@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import wave
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pydantic import SecretStr
 
 from bot.telephony.simulated.carrier import SimulatedCarrier
-from tests.calls.server import hear, running_server, say, silence, steps, texts_of, vendors, wait
+from tests.calls.server import hear, press, running_server, say, silence, steps, texts_of, vendors, wait
 from tests.simulators.anthropic import AnthropicSimulator
 from tests.simulators.llm_replies import Reply, RuleReplies, ToolUse
 
@@ -25,6 +27,7 @@ KEYPAD = steps(
 )
 
 
+BYE = ToolUse("end_call")
 SAID = ["Here it comes.", "Good, then I would like to order.", "Goodbye then."]
 
 
@@ -92,3 +95,36 @@ async def test_without_an_account_the_simulated_callee_gets_the_keys(tmp_path: P
             (simulated,) = server.agent.carrier._network.calls
             assert simulated.callee is not None
             assert simulated.callee.digits_heard == "1#"
+
+
+async def test_what_the_callee_types_is_their_turn_and_a_secret_is_kept_nowhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One scenario says nothing of keys; the other calls them secret."""
+    replies = RuleReplies(
+        [
+            (
+                "471108",
+                Reply("4 7 1 1 0 8 is right, goodbye.", (ToolUse("record_outcome", {"pin": "471108"}), BYE)),
+            ),
+            ("4711", Reply("Order 4711, goodbye.", (BYE,))),
+        ],
+        otherwise="Pardon?",
+    )
+    order = steps(say("Hello?"), hear(), press("47"), silence(600), press("11#"), wait())
+    pin = steps(say("Hello?"), hear(), press("471108"), wait())
+    async with vendors(order, replies, then=[pin]) as sims, running_server(tmp_path, **sims.keys()) as server:
+        call = await server.ended(await server.call(scenario="desk"))
+        assert [(turn["text"], turn["keys"]) for turn in call["transcript"] if turn["speaker"] == "callee"] == [
+            ("Hello?", False),
+            ("4711", True),
+        ]
+        assert texts_of(call, "agent")[-1] == "Order 4711, goodbye."
+        assert sims.anthropic.exchanges[-1].request.last_user_text == "(Keys pressed: 4711)"
+        call = await server.ended(await server.call(scenario="keypad"))
+        assert [turn["text"] for turn in call["transcript"] if turn["keys"]] == ["****"]
+        assert texts_of(call, "agent")[-1] == "**** is right, goodbye."
+        assert call["outcome"]["fields"]["pin"] == "****"
+        assert "(Keys pressed: 471108" in sims.anthropic.exchanges[-1].request.last_user_text
+        assert "471108" not in json.dumps(call)
+    assert "471108" not in "".join(capsys.readouterr())

@@ -70,7 +70,7 @@ def call_text(plan: Plan, record: CallRecord, recorded: Mapping[str, Any]) -> st
 
 def _line(turn: Turn) -> dict[str, Any]:
     line: dict[str, Any] = {"speaker": turn.speaker.value, "text": turn.text}
-    return line | ({"interrupted": True} if turn.interrupted else {})
+    return line | {name: True for name in ("interrupted", "keys") if getattr(turn, name)}
 
 
 def answer_schema(fields: Schema) -> Schema:

@@ -125,6 +125,19 @@ class Inbound(Part):
     costs the caller nothing."""
 
 
+class KeySettings(Part):
+    """[keys]: what the callee types on the telephone. It is gathered into entries, each a turn of theirs."""
+
+    end: str = Field(default="#", pattern=r"^[0-9*#]?$")
+    """Ends an entry; "": nothing but time does, or `longest`."""
+    timeout_seconds: float = Field(default=2.5, ge=0.5, le=30)
+    """Without another key an entry is over."""
+    longest: int = Field(default=32, ge=1, le=128)
+    """An entry of so many keys is over."""
+    secret: bool = False
+    """The LLM gets the keys; transcript, record, webhooks and logs hold **** in their place."""
+
+
 class Voicemail(Part):
     """[voicemail]: what to do when a machine picks up."""
 

@@ -20,6 +20,7 @@ from bot.conversation.scenario.parts import (
     Example,
     Hours,
     Inbound,
+    KeySettings,
     Limits,
     Menu,
     Opening,
@@ -88,6 +89,7 @@ class Scenario(Part):
     hours: Hours = Hours()
     pickup: Pickup = Pickup()
     inbound: Inbound = Inbound()
+    keys: KeySettings = KeySettings()
     voicemail: Voicemail = Voicemail()
     screening: Screening = Screening()
     menu: Menu = Menu()

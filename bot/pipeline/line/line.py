@@ -79,6 +79,10 @@ class LineListener(Protocol):
         """Playback has passed what was given to `when_heard`."""
         ...
 
+    async def key_pressed(self, key: str) -> None:
+        """The callee pressed 0-9, *, # or A-D."""
+        ...
+
 
 class Line:
     """A call's stream from its `start` to its end, and the streams that follow it where more are expected.
@@ -419,7 +423,8 @@ class Line:
                         await self._report(news)
                         self._wake.set()
                 case KeyPressed():
-                    pass  # a call has no use for the callee's keys
+                    if self._listener is not None:
+                        await self._listener.key_pressed(event.digit)
                 case StreamStopped():
                     self._end = LineEnd.STOPPED
                     return

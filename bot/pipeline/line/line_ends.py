@@ -107,6 +107,10 @@ class MediaListener(Protocol):
 
     def agent_speaks(self, speaking: bool) -> None: ...
 
+    async def key_pressed(self, key: str) -> None:
+        """The callee pressed 0-9, *, # or A-D."""
+        ...
+
     def metrics_came(self, frame: MetricsFrame) -> None: ...
 
 
@@ -318,6 +322,9 @@ class LineOutput(FrameProcessor):
 
     def audio_begins(self, now: float) -> None:
         self._listener.agent_audio_begins(now)
+
+    async def key_pressed(self, key: str) -> None:
+        await self._listener.key_pressed(key)
 
     async def heard(self, payload: Payload) -> None:
         if not isinstance(payload, Frame):

@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pipecat.frames.frames import (
@@ -24,6 +25,7 @@ from pipecat.frames.frames import (
     InterruptionFrame,
     LLMContextFrame,
     LLMFullResponseStartFrame,
+    SystemFrame,
     TranscriptionFrame,
     TTSStartedFrame,
     TTSStoppedFrame,
@@ -49,6 +51,21 @@ CUT_SIGN = "—"
 """Ends a reply that was interrupted, in the context and in the transcript."""
 NOTED_SECONDS = 0.25
 """How long the callee's half waits for the agent's to note where an interruption cut it off; a few ms do."""
+
+
+@dataclass
+class KeysBeganFrame(SystemFrame):
+    """The callee begins to press keys: what the model would say now waits for the entry."""
+
+    interrupts: bool
+    """The agent falls silent."""
+
+
+@dataclass
+class KeysEnteredFrame(SystemFrame):
+    """The callee has pressed keys: `said` is their turn, as the model gets it; None: it was none."""
+
+    said: str | None = field(repr=False)
 
 
 class ConversationListener(Protocol):
@@ -114,6 +131,9 @@ class UserContext(UserAggregator):
         self._opened_before_answering = True
         self._kept_guess = False
         """The turn that was over last is answered by a reply that was begun before."""
+        self._turn_open = self._keys_open = False
+        self._reply_waits = False
+        """The model was to be run while keys were being pressed, or for them while the callee spoke."""
         self._cut_noted = asyncio.Event()
         self._cut_noted.set()
         self._listener = listener
@@ -149,6 +169,14 @@ class UserContext(UserAggregator):
                 self._listener.callee_words(frame.text, final=True)
             case InterimTranscriptionFrame():
                 self._listener.callee_words(frame.text, final=False)
+            case KeysBeganFrame():
+                self._keys_open = True
+                if frame.interrupts and not self.muted:
+                    await self.broadcast_interruption()  # type: ignore[no-untyped-call]
+                return
+            case KeysEnteredFrame():
+                await self._take_keys(frame.said)
+                return
             case EagerEndOfTurnCancelFrame() if direction is FrameDirection.UPSTREAM and self._kept_guess:
                 # The model gave the guess up (it wants a tool) while the turn that keeps it ended.
                 self._kept_guess = False
@@ -169,12 +197,31 @@ class UserContext(UserAggregator):
     @property
     def will_answer(self) -> bool:
         """Whether the model is run when the open turn is over."""
-        return self.answering and not self.muted and not self._opened_before_answering
+        return self.answering and not (self.muted or self._opened_before_answering or self._keys_open)
 
     async def push_context_frame(self, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
         if self._opened_before_answering:
             return
-        await super().push_context_frame(direction)
+        self._reply_waits = self._keys_open
+        if not self._keys_open:
+            await super().push_context_frame(direction)
+
+    async def _take_keys(self, said: str | None) -> None:
+        """The end of an entry: a turn by itself, or a part of the one that is open."""
+        self._keys_open = False
+        if said is not None:
+            await self._after_cut()
+            self.context.add_message({"role": "user", "content": said})
+            if self.answering:
+                self._opened_before_answering = False
+            self._reply_waits = not self.muted
+        await self.end_turn()
+        await self._reply_after_keys()
+
+    async def _reply_after_keys(self) -> None:
+        """What waited, once neither keys nor speech go on."""
+        if self._reply_waits and not self._turn_open:
+            await self.push_context_frame()
 
     async def speculate(self, speculation: UserTurnSpeculation) -> None:
         """As pipecat does; the request carries its guess, so that a withdrawn one is not answered."""
@@ -196,10 +243,10 @@ class UserContext(UserAggregator):
         self._cut_noted.set()
 
     def turn_begins(self) -> None:
-        self._kept_guess = False
+        self._turn_open, self._kept_guess = True, False
 
     def turn_ends(self, *, confirms_speculation: bool) -> None:
-        self._kept_guess = confirms_speculation
+        self._turn_open, self._kept_guess = False, confirms_speculation
 
     async def _note_turn_started(self, _aggregator: Any, _strategy: Any) -> None:
         self._opened_before_answering = not self.answering
@@ -209,6 +256,8 @@ class UserContext(UserAggregator):
         if self.answering:
             self._opened_before_answering = False
         self._listener.callee_turn_over(message.content or "")
+        if not self._keys_open:
+            await self._reply_after_keys()
 
 
 class AssistantContext(AssistantAggregator):

@@ -311,3 +311,23 @@ def test_the_end_is_tried_again_and_ends(failures: int, kept: bool) -> None:
         assert (store.kept[0].text == "Hello again") is kept
 
     run(loop, main())
+
+
+def test_keys_are_a_turn_beside_the_speech_that_goes_on_and_secrets_are_not_kept(call: Call) -> None:
+    recorder = call.recorder
+    recorder.callee_speech_started()
+    recorder.callee_words("My code is", final=False)
+    recorder.secrets.add("4711")
+    recorder.callee_keys("****")
+    recorder.callee_turn_over("My code is")
+    recorder.agent_words("I have")
+    recorder.tool_used("check", {"pin": "4711"}, {"pin": 4711, "status": "right"})
+    recorder.agent_words("4 7 1 1.")
+    recorder.agent_turn_over("I have 4 7 1 1.", interrupted=False)
+    assert [(turn.text, turn.keys) for turn in call.complete] == [
+        ("****", True),
+        ("My code is", False),
+        ("I have ****.", False),
+    ]
+    (use,) = call.complete[-1].tools
+    assert (use.arguments, use.result) == ({"pin": "****"}, {"pin": "****", "status": "right"})

@@ -61,6 +61,7 @@ class Reports:
         self.begun: list[float] = []
         self.metrics: list[MetricsFrame] = []
         self.payloads: list[Any] = []
+        self.keys: list[str] = []
 
     def listening_began(self) -> None: ...
 
@@ -76,6 +77,9 @@ class Reports:
 
     def metrics_came(self, frame: MetricsFrame) -> None:
         self.metrics.append(frame)
+
+    async def key_pressed(self, key: str) -> None:
+        self.keys.append(key)
 
     async def heard(self, payload: Any) -> None:
         self.payloads.append(payload)

@@ -27,6 +27,7 @@ from pipecat.turns.user_stop import (
     SpeechTimeoutUserTurnStopStrategy,
     TurnAnalyzerUserTurnStopStrategy,
 )
+from pipecat.turns.user_turn_controller import UserTurnController
 from pipecat.utils.text.simple_text_aggregator import SimpleTextAggregator
 
 INTERNALS = re.compile(r"\w*_internals\.py|llm/\w+\.py|offline/[\w/]+\.py")
@@ -37,6 +38,7 @@ METHODS: dict[type, dict[str, list[str]]] = {
         "_on_user_turn_started": ["controller", "strategy", "params"],
         "_on_user_turn_stopped": ["controller", "strategy", "params"],
     },
+    UserTurnController: {"_trigger_user_turn_stop": ["strategy", "params"]},
     LLMAssistantAggregator: {
         "_handle_text": ["frame"],
         "_add_aggregation_to_context": [],
@@ -86,6 +88,7 @@ METHODS: dict[type, dict[str, list[str]]] = {
     },
 }
 ATTRIBUTES: dict[type, tuple[str, ...]] = {
+    LLMUserAggregator: ("_user_turn_controller",),
     PipelineWorker: ("_tracing_context",),
     LLMAssistantAggregator: ("_aggregation", "_function_calls_in_progress", "_bot_speaking"),
     EagerUserTurnStopStrategy: ("_speculation",),

@@ -34,10 +34,20 @@ from pipecat.services.settings import LLMSettings
 from pipecat.utils.tracing.service_decorators import traced_llm
 
 from bot.pipeline.offline.rules.dialogue import Dialogue
-from bot.pipeline.offline.rules.menu import MENU_OVER, MENU_SIGN, choose_key, goal_of, offers_keys, put_through
+from bot.pipeline.offline.rules.menu import (
+    KEYS_SIGN,
+    MENU_OVER,
+    MENU_SIGN,
+    choose_key,
+    goal_of,
+    offers_keys,
+    put_through,
+)
 from bot.pipeline.offline.rules.state import RuleReply, RuleToolCall
 
 _NOTHING: dict[str, Any] = {field.name: None for field in fields(LLMSettings) if field.name != "extra"}
+
+_TYPED = re.compile(rf"\({KEYS_SIGN}: ([0-9*#A-D]+)")
 
 
 class Exchange(NamedTuple):
@@ -138,8 +148,9 @@ def read(messages: Sequence[Any]) -> Talk:
     """Read a context's messages. Pure.
 
     The callee's turns between which nothing of the agent was heard are one. What they said before the opening is
-    answered by it. A message all in parentheses sets the scene and is no speech. Only a user's message at the
-    end, or with instructions after it, is answered; after a tool call or its result all has been said.
+    answered by it. A message all in parentheses sets the scene and is no speech, unless it is what they typed.
+    Only a user's message at the end, or with instructions after it, is answered; after a tool call or its result
+    all has been said.
     """
     exchanges: list[Exchange] = []
     done: set[tuple[str, str]] = set()
@@ -156,6 +167,8 @@ def read(messages: Sequence[Any]) -> Talk:
                     spoken = []
                 heard = []
                 spoken.append(text)
+        elif typed := _TYPED.match(text):
+            heard.append(typed[1])
         elif role == "user" and text and not re.fullmatch(r"\(.*\)", text, re.DOTALL):
             heard.append(text)
     if heard or (spoken and not exchanges):

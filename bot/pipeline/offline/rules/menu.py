@@ -16,6 +16,8 @@ MENU_SIGN = "An automatic menu has picked up"
 """Begins the note that tells a model so."""
 MENU_OVER = "The menu is behind you"
 """Begins the note that takes it back."""
+KEYS_SIGN = "Keys pressed"
+"""Begins the message that is what the callee typed."""
 OPERATOR = "0"
 _GOAL = "Find your way to: "
 _LANGUAGES = tuple(words_of(code) for code in KNOWN)

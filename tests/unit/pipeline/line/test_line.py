@@ -39,6 +39,9 @@ class Words(Reports):
         assert isinstance(payload, HeardTextFrame)
         self.words.append(payload.text)
 
+    async def key_pressed(self, key: str) -> None:
+        self.words.append(f"key {key}")
+
 
 @asynccontextmanager
 async def held(socket: MemorySocket, **options: Any) -> AsyncIterator[tuple[Line, list[str]]]:
@@ -222,11 +225,13 @@ async def test_malformed_frames_are_dropped_and_the_call_goes_on() -> None:
         assert not line.ended
 
 
-async def test_the_callees_keys_do_not_disturb_the_line() -> None:
+async def test_the_callees_keys_are_told_and_do_not_disturb_the_line() -> None:
     socket = MemorySocket()
-    async with held(socket) as (line, _):
-        socket.say('{"event":"dtmf","dtmf":{"track":"inbound_track","digit":"7"}}')
+    async with held(socket) as (line, words):
+        for key in "7#":
+            socket.say(f'{{"event":"dtmf","dtmf":{{"track":"inbound_track","digit":"{key}"}}}}')
         await settle()
+        assert words == ["key 7", "key #"]
         assert not line.ended
 
 

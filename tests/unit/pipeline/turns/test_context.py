@@ -30,7 +30,13 @@ from bot import languages
 from bot.pipeline.line.line_ends import HeardTextFrame
 from bot.pipeline.runner import RunningPipeline
 from bot.pipeline.turns import turn
-from bot.pipeline.turns.context import AssistantContext, UserContext, words_before_tools
+from bot.pipeline.turns.context import (
+    AssistantContext,
+    KeysBeganFrame,
+    KeysEnteredFrame,
+    UserContext,
+    words_before_tools,
+)
 from bot.pipeline.turns.interjection import InterruptionSettings
 from bot.pipeline.turns.speculation import Speculating
 from bot.pipeline.turns.turn import TurnSettings
@@ -238,3 +244,59 @@ async def test_the_model_knows_where_it_was_cut_off_when_it_answers_the_interrup
         said_so_far = [(m["role"], m["content"]) for m in asked.context.get_messages()]  # type: ignore[index]
         assert said_so_far == [("assistant", "We are in —"), ("user", "No.")]
         assert context.get_messages() == asked.context.get_messages()
+
+
+async def test_keys_are_a_turn_that_silences_the_agent_and_runs_the_model() -> None:
+    async with turns_harness() as harness:
+        harness.user.answering = True
+        await harness.user.queue_frame(KeysBeganFrame(interrupts=True))
+        await until(lambda: len(harness.behind.of(InterruptionFrame)) == 1)
+        await harness.user.queue_frame(KeysEnteredFrame("(Keys pressed: 12)"))
+        await until(lambda: harness.runs == 1)
+        assert harness.callee == ["(Keys pressed: 12)"]
+
+
+async def test_what_is_said_while_keys_are_pressed_is_answered_with_them() -> None:
+    async with turns_harness() as harness:
+        harness.user.answering = True
+        await harness.user.queue_frame(KeysBeganFrame(interrupts=False))
+        await harness.hear("Wait, I am typing.")
+        await harness.diary.until("callee")
+        assert (harness.runs, harness.user.owes_reply) == (0, False)
+        await harness.user.queue_frame(KeysEnteredFrame("(Keys pressed: 12)"))
+        await until(lambda: harness.runs == 1)
+        assert harness.callee == ["Wait, I am typing.", "(Keys pressed: 12)"]
+        await harness.hear("And now?")
+        await until(lambda: harness.runs == 2)
+
+
+async def test_keys_pressed_over_speech_are_answered_when_it_ends() -> None:
+    """Also where the speech was a noise without a word: a key's own tone, for one."""
+    async with turns_harness() as harness:
+        harness.user.answering = True
+        await harness.pipeline.queue(VADUserStartedSpeakingFrame(start_secs=0.1))
+        await harness.diary.until("speech")
+        await harness.user.queue_frame(KeysBeganFrame(interrupts=False))
+        await harness.user.queue_frame(KeysEnteredFrame("(Keys pressed: 12)"))
+        await until(lambda: harness.callee == ["(Keys pressed: 12)"])
+        assert harness.runs == 0
+        await harness.pipeline.queue(VADUserStoppedSpeakingFrame(stop_secs=0.1))
+        await until(lambda: harness.runs == 1)
+        await harness.pipeline.queue(VADUserStartedSpeakingFrame(start_secs=0.1))
+        await harness.diary.until("speech", 2)
+        await harness.pipeline.queue(VADUserStoppedSpeakingFrame(stop_secs=0.1))
+        await harness.user.queue_frame(KeysEnteredFrame("(Keys pressed: 3)"))
+        await until(lambda: harness.runs == 2)
+
+
+async def test_keys_before_the_opening_are_answered_by_it_and_an_action_by_nothing() -> None:
+    async with turns_harness() as harness:
+        await harness.user.queue_frame(KeysBeganFrame(interrupts=False))
+        await harness.user.queue_frame(KeysEnteredFrame("(Keys pressed: 1)"))
+        await until(lambda: harness.callee == ["(Keys pressed: 1)"])
+        harness.user.answering = True
+        await harness.user.queue_frame(KeysBeganFrame(interrupts=True))
+        await harness.user.queue_frame(KeysEnteredFrame(None))
+        await harness.hear("Hello?")
+        await until(lambda: harness.runs == 1)
+        assert harness.callee == ["(Keys pressed: 1)", "Hello?"]
