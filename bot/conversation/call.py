@@ -180,7 +180,8 @@ class Call:
                 AssistantContext(context, self),
             ],
             on_error=self._on_error,
-            tracing=self._recorder.trace.services,
+            # Secret keys stand in what pipecat's spans hold of the conversation.
+            tracing=None if scenario.keys.secret else self._recorder.trace.services,
         )
         return Stages(self._line, user, self._output, pipeline, context, services.llms)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from typing import Any
 
 from bot import languages
 from bot.conversation.scenario.scenario import Scenario
@@ -58,6 +59,11 @@ that something was done before its tool has said so."""
 def keys_pressed(keys: str, *, secret: bool) -> str:
     """The callee's turn, where it was typed on the telephone."""
     return (SECRET_KEYS_PRESSED if secret else KEYS_PRESSED).format(keys=keys)
+
+
+def tool_answered(name: str, result: dict[str, Any]) -> str:
+    """Tells the model what came of a tool whose reply was interrupted."""
+    return f"({name} was not cancelled, it has answered: {json.dumps(result, ensure_ascii=False)})"
 
 
 def completed(spec: CallSpec, scenario: Scenario) -> CallSpec:

@@ -3,6 +3,9 @@
 A tool that fails, times out or returns what is no answer is reported to the model in a sentence, and the call
 goes on. The callee's voice stops a tool of this call half-way, as it stops the reply that called it; one that
 acts outside is never stopped, not even by the end of the call: its result reaches the model, or the record.
+
+A tool that is not repeatable runs once with the same arguments: who asks again, or at the same time, gets the
+same result. One that failed may be tried again; one that did not answer in time may have acted, so it may not.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from loguru import logger
 from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
@@ -19,6 +22,7 @@ from pipecat.frames.frames import FunctionCallResultProperties
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.services.llm_service import FunctionCallParams, LLMService
 
+from bot.conversation import prompt
 from bot.conversation.fillers import Bridge
 from bot.conversation.notes import Notes
 from bot.conversation.scenario.scenario import Scenario
@@ -47,6 +51,14 @@ def declared_tools(scenario: Scenario, resources: Resources, mcp: McpServers) ->
     return tools
 
 
+class _Result(NamedTuple):
+    """A tool's answer for the model."""
+
+    said: dict[str, Any]
+    final: bool = True
+    """The same request would not change it."""
+
+
 class Toolbox:
     """`control` is what tools may do to the call; `used` gets every use; `ending`: no more is said."""
 
@@ -68,7 +80,9 @@ class Toolbox:
         self.notes = Notes(scenario)
         """What they have recorded."""
         self._tools = {name: TOOLS[name] for name in scenario.tools}
-        self._running: set[asyncio.Task[dict[str, Any]]] = set()
+        self._running: set[asyncio.Task[_Result]] = set()
+        self._first: dict[tuple[str, str], asyncio.Task[_Result]] = {}
+        """By tool and arguments, of those that are not repeatable."""
         self._add(declared)
 
     def _add(self, tools: Iterable[Tool]) -> list[Tool]:
@@ -145,7 +159,7 @@ class Toolbox:
             siblings = [self._tools[name] for name in called if name in self._tools]
             arguments = dict(params.arguments or {})
             async with self._bridge.over(tool.meanwhile, announced=announced):
-                result = await self._outcome_of(tool, arguments)
+                result = await self._outcome_of(tool, arguments, params.context)
             ends = "end_call" in called or self._ending()
             news = any(one.outside for one in siblings)
             # A tool that was to be followed by listening, and was refused, is spoken about.
@@ -157,20 +171,39 @@ class Toolbox:
 
         return handle
 
-    async def _outcome_of(self, tool: Tool, arguments: dict[str, Any]) -> dict[str, Any]:
-        if not tool.outside:
-            return await self._run(tool, arguments)
+    async def _outcome_of(self, tool: Tool, arguments: dict[str, Any], context: LLMContext) -> dict[str, Any]:
+        if tool.repeatable and not tool.outside:
+            return (await self._run(tool, arguments)).said
         # A task of the toolbox: who waits for it may be cancelled, the tool is not.
+        task = self._begun(tool, arguments)
+        try:
+            return (await asyncio.shield(task)).said
+        except asyncio.CancelledError:
+            if tool.waited_for and not self._ending():
+                task.add_done_callback(lambda done: _tell_later(tool, done, context))
+            raise
+
+    def _begun(self, tool: Tool, arguments: dict[str, Any]) -> asyncio.Task[_Result]:
+        """The run of this tool with these arguments: the first one's, where that answers for all."""
+        request = (tool.name, json.dumps(arguments, sort_keys=True, default=str))
+        first = self._first.get(request)
+        if first is not None and not (first.done() and (first.cancelled() or not first.result().final)):
+            logger.info("tool {} is asked for again with the same arguments: it does not run twice", tool.name)
+            return first
         task = asyncio.create_task(self._run(tool, arguments), name=f"tool {tool.name}")
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-        return await asyncio.shield(task)
+        if not tool.repeatable:
+            self._first[request] = task
+        return task
 
-    async def _run(self, tool: Tool, arguments: dict[str, Any]) -> dict[str, Any]:
+    async def _run(self, tool: Tool, arguments: dict[str, Any]) -> _Result:
         """The result for the model; whatever the tool does, it is one."""
+        final = True
         try:
             async with asyncio.timeout(tool.timeout_seconds):
                 result = presentable(tool.name, await tool.run(arguments, self._control))
+            final = "error" not in result
         except asyncio.CancelledError:
             if tool.outside:
                 lost = {"error": "cut off at the end of the call; it may have taken effect"}
@@ -179,11 +212,19 @@ class Toolbox:
         except TimeoutError:
             logger.warning("tool {} did not answer within {:g} s", tool.name, tool.timeout_seconds)
             result = {"error": f"{tool.name} did not answer within {tool.timeout_seconds:g} seconds"}
+            final = not tool.reads
         except Exception as e:
             logger.opt(exception=e).error("tool {} failed", tool.name)
-            result = {"error": f"{tool.name} failed: {type(e).__name__}"}
+            result, final = {"error": f"{tool.name} failed: {type(e).__name__}"}, False
         self._used(tool.name, arguments, result)
-        return result
+        return _Result(result, final)
+
+
+def _tell_later(tool: Tool, done: asyncio.Task[_Result], context: LLMContext) -> None:
+    """The callee interrupted the reply that waited for a tool, and the model took it for cancelled."""
+    if not done.cancelled():
+        content = prompt.tool_answered(tool.name, done.result().said)
+        context.add_message({"role": "user", "content": content})
 
 
 def presentable(name: str, result: object) -> dict[str, Any]:

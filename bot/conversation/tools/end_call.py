@@ -24,4 +24,5 @@ TOOL = Tool(
     required=(),
     run=end_call,
     speaks_after=False,
+    repeatable=True,
 )

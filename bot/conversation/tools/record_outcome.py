@@ -28,4 +28,5 @@ TOOL = Tool(
     },
     required=(),
     run=record_outcome,
+    repeatable=True,
 )

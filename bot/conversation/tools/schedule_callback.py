@@ -23,4 +23,5 @@ TOOL = Tool(
     parameters={"when": {"type": "string", "description": "Day and time as the callee said them."}},
     required=("when",),
     run=schedule_callback,
+    repeatable=True,
 )

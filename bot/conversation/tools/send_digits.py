@@ -36,4 +36,5 @@ TOOL = Tool(
     required=("digits",),
     run=send_digits,
     speaks_after=False,
+    repeatable=True,
 )

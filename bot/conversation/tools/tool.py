@@ -60,6 +60,10 @@ class Tool:
     outside: bool = False
     """It acts or asks outside this call. So its result is news: the model speaks with it, whatever it said
     before. And the callee's voice does not stop it half-way: the model learns what it did all the same."""
+    repeatable: bool = False
+    """With the same arguments it may run again in the same call; else a second request gets the first result."""
+    reads: bool = False
+    """It changes nothing, so that it may be tried again after a timeout too."""
     waited_for: bool = False
     """It acts outside and is done in a moment: the reply waits for its result, as for that of a tool of the call.
     One tool that is not waited for, and pipecat ends every prompt with how to speak of results that come late."""

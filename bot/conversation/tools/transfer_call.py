@@ -76,4 +76,5 @@ TOOL = Tool(
     required=("target", "summary"),
     run=transfer_call,
     speaks_after=False,
+    repeatable=True,
 )

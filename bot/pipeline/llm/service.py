@@ -206,7 +206,8 @@ class FallbackLLMService(Metered, LLMService[Any]):
         self._reply = reply = _Reply(speech=ReplyText(self._names))
         self._at_work = True
         try:
-            self._log_llm_response(context)
+            # Not pipecat's line, which holds all that was said, and secret keys.
+            logger.debug("{}: a reply to {} messages is asked for", self, len(context.messages))
             await self.start_processing_metrics()
             await self.start_ttfb_metrics()
             await self._answer(context)

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pipecat.processors.aggregators.llm_context import LLMContext
 
 from bot.conversation.fillers import Bridge
 from bot.conversation.scenario.scenario import Scenario
@@ -29,6 +30,7 @@ class Told:
     """A toolbox, and what came of the calls of its tools."""
 
     def __init__(self, *tools: Tool) -> None:
+        self.context = LLMContext(messages=[])
         self.uses: list[tuple[str, Any]] = []
         self.results: dict[str, Any] = {}
         self.speaks: dict[str, bool] = {}
@@ -50,14 +52,23 @@ class Told:
     def options(self, name: str) -> dict[str, Any]:
         return self._registered[name][1]
 
-    async def call(self, name: str, *, reply: tuple[str, ...] = (), text: bool = False) -> None:
+    async def call(
+        self,
+        name: str,
+        *,
+        reply: tuple[str, ...] = (),
+        text: bool = False,
+        arguments: dict[str, Any] | None = None,
+    ) -> None:
         async def told(result: Any, properties: Any = None) -> None:
             self.results[name] = result
             self.speaks[name] = properties is None
 
         llm = SimpleNamespace(reply_tools=frozenset(reply or (name,)), reply_has_text=text)
         handler, _ = self._registered[name]
-        await handler(SimpleNamespace(arguments={}, llm=llm, result_callback=told))
+        await handler(
+            SimpleNamespace(arguments=arguments or {}, llm=llm, result_callback=told, context=self.context)
+        )
 
 
 async def raises(_arguments: Mapping[str, Any], _control: CallControl) -> Any:
@@ -181,3 +192,58 @@ def test_that_the_callee_is_never_called_again_is_an_outcome() -> None:
     outcome = told.box.notes.outcome()
     assert outcome is not None
     assert (outcome.reached_goal, outcome.fields, outcome.source) == (False, {"do_not_call": True}, "tools")
+
+
+class Counting:
+    """A tool that counts its runs; the first `fails` of them fail."""
+
+    def __init__(self, *, fails: int = 0, late: bool = False) -> None:
+        self.runs, self._fails, self._late = 0, fails, late
+
+    async def __call__(self, _arguments: Mapping[str, Any], _control: CallControl) -> Any:
+        self.runs += 1
+        await asyncio.sleep(60 if self._late and self.runs <= self._fails else 1)
+        return {"error": "refused"} if self.runs <= self._fails else {"run": self.runs}
+
+
+@pytest.mark.parametrize(
+    ("more", "counting", "runs"),
+    [
+        ({}, Counting(), 1),
+        ({"repeatable": True}, Counting(), 4),
+        ({}, Counting(fails=1), 2),  # the two at once fail together, the third is another try
+        ({}, Counting(fails=1, late=True), 1),  # what did not answer in time may have acted
+        ({"reads": True}, Counting(fails=1, late=True), 2),
+        ({"outside": False}, Counting(), 1),
+    ],
+)
+async def test_the_same_request_runs_once(more: dict[str, Any], counting: Counting, runs: int) -> None:
+    told = Told(tool(counting, **more))
+    day = {"day": "friday", "party": 2}
+    await asyncio.gather(*(told.call("look_up", arguments=day) for _ in range(2)))
+    await told.call("look_up", arguments=dict(reversed(day.items())))
+    first = dict(told.results)
+    await told.call("look_up", arguments=day)
+    assert counting.runs == runs
+    assert len(told.uses) == runs
+    if runs == 1:
+        assert told.results == first
+    await told.call("look_up", arguments={"day": "monday"})
+    assert counting.runs == runs + 1, "another request"
+
+
+async def test_the_result_of_an_interrupted_tool_is_told_later_and_not_asked_for_twice() -> None:
+    counting = Counting()
+    told = Told(tool(counting, waited_for=True))
+    call = asyncio.create_task(told.call("look_up"))
+    await asyncio.sleep(0.5)
+    call.cancel()
+    await asyncio.gather(call, return_exceptions=True)
+    assert told.context.get_messages() == []
+    await asyncio.sleep(1)
+    assert told.context.get_messages() == [
+        {"role": "user", "content": '(look_up was not cancelled, it has answered: {"run": 1})'}
+    ]
+    await told.call("look_up")
+    assert told.results == {"look_up": {"run": 1}}
+    assert counting.runs == 1

@@ -50,6 +50,8 @@ class HttpTool(BaseModel):
     timeout_seconds: float = Field(default=5.0, ge=0.5, le=60)
     meanwhile: str | None = None
     """Said while it runs; None: the language's own phrase, "": nothing."""
+    repeatable: bool = False
+    """It may run again with the same arguments in the same call; else the first answer stands for all."""
     allow_private: bool = False
 
     @field_validator("parameters")
@@ -130,6 +132,8 @@ class HttpTool(BaseModel):
             timeout_seconds=self.timeout_seconds,
             meanwhile=self.meanwhile,
             outside=True,
+            repeatable=self.repeatable,
+            reads=self.method == "GET",
         )
 
 

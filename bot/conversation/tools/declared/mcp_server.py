@@ -62,6 +62,8 @@ class McpServer(BaseModel):
     timeout_seconds: float = Field(default=5.0, ge=0.5, le=60)
     meanwhile: str | None = None
     """Said while a tool runs; None: the language's own phrase, "": nothing."""
+    repeatable: tuple[str, ...] = ()
+    """Tools, by the server's own names, that may run again with the same arguments in the same call."""
     allow_private: bool = False
 
     @field_validator("url")
@@ -244,6 +246,7 @@ def _tools(
             timeout_seconds=server.timeout_seconds,
             meanwhile=server.meanwhile,
             outside=True,
+            repeatable=one.name in server.repeatable,
         )
     for wanted in set(server.tools) - {one.name for one in offered}:
         logger.warning("MCP server {} has no tool {}", server.name, wanted)
