@@ -48,7 +48,10 @@ class Gathering:
 
 
 class Keys:
-    """`entered` is told of each entry as it is kept; `interrupts`: the agent falls silent for a key now."""
+    """Gathers the keys of one call and hands its entries on.
+
+    `entered` is told of each entry, as it is kept; `interrupts`: the agent falls silent for a key now.
+    """
 
     def __init__(
         self,

@@ -62,7 +62,7 @@ def keys_pressed(keys: str, *, secret: bool) -> str:
 
 
 def tool_answered(name: str, result: dict[str, Any]) -> str:
-    """Tells the model what came of a tool whose reply was interrupted."""
+    """The result of a tool that the callee interrupted, as the model gets it."""
     return f"({name} was not cancelled, it has answered: {json.dumps(result, ensure_ascii=False)})"
 
 
