@@ -50,7 +50,7 @@ class Gathering:
 class Keys:
     """Gathers the keys of one call and hands its entries on.
 
-    `entered` is told of each entry, as it is kept; `interrupts`: the agent falls silent for a key now.
+    `entered` gets each entry, as it is kept; `interrupts`: the agent falls silent for a key now.
     """
 
     def __init__(
