@@ -4,8 +4,6 @@ G.711 μ-law by table (ITU-T G.711 §2.2.2): decoding indexes 256 entries, encod
 branches per sample.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -9,8 +9,6 @@ One bad schema of a tool would have every request of a call refused: those are c
 Names: ^[a-zA-Z0-9_-]{1,64}$, docs.anthropic.com, "Tool use"; JSON Schema 2020-12.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -7,8 +7,6 @@ loses the + and the 0 in front. libphonenumber by itself takes ".0" for one digi
 Germany for the digits of a local number; so it is asked for each reading, and never given a country to guess by.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from functools import lru_cache

@@ -10,8 +10,6 @@ alternative is to write the address into the URL: httpx2 would then share one co
 behind an address, whichever name its certificate was checked for.
 """
 
-from __future__ import annotations
-
 import asyncio
 import ipaddress
 import socket

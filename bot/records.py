@@ -5,8 +5,6 @@ Times are UTC datetimes; positions on the line are milliseconds of the media clo
 first audio of the call.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime

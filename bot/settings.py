@@ -3,8 +3,6 @@
 Every name is documented in .env.example. Secrets are SecretStr: they hide in repr, logs and tracebacks.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterable, Mapping

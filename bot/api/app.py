@@ -1,7 +1,5 @@
 """The server's own app: lifespan and routers put together."""
 
-from __future__ import annotations
-
 import gc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager

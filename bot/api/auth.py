@@ -3,8 +3,6 @@
 Twilio's routes ask for its signature instead and the media socket for its token: neither can send a key.
 """
 
-from __future__ import annotations
-
 import time
 from typing import Annotated
 from urllib.parse import urlsplit

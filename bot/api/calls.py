@@ -1,7 +1,5 @@
 """Calls: place, register, list, read, listen to, hang up."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response

@@ -1,7 +1,5 @@
 """What callers send and get of campaigns: the policy of an upload, progress, bad rows, results."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """Campaigns: upload, list, progress, pause, resume, cancel, bad rows, results."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Annotated

@@ -1,7 +1,5 @@
 """The webhooks of every carrier, as its folder describes them. They carry no API key but a signature."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 from typing import Any
 

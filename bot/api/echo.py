@@ -3,8 +3,6 @@
 It asks for no key, so it must cost nothing: one frame, a few bytes, a few seconds, and no call to anything.
 """
 
-from __future__ import annotations
-
 import asyncio
 
 from fastapi import APIRouter, WebSocket

@@ -5,8 +5,6 @@ so it is not killed in the middle of those it has. One without a free line stays
 must find its way in, and what is new is put off or turned away.
 """
 
-from __future__ import annotations
-
 from fastapi import APIRouter, Request, Response
 
 from bot.api.answers import HealthAnswer, LiveAnswer

@@ -4,8 +4,6 @@ The agent is found in `app.state`, not in a global: two apps in one process have
 its own there.
 """
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import cast

@@ -4,8 +4,6 @@ The token comes in the first message of the stream, or as the last segment of th
 1 MiB is refused by the server itself (uvicorn's ws_max_size), which closes that socket only.
 """
 
-from __future__ import annotations
-
 from fastapi import APIRouter, WebSocket
 from loguru import logger
 from starlette.exceptions import HTTPException

@@ -5,8 +5,6 @@ or once METRICS_KEY is set, it takes METRICS_KEY or one of API_KEYS. Asking ever
 rejected: a scraper would hold a key that can dial.
 """
 
-from __future__ import annotations
-
 import asyncio
 import ipaddress
 import time

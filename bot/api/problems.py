@@ -5,8 +5,6 @@ a handler on the app would change the errors of their routes, and theirs would c
 the same words for paths without a route; our own server calls it.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Coroutine, Mapping

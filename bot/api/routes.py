@@ -1,7 +1,5 @@
 """The router: every route of the product, below /api/phone."""
 
-from __future__ import annotations
-
 from fastapi import APIRouter
 
 from bot.api import (

@@ -4,8 +4,6 @@ Three shapes: JSON with a list `contacts`; multipart/form-data with a CSV file a
 with the fields in the query. Of none is more than a block in memory at a time.
 """
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import json

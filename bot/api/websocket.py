@@ -1,7 +1,5 @@
 """Starlette's WebSocket as the Socket that bot/ knows."""
 
-from __future__ import annotations
-
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from bot.telephony.socket import ServerLeavesError, SocketClosedError

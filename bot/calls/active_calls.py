@@ -7,8 +7,6 @@ A process shuts down in three steps: it drains (no new call; the others go on), 
 still on the line (heard to its end), it hangs up. Each may be skipped.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 from collections import OrderedDict

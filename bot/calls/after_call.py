@@ -6,8 +6,6 @@ calls and their next attempts do not wait for it. Every step can be repeated: ev
 follow from the call.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 

@@ -3,8 +3,6 @@
 It makes the parts in order, each from those before it, opens them, and closes them in reverse.
 """
 
-from __future__ import annotations
-
 import asyncio
 import functools
 import time

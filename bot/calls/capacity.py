@@ -8,8 +8,6 @@ An answered call is worth more than a good moment: it, or a media stream that wa
 a ceiling. That lies above the lines given to new calls, because another server may have dialled the call.
 """
 
-from __future__ import annotations
-
 import asyncio
 import math
 import time

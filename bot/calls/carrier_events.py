@@ -4,8 +4,6 @@ In any order, more than once, late, or of a call we do not know; and to any proc
 dialled nor holds it.
 """
 
-from __future__ import annotations
-
 import functools
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """Which carrier dials: Twilio with its keys, the simulated one without."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 

@@ -1,7 +1,5 @@
 """After a call: complete its record and say in one line how it went."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace

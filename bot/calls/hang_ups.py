@@ -1,7 +1,5 @@
 """A client's wish to end a call, wherever it stands: waiting, ringing, on the line here or in another process."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import UTC, datetime
 

@@ -3,8 +3,6 @@
 After draft-ietf-httpapi-idempotency-key-header: a key that comes with another request is refused.
 """
 
-from __future__ import annotations
-
 import hashlib
 import secrets
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Where the carrier reaches us, and what we let in: our public origin, and the tokens of media streams."""
 
-from __future__ import annotations
-
 import asyncio
 import ipaddress
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 Whatever happens on a line, its call's record is completed.
 """
 
-from __future__ import annotations
-
 import asyncio
 import functools
 from dataclasses import dataclass

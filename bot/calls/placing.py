@@ -3,8 +3,6 @@
 What can be refused at once is refused here, with a reason; a call that is kept is dialled by a workflow.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime

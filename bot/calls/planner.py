@@ -1,7 +1,5 @@
 """From a wish to a call: its record, the plan of how it is held, the order to dial it."""
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

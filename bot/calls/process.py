@@ -1,7 +1,5 @@
 """What the parts of one server process share."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Protocol
 

@@ -3,8 +3,6 @@
 Each part that begins something durable needs only these, and not the parts that will do it.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field

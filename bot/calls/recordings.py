@@ -1,7 +1,5 @@
 """Where finished recordings are kept: one WAV a call, in a folder of this machine."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Calls that their owner dials: kept until the carrier reports their answer, or until they expire."""
 
-from __future__ import annotations
-
 import functools
 from dataclasses import dataclass, replace
 from datetime import timedelta

@@ -9,8 +9,6 @@ and queued: with a shared database another process dials it, with SQLite the nex
 it would throw away what the queue is there to keep.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime

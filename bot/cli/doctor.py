@@ -7,8 +7,6 @@ The way in from outside is proved with news of a call that does not exist, sent 
 voice webhook would take an unknown call for an inbound one and open a record for it.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import secrets

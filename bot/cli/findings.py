@@ -1,7 +1,5 @@
 """What a check of the doctor finds, and the words that several checks share."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable
 from dataclasses import dataclass
 

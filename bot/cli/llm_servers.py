@@ -1,7 +1,5 @@
 """The doctor's check of the LLM servers that scenarios name."""
 
-from __future__ import annotations
-
 import asyncio
 
 from bot.cli.findings import SECONDS, Finding, finished, offline, refused, why_not

@@ -1,7 +1,5 @@
 """phone-agent: hold a call in the terminal, check what a first call needs."""
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import sys

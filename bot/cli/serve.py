@@ -1,7 +1,5 @@
 """`uv run server.py`: its options, and which process does what. What serves is imported only where it does."""
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import gc

@@ -1,7 +1,5 @@
 """The HTTP server of one process: uvicorn that ends the calls before it closes their sockets."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import json

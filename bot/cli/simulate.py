@@ -1,7 +1,5 @@
 """A whole call with a simulated callee in the terminal: turns as they are spoken, latencies, a summary."""
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import socket

@@ -7,8 +7,6 @@ open. Twilio's word alone overrules no person who has answered. Every wait has a
 falls silent is spoken to as well.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 

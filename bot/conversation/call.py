@@ -6,8 +6,6 @@ A call ends in this order: goodbye, its mark comes back, the carrier hangs up, t
 record is complete. Whatever ends it, and whenever, the carrier hangs up and nothing is left running.
 """
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import dataclass
 from typing import Any, Protocol

@@ -3,8 +3,6 @@
 The decisions are pure (`detection`, `silence`); this file hears of events, asks them, and does what they say.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """What is decided about a call before it is answered, and the services that will hold it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar

@@ -9,8 +9,6 @@ What was heard of a filler stands in the transcript, and in the context it begin
 "One moment. Yes, Thursday works." A message of its own would end the next request with the assistant's words.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence

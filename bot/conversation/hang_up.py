@@ -4,8 +4,6 @@ The order is: goodbye, its mark comes back, the carrier hangs up, the line close
 once. A goodbye is over when its mark came back, or when it is overdue.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The opening of a call, written and spoken while the phone rings, so that it is ready before the hello."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

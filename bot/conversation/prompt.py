@@ -5,8 +5,6 @@ between tags, as data, and cannot close them: a `<` that would begin one of our 
 Names stand in a sentence of ours, so they are one line each.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import replace

@@ -4,8 +4,6 @@ The open turn is written at most every KEEP_SECONDS, so a killed server loses le
 what was said.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Callable

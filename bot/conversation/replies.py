@@ -5,8 +5,6 @@ a model that said nothing, a TTS without sound, a turn that was not answered. A 
 `ReplyWatch` decides, pure; `Replies` does it.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass

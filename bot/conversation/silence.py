@@ -3,8 +3,6 @@
 Silence counts from the end of what was heard last, of either side: playback, not sending.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import Enum
 

@@ -1,7 +1,5 @@
 """The running stages of one call, as its parts act on them: say, play, ask the model, fall silent."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable

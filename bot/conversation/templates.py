@@ -1,7 +1,5 @@
 """Placeholders in texts, {{name}} or {{name|fallback}}; and [[parts]] that vanish without a value."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator, Mapping
 

@@ -8,8 +8,6 @@ A tool that is not repeatable runs once with the same arguments: who asks again,
 same result. One that failed may be tried again; one that did not answer in time may have acted, so it may not.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Callable, Iterable, Sequence

@@ -6,8 +6,6 @@ language without a folder can still be spoken by a scenario that brings its own 
 lists, which then hardly ever match, and every sound interrupts.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from bot.languages.en.phrases import ENGLISH

@@ -1,7 +1,5 @@
 """How a language says what is written in figures and signs: the data of pipeline/tts/speech_text.py."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ pipecat promises nothing about these names: tests/unit/pipeline/test_pipecat_int
 the installed version. The services of vendors have theirs beside them, so that no SDK is loaded for nothing.
 """
 
-from __future__ import annotations
-
 import ssl
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor

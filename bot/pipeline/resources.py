@@ -1,7 +1,5 @@
 """What the stages of all calls share: clients, TLS, models, the local voice. One per process."""
 
-from __future__ import annotations
-
 import asyncio
 import ssl
 from collections.abc import Mapping

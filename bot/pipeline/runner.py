@@ -4,8 +4,6 @@
 frame at every hop, and the call has its own clocks.
 """
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Sequence
 
 from pipecat.frames.frames import ErrorFrame, Frame

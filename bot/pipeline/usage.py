@@ -5,8 +5,6 @@ report a reply once whatever it took to get it, and know no seconds. What vendor
 reply that was never heard, the second request beside a slow one, the text said again after a socket was lost.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 

@@ -1,7 +1,5 @@
 """What every vendor of a stage has: its settings, and the environment it needs; and which model failed lately."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """First uses that would block the first call: SDKs import and build themselves when they are first used."""
 
-from __future__ import annotations
-
 import asyncio
 
 _REPLY = b"""event: message_start

@@ -5,8 +5,6 @@ host=/socket/folder, target_session_attrs). SQLAlchemy's own URL would hand each
 `asyncpg.connect` as an argument, where the `sslmode=require` of every hosted database is a TypeError.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit

@@ -5,8 +5,6 @@ Setting the carrier's id, ending a call, its outcome and its vendors are one met
 would be four transactions instead of one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime

@@ -4,8 +4,6 @@ Core and not its ORM: records are frozen and every write is one statement whose 
 only) must be in the WHERE clause, where two processes cannot both pass it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any

@@ -1,7 +1,5 @@
 """What is kept of a campaign: itself, its contacts, and the rows that could not be taken. No rules."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime

@@ -1,7 +1,5 @@
 """The tables of campaigns, and their rows to records and back."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from typing import Any
 

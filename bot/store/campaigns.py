@@ -5,8 +5,6 @@ calls would wait for a hundred thousand rows. Its status `loading` is what makes
 before `loaded` has said so in the transaction that also says how many contacts there are.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any

@@ -11,8 +11,6 @@ A decision to dial that was not carried out is taken over by naming it (`dial_ag
 found it, after a crash or because one only lost its database for a while, one gets it.
 """
 
-from __future__ import annotations
-
 from datetime import datetime
 from enum import StrEnum
 

@@ -10,8 +10,6 @@ survives a kill of the process at any moment. What it gives up is an fsync for e
 lose the last commits, but leaves the file whole (https://www.sqlite.org/pragma.html#pragma_synchronous).
 """
 
-from __future__ import annotations
-
 import asyncio
 import math
 import sqlite3

@@ -1,7 +1,5 @@
 """One process's database: its connections, opened and migrated once, shared by the stores of every noun."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Sequence

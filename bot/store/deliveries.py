@@ -4,8 +4,6 @@ Only the settled ones are ever forgotten by age: what is pending is still to be 
 its call (ON DELETE CASCADE), because its body holds the number and what was said.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime

@@ -1,7 +1,5 @@
 """The numbers that are never dialled: since when, why, and who put them there."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass

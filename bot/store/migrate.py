@@ -5,8 +5,6 @@ IMMEDIATE, on PostgreSQL an advisory lock that ends with the transaction, so tha
 leaves neither a lock nor half a schema.
 """
 
-from __future__ import annotations
-
 import asyncio
 from pathlib import Path
 from weakref import WeakKeyDictionary

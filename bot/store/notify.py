@@ -7,8 +7,6 @@ A payload of NOTIFY is under 8000 bytes (https://www.postgresql.org/docs/current
 message goes in pieces. Answers go to the channel of the process that asked, all else to everybody's.
 """
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import itertools

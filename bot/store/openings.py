@@ -4,8 +4,6 @@ Only where other processes can be the ones who answer: on a database of one proc
 that process's memory, and nothing is written.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import sqlalchemy as sa

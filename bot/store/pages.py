@@ -1,7 +1,5 @@
 """Pages of a list, newest first; a cursor is the moment and id of the last that was shown, opaque to clients."""
 
-from __future__ import annotations
-
 import base64
 import binascii
 from collections.abc import Callable

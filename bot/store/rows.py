@@ -1,7 +1,5 @@
 """Records to rows and back: pure, and the one place that knows both shapes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import asdict, fields
 from enum import StrEnum

@@ -4,8 +4,6 @@ JSON is kept as text JSON also on PostgreSQL, not JSONB: metadata goes back to i
 JSONB reorders keys, drops doubled ones and refuses the character U+0000.
 """
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 
 import sqlalchemy as sa

@@ -12,8 +12,6 @@ Every label is bounded: by an enum, by the files in pipelines/, by the vendors a
 number or a call's id is none.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Background tasks that outlive what began them: a failure is logged, and a task that is to last begins again."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any

@@ -1,7 +1,5 @@
 """Metrics and trace spans of one call: noted where it is dialled and where it ends."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

@@ -16,8 +16,6 @@ pipecat writes what was said into its spans. What leaves this process is decided
 of its text attributes only those that are known to hold no words.
 """
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import os

@@ -4,8 +4,6 @@ A carrier is a folder beside this file and a line in `bot.calls.carriers`. Its w
 names) stays in its folder: `read` turns a request into an event, `reply` an instruction into an answer.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field

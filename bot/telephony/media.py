@@ -1,7 +1,5 @@
 """A media stream of a call: what it brings, what can be put on it, without a carrier's own messages."""
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import dataclass, field
 from typing import Protocol

@@ -1,7 +1,5 @@
 """What bot/ below api/ sees of a WebSocket: no framework's types."""
 
-from __future__ import annotations
-
 from typing import Protocol
 
 MAX_FRAME_BYTES = 1 << 20

@@ -5,8 +5,6 @@ the token itself: the store keeps a hash of the whole, so an address in a token 
 Asking the other processes when the socket comes was rejected: the callee would wait for it at every answer.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 import hashlib

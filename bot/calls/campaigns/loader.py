@@ -5,8 +5,6 @@ a turn. A thread was the other way: it would hold the interpreter for five milli
 each of the loop's system calls, and running calls would hear it. Two milliseconds are a tenth of an audio packet.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence

@@ -5,8 +5,6 @@ be one (https://owasp.org/www-community/attacks/CSV_Injection): such text gets a
 checked, telephone numbers too, keep their sign: they compute nothing.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import json

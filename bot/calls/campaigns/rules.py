@@ -7,8 +7,6 @@ A number without its country code is not guessed: 2025550123 is Washington to an
 Egypt (+20) to a parser. It is a bad row, unless the campaign names the `country` its numbers are written in.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace

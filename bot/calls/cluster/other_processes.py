@@ -4,8 +4,6 @@ Any process may dial, get a webhook or a media socket. The call itself lives whe
 taken; news of it go there, and so do its later streams. Without other processes all of this does nothing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any

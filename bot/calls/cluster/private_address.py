@@ -1,7 +1,5 @@
 """Where the other processes of one database reach this one: for a media stream that came to the wrong process."""
 
-from __future__ import annotations
-
 import socket
 from urllib.parse import parse_qs, urlsplit
 

@@ -4,8 +4,6 @@ The other process sees a media socket like any other, with a token of its own: n
 comes from inside. A redirect was the other way: Twilio follows none on a media stream.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Mapping
 from urllib.parse import urlsplit

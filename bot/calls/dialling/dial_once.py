@@ -12,8 +12,6 @@ that was not carried out takes it over in the database, by naming it: of two one
 way: it would have to be renewed while the carrier is asked, by a process that may stand still.)
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

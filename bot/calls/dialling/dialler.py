@@ -11,8 +11,6 @@ steps, or can be repeated; a step answers for its errors itself, and a call whos
 looked at until it is over.
 """
 
-from __future__ import annotations
-
 import asyncio
 import functools
 import sys

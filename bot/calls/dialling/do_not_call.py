@@ -1,7 +1,5 @@
 """The do-not-call list: looked up before every call, and added to by the API and by callees."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import UTC, datetime
 

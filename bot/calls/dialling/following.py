@@ -11,8 +11,6 @@ lost its database for half a minute still talks to its callee, and while it does
 progress.
 """
 
-from __future__ import annotations
-
 import asyncio
 import functools
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Whether and when a call may be dialled: what the rules ask for, gathered; and the one step that decides."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Protocol
 

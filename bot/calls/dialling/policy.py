@@ -10,8 +10,6 @@ Hours are looked for interval by interval, not minute by minute, except on the d
 minutes are looked at one by one: that is exact without a case for each way clocks can change.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum

@@ -1,7 +1,5 @@
 """Where a phone number's clock stands: the time zones it may be in, and local times as instants."""
 
-from __future__ import annotations
-
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 

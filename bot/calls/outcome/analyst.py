@@ -1,7 +1,5 @@
 """Fills the outcomes of ended calls, and completes what they cost."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace

@@ -7,8 +7,6 @@ newer ones refuse that. No line waits for this answer, so requests are seconds a
 is streamed without having been asked for is read as well.
 """
 
-from __future__ import annotations
-
 import asyncio
 import copy
 import json

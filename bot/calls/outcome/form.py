@@ -4,8 +4,6 @@ What was said on the phone was said by strangers, and not to the model. It stand
 cannot write itself, and the instructions say before and after it that it is data.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from typing import Any

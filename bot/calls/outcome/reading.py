@@ -1,7 +1,5 @@
 """The model's answer, judged: read leniently, believed only as far as the form and the transcript go. Pure."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence

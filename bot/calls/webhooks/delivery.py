@@ -10,8 +10,6 @@ as its receiver's Retry-After asks, an hour each time. Where WEBHOOK_IN_ORDER is
 its own.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextvars
 import functools

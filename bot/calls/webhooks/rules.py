@@ -8,8 +8,6 @@ DATA_DIR, differs from machine to machine behind one address, and a receiver cou
 events do not verify. An unsigned event is one that anybody can send.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 import hashlib

@@ -4,8 +4,6 @@ What to do is decided in `policy`; here it is done. What is said to a machine is
 talks, so that it begins right behind the beep.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 

@@ -4,8 +4,6 @@ A watch is made when its machine is recognised and asked until it says END or a 
 deadline for everything it waits for.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from enum import Enum
 

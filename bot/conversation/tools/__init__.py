@@ -3,8 +3,6 @@
 A tool is a coroutine `(arguments, control) -> result`; `control` is all it may do to its call.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from bot.conversation.tools import (

@@ -1,7 +1,5 @@
 """do_not_call: the callee does not want to be called again, and never will be."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

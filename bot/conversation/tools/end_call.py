@@ -1,7 +1,5 @@
 """end_call: say goodbye and hang up."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

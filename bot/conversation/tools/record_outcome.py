@@ -1,7 +1,5 @@
 """record_outcome: keep what the call has found out, as soon as it is known."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """schedule_callback: note when the callee wants to be called again."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

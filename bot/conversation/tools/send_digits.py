@@ -1,7 +1,5 @@
 """send_digits: press keys on the phone, as a menu or a person asks for."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Any

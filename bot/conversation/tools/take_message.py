@@ -1,7 +1,5 @@
 """take_message: write down what the callee wants passed on."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

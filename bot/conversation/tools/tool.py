@@ -1,7 +1,5 @@
 """What a tool is: its schema for the model, its function, and all it may do to its call."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol

@@ -1,7 +1,5 @@
 """transfer_call: put the callee through to a person the scenario names."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 

@@ -5,8 +5,6 @@ put through must not be left there. One task does it behind the tool's back, one
 result reaches the callee as a phrase and the model as a note.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Callable, Coroutine

@@ -10,8 +10,6 @@ first: it fails where the callee has just hung up, and then the person can still
 lives in this process, as the call itself does.
 """
 
-from __future__ import annotations
-
 import asyncio
 import secrets
 import time

@@ -4,8 +4,6 @@ Rules are matched against plain text: lower case, no punctuation, "youve" for "y
 sentences are no rule here: "how may I direct your call", "may I ask who is calling", "he is not available".
 """
 
-from __future__ import annotations
-
 from bot.languages.language import Answering, Wording
 
 _DIGIT = r"(?:\d|zero|oh|one|two|three|four|five|six|seven|eight|nine|star|pound|hash)"

@@ -1,7 +1,5 @@
 """English: phrases, word lists, and the sentences of American and British carriers, mailboxes and screeners."""
 
-from __future__ import annotations
-
 from bot.languages.en.colleague import ENGLISH_COLLEAGUE
 from bot.languages.en.machines import ENGLISH_MACHINES
 from bot.languages.en.speech import SPEECH

@@ -1,7 +1,5 @@
 """How a colleague is asked to take over a call, in Spanish, and how they say yes or no."""
 
-from __future__ import annotations
-
 from bot.languages.language import ColleagueWords, Wording
 
 SPANISH_COLLEAGUE = ColleagueWords(

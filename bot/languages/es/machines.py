@@ -3,8 +3,6 @@
 Rules are matched against plain text: lower case, no punctuation, no accents: "despues", "senal", "buzon".
 """
 
-from __future__ import annotations
-
 from bot.languages.language import Answering, Wording
 
 _DIGIT = (

@@ -3,8 +3,6 @@
 Phrases address the callee as "usted", and use words that are understood on both sides of the Atlantic.
 """
 
-from __future__ import annotations
-
 from bot.languages.es.colleague import SPANISH_COLLEAGUE
 from bot.languages.es.machines import SPANISH_MACHINES
 from bot.languages.es.speech import SPEECH

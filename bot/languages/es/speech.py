@@ -1,7 +1,5 @@
 """How Spanish says figures and signs on the phone."""
 
-from __future__ import annotations
-
 from bot.languages.speech_forms import Money, SpeechForms
 
 _EUROS = Money("euro", "euros", "céntimo", "céntimos")

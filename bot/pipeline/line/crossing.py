@@ -5,8 +5,6 @@ it says opens another one, on a socket and with an id of its own and timestamps 
 may overlap as we see them: the new socket can be here before the old one's `stop`.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 

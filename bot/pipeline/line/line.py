@@ -9,8 +9,6 @@ lock-step, and commit words to the context by the clock of sending. The line exi
 does, so an opening that is ready plays while the services still connect; the callee's audio waits for them.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Awaitable, Callable

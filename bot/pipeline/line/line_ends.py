@@ -4,8 +4,6 @@
 was heard of it. A `PlayedSpeech` is speech from outside the pipeline: an opening made while it rang, a filler.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Awaitable, Callable

@@ -15,8 +15,6 @@ that was passed would have been echoed. Pacing by marks alone was rejected: a pe
 would stop the agent in mid-word.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar

@@ -4,8 +4,6 @@ Each side is given as μ-law with its place on the media clock. The file is comp
 at any moment: the header is rewritten with it, so a killed server leaves a file that plays.
 """
 
-from __future__ import annotations
-
 import asyncio
 import struct
 from dataclasses import dataclass, field

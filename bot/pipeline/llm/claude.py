@@ -4,8 +4,6 @@ A stream is read leniently: an event that makes no sense is passed over. The SDK
 raises on the first `data:` that is not JSON, and the reply is lost with it.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing

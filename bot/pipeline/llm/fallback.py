@@ -8,8 +8,6 @@ each would be cut off just before its answer. The price is a second prompt, only
 `Steps` decides, `Ladder` asks, `Circuit` remembers across replies.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress

@@ -5,8 +5,6 @@ the first error and drops calls of tools whose arguments are not JSON. What stre
 differ in how they number the calls of tools, and in where they say what a reply has cost.
 """
 
-from __future__ import annotations
-
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field

@@ -5,8 +5,6 @@ tool call in words. None of it is said or kept as said. The text comes in pieces
 become one of these is held until it is decided; everything else passes at once. Pure.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 

@@ -5,8 +5,6 @@ withdrawn before its end (a wrong guess, an interruption, the slower of two) is 
 written until then, which no end reports: that is estimated, four characters a token.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from typing import Any

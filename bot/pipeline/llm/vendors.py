@@ -5,8 +5,6 @@ models of any vendor are asked by one service, because it can ask the second whi
 rule-based LLM is a service of its own behind it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal

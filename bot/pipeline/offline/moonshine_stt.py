@@ -5,8 +5,6 @@ Transcriber.create_stream, Stream.add_audio/update_transcription/stop/close, Tra
 are fetched by the package at first use, so `MoonshineModel.load` needs the network once.
 """
 
-from __future__ import annotations
-
 import importlib.util
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Recognise speech without any key: pocketsphinx with the model in its wheel."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -5,8 +5,6 @@ silence costs as much as speech and is where recognisers invent words. Jobs go t
 not the executor's, because pieces that pile up are decoded in one go and a backlog can be measured and cut.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable

@@ -5,8 +5,6 @@ the call. So each word is heard when the call's media clock has passed it. Turn 
 those of a real call; only recognition is left out.
 """
 
-from __future__ import annotations
-
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any

@@ -7,8 +7,6 @@ The decoder starts from the mean cepstrum of telephone speech (below): from the 
 wide-band audio, twice as many words of a first utterance are wrong.
 """
 
-from __future__ import annotations
-
 import ctypes
 import threading
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The local voice as a pipecat TTS service: 8 kHz, in pieces, with word times like a vendor's."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Any

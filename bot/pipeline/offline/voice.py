@@ -10,8 +10,6 @@ A second person costs no second model: the pitch curve is scaled before synthesi
 cube root (played a little slower or faster), which sounds like another speaker, not like the same one slowed.
 """
 
-from __future__ import annotations
-
 import asyncio
 import re
 import threading

@@ -5,8 +5,6 @@ Both sides are matched by spelling; what does not match is shared out by letters
 the matches. Words come out in the text's own spelling, because pipecat matches them against the text.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Deepgram's Flux as an STT that a phone call can live with."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import AsyncIterator

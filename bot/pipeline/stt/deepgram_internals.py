@@ -3,8 +3,6 @@
 tests/unit/pipeline/test_pipecat_internals.py says what is expected of the installed versions.
 """
 
-from __future__ import annotations
-
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 

@@ -9,8 +9,6 @@ The socket is opened, and spoken to, by the vendor's client: the SDK for nova, p
 read here, frame by frame: the SDK's `start_listening` ends a connection at the first message that is no JSON.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import time

@@ -8,8 +8,6 @@ address and headers alone), so over TLS each connection reads the certificate st
 SDK's `transport_factory` would take ours, but it changes the SDK for the whole process.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections import deque

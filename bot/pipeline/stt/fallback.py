@@ -7,8 +7,6 @@ audio it has not understood to the next one, which listens from there on, to the
 has none to hand on to: it reports a permanent error, and the call apologises.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from loguru import logger

@@ -1,7 +1,5 @@
 """The callee's audio until it is understood: what a new connection has to hear again. No I/O."""
 
-from __future__ import annotations
-
 from collections import deque
 
 from bot.audio import SAMPLE_RATE

@@ -7,8 +7,6 @@ next one, in a new context of the vendor's that continues the same context of ou
 all of its text has come back.
 """
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import binascii

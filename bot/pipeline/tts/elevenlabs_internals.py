@@ -3,8 +3,6 @@
 tests/unit/pipeline/test_pipecat_internals.py says what is expected of the installed version.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from pipecat.services.elevenlabs.tts import ElevenLabsTTSService

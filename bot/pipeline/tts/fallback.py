@@ -11,8 +11,6 @@ A mixin of pipecat's TTSService was preferred to a wrapper that switches between
 the order of speech and the frames between, and only it knows which words have sounded.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -7,8 +7,6 @@ speaks it better, and the first clause sounds while the rest of its sentence com
 was rejected too: the vendor then gathers text by a schedule of its own (120 characters before it begins).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import AsyncIterator
 from itertools import pairwise

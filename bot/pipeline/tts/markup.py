@@ -1,7 +1,5 @@
 """Take markdown, tags and emoji out of text: before the TTS speaks it, and out of the transcript."""
 
-from __future__ import annotations
-
 import re
 
 _MARKUP: tuple[tuple[re.Pattern[str], str], ...] = (

@@ -1,7 +1,5 @@
 """Numbers in words, by num2words: cardinals, ordinals, years, digits read out."""
 
-from __future__ import annotations
-
 import re
 
 from num2words import num2words

@@ -6,8 +6,6 @@ transcript keeps figures. Letting the LLM write words in place of figures was re
 the record and the tools need figures, and a prompt is not a promise.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache

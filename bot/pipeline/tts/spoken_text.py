@@ -1,7 +1,5 @@
 """What a TTS service is given of the text it is to speak, and what was written of it."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import replace

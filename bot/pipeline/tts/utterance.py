@@ -9,8 +9,6 @@ A second take beside a slow first one was preferred to replacing it: whichever s
 vendor that is merely slow is not made to begin again.
 """
 
-from __future__ import annotations
-
 import re
 from collections import deque
 from collections.abc import Sequence

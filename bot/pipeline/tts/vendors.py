@@ -3,8 +3,6 @@
 A member is a vendor or a local engine with its settings, the environment it `needs`, and `build`.
 """
 
-from __future__ import annotations
-
 from collections.abc import AsyncGenerator
 from typing import Annotated, ClassVar, Literal
 

@@ -3,8 +3,6 @@
 `BargeIn` stands between the STT and the callee's context, and acts on what `Interjection` decides.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 

@@ -6,8 +6,6 @@ followed by the next; each fails one of the tests below. A Goertzel filter a kno
 voicemail has its own.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import numpy as np

@@ -4,8 +4,6 @@ The user half ends the way of the callee's audio. The assistant half is fed by t
 they are heard, so an interrupted reply stands in the context exactly as far as it was played.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import itertools

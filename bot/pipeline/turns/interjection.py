@@ -7,8 +7,6 @@ pipecat's start strategies were rejected for this: they either stop for every so
 talk on for as long as the recogniser needs to find them.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import Enum
 

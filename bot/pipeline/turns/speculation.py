@@ -5,8 +5,6 @@ holding: a context frame marked as speculation runs the model on a provisional c
 lets nothing out, and runs no tool, until the turn is confirmed. Here is when to begin, and when to drop.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol

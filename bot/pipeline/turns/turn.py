@@ -6,8 +6,6 @@ for the process; each call keeps its own audio. Smart turn hears melody only; th
 "yes, goodbye" is over however it sounds, and "I would like to come, but" is not.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 import threading

@@ -6,8 +6,6 @@ and call. Loudness is not asked (`min_volume` 0): it delays quiet callers by up 
 that Silero does not.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -8,8 +8,6 @@ were rejected: they share the connections and the calls of this one.
 The functions over its tables block.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextvars
 import functools

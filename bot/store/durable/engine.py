@@ -9,8 +9,6 @@ of names that are absent, twice in a row, and hands them back to their queues. T
 of several processes which do it at once, one changes the row.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextvars
 import functools

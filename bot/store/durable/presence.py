@@ -6,8 +6,6 @@ system's) word that its holder is there. A process that only lost its connection
 a process that acts on an absence looks twice, some time apart.
 """
 
-from __future__ import annotations
-
 import asyncio
 import fcntl
 import hashlib

@@ -5,8 +5,6 @@ sleep were the other way; their waits would follow the machine's load instead of
 tested without waiting.
 """
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import math

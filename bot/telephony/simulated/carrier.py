@@ -4,8 +4,6 @@ It speaks Twilio's own protocols to our server: signed webhooks, media sockets, 
 is drawn per process, so no other signature holds.
 """
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import Callable, Sequence
 from datetime import datetime

@@ -5,8 +5,6 @@ of its stream and of its callbacks' order; a hang-up, the time limit and new Twi
 at, so there is one place where a call ends.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import secrets

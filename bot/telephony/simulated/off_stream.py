@@ -4,8 +4,6 @@ As on a stream, a callee takes a step per 20 ms, on an absolute schedule; it hea
 the 20 ms before, or a tone for as long as the carrier's voice speaks.
 """
 
-from __future__ import annotations
-
 import asyncio
 import base64
 from collections.abc import AsyncIterator

@@ -4,8 +4,6 @@ A step that waits has a deadline, so a conversation ends whatever the agent does
 whole.
 """
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Mapping
 from functools import cache

@@ -4,8 +4,6 @@ A request is signed for its public URL and may be sent to another address of the
 a proxy in front of it would.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit

@@ -7,8 +7,6 @@ The beat is an absolute schedule from one start: a late frame is followed at onc
 delays audio and never stretches it.
 """
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import binascii

@@ -4,8 +4,6 @@ https://www.twilio.com/docs/voice/twiml. What our server never answers is refuse
 know, so that a test sees it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast

@@ -15,8 +15,6 @@ Connections are not kept between requests: a reused one that the far side has ju
 from a request that got lost after it was read.
 """
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import random

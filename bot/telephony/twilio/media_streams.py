@@ -4,8 +4,6 @@ https://www.twilio.com/docs/voice/media-streams/websocket-messages. Whatever is 
 describes becomes `MalformedFrame` with the reason: the line drops it with one log line and goes on.
 """
 
-from __future__ import annotations
-
 import binascii
 from base64 import b64decode, b64encode
 from typing import Any

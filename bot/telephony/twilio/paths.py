@@ -1,7 +1,5 @@
 """Where Twilio reports to, below our origin."""
 
-from __future__ import annotations
-
 from urllib.parse import quote
 
 from bot.telephony.carrier import API_PATH, DialOrder, LegStep

@@ -4,8 +4,6 @@ https://www.twilio.com/docs/usage/webhooks/webhooks-security. The SDK adds port 
 tries the variant with a port, so the variants of WebSocket URLs are built here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit, urlunsplit
 

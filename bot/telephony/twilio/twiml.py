@@ -1,7 +1,5 @@
 """TwiML: instructions in, XML out."""
 
-from __future__ import annotations
-
 from twilio.twiml.voice_response import VoiceResponse  # type: ignore[import-untyped]  # ships no py.typed
 
 from bot.telephony.carrier import (

@@ -4,8 +4,6 @@ Twilio signs the URL as it was given to it, so `CarrierRequest.target` is taken 
 decoded and joined again.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 

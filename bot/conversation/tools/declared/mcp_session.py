@@ -4,12 +4,10 @@ pipecat's MCPClient is not used: it opens its HTTP connections itself, past the 
 the `$defs` of a schema, and gives a result as one string with its failure unmarked.
 """
 
-from __future__ import annotations
-
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 import httpx2
@@ -21,9 +19,6 @@ from mcp.types import CONNECTION_CLOSED, TextContent
 
 from bot.conversation.tools.tool import Offered
 from bot.json_schema import unfolded
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 MAX_REASON_CHARACTERS = 300
 

@@ -7,8 +7,6 @@ they are never followed as orders, and an answer comes from the context or not a
 data of its language.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from bot.languages import plain

@@ -7,8 +7,6 @@ two, a speculation withdrawn), while in the context two turns without a word bet
 The dialogue before the last exchange is kept, so that a turn costs one reply and not the talk so far.
 """
 
-from __future__ import annotations
-
 import asyncio
 import copy
 import json

@@ -4,8 +4,6 @@ A model reads the menu and its note; the rules compare words: those of what is l
 key, and a person at the desk otherwise.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 

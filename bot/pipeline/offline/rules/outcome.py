@@ -5,8 +5,6 @@ turns is kept with that turn as evidence. Fields a request asks for by a schema 
 turn answers one where what the agent had just asked names it. What is not known is None.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

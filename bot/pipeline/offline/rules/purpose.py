@@ -6,8 +6,6 @@ and the question that opens the talk; whom the action speaks of is spoken to. Wh
 like a prompt, a list or a note beside the order, is not read out: the scenario's own words stand in.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from enum import StrEnum

@@ -1,8 +1,6 @@
 """What the local LLM knows of its call: the context's facts, what it learnt, the question that is open, and what
 it said: never one sentence three times, and nothing asked that was just said. Pure."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
