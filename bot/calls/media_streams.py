@@ -25,7 +25,7 @@ from bot.pipeline.line.recording import Recording
 from bot.records import EndedReason
 from bot.store import CallChange
 from bot.store.connections import retry_database
-from bot.telemetry import metrics, tracing
+from bot.telemetry import metrics
 from bot.telephony.carrier import CarrierRequest, try_hang_up
 from bot.telephony.media import MediaStream
 from bot.telephony.socket import Socket
@@ -89,7 +89,6 @@ class MediaStreams:
             process.store,
             lambda: line.media_ms,
             vad_start_ms=round(plan.scenario.vad.start_seconds * 1000),
-            trace=tracing.trace_of(plan.call_id),
             on_turn=functools.partial(process.listener.turn_completed, plan.call_id),
         )
         keeping = asyncio.create_task(recorder.run(), name=f"recorder {plan.call_id}")

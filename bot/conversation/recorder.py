@@ -18,7 +18,7 @@ from pipecat.metrics.metrics import TextAggregationMetricsData, TTFBMetricsData
 from bot.conversation.masking import Secrets
 from bot.records import Counts, Speaker, ToolUse, Turn, TurnLatency
 from bot.telemetry import metrics
-from bot.telemetry.tracing import CallTrace, NoTrace
+from bot.telemetry.tracing import CallTrace
 
 KEEP_SECONDS = 1.0
 BACKCHANNEL_MS = 300
@@ -60,14 +60,13 @@ class Recorder:
         media_ms: Callable[[], int],
         *,
         vad_start_ms: int,
-        trace: CallTrace | NoTrace | None = None,
         on_turn: Callable[[Turn], None] = lambda _turn: None,
     ) -> None:
         self._call_id = call_id
         self._store = store
         self._media_ms = media_ms
         self._vad_start_ms = vad_start_ms
-        self.trace = trace or NoTrace()
+        self.trace = CallTrace(call_id)
         self.turns: list[Turn] = []
         self.counts = Counts()
         self._on_turn = on_turn

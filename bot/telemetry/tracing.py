@@ -283,9 +283,6 @@ def root_of(call_id: str) -> SpanContext:
 @contextmanager
 def span(name: str, call_id: str, **attributes: AttributeValue) -> Iterator[Span]:
     """Something done for a call; an exception that leaves the block is named in it. Nothing while off."""
-    if not on():
-        yield trace.INVALID_SPAN
-        return
     parent = trace.set_span_in_context(NonRecordingSpan(root_of(call_id)), Context())
     with _tracer().start_as_current_span(name, context=parent, attributes=attributes) as current:
         yield current
@@ -334,9 +331,8 @@ class CallTrace:
         self._clock = clock
         self._tracer = _tracer()
         self._root = root_of(call_id)
-        self.services = TracingContext()  # type: ignore[no-untyped-call]
-        """For the pipeline's worker."""
-        self.services.set_conversation_context(self._root, call_id)
+        self._services = TracingContext()  # type: ignore[no-untyped-call]
+        self._services.set_conversation_context(self._root, call_id)
         self._turn: Span | None = None
         self._number = 0
         self._answered = False
@@ -345,6 +341,11 @@ class CallTrace:
         self._speech_at: int | None = None
         """When speech began that may become a turn: under the agent's voice it may be an "mhm"."""
         self._last_at = 0
+
+    @property
+    def services(self) -> TracingContext | None:
+        """For the pipeline's worker; None while traces are off."""
+        return self._services if on() else None
 
     # -- reported by the recorder -------------------------------------------------------------------------
 
@@ -412,31 +413,10 @@ class CallTrace:
             "conversation.id": self._call_id,
         }
         self._turn = self._tracer.start_span("turn", context=parent, start_time=at, attributes=attributes)
-        self.services.set_turn_context(self._turn.get_span_context())
+        self._services.set_turn_context(self._turn.get_span_context())
 
     def _end(self) -> None:
         if self._turn is not None:
             self._turn.end(self._last_at)
             self._turn = None
-            self.services.set_turn_context(None)
-
-
-class NoTrace:
-    """A call whose trace nobody asked for."""
-
-    services: TracingContext | None = None
-
-    def answered(self) -> None: ...
-    def speech_began(self) -> None: ...
-    def words_came(self) -> None: ...
-    def backchannel(self) -> None: ...
-    def turn_over(self) -> None: ...
-    def voice_began(self, parts_ms: Mapping[str, float | None]) -> None: ...
-    def voice_ended(self, *, interrupted: bool) -> None: ...
-    def tool_used(self, name: str) -> None: ...
-    def close(self) -> None: ...
-
-
-def trace_of(call_id: str) -> CallTrace | NoTrace:
-    """For a call that begins now."""
-    return CallTrace(call_id) if on() else NoTrace()
+            self._services.set_turn_context(None)

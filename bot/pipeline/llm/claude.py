@@ -11,14 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx2
-from anthropic import (
-    APIConnectionError,
-    APIError,
-    APIStatusError,
-    APITimeoutError,
-    AsyncAnthropic,
-    AsyncStream,
-)
+from anthropic import APIError, AsyncAnthropic, AsyncStream
 from loguru import logger
 from pipecat.adapters.llm.services.anthropic_adapter import AnthropicLLMAdapter
 from pipecat.processors.aggregators.llm_context import LLMContext
@@ -36,10 +29,9 @@ from bot.pipeline.llm.events import (
     ToolBegun,
     ToolJson,
 )
-from bot.pipeline.llm.fallback import AttemptError, refused
+from bot.pipeline.llm.fallback import AttemptError
 from bot.pipeline.llm.request_meter import RequestMeter
 from bot.pipeline.usage import Usage
-from bot.telemetry import metrics
 
 VENDOR = "anthropic"
 ADAPTER = AnthropicLLMAdapter()  # type: ignore[no-untyped-call]  # pipecat's
@@ -87,19 +79,10 @@ class ClaudeModel:
             "max_tokens": self.max_tokens,
         }
         meter = RequestMeter(usage, VENDOR, self.name, params)
-        try:
-            try:
-                response = await self.client.beta.messages.create(stream=True, betas=_BETAS, **params)
-            except APIError as e:
-                meter.refused = not isinstance(e, APITimeoutError)
-                metrics.vendor_failed(VENDOR, "refused" if isinstance(e, APIStatusError) else "unreachable")
-                raise refusal(e) from e
-            async with aclosing(read_stream(response)) as events:
-                async for event in events:
-                    meter.note(event)
-                    yield event
-        finally:
-            meter.settle()
+        request = self.client.beta.messages.create(stream=True, betas=_BETAS, **params)
+        async with aclosing(meter.ask(request, read_stream, APIError)) as said:
+            async for event in said:
+                yield event
 
 
 def thinking_default(model: str) -> dict[str, Any]:
@@ -201,14 +184,3 @@ def _of_the_stream(data: Mapping[str, Any] | None) -> AttemptError:
     error = error if isinstance(error, Mapping) else {}
     kind = str(error.get("type", "error"))
     return AttemptError(f"{kind}: {error.get('message', '')}", retryable=kind not in _HOPELESS_KINDS)
-
-
-def refusal(error: APIError) -> AttemptError:
-    """Why a request got no stream."""
-    if isinstance(error, APIStatusError):
-        body = error.body if isinstance(error.body, Mapping) else {}
-        return refused(error.status_code, body.get("error"), error.response.headers.get("retry-after"))
-    if isinstance(error, APIConnectionError):
-        cause = error.__cause__
-        return AttemptError(f"{type(error).__name__}: {type(cause).__name__ if cause else error.message}")
-    return AttemptError(f"{type(error).__name__}: {error.message}")

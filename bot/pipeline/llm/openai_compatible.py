@@ -5,13 +5,13 @@ the first error and drops calls of tools whose arguments are not JSON. What stre
 differ in how they number the calls of tools, and in where they say what a reply has cost.
 """
 
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
-from openai import APIConnectionError, APIError, APIStatusError, APITimeoutError, AsyncOpenAI
+from openai import APIError, AsyncOpenAI
 from openai.types.chat import ChatCompletionChunk
 from pipecat.adapters.llm.services.open_ai_adapter import OpenAILLMAdapter
 from pipecat.processors.aggregators.llm_context import LLMContext
@@ -19,10 +19,9 @@ from pipecat.services.openai.base_llm import OpenAILLMSettings
 from pipecat.services.openai.llm import OpenAILLMService
 
 from bot.pipeline.llm.events import Event, ReplyEnd, Stopped, Text, Tokens, ToolBegun, ToolJson
-from bot.pipeline.llm.fallback import AttemptError, refused
+from bot.pipeline.llm.fallback import AttemptError
 from bot.pipeline.llm.request_meter import RequestMeter
 from bot.pipeline.usage import Usage
-from bot.telemetry import metrics
 
 VENDOR = "openai_compatible"
 ENDINGS = {"length": ReplyEnd.CUT, "content_filter": ReplyEnd.REFUSED}
@@ -74,19 +73,10 @@ class OpenAIModel:
     async def ask(self, context: LLMContext, usage: Usage) -> AsyncGenerator[Event, None]:
         params = await self._requests.of(context)
         meter = RequestMeter(usage, VENDOR, self._model, {"messages": params["messages"]})
-        try:
-            try:
-                stream = await self._client.chat.completions.create(**params, timeout=self._timeout)
-            except APIError as e:
-                meter.refused = not isinstance(e, APITimeoutError)
-                metrics.vendor_failed(VENDOR, "refused" if isinstance(e, APIStatusError) else "unreachable")
-                raise _refusal(e) from e
-            async with aclosing(read_stream(stream)) as events:
-                async for event in events:
-                    meter.note(event)
-                    yield event
-        finally:
-            meter.settle()
+        request = self._client.chat.completions.create(**params, timeout=self._timeout)
+        async with aclosing(meter.ask(request, read_stream, APIError)) as said:
+            async for event in said:
+                yield event
 
 
 async def read_stream(stream: Any) -> AsyncGenerator[Event, None]:
@@ -161,14 +151,3 @@ def _usage(usage: Any) -> Tokens | None:
     # Billed apart, as Claude's are; the protocol counts them among the prompt's.
     fresh = prompt - cached if prompt is not None and cached else prompt
     return Tokens(fresh, count(usage, "completion_tokens"), None, cached)
-
-
-def _refusal(error: APIError) -> AttemptError:
-    """Why a request got no stream."""
-    if isinstance(error, APIStatusError):
-        body = error.body if isinstance(error.body, Mapping) else {}
-        return refused(error.status_code, body, error.response.headers.get("retry-after"))
-    if isinstance(error, APIConnectionError):
-        cause = error.__cause__
-        return AttemptError(f"{type(error).__name__}: {type(cause).__name__ if cause else error.message}")
-    return AttemptError(f"{type(error).__name__}: {error.message}")

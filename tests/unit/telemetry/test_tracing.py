@@ -100,7 +100,7 @@ def test_the_standard_variables_switch_it_on(environment: dict[str, str], wanted
 
 def test_while_off_nothing_is_made_and_nothing_breaks() -> None:
     assert not tracing.on()
-    assert isinstance(tracing.trace_of("call_1"), tracing.NoTrace)
+    assert tracing.CallTrace("call_1").services is None
     with tracing.span("dial", "call_1", carrier="twilio") as span:
         assert not span.is_recording()
     tracing.call_ended("call_1", begun=NOON, ended=NOON, attributes={})
@@ -112,7 +112,7 @@ def test_while_off_nothing_is_made_and_nothing_breaks() -> None:
 def test_all_of_a_call_is_one_trace_whichever_process_ends_it(sent: InMemorySpanExporter) -> None:
     with tracing.span("dial", "call_1", carrier="twilio"):
         pass
-    held = tracing.trace_of("call_1")
+    held = tracing.CallTrace("call_1")
     held.answered()
     held.close()
     tally.call_over(RECORD)
@@ -179,7 +179,7 @@ def test_sampling_takes_a_whole_call_or_nothing_of_it(rate: float, monkeypatch: 
         sent.clear()
         with tracing.span("dial", call_id):
             pass
-        trace = tracing.trace_of(call_id)
+        trace = tracing.CallTrace(call_id)
         trace.answered()
         trace.close()
         tracing.call_ended(call_id, begun=NOON, ended=NOON, attributes={})

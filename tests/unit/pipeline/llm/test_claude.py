@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from anthropic import APIConnectionError, APIStatusError, APITimeoutError, AsyncAnthropic
 
-from bot.pipeline.llm.claude import ADAPTER, read, read_stream, refusal
+from bot.pipeline.llm.claude import ADAPTER, read, read_stream
 from bot.pipeline.llm.events import (
     Stopped,
     Text,
@@ -20,6 +20,7 @@ from bot.pipeline.llm.events import (
     ToolJson,
     speaks,
 )
+from bot.pipeline.llm.request_meter import refusal
 
 REQUEST = httpx2.Request("POST", "http://127.0.0.1/v1/messages")
 
