@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from importlib.resources import files
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
@@ -15,9 +17,7 @@ from bot.records import (
     CostPart,
     Direction,
     EndedReason,
-    Health,
     PricedItems,
-    Registration,
     Sentiment,
     Speaker,
     Status,
@@ -37,11 +37,22 @@ Time = Annotated[
 ]
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
+EXAMPLES: Mapping[str, Any] = json.loads(files("bot.api").joinpath("examples.json").read_text("utf-8"))
+"""By the name of the model; of errors by their status."""
 
 
-class LatencyAnswer(_Answer):
+def _show_example(schema: dict[str, Any], model: type[BaseModel]) -> None:
+    if model.__name__ in EXAMPLES:
+        schema["examples"] = [EXAMPLES[model.__name__]]
+
+
+class Answer(BaseModel):
+    """Made from a record of ours by `model_validate`; documented with its example of examples.json."""
+
+    model_config = ConfigDict(from_attributes=True, json_schema_extra=_show_example)
+
+
+class LatencyAnswer(Answer):
     """Where a reply's time went; null where the part was not seen."""
 
     voice_to_voice_ms: float | None
@@ -54,14 +65,14 @@ class LatencyAnswer(_Answer):
     line_ms: float | None
 
 
-class ToolUseAnswer(_Answer):
+class ToolUseAnswer(Answer):
     name: str
     arguments: dict[str, Any]
     result: Any
     at_ms: int
 
 
-class TurnAnswer(_Answer):
+class TurnAnswer(Answer):
     index: int
     speaker: Speaker
     text: str = Field(description="An agent's turn holds exactly the words that were heard.")
@@ -75,7 +86,7 @@ class TurnAnswer(_Answer):
     keys: bool = Field(description="`text` was typed on the telephone; **** where the scenario calls it secret.")
 
 
-class OutcomeAnswer(_Answer):
+class OutcomeAnswer(Answer):
     reached_goal: bool
     summary: str = Field(description="Two sentences.")
     fields: dict[str, Any] = Field(
@@ -90,7 +101,7 @@ class OutcomeAnswer(_Answer):
     )
 
 
-class CostItemAnswer(_Answer):
+class CostItemAnswer(Answer):
     """A line of a vendor's bill."""
 
     part: CostPart
@@ -101,7 +112,7 @@ class CostItemAnswer(_Answer):
     usd: float | None = Field(description="Null where no price is known.")
 
 
-class CostsAnswer(_Answer):
+class CostsAnswer(Answer):
     items: list[CostItemAnswer]
     total_usd: float | None = Field(description="Null where one of the items has no known price.")
     prices_of: date = Field(description="The date of the price table.")
@@ -121,79 +132,8 @@ class CostsAnswer(_Answer):
         )
 
 
-_SUMMARY_EXAMPLE: dict[str, Any] = {
-    "call_id": "c_01",
-    "call_sid": "CA0123456789abcdef0123456789abcdef",
-    "direction": "outbound",
-    "status": "completed",
-    "ended_reason": "agent_hangup",
-    "error": None,
-    "phone_number": "+12025550123",
-    "from_number": None,
-    "scenario": "appointment_confirmation",
-    "action": "Confirm your dentist appointment Thursday at 2pm",
-    "context": "Dr. Smith, Suite 200. Rescheduling available Mon-Fri.",
-    "callee_name": "John",
-    "agent_name": "Alex",
-    "organization": "Downtown Dental",
-    "first_speaker": None,
-    "metadata": {"crm_id": "A-17"},
-    "created_at": "2026-03-02T12:00:00.123Z",
-    "started_at": "2026-03-02T12:00:00.310Z",
-    "answered_at": "2026-03-02T12:00:06.020Z",
-    "ended_at": "2026-03-02T12:00:41.733Z",
-    "duration_seconds": 35.7,
-    "answer_to_first_audio_ms": 182.0,
-    "interruptions": 1,
-    "speculations_kept": 3,
-    "speculations_dropped": 1,
-    "answered_by": "person",
-    "vendors": {"carrier": "twilio", "stt": "deepgram", "llm": "anthropic", "tts": "elevenlabs"},
-    "outcome": {
-        "reached_goal": True,
-        "summary": "John confirmed Thursday at 2pm. He asked where to park and was told.",
-        "fields": {"confirmed": True, "requested_change": None},
-        "callee_sentiment": "positive",
-        "evidence": {"confirmed": ["Yes, that works."]},
-        "source": "claude",
-        "recorded": ["confirmed", "reached_goal"],
-        "analysis_error": None,
-    },
-    "costs": {
-        "items": [
-            {
-                "part": "carrier",
-                "vendor": "twilio",
-                "what": "outbound US",
-                "quantity": 1.0,
-                "unit": "minutes",
-                "usd": 0.014,
-            }
-        ],
-        "total_usd": 0.014,
-        "prices_of": "2026-11-22",
-    },
-    "recording_url": "/api/phone/calls/c_01/recording",
-}
-_TURN_EXAMPLE: dict[str, Any] = {
-    "index": 0,
-    "speaker": "callee",
-    "text": "Hello?",
-    "started_at": "2026-03-02T12:00:06.420Z",
-    "start_ms": 400,
-    "end_ms": 880,
-    "interrupted": False,
-    "complete": True,
-    "latency": None,
-    "tools": [],
-    "keys": False,
-}
-
-
-class CallSummary(_Answer):
+class CallSummary(Answer):
     """A call without its transcript."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [_SUMMARY_EXAMPLE]})
 
     call_id: str
     call_sid: str | None = Field(description="The carrier's id; null until it was dialled.")
@@ -249,10 +189,6 @@ class CallSummary(_Answer):
 class CallAnswer(CallSummary):
     """A call with its transcript."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{**_SUMMARY_EXAMPLE, "transcript": [_TURN_EXAMPLE]}]}
-    )
-
     transcript: list[TurnAnswer]
 
 
@@ -262,68 +198,32 @@ def as_event(record: CallRecord) -> Any:
     return CallAnswer.of(record, recording).model_dump(mode="json")
 
 
-class PlacedAnswer(_Answer):
-    model_config = ConfigDict(
-        from_attributes=True,
-        json_schema_extra={
-            "examples": [
-                {
-                    "call_id": "c_01",
-                    "call_sid": "CA0123456789abcdef0123456789abcdef",
-                    "status": "initiated",
-                }
-            ]
-        },
-    )
-
+class PlacedAnswer(Answer):
     call_id: str
     call_sid: str | None
     status: Status
 
-    @classmethod
-    def of(cls, record: CallRecord) -> Self:
-        return cls(call_id=record.call_id, call_sid=record.call_sid, status=record.status)
 
-
-class PageAnswer(_Answer):
+class PageAnswer(Answer):
     calls: list[CallSummary] = Field(description="Newest first.")
     next_cursor: str | None = Field(description="Pass it as `cursor` for the page after; null on the last.")
 
 
-class RegistrationAnswer(_Answer):
-    model_config = ConfigDict(
-        from_attributes=True,
-        json_schema_extra={
-            "examples": [
-                {
-                    "call_id": "c_01",
-                    "voice_url": "https://bot.example.com/api/phone/twilio/voice?call_id=c_01",
-                    "status_url": "https://bot.example.com/api/phone/twilio/status?call_id=c_01",
-                    "token_seconds": 30.0,
-                    "expires_at": "2026-03-02T12:02:00.123Z",
-                }
-            ]
-        },
-    )
-
+class RegistrationAnswer(Answer):
     call_id: str
     voice_url: str = Field(description="What your carrier is to fetch when the callee picks up.")
     status_url: str = Field(description="For your carrier's status callbacks; optional.")
     token_seconds: float = Field(description="How long the one-use media token lives once voice_url was fetched.")
     expires_at: Time = Field(description="Until when the call waits to be dialled.")
 
-    @classmethod
-    def of(cls, registration: Registration) -> Self:
-        return cls.model_validate(registration)
 
-
-class SlotAnswer(_Answer):
+class SlotAnswer(Answer):
     vendor: str
     state: str
     why: str
 
 
-class HealthAnswer(_Answer):
+class HealthAnswer(Answer):
     ready: bool
     why_not_ready: str | None
     slots: dict[str, SlotAnswer]
@@ -331,12 +231,8 @@ class HealthAnswer(_Answer):
     capacity: int
     version: str
 
-    @classmethod
-    def of(cls, health: Health) -> Self:
-        return cls.model_validate(health)
 
-
-class LiveAnswer(_Answer):
+class LiveAnswer(Answer):
     live: bool = True
 
 

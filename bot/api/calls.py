@@ -50,7 +50,7 @@ async def place_call(
     response.headers["Location"] = _path(request, "get_call", record.call_id)
     if record.status is Status.QUEUED:
         response.status_code = 202
-    return PlacedAnswer.of(record)
+    return PlacedAnswer.model_validate(record)
 
 
 @router.post(
@@ -60,7 +60,9 @@ async def place_call(
     responses=responses(401, 413, 422, 429, 500, 502),
 )
 async def register_call(body: RegisterRequest, request: Request) -> RegistrationAnswer:
-    return RegistrationAnswer.of(await agent_of(request).registrations.register(body.spec(), body.terms()))
+    return RegistrationAnswer.model_validate(
+        await agent_of(request).registrations.register(body.spec(), body.terms())
+    )
 
 
 @router.get("/calls", summary="List calls, newest first", responses=responses(401, 422, 500))

@@ -6,15 +6,15 @@ import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, Field
 
-from bot.api.answers import Time
+from bot.api.answers import Answer, Time
 from bot.api.auth import KEY_REQUIRED
 from bot.api.lifespan import agent_of
 from bot.api.problems import ProblemRoute, responses
 from bot.api.requests import DoNotCallQuery, DoNotCallRequest
 from bot.phone_numbers import read_e164
-from bot.store.do_not_call import Listed, ListedBy
+from bot.store.do_not_call import ListedBy
 
 router = APIRouter(tags=["do not call"], route_class=ProblemRoute, dependencies=[KEY_REQUIRED])
 
@@ -25,31 +25,12 @@ _LONGEST_ECHO = 40
 Number = Annotated[str, Path(description="E.164.", examples=["+12025550123"]), AfterValidator(read_e164)]
 
 
-class ListedAnswer(BaseModel):
-    model_config = ConfigDict(
-        from_attributes=True,
-        json_schema_extra={
-            "examples": [
-                {
-                    "phone_number": "+12025550123",
-                    "added_at": "2026-03-02T12:00:00.123Z",
-                    "source": "call",
-                    "reason": "asked not to be called again",
-                    "call_id": "c_01",
-                }
-            ]
-        },
-    )
-
+class ListedAnswer(Answer):
     phone_number: str
     added_at: Time
     source: ListedBy = Field(description="call: the callee asked for it while talking to the agent.")
     reason: str | None
     call_id: str | None = Field(description="The call in which it was asked for.")
-
-    @classmethod
-    def of(cls, listed: Listed) -> ListedAnswer:
-        return cls.model_validate(listed)
 
 
 class RefusedNumber(BaseModel):
@@ -58,19 +39,7 @@ class RefusedNumber(BaseModel):
     message: str
 
 
-class BulkAnswer(BaseModel):
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "added": 2,
-                    "already_listed": 1,
-                    "refused": [{"index": 3, "phone_number": "12", "message": "is not a phone number"}],
-                }
-            ]
-        }
-    )
-
+class BulkAnswer(Answer):
     added: int
     already_listed: int
     refused: list[RefusedNumber] = Field(description="Every number that is none.")
@@ -92,7 +61,7 @@ async def add_numbers(body: DoNotCallRequest, request: Request, response: Respon
     if body.phone_number is not None:
         listed, news = await numbers.add(body.phone_number, body.reason)
         response.status_code = 201 if news else 200
-        return ListedAnswer.of(listed)
+        return ListedAnswer.model_validate(listed)
     response.status_code = 200
     good, refused = await _sorted_out(body.phone_numbers or [])
     added = await numbers.add_all(good, body.reason) if good else 0
@@ -103,7 +72,7 @@ async def add_numbers(body: DoNotCallRequest, request: Request, response: Respon
 async def list_numbers(query: Annotated[DoNotCallQuery, Query()], request: Request) -> ListedPageAnswer:
     page = await agent_of(request).do_not_call.page(limit=query.limit, cursor=query.cursor)
     return ListedPageAnswer(
-        numbers=[ListedAnswer.of(listed) for listed in page.items], next_cursor=page.next_cursor
+        numbers=[ListedAnswer.model_validate(listed) for listed in page.items], next_cursor=page.next_cursor
     )
 
 
@@ -113,7 +82,7 @@ async def list_numbers(query: Annotated[DoNotCallQuery, Query()], request: Reque
     responses=responses(401, 404, 422, 500),
 )
 async def check_number(number: Number, request: Request) -> ListedAnswer:
-    return ListedAnswer.of(await agent_of(request).do_not_call.find(number))
+    return ListedAnswer.model_validate(await agent_of(request).do_not_call.find(number))
 
 
 @router.delete(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from bot.api.answers import Answer
 from bot.api.auth import KEY_REQUIRED
 from bot.api.lifespan import agent_of
 from bot.api.problems import ProblemRoute, responses
@@ -20,24 +21,8 @@ class ErasureRequest(BaseModel):
     phone_number: E164
 
 
-class ErasureAnswer(BaseModel):
+class ErasureAnswer(Answer):
     """How much of each was erased now; what had been erased before does not count."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "calls": 3,
-                    "turns": 41,
-                    "recordings": 2,
-                    "deliveries": 9,
-                    "contacts": 1,
-                    "calls_canceled": 1,
-                    "calls_under_way": 0,
-                }
-            ]
-        }
-    )
 
     calls: int = Field(description="Their records stay for counting, without number, name, words and metadata.")
     turns: int

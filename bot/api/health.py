@@ -14,36 +14,21 @@ from bot.api.problems import ProblemRoute, responses
 router = APIRouter(tags=["health"], route_class=ProblemRoute)
 
 
-@router.get(
-    "/health",
-    summary="Ready or not, who fills each slot, calls on the line",
-    responses={
-        503: {"model": HealthAnswer, "description": "Not ready: why_not_ready says why."},
-        **responses(500),
-    },
-)
-async def health(request: Request, response: Response) -> HealthAnswer:
-    return _told(request, response)
+_RESPONSES = {503: {"model": HealthAnswer, "description": "Not ready: why_not_ready says why."}, **responses(500)}
 
 
+@router.get("/health", summary="Ready or not, who fills each slot, calls on the line", responses=_RESPONSES)
 @router.get(
     "/health/ready",
     summary="The same, for an orchestrator: 503 while starting or draining",
-    responses={
-        503: {"model": HealthAnswer, "description": "Not ready: why_not_ready says why."},
-        **responses(500),
-    },
+    responses=_RESPONSES,
 )
-async def ready(request: Request, response: Response) -> HealthAnswer:
-    return _told(request, response)
+async def health(request: Request, response: Response) -> HealthAnswer:
+    answer = HealthAnswer.model_validate(agent_of(request).health())
+    response.status_code = 200 if answer.ready else 503
+    return answer
 
 
 @router.get("/health/live", summary="200 as long as the process answers at all", responses=responses(500))
 async def live() -> LiveAnswer:
     return LiveAnswer()
-
-
-def _told(request: Request, response: Response) -> HealthAnswer:
-    answer = HealthAnswer.of(agent_of(request).health())
-    response.status_code = 200 if answer.ready else 503
-    return answer

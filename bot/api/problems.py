@@ -21,6 +21,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match, compile_path
 from starlette.types import Message, Receive, Scope, Send
 
+from bot.api.answers import EXAMPLES
 from bot.errors import (
     BusyError,
     CarrierError,
@@ -192,7 +193,7 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
         status: {
             "model": ErrorBody,
             "description": HTTPStatus(status).phrase,
-            "content": {"application/json": {"example": {"error": _EXAMPLES[status]}}},
+            "content": {"application/json": {"example": {"error": EXAMPLES["errors"][str(status)]}}},
         }
         for status in statuses
     }
@@ -298,35 +299,3 @@ def _headers(error: Exception) -> dict[str, str] | None:
     if isinstance(error, HTTPException) and error.headers:
         return dict(error.headers)
     return None
-
-
-_EXAMPLES: dict[int, dict[str, Any]] = {
-    401: {
-        "code": "unauthorized",
-        "message": "Send one of the API_KEYS as `Authorization: Bearer …` or `X-API-Key: …`.",
-        "retryable": False,
-    },
-    403: {"code": "forbidden", "message": "The signature does not hold.", "retryable": False},
-    404: {"code": "not_found", "message": "There is no call c_01.", "retryable": False},
-    409: {"code": "conflict", "message": "The call is over: completed.", "retryable": False},
-    413: {"code": "body_too_large", "message": "The body is larger than 256 KiB.", "retryable": False},
-    422: {
-        "code": "invalid_field",
-        "message": "phone_number: write it in E.164, with + and country code: +12025550123",
-        "field": "phone_number",
-        "retryable": False,
-    },
-    429: {"code": "busy", "message": "All 20 lines are taken; ask again in 10 s.", "retryable": True},
-    500: {
-        "code": "internal_error",
-        "message": "Something broke on our side; it is logged.",
-        "retryable": False,
-    },
-    502: {
-        "code": "carrier_error",
-        "message": "The 'To' number is not a valid phone number.",
-        "provider": "twilio",
-        "provider_code": 21211,
-        "retryable": False,
-    },
-}

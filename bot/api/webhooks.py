@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from bot.api.answers import Time
+from bot.api.answers import Answer, Time
 from bot.api.auth import KEY_REQUIRED
 from bot.api.lifespan import agent_of
 from bot.api.problems import ProblemRoute, responses
@@ -16,25 +16,6 @@ from bot.store.deliveries import Delivery, DeliveryStatus
 from bot.store.kept_json import as_object, from_json
 
 router = APIRouter(tags=["webhooks"], route_class=ProblemRoute, dependencies=[KEY_REQUIRED])
-
-_EXAMPLE: dict[str, Any] = {
-    "delivery_id": "msg_0f343b0931126a20f133d67c2b018a3b",
-    "call_id": "call_01",
-    "type": "call_ended",
-    "url": "https://crm.example.com/calls",
-    "status": "dead",
-    "created_at": "2026-03-02T12:00:42.001Z",
-    "settled_at": "2026-03-02T13:45:10.423Z",
-    "next_attempt_at": None,
-}
-_ATTEMPT_EXAMPLE: dict[str, Any] = {
-    "round": 1,
-    "number": 1,
-    "at": "2026-03-02T12:00:42.120Z",
-    "duration_ms": 84,
-    "status_code": 503,
-    "error": "answered 503: down for maintenance",
-}
 
 
 class DeliveryQuery(BaseModel):
@@ -46,10 +27,8 @@ class DeliveryQuery(BaseModel):
     cursor: str | None = Field(default=None, max_length=500, description="`next_cursor` of the page before.")
 
 
-class DeliverySummary(BaseModel):
+class DeliverySummary(Answer):
     """A delivery without its body and attempts."""
-
-    model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": [_EXAMPLE]})
 
     delivery_id: str = Field(description="The header webhook-id of every attempt.")
     call_id: str
@@ -62,14 +41,8 @@ class DeliverySummary(BaseModel):
     settled_at: Time | None = Field(description="Since when it is delivered or dead.")
     next_attempt_at: Time | None = Field(description="When it waits between two attempts.")
 
-    @classmethod
-    def of(cls, delivery: Delivery) -> DeliverySummary:
-        return cls.model_validate(delivery)
 
-
-class AttemptAnswer(BaseModel):
-    model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": [_ATTEMPT_EXAMPLE]})
-
+class AttemptAnswer(Answer):
     round: int = Field(description="1; one more each time it is redelivered.")
     number: int = Field(description="In its round, from 1.")
     at: Time
@@ -80,23 +53,6 @@ class AttemptAnswer(BaseModel):
 
 class DeliveryAnswer(DeliverySummary):
     """A delivery with what is sent and every attempt."""
-
-    model_config = ConfigDict(
-        from_attributes=True,
-        json_schema_extra={
-            "examples": [
-                {
-                    **_EXAMPLE,
-                    "body": {
-                        "type": "call_ended",
-                        "timestamp": "2026-03-02T12:00:42.001Z",
-                        "data": {"call_id": "call_01"},
-                    },
-                    "attempts": [_ATTEMPT_EXAMPLE],
-                }
-            ]
-        },
-    )
 
     body: dict[str, Any]
     attempts: list[AttemptAnswer] = Field(description="Oldest first.")
@@ -119,7 +75,8 @@ async def list_deliveries(query: Annotated[DeliveryQuery, Query()], request: Req
         status=query.status, call_id=query.call_id, limit=query.limit, cursor=query.cursor
     )
     return DeliveryPageAnswer(
-        deliveries=[DeliverySummary.of(delivery) for delivery in page.items], next_cursor=page.next_cursor
+        deliveries=[DeliverySummary.model_validate(delivery) for delivery in page.items],
+        next_cursor=page.next_cursor,
     )
 
 

@@ -21,7 +21,7 @@ from bot.calls.outcome.reading import as_object
 from bot.json_schema import Schema
 from bot.pipeline.llm import claude, events
 from bot.pipeline.llm.fallback import AttemptError
-from bot.pipeline.llm.request_meter import RequestMeter
+from bot.pipeline.llm.request_meter import RequestMeter, refusal
 from bot.pipeline.usage import Usage
 
 WAITS = (0.0, 1.0, 4.0, 15.0)
@@ -119,7 +119,7 @@ class Asker:
             said = _events(response.http_response.text)
         except APIError as e:
             meter.refused = not isinstance(e, APITimeoutError)
-            refused = claude.refusal(e)
+            refused = refusal(e)
             status = e.status_code if isinstance(e, APIStatusError) else 0
             if status in (400, 422):
                 raise _NotTakenError(str(refused), retryable=False) from e
