@@ -46,13 +46,13 @@ def _show_example(schema: dict[str, Any], model: type[BaseModel]) -> None:
         schema["examples"] = [EXAMPLES[model.__name__]]
 
 
-class Answer(BaseModel):
+class ApiAnswer(BaseModel):
     """Made from a record of ours by `model_validate`; documented with its example of examples.json."""
 
     model_config = ConfigDict(from_attributes=True, json_schema_extra=_show_example)
 
 
-class LatencyAnswer(Answer):
+class LatencyAnswer(ApiAnswer):
     """Where a reply's time went; null where the part was not seen."""
 
     voice_to_voice_ms: float | None
@@ -65,14 +65,14 @@ class LatencyAnswer(Answer):
     line_ms: float | None
 
 
-class ToolUseAnswer(Answer):
+class ToolUseAnswer(ApiAnswer):
     name: str
     arguments: dict[str, Any]
     result: Any
     at_ms: int
 
 
-class TurnAnswer(Answer):
+class TurnAnswer(ApiAnswer):
     index: int
     speaker: Speaker
     text: str = Field(description="An agent's turn holds exactly the words that were heard.")
@@ -86,7 +86,7 @@ class TurnAnswer(Answer):
     keys: bool = Field(description="`text` was typed on the telephone; **** where the scenario calls it secret.")
 
 
-class OutcomeAnswer(Answer):
+class OutcomeAnswer(ApiAnswer):
     reached_goal: bool
     summary: str = Field(description="Two sentences.")
     fields: dict[str, Any] = Field(
@@ -101,7 +101,7 @@ class OutcomeAnswer(Answer):
     )
 
 
-class CostItemAnswer(Answer):
+class CostItemAnswer(ApiAnswer):
     """A line of a vendor's bill."""
 
     part: CostPart
@@ -112,7 +112,7 @@ class CostItemAnswer(Answer):
     usd: float | None = Field(description="Null where no price is known.")
 
 
-class CostsAnswer(Answer):
+class CostsAnswer(ApiAnswer):
     items: list[CostItemAnswer]
     total_usd: float | None = Field(description="Null where one of the items has no known price.")
     prices_of: date = Field(description="The date of the price table.")
@@ -132,7 +132,7 @@ class CostsAnswer(Answer):
         )
 
 
-class CallSummary(Answer):
+class CallSummary(ApiAnswer):
     """A call without its transcript."""
 
     call_id: str
@@ -155,7 +155,7 @@ class CallSummary(Answer):
     started_at: Time | None
     answered_at: Time | None
     ended_at: Time | None
-    duration_seconds: float | None = Field(description="Answer to end.")
+    duration_seconds: float | None = Field(description="ApiAnswer to end.")
     answer_to_first_audio_ms: float | None
     interruptions: int
     speculations_kept: int = Field(description="Replies begun before the callee's turn was over, and used.")
@@ -198,18 +198,18 @@ def as_event(record: CallRecord) -> Any:
     return CallAnswer.of(record, recording).model_dump(mode="json")
 
 
-class PlacedAnswer(Answer):
+class PlacedAnswer(ApiAnswer):
     call_id: str
     call_sid: str | None
     status: Status
 
 
-class PageAnswer(Answer):
+class PageAnswer(ApiAnswer):
     calls: list[CallSummary] = Field(description="Newest first.")
     next_cursor: str | None = Field(description="Pass it as `cursor` for the page after; null on the last.")
 
 
-class RegistrationAnswer(Answer):
+class RegistrationAnswer(ApiAnswer):
     call_id: str
     voice_url: str = Field(description="What your carrier is to fetch when the callee picks up.")
     status_url: str = Field(description="For your carrier's status callbacks; optional.")
@@ -217,13 +217,13 @@ class RegistrationAnswer(Answer):
     expires_at: Time = Field(description="Until when the call waits to be dialled.")
 
 
-class SlotAnswer(Answer):
+class SlotAnswer(ApiAnswer):
     vendor: str
     state: str
     why: str
 
 
-class HealthAnswer(Answer):
+class HealthAnswer(ApiAnswer):
     ready: bool
     why_not_ready: str | None
     slots: dict[str, SlotAnswer]
@@ -232,7 +232,7 @@ class HealthAnswer(Answer):
     version: str
 
 
-class LiveAnswer(Answer):
+class LiveAnswer(ApiAnswer):
     live: bool = True
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AfterValidator, BaseModel, Field
 
-from bot.api.answers import Answer, Time
+from bot.api.answers import ApiAnswer, Time
 from bot.api.auth import KEY_REQUIRED
 from bot.api.lifespan import agent_of
 from bot.api.problems import ProblemRoute, responses
@@ -25,7 +25,7 @@ _LONGEST_ECHO = 40
 Number = Annotated[str, Path(description="E.164.", examples=["+12025550123"]), AfterValidator(read_e164)]
 
 
-class ListedAnswer(Answer):
+class ListedAnswer(ApiAnswer):
     phone_number: str
     added_at: Time
     source: ListedBy = Field(description="call: the callee asked for it while talking to the agent.")
@@ -39,7 +39,7 @@ class RefusedNumber(BaseModel):
     message: str
 
 
-class BulkAnswer(Answer):
+class BulkAnswer(ApiAnswer):
     added: int
     already_listed: int
     refused: list[RefusedNumber] = Field(description="Every number that is none.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from bot.api.answers import Answer
+from bot.api.answers import ApiAnswer
 from bot.api.auth import KEY_REQUIRED
 from bot.api.lifespan import agent_of
 from bot.api.problems import ProblemRoute, responses
@@ -21,7 +21,7 @@ class ErasureRequest(BaseModel):
     phone_number: E164
 
 
-class ErasureAnswer(Answer):
+class ErasureAnswer(ApiAnswer):
     """How much of each was erased now; what had been erased before does not count."""
 
     calls: int = Field(description="Their records stay for counting, without number, name, words and metadata.")

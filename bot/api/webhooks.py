@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from bot.api.answers import Answer, Time
+from bot.api.answers import ApiAnswer, Time
 from bot.api.auth import KEY_REQUIRED
 from bot.api.lifespan import agent_of
 from bot.api.problems import ProblemRoute, responses
@@ -27,7 +27,7 @@ class DeliveryQuery(BaseModel):
     cursor: str | None = Field(default=None, max_length=500, description="`next_cursor` of the page before.")
 
 
-class DeliverySummary(Answer):
+class DeliverySummary(ApiAnswer):
     """A delivery without its body and attempts."""
 
     delivery_id: str = Field(description="The header webhook-id of every attempt.")
@@ -42,7 +42,7 @@ class DeliverySummary(Answer):
     next_attempt_at: Time | None = Field(description="When it waits between two attempts.")
 
 
-class AttemptAnswer(Answer):
+class AttemptAnswer(ApiAnswer):
     round: int = Field(description="1; one more each time it is redelivered.")
     number: int = Field(description="In its round, from 1.")
     at: Time
