@@ -12,9 +12,10 @@ import json
 import uuid
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from types import TracebackType
+from typing import Any, Literal
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
@@ -23,7 +24,7 @@ from websockets.http11 import Request, Response
 
 from tests.simulators.faults import Plan
 from tests.simulators.flux import FluxOptions, FluxSession
-from tests.simulators.listen import Close, Out, Query, Rejected
+from tests.simulators.listen import Close, Out, Query, Rejected, Send
 from tests.simulators.nova import NovaOptions, NovaSession
 from tests.simulators.stt_recogniser import Recogniser, Recognition
 
@@ -76,13 +77,36 @@ class FallSilent:
 
 
 @dataclass(frozen=True)
+class Finals:
+    """What becomes of the finals, and of Flux's ends of turn: without words, without the last ones, or none."""
+
+    how: Literal["empty", "first word", "missing"]
+
+    def of(self, message: dict[str, Any]) -> dict[str, Any] | None:
+        flux = message.get("event") == "EndOfTurn"
+        if not (flux or message.get("is_final")):
+            return message
+        if self.how == "missing":
+            return None
+        if flux:
+            return {**message, "transcript": "", "words": []}
+        channel = message["channel"]
+        (first,) = channel["alternatives"]
+        kept = first["words"][: self.how == "first word"]
+        words = " ".join(word.get("punctuated_word", word["word"]) for word in kept)
+        cut = {**message, "channel": {**channel, "alternatives": [{**first, "transcript": words, "words": kept}]}}
+        # A final says how far it goes: the words behind that are of the next one.
+        return {**cut, "duration": kept[-1]["end"] - message["start"]} if kept else cut
+
+
+@dataclass(frozen=True)
 class Babble:
     """These text messages go out with the first audio, whatever they are."""
 
     messages: tuple[str, ...]
 
 
-DeepgramFault = Refuse | HangConnect | Drop | CloseWith | FallSilent | Babble
+DeepgramFault = Refuse | HangConnect | Drop | CloseWith | FallSilent | Babble | Finals
 
 
 @dataclass
@@ -321,10 +345,18 @@ class _Line:
 
     def put(self, outs: Iterable[Out]) -> None:
         now = asyncio.get_running_loop().time()
-        for out in outs:
+        for out in self._faulty(outs):
             if not self._muted:
                 self.closing = self.closing or isinstance(out, Close)
                 self._queue.put_nowait((now + out.after_ms / 1000, out))
+
+    def _faulty(self, outs: Iterable[Out]) -> Iterable[Out]:
+        for out in outs:
+            if isinstance(self._log.fault, Finals) and isinstance(out, Send):
+                if (changed := self._log.fault.of(out.message)) is not None:
+                    yield replace(out, message=changed)
+            else:
+                yield out
 
     def mute(self) -> None:
         self._muted = True

@@ -94,7 +94,7 @@ class FluxService(DeepgramLink, OpenFlux):
 
     async def turn_ended(self, transcript: str, data: dict[str, Any]) -> None:
         self._broken_at = None
-        await super().turn_ended(transcript, data)
+        await super().turn_ended(transcript or self.turn_words, data)
 
     # -- pipecat's transport ---------------------------------------------------------------------------
 

@@ -81,6 +81,11 @@ class OpenFlux(SharedTls, DeepgramFluxSTTService):
     def turn_is_open(self) -> bool:
         return self._user_is_speaking
 
+    @property
+    def turn_words(self) -> str:
+        """The last update's."""
+        return str(self._turn_transcript)
+
     async def take_message(self, data: dict[str, Any]) -> None:
         await self._handle_message(data)
 

@@ -27,6 +27,7 @@ from pipecat.processors.frame_processor import FrameDirection
 
 from bot.pipeline.stt.deepgram_internals import OpenNova
 from bot.pipeline.stt.deepgram_link import DEAF_SECONDS, GOODBYE_SECONDS, DeepgramLink, Wire
+from bot.pipeline.stt.interims import Interims, span_of, text_of
 from bot.pipeline.turns.speculation import ASKED_AT
 from bot.pipeline.turns.vad import VoiceFadedFrame
 from bot.settings import with_scheme
@@ -58,6 +59,9 @@ class NovaService(DeepgramLink, OpenNova):
         self._kept_alive_at = 0.0
         self._rehearing = False
         """A connection was lost, and no other has come to the end of what it left."""
+        self._interims = Interims()
+        self._silent_since = 0.0
+        """When the VAD said so, time.monotonic()."""
         self._held: VADUserStoppedSpeakingFrame | None = None
         self._held_task: asyncio.Task[None] | None = None
 
@@ -93,6 +97,7 @@ class NovaService(DeepgramLink, OpenNova):
             if isinstance(frame, VoiceFadedFrame):
                 self._ask_early()
             elif isinstance(frame, VADUserStoppedSpeakingFrame):
+                self._silent_since = time.monotonic()
                 self._finalize_owed = True
                 self._audio_came.set()
                 if self._rehearing and self._held is None:
@@ -145,6 +150,10 @@ class NovaService(DeepgramLink, OpenNova):
         await super().end_link()
 
     async def caught_up(self) -> None:
+        quiet = self.speaking_since is None and not self._rehearing
+        if quiet and self._interims.overdue(time.monotonic(), self._silent_since):
+            logger.warning("Deepgram sent no final: the turn is its last interim")
+            await self._give_interims()
         if self._finalize_owed and self._sdk is not None:
             await self._sdk.send_finalize()
             self._finalize_owed = False
@@ -166,6 +175,7 @@ class NovaService(DeepgramLink, OpenNova):
 
     async def broke_off(self) -> None:
         self._rehearing = True
+        self._interims.clear()
         self._asks.clear()
         if self._finalize_asked_at is not None:
             self._finalize_owed = self._finalize_asked_again = True
@@ -176,6 +186,8 @@ class NovaService(DeepgramLink, OpenNova):
             case "Results":
                 await self._hear_results(data)
                 return True
+            case "UtteranceEnd" if self.speaking_since is None and not self._rehearing:
+                await self._give_interims()
             case "Error":
                 logger.warning("Deepgram says: {}", str(data.get("description") or data.get("message"))[:200])
             case _:
@@ -183,7 +195,7 @@ class NovaService(DeepgramLink, OpenNova):
         return False
 
     async def _hear_results(self, data: dict[str, Any]) -> None:
-        end = float(data.get("start") or 0.0) + float(data.get("duration") or 0.0)
+        _, end = span_of(data)
         final = bool(data.get("is_final"))
         self._rehearing = self._rehearing and not final and end < self.replay_seconds
         if final:
@@ -195,9 +207,24 @@ class NovaService(DeepgramLink, OpenNova):
             self._answered_at = self._asks.popleft() if self._asks else None
         if not self._rehearing:
             # Of what is heard again, the beginnings are no news.
-            await self.take_results(data)
+            await self._take(data, final=final)
         self._answered_at = None
         if final:
             self.kept.understood(end)
         if data.get("from_finalize"):
             await self._release()
+
+    async def _take(self, data: dict[str, Any], *, final: bool) -> None:
+        if not final:
+            self._interims.note(data, time.monotonic())
+            await self.take_results(data)
+            return
+        if not text_of(data) and data.get("from_finalize"):
+            await self._give_interims(answer=True)
+        if (news := self._interims.final(data)) is not None:
+            await self.take_results(news)
+
+    async def _give_interims(self, *, answer: bool = False) -> None:
+        """The words that no final had."""
+        if (results := self._interims.give(answer=answer)) is not None:
+            await self.take_results(results)

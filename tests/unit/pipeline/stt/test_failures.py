@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from pipecat.frames.frames import (
@@ -28,7 +28,7 @@ from pydantic import SecretStr
 
 from bot.pipeline.resources import Resources
 from bot.pipeline.runner import RunningPipeline
-from bot.pipeline.stt import deepgram_flux, deepgram_link
+from bot.pipeline.stt import deepgram_flux, deepgram_link, interims
 from bot.pipeline.stt.deepgram_flux import FluxService
 from bot.pipeline.stt.deepgram_link import DeepgramLink
 from bot.pipeline.stt.deepgram_nova import NovaService
@@ -44,6 +44,7 @@ from tests.simulators.deepgram import (
     DeepgramSimulator,
     Drop,
     FallSilent,
+    Finals,
     HangConnect,
     Refuse,
 )
@@ -283,6 +284,23 @@ async def test_a_final_of_its_own_is_not_taken_for_the_answer() -> None:
         of_itself, first, second = call.of(TranscriptionFrame)
         assert ASKED_AT not in of_itself.metadata and not of_itself.finalized
         assert first.metadata[ASKED_AT] < between < second.metadata[ASKED_AT]
+
+
+@pytest.mark.parametrize(
+    ("vendor", "how"), [("nova", "empty"), ("nova", "first word"), ("nova", "missing"), ("flux", "empty")]
+)
+async def test_words_that_came_as_interims_only_are_words(
+    vendor: str, how: Literal["empty", "first word", "missing"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interims, "LATE_SECONDS", 0.1)
+    async with listening(vendor, Plan(then=Finals(how)), says=(WORDS, "Goodbye then.")) as call:
+        await call.say()
+        await is_whole(call, vendor)
+        assert len(call.sim.connections) == 1
+        await call.say()
+        await until(lambda: call.heard.startswith(f"{WORDS} Goodbye"))  # the last interim may lack a word
+        if (vendor, how) == ("nova", "empty"):
+            assert all(frame.finalized for frame in call.of(TranscriptionFrame)), "the answer to a Finalize"
 
 
 async def test_an_empty_answer_does_not_mark_the_next_words() -> None:
