@@ -196,15 +196,15 @@ def secrets_of(names: Iterable[str], environment: Mapping[str, str]) -> tuple[st
     return tuple(sorted((v for v in values if len(v) >= SHORTEST_SECRET), key=len, reverse=True))
 
 
-def without(secrets: Iterable[str], told: Any) -> Any:
-    """`told`, as JSON has it, without the secrets: a server or a library may repeat what it was sent."""
-    match told:
+def without(secrets: Iterable[str], value: Any) -> Any:
+    """`value`, as JSON has it, without the secrets: a server or a library may repeat what it was sent."""
+    match value:
         case str():
             for secret in secrets:
-                told = told.replace(secret, "[hidden]")
-            return told
+                value = value.replace(secret, "[hidden]")
+            return value
         case dict():
-            return {without(secrets, key): without(secrets, value) for key, value in told.items()}
+            return {without(secrets, key): without(secrets, one) for key, one in value.items()}
         case list():
-            return [without(secrets, value) for value in told]
-    return told
+            return [without(secrets, one) for one in value]
+    return value

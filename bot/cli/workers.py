@@ -104,7 +104,7 @@ class Workers:
         self._running: dict[int, asyncio.subprocess.Process] = {}
         self._serving: dict[int, asyncio.Event] = {number: asyncio.Event() for number in range(self._count)}
         self._stopping = asyncio.Event()
-        self._told: list[signal.Signals] = []
+        self._signals: list[signal.Signals] = []
         self._figures = tempfile.TemporaryDirectory(prefix="phone-agent-metrics-", ignore_cleanup_errors=True)
 
     async def run(self) -> None:
@@ -134,7 +134,7 @@ class Workers:
         """Each signal, as often as it comes: a second one means hurry."""
         logger.info("{}: passed on to {} workers", sig.name, len(self._running))
         self._stopping.set()
-        self._told.append(sig)
+        self._signals.append(sig)
         for process in self._running.values():
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(sig)
@@ -173,7 +173,7 @@ class Workers:
             )
             theirs.close()
             self._running[number] = process
-            for sig in self._told:  # while it was being started
+            for sig in self._signals:  # while it was being started
                 process.send_signal(sig)
             heard = asyncio.create_task(self._hear(number, ours), name=f"worker {number} serves")
             try:

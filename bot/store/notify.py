@@ -1,10 +1,11 @@
-"""What the processes of one database tell and ask each other about calls: LISTEN and NOTIFY of PostgreSQL.
+"""What the processes of one database send and ask each other about calls: LISTEN and NOTIFY of PostgreSQL.
 
 Best effort: news that are lost (a listener that was reconnecting, a process that was killed) are made up for
 when calls are settled with the carrier, so nothing is kept, counted or sent again. A table that is polled
 was the other way: it loses nothing, and costs each process a query per moment whether there are news or not.
-A payload of NOTIFY is under 8000 bytes (https://www.postgresql.org/docs/current/sql-notify.html), so a longer
-message goes in pieces. Answers go to the channel of the process that asked, all else to everybody's.
+A payload of NOTIFY is under 8000 bytes (https://www.postgresql.org/docs/current/sql-notify.html): what is said here
+is shorter, and a longer message is lost like any other. Answers go to the channel of the process that asked, all
+else to everybody's.
 """
 
 import asyncio
@@ -12,7 +13,6 @@ import hashlib
 import itertools
 import json
 import secrets
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
@@ -28,10 +28,7 @@ from bot.store.connections import DATABASE_ERRORS
 Handler = Callable[[str, Any], Awaitable[Any]]
 """Told a call's id and the data, which is JSON. What it returns answers a question; None: not mine to say."""
 
-PIECE_BYTES = 7800
-"""Of text; with its head a piece stays under PostgreSQL's 8000."""
-PIECES_SECONDS = 10.0
-"""How long the rest of a message is waited for."""
+MOST_BYTES = 7999
 PROBE_SECONDS = 15.0
 """A silent connection is asked whether it lives: a dead peer without a reset is noticed by nothing else."""
 DATABASE_SECONDS = 5.0
@@ -55,7 +52,7 @@ class News(Protocol):
 
     async def close(self) -> None: ...
 
-    async def tell(self, call_id: str, kind: str, data: Any = None) -> None:
+    async def send(self, call_id: str, kind: str, data: Any = None) -> None:
         """To all other processes. Never raises for a database that is away: the news are lost."""
         ...
 
@@ -65,7 +62,7 @@ class News(Protocol):
 
 
 class NoNews:
-    """Of a database that only this process uses: nobody to tell, nobody to ask."""
+    """Of a database that only this process uses: none to send to, none to ask."""
 
     process = "alone"
 
@@ -78,7 +75,7 @@ class NoNews:
     async def close(self) -> None:
         return
 
-    async def tell(self, call_id: str, kind: str, data: Any = None) -> None:
+    async def send(self, call_id: str, kind: str, data: Any = None) -> None:
         return
 
     async def ask(self, call_id: str, kind: str, data: Any = None, *, timeout_seconds: float) -> Any:
@@ -97,34 +94,6 @@ class Message:
     reply_to: str | None = None
     answers: str | None = None
 
-    def pieces(self) -> list[str]:
-        """Each under 8000 bytes, all ASCII: "id index count text"."""
-        text = json.dumps(asdict(self))
-        parts = [text[at : at + PIECE_BYTES] for at in range(0, len(text), PIECE_BYTES)]
-        return [f"{self.id} {index} {len(parts)} {part}" for index, part in enumerate(parts)]
-
-
-class Pieces:
-    """Puts messages together. Pieces of one come in order, those of several mixed."""
-
-    def __init__(self) -> None:
-        self._open: dict[str, tuple[float, dict[int, str]]] = {}
-
-    def add(self, piece: str, now: float) -> Message | None:
-        """The message whose last piece this was. ValueError for what is not a piece of ours."""
-        message_id, index, count, text = piece.split(" ", 3)
-        for old in [key for key, (began, _) in self._open.items() if began + PIECES_SECONDS < now]:
-            del self._open[old]
-        _, parts = self._open.setdefault(message_id, (now, {}))
-        parts[int(index)] = text
-        if len(parts) < int(count):
-            return None
-        del self._open[message_id]
-        try:
-            return Message(**json.loads("".join(parts[at] for at in range(int(count)))))
-        except (TypeError, KeyError) as e:
-            raise ValueError(str(e)) from e
-
 
 class PostgresNews:
     """One process's listener and sender. The listener has a connection of its own, opened again when lost."""
@@ -135,7 +104,6 @@ class PostgresNews:
         self._database, self._dsn = database, database.address.dsn
         self._handlers: dict[str, Handler] = {}
         self._numbers = itertools.count()
-        self._pieces = Pieces()
         self._waiting: dict[str, asyncio.Future[Any]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._listening: asyncio.Task[None] | None = None
@@ -163,7 +131,7 @@ class PostgresNews:
         await asyncio.gather(*filter(None, (self._listening, *self._tasks)), return_exceptions=True)
         self._listening = None
 
-    async def tell(self, call_id: str, kind: str, data: Any = None) -> None:
+    async def send(self, call_id: str, kind: str, data: Any = None) -> None:
         await self._send(self._base, self._message(call_id, kind, data))
 
     async def ask(self, call_id: str, kind: str, data: Any = None, *, timeout_seconds: float) -> Any:
@@ -186,14 +154,16 @@ class PostgresNews:
         return Message(message_id, self.process, call_id, kind, data, reply_to, answers)
 
     async def _send(self, channel: str, message: Message) -> bool:
-        notify = sa.text("SELECT pg_notify(:channel, :piece)")
-        pieces = [{"channel": channel, "piece": piece} for piece in message.pieces()]
+        payload = json.dumps(asdict(message))  # all ASCII
+        if len(payload) > MOST_BYTES:
+            logger.error("news of {} are too long to be sent: {}", message.call_id, message.kind)
+            return False
+        notify = sa.text("SELECT pg_notify(:channel, :payload)")
         try:
             async with asyncio.timeout(DATABASE_SECONDS), self._database.writer.begin() as connection:
-                for piece in pieces:
-                    await connection.execute(notify, piece)
+                await connection.execute(notify, {"channel": channel, "payload": payload})
         except DATABASE_ERRORS as e:  # a TimeoutError is an OSError
-            logger.warning("news of {} could not be told: {}", message.call_id, e)
+            logger.warning("news of {} could not be sent: {}", message.call_id, e)
             return False
         return True
 
@@ -230,11 +200,11 @@ class PostgresNews:
 
     def _hear(self, _connection: object, _pid: int, _channel: str, payload: str) -> None:
         try:
-            message = self._pieces.add(payload, time.monotonic())
-        except ValueError as e:
+            message = Message(**json.loads(payload))
+        except (ValueError, TypeError) as e:
             logger.warning("news that nobody here can read: {}", e)
             return
-        if message is None or message.sender == self.process:
+        if message.sender == self.process:
             return
         if message.answers is not None:
             waiting = self._waiting.get(message.answers)

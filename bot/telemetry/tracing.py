@@ -120,8 +120,8 @@ class DiscreetExporter(SpanExporter):
         self._failing = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        told = spans if self._transcripts else [_without_words(span) for span in spans]
-        result = self._exporter.export(told)
+        shown = spans if self._transcripts else [_without_words(span) for span in spans]
+        result = self._exporter.export(shown)
         failed = result is not SpanExportResult.SUCCESS
         if failed and not self._failing:
             logger.warning("traces do not reach {}; calls go on without", self._place)

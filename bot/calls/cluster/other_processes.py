@@ -61,15 +61,15 @@ class OtherProcesses:
 
     async def taken(self, call_id: str) -> None:
         """The call is here now: the process that prepared for it lets go."""
-        await self.news.tell(call_id, "taken")
+        await self.news.send(call_id, "taken")
 
     async def over(self, call_id: str, call_sid: str | None) -> None:
         """The carrier says that the call is over."""
-        await self.news.tell(call_id, "over", call_sid)
+        await self.news.send(call_id, "over", call_sid)
 
     async def detected(self, call_id: str, detection: Detection) -> None:
         """The carrier has heard who answered."""
-        await self.news.tell(call_id, "detected", detection.value)
+        await self.news.send(call_id, "detected", detection.value)
 
     async def hang_up(self, call_id: str, reason: EndedReason) -> bool:
         """Whether another process holds the call, and ends it now."""
@@ -80,7 +80,7 @@ class OtherProcesses:
         if not self.transfers.knows(event.transfer):
             data = asdict(event)
             if event.step is LegStep.STATUS:  # an answer to it is not waited for
-                await self.news.tell("", "transfer", data)
+                await self.news.send("", "transfer", data)
                 return None
             answer = await self.news.ask("", "transfer", data, timeout_seconds=TRANSFER_SECONDS)
             if answer is not None:

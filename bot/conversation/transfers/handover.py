@@ -136,7 +136,7 @@ class Handover:
             verdict = Verdict.FAILED
         await transfers.give_up(transfer)
         if not self._line.ended:
-            await self._nobody(transfer.target, verdict)
+            await self._not_taken(transfer.target, verdict)
 
     async def _join(self, transfers: Transfers, transfer: Transfer) -> bool:
         """Whether the two are together; if not, the callee is still, or again, with the agent."""
@@ -170,20 +170,20 @@ class Handover:
             if not await self._done_all_the_same(e):
                 logger.error("the call could not be dialled on: {}", e.message)
                 await transfers.give_up(transfer)
-                await self._nobody(transfer.target, Verdict.FAILED)
+                await self._not_taken(transfer.target, Verdict.FAILED)
                 return
         verdict = await transfer.outcome()
         if verdict is Verdict.ACCEPTED or (verdict is Verdict.UNREPORTED and self._line.away):
             # Where the carrier's word is lost, they are taken to be talking: the ringing is over.
             self._hand_over()
         elif await self._back_within(RECONNECT_SECONDS):
-            await self._nobody(transfer.target, verdict)
+            await self._not_taken(transfer.target, verdict)
 
     def _hand_over(self) -> None:
         self.handed_over = True
         self._goodbye.end_now(EndedReason.TRANSFERRED)
 
-    async def _nobody(self, target: TransferTarget, verdict: Verdict) -> None:
+    async def _not_taken(self, target: TransferTarget, verdict: Verdict) -> None:
         """Back with the callee, or with them all the while: say so and go on."""
         self._transfer = None
         logger.info("the transfer to {} was not taken: {}", target.name, verdict)
@@ -245,7 +245,7 @@ class Handover:
                     await self._keys_refused()
                 else:
                     await self._transfers.give_up(transfer)
-                    await self._nobody(transfer.target, Verdict.FAILED)
+                    await self._not_taken(transfer.target, Verdict.FAILED)
 
         self._task = asyncio.create_task(run(), name=name)
 

@@ -29,6 +29,8 @@ from bot.telephony.media import MediaWire
 from bot.telephony.twilio import media_streams, paths, signatures, twiml
 
 MAX_FIELDS = 200
+MAX_SPEECH = 1000
+"""Characters of what a person is heard to say to a yes-or-no question."""
 TRIES = "tries"
 _SID = "CA0123456789abcdef0123456789abcdef"
 _TWIML = '<Response><Connect><Stream url="wss://bot.example.com/api/phone/media-stream"/></Connect></Response>'
@@ -156,7 +158,7 @@ def _leg_event(token: str, step: LegStep, form: Mapping[str, str], query: Mappin
         form.get("CallSid", ""),
         status=status,
         keys=form.get("Digits", ""),
-        speech=form.get("SpeechResult", ""),
+        speech=form.get("SpeechResult", "")[:MAX_SPEECH],
         round=int(round_) if round_.isdecimal() and len(round_) < 4 else 1,
         call_over=over,
     )

@@ -1,4 +1,4 @@
-"""News between processes: told to all others, asked of them, in pieces, and again after a lost connection."""
+"""News between processes: told to all others, asked of them, and again after a lost connection."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import sqlalchemy as sa
 
 from bot.store import Database
 from bot.store.address import SqliteAddress, parse_database_url
-from bot.store.notify import PIECES_SECONDS, Message, News, NoNews, Pieces, PostgresNews, open_news
+from bot.store.notify import News, NoNews, PostgresNews, open_news
 from tests.postgres import PostgresServer
 from tests.unit.pipeline.conversation import until
 
-LONG = "☃" * 5000
+LONG = "☃" * 1000
 
 
 @pytest.fixture
@@ -57,8 +57,8 @@ async def process(url: str, **handlers: Noting) -> AsyncIterator[PostgresNews]:
 async def test_all_others_are_told(url: str) -> None:
     mine, theirs, others = Noting(), Noting(), Noting()
     async with process(url, amd=mine) as one, process(url, amd=theirs), process(url, amd=others):
-        await one.tell("call-1", "amd", {"answered_by": "human"})
-        await one.tell("call-1", "unheard_of")
+        await one.send("call-1", "amd", {"answered_by": "human"})
+        await one.send("call-1", "unheard_of")
         await until(lambda: bool(theirs.heard and others.heard))
         assert theirs.heard == others.heard == [("call-1", {"answered_by": "human"})]
         assert mine.heard == []
@@ -104,29 +104,21 @@ async def test_alone_there_is_nobody(tmp_path: Path) -> None:
     assert isinstance(news, NoNews)
     news.on("hold", Noting(True))
     await news.open()
-    await news.tell("call-1", "hold")
+    await news.send("call-1", "hold")
     assert await news.ask("call-1", "hold", timeout_seconds=60.0) is None
     await news.close()
 
 
-def test_pieces_are_short_and_come_together_however_mixed() -> None:
-    messages = [Message(f"p.{number}", "p", "call-1", "kind", LONG) for number in range(2)]
-    pieces = [message.pieces() for message in messages]
-    assert [len(each) for each in pieces] == [4, 4]
-    assert max(len(piece.encode()) for each in pieces for piece in each) < 8000
-    together = Pieces()
-    found = [together.add(piece, 0.0) for pair in zip(*pieces, strict=True) for piece in pair]
-    assert found == [None] * 6 + messages
+async def test_what_is_too_long_is_lost_and_said(url: str) -> None:
+    theirs = Noting(True)
+    async with process(url) as one, process(url, hold=theirs):
+        assert await one.ask("call-1", "hold", LONG * 2, timeout_seconds=60.0) is None
+        assert theirs.heard == []
 
 
-def test_a_message_that_stays_in_pieces_is_dropped() -> None:
-    together = Pieces()
-    first, *rest = Message("p.0", "p", "call-1", "kind", LONG).pieces()
-    assert together.add(first, 0.0) is None
-    assert [together.add(piece, PIECES_SECONDS + 1) for piece in rest] == [None] * 3
-
-
-@pytest.mark.parametrize("piece", ["", "nonsense", "p.0 0 1 {", 'p.0 0 1 {"a": 1}', "p.0 x 1 {}"])
-def test_what_is_not_ours_is_no_message(piece: str) -> None:
-    with pytest.raises(ValueError):
-        Pieces().add(piece, 0.0)
+async def test_what_is_not_ours_is_no_message(url: str) -> None:
+    theirs = Noting(True)
+    async with process(url) as one, process(url, hold=theirs) as other:
+        for payload in ("", "nonsense", "{", '{"a": 1}', "[]"):
+            other._hear(None, 0, "", payload)
+        assert await one.ask("call-1", "hold", timeout_seconds=5.0) is True
