@@ -42,14 +42,13 @@ _SCALARS: Mapping[str, type | tuple[type, ...]] = {
 _SAID = frozenset(
     {"title", "description", "default", "examples", "example", "deprecated", "readOnly", "writeOnly"}
 )
-_LIMITS: Mapping[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"), (int, float)),
-    **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems"), int),
-    **dict.fromkeys(("pattern", "format", "contentEncoding", "contentMediaType"), str),
-    "uniqueItems": bool,
-}
+_LIMITS = (
+    *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength"),
+    *("minItems", "maxItems", "uniqueItems", "pattern", "format", "contentEncoding", "contentMediaType"),
+)
 _IGNORED = frozenset({"$schema", "$id", "$comment", "$defs", "definitions", "$anchor", "discriminator"})
-_READ = frozenset({"type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref", "properties", "required", "items"})
+_READ = ("type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref", "properties", "required", "items")
+_KNOWN = frozenset({*_READ, *_SAID, *_LIMITS, *_IGNORED, "additionalProperties"})
 
 
 class Field(Protocol):
@@ -87,6 +86,12 @@ def checked(schema: object, *, field: str = "outcome_schema") -> Schema:
     reading = _Reading(schema, field)
     if isinstance(schema, dict) and not _may_be_object(schema):
         raise reading.wrong(field, _OBJECT)
+    try:
+        jsonschema.Draft202012Validator.check_schema(schema)
+    except jsonschema.SchemaError as e:
+        raise reading.wrong(_place(field, e), f"cannot be {json.dumps(e.instance)[:80]}") from e
+    except RecursionError as e:
+        raise reading.wrong(field, f"is nested deeper than {MAX_DEPTH} levels, or refers to itself") from e
     found = reading.node(schema, field, ())
     if len(json.dumps(found).encode()) > MAX_BYTES:  # who reads it again, for the call, must not refuse it
         raise reading.wrong(field, f"is larger than {MAX_BYTES} bytes with its references in their places")
@@ -125,14 +130,13 @@ class _Reading:
         if len(depth) > MAX_DEPTH:
             raise self.wrong(self._field, f"is nested deeper than {MAX_DEPTH} levels, or refers to itself")
         for key in node:
-            known = key in _READ or key in _SAID or key in _LIMITS or key in _IGNORED
-            if not known and key != "additionalProperties":
+            if key not in _KNOWN:
                 raise self.wrong(f"{at}.{key}", "is not supported")
         said = {key: str(node[key]) for key in ("title", "description") if isinstance(node.get(key), str)}
         if "$ref" in node:
             return self.node(self._referred(node["$ref"], at), at, (*depth, "$ref")) | said
         if "allOf" in node:
-            if not isinstance(node["allOf"], list) or len(node["allOf"]) != 1:
+            if len(node["allOf"]) != 1:
                 raise self.wrong(f"{at}.allOf", "may hold one schema only")
             return self.node(node["allOf"][0], at, (*depth, "allOf")) | said
         choices = self._choices(node, at)
@@ -155,14 +159,12 @@ class _Reading:
         """The alternatives of a node that has several."""
         for key in ("anyOf", "oneOf"):
             if key in node:
-                if not isinstance(node[key], list) or not node[key]:
-                    raise self.wrong(f"{at}.{key}", "has to be a list of schemas")
                 return list(node[key])
         kinds = node.get("type")
         rest = {key: value for key, value in node.items() if key not in ("type", "enum", "const", "description")}
         if "enum" in node or "const" in node:
             values = [node["const"]] if "const" in node else node["enum"]
-            if not isinstance(values, list) or not values or len(values) > MAX_OPTIONS:
+            if not values or len(values) > MAX_OPTIONS:
                 raise self.wrong(f"{at}.enum", f"has to be a list of 1 to {MAX_OPTIONS} values")
             by_kind: dict[str, list[Any]] = {}
             for value in values:
@@ -175,12 +177,9 @@ class _Reading:
             return [{"type": kind, "enum": found} for kind, found in by_kind.items() if kind != "null"] + [
                 {"type": "null"} for kind in by_kind if kind == "null"
             ]
-        if isinstance(kinds, list):
-            if not kinds or not all(isinstance(kind, str) for kind in kinds):
-                raise self.wrong(f"{at}.type", "has to name a type")
-            if len(kinds) > 1:
-                real = [kind for kind in kinds if kind != "null"]
-                return [{**rest, "type": kind} for kind in real] + [{"type": "null"}] * ("null" in kinds)
+        if isinstance(kinds, list) and len(kinds) > 1:
+            real = [kind for kind in kinds if kind != "null"]
+            return [{**rest, "type": kind} for kind in real] + [{"type": "null"}] * ("null" in kinds)
         return None
 
     def _kind_of(self, value: object, at: str) -> str:
@@ -208,15 +207,13 @@ class _Reading:
             if "items" not in node:
                 raise self.wrong(f"{at}.items", "has to say what the list holds")
             items = self.node(node["items"], f"{at}.items", (*depth, "items"))
-            return {"type": "array", "items": items, **self._limits(node, at)}
+            return {"type": "array", "items": items, **_limits(node)}
         if kind not in _SCALARS:
             raise self.wrong(f"{at}.type", f"has to be one of object, array, {', '.join(_SCALARS)}")
-        return {"type": kind, **({"enum": list(values)} if values else {}), **self._limits(node, at)}
+        return {"type": kind, **({"enum": list(values)} if values else {}), **_limits(node)}
 
     def _object(self, node: Mapping[str, Any], at: str, depth: tuple[str, ...]) -> Schema:
         properties = node.get("properties", {})
-        if not isinstance(properties, dict):
-            raise self.wrong(f"{at}.properties", "has to be an object")
         if node.get("additionalProperties") not in (None, False, True):
             raise self.wrong(f"{at}.additionalProperties", "is not supported: name the properties")
         self._properties += len(properties)
@@ -228,19 +225,17 @@ class _Reading:
                 raise self.wrong(f"{at}.properties", f"has the name {name!r}; letters, digits, _ . - are taken")
             read[name] = self.node(inner, f"{at}.properties.{name}", (*depth, name))
         required = node.get("required", [])
-        if not isinstance(required, list) or any(name not in read for name in required):
+        if any(name not in read for name in required):
             raise self.wrong(f"{at}.required", "names what is not among the properties")
         return {"type": "object", "properties": read, **({"required": list(required)} if required else {})}
 
-    def _limits(self, node: Mapping[str, Any], at: str) -> Schema:
-        found: Schema = {}
-        for key, kind in _LIMITS.items():
-            if key in node:
-                value = node[key]
-                if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-                    raise self.wrong(f"{at}.{key}", f"cannot be {value!r}")
-                found[key] = value
-        return found
+
+def _limits(node: Mapping[str, Any]) -> Schema:
+    return {key: node[key] for key in _LIMITS if key in node}
+
+
+def _place(root: str, error: jsonschema.SchemaError) -> str:
+    return ".".join([root, *map(str, error.absolute_path)])
 
 
 def is_nullable(schema: Schema) -> bool:
@@ -314,7 +309,7 @@ def _check(schema: Any, where: str) -> None:
     try:
         jsonschema.Draft202012Validator.check_schema(schema)
     except jsonschema.SchemaError as e:
-        place = ".".join([where, *(str(part) for part in e.absolute_path)])
+        place = _place(where, e)
         if "type" in e.absolute_path:
             raise ValueError(f"{place}: unknown type {e.instance!r}; known: {', '.join(_TYPES)}") from None
         raise ValueError(f"{place}: {e.instance!r} cannot stand here") from None

@@ -3,9 +3,9 @@
 Best effort: news that are lost (a listener that was reconnecting, a process that was killed) are made up for
 when calls are settled with the carrier, so nothing is kept, counted or sent again. A table that is polled
 was the other way: it loses nothing, and costs each process a query per moment whether there are news or not.
-A payload of NOTIFY is under 8000 bytes (https://www.postgresql.org/docs/current/sql-notify.html): what is said here
-is shorter, and a longer message is lost like any other. Answers go to the channel of the process that asked, all
-else to everybody's.
+A payload of NOTIFY is under 8000 bytes (https://www.postgresql.org/docs/current/sql-notify.html): what is said
+here is shorter, and a longer message is lost like any other. Answers go to the channel of the process that
+asked, all else to everybody's.
 """
 
 import asyncio
