@@ -8,7 +8,7 @@ import asyncio
 from fastapi import APIRouter, WebSocket
 
 from bot.api.websocket import StarletteSocket
-from bot.telephony.socket import SocketClosedError
+from bot.telephony.media import SocketClosedError
 
 MAX_CHARACTERS = 100
 _SECONDS = 5.0

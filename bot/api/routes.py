@@ -2,30 +2,10 @@
 
 from fastapi import APIRouter
 
-from bot.api import (
-    calls,
-    campaigns,
-    carrier_webhooks,
-    do_not_call,
-    echo,
-    erasures,
-    health,
-    media_stream,
-    webhooks,
-)
+from bot.api import calls, campaigns, carrier, do_not_call, echo, erasures, health, webhooks
 from bot.api.lifespan import lifespan
 from bot.api.problems import ProblemRoute
 
 router = APIRouter(prefix="/api/phone", lifespan=lifespan, route_class=ProblemRoute)
-for part in (
-    calls,
-    campaigns,
-    do_not_call,
-    erasures,
-    carrier_webhooks,
-    webhooks,
-    media_stream,
-    health,
-    echo,
-):
+for part in (calls, campaigns, do_not_call, erasures, carrier, webhooks, health, echo):
     router.include_router(part.router)

@@ -2,7 +2,7 @@
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from bot.telephony.socket import ServerLeavesError, SocketClosedError
+from bot.telephony.media import ServerLeavesError, SocketClosedError
 
 _SERVICE_RESTART = 1012
 """With which uvicorn closes the sockets that are open when it stops: in an app that is not ours, the only word of
@@ -12,7 +12,7 @@ _GONE = (WebSocketDisconnect, RuntimeError, OSError)
 
 
 class StarletteSocket:
-    """A bot.telephony.socket.Socket."""
+    """A bot.telephony.media.Socket."""
 
     def __init__(self, websocket: WebSocket) -> None:
         self._websocket = websocket

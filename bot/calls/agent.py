@@ -22,9 +22,9 @@ from bot.calls.carrier_events import CarrierEvents
 from bot.calls.carriers import build_carrier, carrier_slot
 from bot.calls.cluster import private_address
 from bot.calls.cluster.other_processes import OtherProcesses
+from bot.calls.dialling.dial_once import DialGate
 from bot.calls.dialling.dialler import Dialler
 from bot.calls.dialling.do_not_call import DoNotCall
-from bot.calls.dialling.gate import DialGate
 from bot.calls.finish import keep_opening
 from bot.calls.hang_ups import HangUps
 from bot.calls.ingress import Ingress

@@ -1,7 +1,16 @@
-"""Where the carrier reaches us, and what we let in: our public origin, and the tokens of media streams."""
+"""Where the carrier reaches us, and what we let in: our public origin, and the tokens of media streams.
+
+Any process may get a media socket, and only one can hold a call that already has a line. Its address travels in
+the token itself: the store keeps a hash of the whole, so an address in a token that burns is one we wrote. Asking
+the other processes when the socket comes was rejected: the callee would wait for it at every answer.
+"""
 
 import asyncio
+import base64
+import binascii
+import hashlib
 import ipaddress
+import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
@@ -14,9 +23,7 @@ from bot.records import CallRecord
 from bot.settings import Settings, with_scheme
 from bot.store import CallStore
 from bot.telephony.carrier import API_PATH, Carrier, CarrierRequest, StreamAddress
-from bot.telephony.media import MalformedFrame, MediaStream, StreamStarted
-from bot.telephony.socket import Socket, SocketClosedError
-from bot.telephony.stream_token import Home, hashed, home_of, new_token
+from bot.telephony.media import MalformedFrame, MediaStream, Socket, SocketClosedError, StreamStarted
 
 MEDIA_PATH = f"{API_PATH}/media-stream"
 HANDSHAKE_SECONDS = 4.0
@@ -24,6 +31,18 @@ HANDSHAKE_SECONDS = 4.0
 UNAUTHORIZED_CLOSE = 4401
 NGROK_SECONDS = 1.0
 """A local agent answers at once; one that does not is not there."""
+
+_HELD, _KEPT = "h", "k"
+
+
+@dataclass(frozen=True)
+class Home:
+    """A process's private address (`http://host:port`), and what it has for the call."""
+
+    address: str
+    holds: bool
+    """The call is on the line there: the stream has to go there. Else a line is kept for it there, and any
+    process may take it."""
 
 
 @dataclass(frozen=True)
@@ -184,3 +203,33 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+# -- tokens of media streams -----------------------------------------------------------------------------
+
+
+def new_token(home: Home | None = None) -> str:
+    """One-use, unguessable; letters, digits, - _ and . only, so that it is whole in a URL's path too."""
+    secret = secrets.token_urlsafe(32)
+    if home is None:
+        return secret
+    address = base64.urlsafe_b64encode(home.address.encode()).decode().rstrip("=")
+    return f"{secret}.{_HELD if home.holds else _KEPT}.{address}"
+
+
+def home_of(token: str) -> Home | None:
+    """What a token that held says; None where it says nothing."""
+    _, _, rest = token.partition(".")
+    kind, _, encoded = rest.partition(".")
+    if kind not in (_HELD, _KEPT):
+        return None
+    try:
+        address = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True).decode()
+    except (ValueError, binascii.Error):
+        return None
+    return Home(address, kind == _HELD) if address else None
+
+
+def hashed(token: str) -> str:
+    """What is kept of it."""
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -27,8 +27,7 @@ from bot.store import CallChange
 from bot.store.connections import retry_database
 from bot.telemetry import metrics
 from bot.telephony.carrier import CarrierRequest, try_hang_up
-from bot.telephony.media import MediaStream
-from bot.telephony.socket import Socket
+from bot.telephony.media import MediaStream, Socket
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from bot.calls.after_call import Retries
 from bot.calls.capacity import LineRequest
-from bot.calls.dialling.gate import DialGate
+from bot.calls.dialling.dial_once import DialGate
 from bot.calls.dialling.policy import Refuse, Wait, WaitUntil
 from bot.calls.idempotency import UNASKED, Asked, check_same
 from bot.calls.ingress import Ingress

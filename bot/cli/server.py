@@ -26,7 +26,7 @@ from bot.conversation.scenario.scenario import Scenarios
 from bot.errors import PhoneAgentError
 from bot.settings import Settings, environment
 from bot.telemetry import tracing
-from bot.telephony.socket import MAX_FRAME_BYTES
+from bot.telephony.media import MAX_FRAME_BYTES
 from bot.web import install
 
 SAME_WISH_SECONDS = 0.5

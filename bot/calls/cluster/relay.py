@@ -12,7 +12,7 @@ import websockets
 from loguru import logger
 from websockets.asyncio.client import ClientConnection, connect
 
-from bot.telephony.socket import MAX_FRAME_BYTES, Socket, SocketClosedError
+from bot.telephony.media import MAX_FRAME_BYTES, Socket, SocketClosedError
 
 CONNECT_SECONDS = 3.0
 CLOSE_SECONDS = 2.0

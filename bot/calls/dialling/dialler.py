@@ -20,9 +20,8 @@ from typing import Any
 
 from loguru import logger
 
-from bot.calls.dialling.dial_once import DialOnce, NotClaimedError
+from bot.calls.dialling.dial_once import DialGate, DialOnce, NotClaimedError
 from bot.calls.dialling.following import NEWS, Following, broken
-from bot.calls.dialling.gate import DialGate
 from bot.calls.dialling.policy import Go, Refuse, Wait, WaitUntil
 from bot.calls.ingress import Ingress
 from bot.calls.process import Process

@@ -35,9 +35,10 @@ from bot.telephony.media import (
     MalformedFrame,
     MarkReached,
     MediaStream,
+    ServerLeavesError,
+    SocketClosedError,
     StreamStopped,
 )
-from bot.telephony.socket import ServerLeavesError, SocketClosedError
 
 INPUT_FRAME_SAMPLES = 256
 """One Silero window at 8 kHz: each frame is one decision of the VAD, and 31 frames a second instead of 50."""

@@ -35,7 +35,7 @@ from bot.store import Page
 from bot.store.retention import Erased
 from bot.telemetry.metrics import Depth
 from bot.telephony.carrier import CarrierReply, CarrierRequest
-from bot.telephony.socket import Socket
+from bot.telephony.media import Socket
 from bot.telephony.twilio.signatures import HEADER
 
 NOON = datetime(2026, 3, 2, 12, 0, 0, 123456, tzinfo=UTC)

@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from bot.api import echo as echo_module
 from bot.api.websocket import StarletteSocket
-from bot.telephony.socket import MAX_FRAME_BYTES, ServerLeavesError, SocketClosedError
+from bot.telephony.media import MAX_FRAME_BYTES, ServerLeavesError, SocketClosedError
 from tests.unit.api.fake_agent import FakeAgent
 
 

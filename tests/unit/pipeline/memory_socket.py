@@ -7,8 +7,7 @@ import json
 from base64 import b64decode, b64encode
 from typing import Any
 
-from bot.telephony.media import MediaStream
-from bot.telephony.socket import SocketClosedError
+from bot.telephony.media import MediaStream, SocketClosedError
 from bot.telephony.twilio import media_streams
 
 

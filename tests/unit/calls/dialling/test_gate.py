@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from bot.calls.dialling.dial_once import DialGate
 from bot.calls.dialling.do_not_call import DoNotCall
-from bot.calls.dialling.gate import DialGate
 from bot.calls.dialling.policy import LISTED, Go, Refuse, Wait, WaitUntil
 from bot.calls.planner import Planner
 from bot.conversation.scenario.scenario import Scenarios, load_file

@@ -1,15 +1,26 @@
-"""The webhooks of every carrier, as its folder describes them. They carry no API key but a signature."""
+"""What carriers reach: the webhooks of each, as its folder describes them, and the media sockets of calls.
+
+Webhooks carry no API key but a signature. A media stream's token comes in its first message, or as the last
+segment of the path. A frame over 1 MiB is refused by the server itself (uvicorn's ws_max_size), which closes that
+socket only.
+"""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Request, Response, WebSocket
+from loguru import logger
+from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
 from bot.api.lifespan import agent_of
 from bot.api.problems import ProblemRoute, responses
+from bot.api.websocket import StarletteSocket
 from bot.calls.carriers import CARRIERS, CarrierType
 from bot.telephony.carrier import CarrierRequest, Webhook
+
+_INTERNAL_ERROR = 1011
+_TRY_AGAIN_LATER = 1013
 
 router = APIRouter(route_class=ProblemRoute)
 
@@ -65,3 +76,20 @@ for _kind in CARRIERS:
             },
             openapi_extra=_documented(_kind, _webhook),
         )
+
+
+@router.websocket("/media-stream")
+@router.websocket("/media-stream/{token}")
+async def media_stream(websocket: WebSocket) -> None:
+    """From the handshake to the end of the call."""
+    socket = StarletteSocket(websocket)
+    try:
+        agent = agent_of(websocket)
+        await agent.media_streams.receive(socket, carrier_request(websocket), websocket.path_params.get("token"))
+    except HTTPException:
+        await socket.close(_TRY_AGAIN_LATER)
+    except Exception as error:
+        logger.opt(exception=error).error("a media socket failed")
+        await socket.close(_INTERNAL_ERROR)
+    else:
+        await socket.close(1000)

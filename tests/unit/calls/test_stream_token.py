@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from bot.telephony.stream_token import Home, hashed, home_of, new_token
+from bot.calls.ingress import Home, hashed, home_of, new_token
 
 
 @pytest.mark.parametrize("home", [None, Home("http://10.0.0.7:8001", True), Home("http://[fd00::7]:1", False)])
