@@ -8,7 +8,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
+
+ProfileName = Literal["us_service", "us_marketing", "eu", "none"]
+"""Whose law a call keeps by default: see docs/compliance.md."""
+DEFAULT_PROFILE: ProfileName = "us_service"
 
 
 class RetryOn(StrEnum):
@@ -64,6 +68,15 @@ class HoursTerms:
     start: str = "00:00"
     end: str = "24:00"
     days: tuple[Weekday, ...] = tuple(Weekday)
+    sunday: tuple[str, str] | None = None
+    """Start and end of Sundays, where they differ from the other days'."""
+
+    def minutes_on(self, day: Weekday) -> tuple[int, int]:
+        """The first minute of the day that is allowed, and the first that is too late; equal: none is."""
+        if day not in self.days:
+            return 0, 0
+        start, end = self.sunday if self.sunday is not None and day is Weekday.SUN else (self.start, self.end)
+        return minutes_of(start), minutes_of(end)
 
 
 @dataclass(frozen=True)

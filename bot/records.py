@@ -232,6 +232,50 @@ class Counts:
     """Those that were dropped unheard."""
 
 
+class ConsentAnswer(StrEnum):
+    """The callee's answer to being recorded."""
+
+    YES = "yes"
+    NO = "no"
+    UNCLEAR = "unclear"
+    """Counts as a no."""
+
+
+@dataclass(frozen=True)
+class RecordingConsent:
+    """What was said of the recording, and what the callee answered."""
+
+    mode: str
+    """`announce` or `ask`, or how else the call was recorded when the callee objected."""
+    said: str | None = None
+    """The agent's sentence, once it was heard; None: the callee spoke of it first."""
+    said_at: datetime | None = None
+    answer: ConsentAnswer | None = None
+    words: str | None = None
+    """The callee's own."""
+    answered_at: datetime | None = None
+    recording: str = "kept"
+    """`kept`, `stopped` (what was recorded until then is kept), `deleted`, or `none`."""
+
+
+@dataclass(frozen=True)
+class RulesOfCall:
+    """Whose law a call keeps, and which settings its scenario has otherwise than that profile."""
+
+    profile: str
+    changed: dict[str, Any] = field(default_factory=dict)
+    """Name of a setting, such as `compliance.disclosure`, and its value."""
+
+    @property
+    def switched_off(self) -> tuple[str, ...]:
+        """What of the profile is not done."""
+        return tuple(name for name, value in self.changed.items() if value in (False, None, "silent"))
+
+    def __str__(self) -> str:
+        off = self.switched_off
+        return f"{self.profile}, switched off: {', '.join(off)}" if off else self.profile
+
+
 @dataclass(frozen=True)
 class CallRecord:
     """Everything kept of one call."""
@@ -287,6 +331,18 @@ class CallRecord:
     """When it was decided to dial: from here on the carrier may know the call, whatever we know."""
     carrier_ended_at: datetime | None = None
     """When the carrier said that it is over."""
+    compliance: RulesOfCall | None = None
+    """None: kept before there were profiles."""
+    disclosed_at: datetime | None = None
+    """When the callee had heard, to its end, that an AI assistant speaks."""
+    consent: RecordingConsent | None = None
+    """To the recording; None: never spoken of."""
+    hello_to_first_word_ms: float | None = None
+    """From the end of the callee's first words to the agent's first; None: one of the two said nothing."""
+    abandoned: bool | None = None
+    """The callee said hello and heard no word of the agent within two seconds; None: nobody said hello."""
+    caller_identity: dict[str, str] = field(default_factory=dict)
+    """What the carrier reported of how our number was shown to the callee."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot.errors import SettingsError, described
+from bot.policy import DEFAULT_PROFILE, ProfileName
 
 SHORTEST_SECRET = 6
 """Characters; what is shorter would be found in innocent words."""
@@ -61,6 +62,8 @@ class Settings(BaseSettings):
     """Where other servers of the same database reach this one; unset: found out."""
     data_dir: Path = Path("data")
     pipelines_dir: Path = Path("pipelines")
+    compliance_profile: ProfileName = DEFAULT_PROFILE
+    """Of scenarios that name none."""
     max_calls: int = Field(default=20, ge=1)
     """On the line in one process."""
     max_loop_lag_ms: float = Field(default=50, gt=0)

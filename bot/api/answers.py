@@ -14,6 +14,7 @@ from bot.calls.costs import total_usd
 from bot.records import (
     AnsweredBy,
     CallRecord,
+    ConsentAnswer,
     CostPart,
     Direction,
     EndedReason,
@@ -132,6 +133,22 @@ class CostsAnswer(ApiAnswer):
         )
 
 
+class RulesAnswer(ApiAnswer):
+    profile: str
+    changed: dict[str, Any] = Field(description="Settings that the scenario has otherwise than the profile.")
+    switched_off: list[str] = Field(description="What of the profile is not done.")
+
+
+class ConsentAnswerBody(ApiAnswer):
+    mode: str = Field(description="announce, ask, or silent.")
+    said: str | None = Field(description="The agent's sentence; null: the callee spoke of it first.")
+    said_at: Time | None
+    answer: ConsentAnswer | None = Field(description="unclear counts as no; null: none was asked for, or came.")
+    words: str | None = Field(description="The callee's own.")
+    answered_at: Time | None
+    recording: str = Field(description="kept, stopped (what was recorded until then is kept), deleted, or none.")
+
+
 class CallSummary(ApiAnswer):
     """A call without its transcript."""
 
@@ -179,6 +196,20 @@ class CallSummary(ApiAnswer):
     retried_as: str | None = Field(description="The next attempt's call.")
     campaign_id: str | None
     contact_id: str | None
+    compliance: RulesAnswer | None = Field(description="Null: a call from before there were profiles.")
+    disclosed_at: Time | None = Field(
+        description="When the callee had heard, to its end, that an AI assistant speaks."
+    )
+    consent: ConsentAnswerBody | None = Field(description="To the recording; null: it was never spoken of.")
+    hello_to_first_word_ms: float | None = Field(
+        description="From the end of the callee's first words to the agent's first."
+    )
+    abandoned: bool | None = Field(
+        description="The callee said hello and heard no word of the agent within two seconds; null: no hello."
+    )
+    caller_identity: dict[str, str] = Field(
+        description="What the carrier reported of how our number was shown, such as StirStatus."
+    )
 
     @classmethod
     def of(cls, record: CallRecord, recording_url: str) -> Self:

@@ -23,7 +23,7 @@ from bot.conversation.call import Call
 from bot.conversation.call_plan import Plan, Services, build_services
 from bot.conversation.fillers import PhraseBook
 from bot.conversation.opening import NotKept, Openings, SpeechStream
-from bot.conversation.prompt import opening_text, spare_opening
+from bot.conversation.prompt import lawful, opening_text, spare_opening
 from bot.conversation.tools.declared.mcp_server import McpServers
 from bot.errors import BusyError, PhoneAgentError, VendorError
 from bot.pipeline.resources import Resources
@@ -330,7 +330,8 @@ class ActiveCalls:
     async def _written(self, plan: Plan, usage: Usage) -> str:
         """The model's opening, or the language's own. VendorError where neither is there."""
         try:
-            return await opening.write(self.resources, plan.slots.llms, plan.brief, usage=usage)
+            text = await opening.write(self.resources, plan.slots.llms, plan.brief, usage=usage)
+            return lawful(text, plan.spec, plan.scenario)
         except VendorError as e:
             ready = spare_opening(plan.spec, plan.scenario)
             if ready is None:

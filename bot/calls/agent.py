@@ -288,7 +288,7 @@ async def open_phone_agent(
 ) -> AsyncIterator[PhoneAgent]:
     """A phone agent, ready; closed when the block ends. `scenarios`: default those of the settings' folder."""
     started = time.monotonic()
-    scenarios = scenarios or Scenarios.load(settings.pipelines_dir)
+    scenarios = scenarios or Scenarios.load(settings.pipelines_dir, settings.compliance_profile)
     resources = Resources(settings)
     backends = Backends(
         resources, SqlCallStore(open_database(settings)), build_carrier(settings, resources, own_port)

@@ -38,10 +38,12 @@ async def finish(
     *,
     answered_at: datetime,
     counts: Counts,
+    recording: str = "",
 ) -> Outcome:
     """Keep how the call ended, its outcome by rules and tools, and what it cost so far.
 
     A model may fill the outcome better; that is `outcome`, later: what waits for the end does not wait for it.
+    `recording`: its file's name; "": none is kept.
     """
     now = datetime.now(UTC)
     seconds = (now - answered_at).total_seconds()
@@ -59,6 +61,9 @@ async def finish(
         answer_to_first_audio_ms=end.answer_to_first_audio_ms,
         counts=counts,
         answered_by=end.answered_by,
+        disclosed_at=end.disclosed_at,
+        consent=end.consent,
+        recording=recording,
         outcome=outcome,
         costs=call_costs(plan, seconds, transferred=end.reason is EndedReason.TRANSFERRED),
     )

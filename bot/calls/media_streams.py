@@ -81,8 +81,9 @@ class MediaStreams:
     async def _hold(self, slot: CallSlot, stream: MediaStream) -> None:
         process, plan, answered_at = self.process, slot.plan, datetime.now(UTC)
         recording = Recording(process.recordings.path(plan.call_id))
-        recorded = await _opened(recording)
-        line = Line(stream, recording=recording if recorded else None)
+        mode = plan.scenario.recording.mode
+        recorded = mode not in ("off", "ask") and await _opened(recording)
+        line = Line(stream, recording=recording if recorded or mode == "ask" else None)
         recorder = Recorder(
             plan.call_id,
             process.store,
@@ -106,8 +107,11 @@ class MediaStreams:
             process.active_calls.resources.scripts.forget(stream.call_sid)
             slot.call = None
             turns, counts = recorder.kept_turns(), recorder.counts
+            kept = recording.path.name if recording.kept else ""
             try:
-                await finish(process.store, plan, end, turns, answered_at=answered_at, counts=counts)
+                await finish(
+                    process.store, plan, end, turns, answered_at=answered_at, counts=counts, recording=kept
+                )
             except Exception as e:
                 logger.opt(exception=e).error("the record could not be completed")
 
@@ -123,7 +127,7 @@ class MediaStreams:
         slot.call = call = Call(plan, line=line, services=services, recorder=recorder, backend=backend)
         if slot.end_early is not None:
             await call.hang_up(slot.end_early)
-        logger.info("answered: {}, {}", plan.scenario.name, plan.slots.vendors)
+        logger.info("answered: {}, {}, {}", plan.scenario.name, plan.slots.vendors, plan.scenario.rules)
         return await call.hold()
 
 

@@ -11,7 +11,7 @@ from bot.conversation.scenario.parts import Limits
 from bot.conversation.scenario.scenario import Scenarios
 from bot.errors import RequestError
 from bot.json_schema import Schema, checked
-from bot.policy import DEFAULT_TERMS, RetryTerms, Terms
+from bot.policy import DEFAULT_TERMS, HoursTerms, RetryTerms, Terms
 from bot.records import CallRecord, CallSpec, Direction, Status
 from bot.settings import Settings
 from bot.telephony.carrier import DialOrder
@@ -51,7 +51,7 @@ class Planner:
         plan = self.plan(record)
         if direction is Direction.OUTBOUND:
             self._check(plan)
-        return record
+        return replace(record, compliance=plan.scenario.rules)
 
     def _check(self, plan: Plan) -> None:
         scenario = plan.scenario
@@ -95,6 +95,17 @@ class Planner:
         """Of its scenario; the defaults where that is gone."""
         name = record.spec.scenario
         return self.scenarios.get(name).limits if name in self.scenarios.names else Limits()
+
+    def hours(self, scenario: str, asked: HoursTerms | None) -> HoursTerms:
+        """When a callee may be called: as `asked`, or as the scenario says.
+
+        A profile's hours guard people's sleep: on the simulated line, where no phone rings, only those that a
+        request or a file names itself hold.
+        """
+        if asked is not None or scenario not in self.scenarios.names:
+            return asked or HoursTerms()
+        found = self.scenarios.get(scenario)
+        return HoursTerms() if self.simulated_line and not found.has_own_hours else found.hours.terms
 
     def retry_of(self, record: CallRecord) -> RetryTerms | None:
         """The request's policy, or else its scenario's; None where that is gone."""

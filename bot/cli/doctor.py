@@ -361,7 +361,7 @@ def _no_public_host(name: str, settings: Settings) -> Finding:
 async def run(_: argparse.Namespace) -> int:
     """Print of each thing a first call needs whether it is there; 0 if a call would work."""
     settings = load_settings()
-    scenarios = Scenarios.load(settings.pipelines_dir)
+    scenarios = Scenarios.load(settings.pipelines_dir, settings.compliance_profile)
     startable = await check_settings(settings)
     carrier = None
     if settings.twilio_account_sid and settings.twilio_auth_token:

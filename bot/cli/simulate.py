@@ -62,7 +62,7 @@ class _Terminal:
 
 
 async def _simulate(settings: Settings, wish: Wish) -> int:
-    scenarios, terminal = Scenarios.load(settings.pipelines_dir), _Terminal()
+    scenarios, terminal = Scenarios.load(settings.pipelines_dir, settings.compliance_profile), _Terminal()
     scenario = scenarios.get(wish.scenario or DEFAULT_OUTBOUND)
     if scenario.direction == "inbound":
         scenarios = _with_example(scenarios, scenario, wish)

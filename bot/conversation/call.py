@@ -8,6 +8,7 @@ record is complete. Whatever ends it, and whenever, the carrier hangs up and not
 
 import asyncio
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 from pipecat.frames.frames import ErrorFrame, MetricsFrame
@@ -18,6 +19,7 @@ from bot.conversation import prompt
 from bot.conversation.answer_detection import AnswerDetection
 from bot.conversation.call_flow import CallFlow
 from bot.conversation.call_plan import Plan, Services
+from bot.conversation.disclosure import DisclosureWatch
 from bot.conversation.fillers import Bridge, Fillers
 from bot.conversation.hang_up import Goodbye
 from bot.conversation.keys import Keys
@@ -40,7 +42,7 @@ from bot.pipeline.turns.context import AssistantContext, UserContext
 from bot.pipeline.turns.interjection import Interjection
 from bot.pipeline.turns.speculation import Speculating
 from bot.pipeline.turns.vad import VoiceActivity
-from bot.records import AnsweredBy, Direction, EndedReason, Outcome
+from bot.records import AnsweredBy, Direction, EndedReason, Outcome, RecordingConsent
 from bot.telephony.carrier import EndsCalls
 from bot.telephony.media import MediaStream
 
@@ -74,6 +76,9 @@ class CallEnd:
     answered_by: AnsweredBy | None = None
     llm: str | None = None
     """The vendor that gave the replies, the first of the scenario's to give one; None without a reply."""
+    disclosed_at: datetime | None = None
+    """When the callee had heard that an AI assistant speaks."""
+    consent: RecordingConsent | None = None
 
 
 class Call:
@@ -90,7 +95,7 @@ class Call:
         self._line, self._services, self._recorder, self._backend = line, services, recorder, backend
         self._tts_errors = 0
         scenario, resources = plan.scenario, backend.resources
-        self._output = LineOutput(line, self)
+        self._output = LineOutput(line, self, lambda: self._flow.must_be_heard)
         self._fillers = Fillers(
             line,
             self._output,
@@ -111,6 +116,10 @@ class Call:
             ),
             declared=declared_tools(scenario, resources, backend.mcp) if plan.calls_declared_tools else (),
         )
+        language = languages.of(scenario.language)
+        self._disclosure = DisclosureWatch(
+            language, scenario.phrases.disclosure, wanted=scenario.compliance.disclosure
+        )
         self._stages = stages = self._build_stages()
         for llm in services.llms:
             self._toolbox.register(llm)
@@ -126,7 +135,7 @@ class Call:
             line.opened_at,
             scenario.opening.wait_seconds,
             scenario.opening.pause_seconds,
-            language=languages.of(scenario.language),
+            language=language,
             may_be_machine=plan.direction is Direction.OUTBOUND,
         )
         detection.deaf()
@@ -147,6 +156,8 @@ class Call:
             ),
             replies=Replies(scenario.patience, stages, fillers=self._fillers, apologise=self._goodbye.apologise),
             keys=self._keys,
+            disclosure=self._disclosure,
+            recording=line.recording,
             waiting=lambda: self._handover.waiting,
         )
         self._handover = Handover(
@@ -154,6 +165,7 @@ class Call:
             backend.transfers,
             stages=stages,
             goodbye=self._goodbye,
+            disclosure=self._disclosure,
             callee_speaks=lambda: self._flow.callee_speaks,
             no_reply_owed=self._flow.no_reply_owed,
         )
@@ -201,7 +213,9 @@ class Call:
         return BargeIn(
             Interjection(scenario.interruption, languages.of(scenario.language)),
             voice,
-            AgentOnLine(self._line, self._output, lambda: self._flow.reply_owed),
+            AgentOnLine(
+                self._line, self._output, lambda: self._flow.reply_owed, lambda: self._flow.must_be_heard
+            ),
             listening=lambda: scenario.interruption.allowed and not user.muted,
             on_backchannel=self.callee_backchannel,
             longest_turn_seconds=scenario.turn.longest_seconds,
@@ -239,7 +253,16 @@ class Call:
                 raise failure
         outcome = self._recorder.secrets.masked_outcome(self.notes.outcome())
         answered_by = self._flow.answered_by
-        return CallEnd(reason, goodbye.error, outcome, self._first_audio_ms(), answered_by, self._replied())
+        return CallEnd(
+            reason,
+            goodbye.error,
+            outcome,
+            self._first_audio_ms(),
+            answered_by,
+            self._replied(),
+            disclosed_at=self._disclosure.heard_at,
+            consent=self._flow.consent,
+        )
 
     def _replied(self) -> str | None:
         replied = {vendor for llm in self._services.llms for vendor in getattr(llm, "replied", ())}
@@ -372,7 +395,10 @@ class Call:
         self._flow.note_callee_turn_over(text)
 
     def agent_words(self, text: str) -> None:
+        self._disclosure.note_words(text)
         self._recorder.agent_words(text)
 
     def agent_turn_over(self, text: str, *, interrupted: bool) -> None:
+        self._disclosure.note_turn_over(interrupted=interrupted)
+        self._flow.note_agent_turn(text)
         self._recorder.agent_turn_over(text, interrupted=interrupted)

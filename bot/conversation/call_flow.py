@@ -9,14 +9,16 @@ from collections.abc import Callable
 
 from bot.conversation import prompt
 from bot.conversation.call_plan import Plan
+from bot.conversation.disclosure import DisclosureWatch
 from bot.conversation.hang_up import Goodbye
 from bot.conversation.keys import Keys
 from bot.conversation.machines.answering import TREAT_EVERY_SECONDS, MachineHandling
+from bot.conversation.recording_consent import CallRecording, RecordingTalk
 from bot.conversation.replies import Replies
 from bot.conversation.silence import Silence, SilenceWatch
 from bot.conversation.stages import Stages
 from bot.pipeline.turns.beep import BeepDetector
-from bot.records import AnsweredBy, EndedReason
+from bot.records import AnsweredBy, EndedReason, RecordingConsent
 from bot.telephony.carrier import Detection
 
 WARNING_SECONDS = 30.0
@@ -35,6 +37,8 @@ class CallFlow:
         machine: MachineHandling,
         replies: Replies,
         keys: Keys,
+        disclosure: DisclosureWatch,
+        recording: CallRecording | None,
         waiting: Callable[[], bool],
     ) -> None:
         """`waiting`: the callee waits for somebody to take the call."""
@@ -43,6 +47,14 @@ class CallFlow:
         self._line, self._user, self._changed = stages.line, stages.user, stages.changed
         self._machine, self._detection = machine, machine.detection
         self._replies, self._keys = replies, keys
+        self._disclosure = disclosure
+        self._recording = RecordingTalk(
+            plan,
+            stages,
+            recording,
+            at_person=lambda: not (self._detection.machine or self._goodbye.begun),
+            in_gap=lambda: self._speaks_with_person and not self._callee_speaks,
+        )
         self._waiting = waiting
         self._opening_lost = self._opening_said_again = False
         self._callee_speaks = self._tools_work = False
@@ -76,6 +88,8 @@ class CallFlow:
                 continue
             else:
                 await self._open_or_answer_machine(now)
+                await self._attend_disclosure()
+                await self._recording.attend()
                 await self._attend_replies(now)
                 await self._attend_silence(now)
                 self._warn_of_end(must_end_at - now)
@@ -124,6 +138,8 @@ class CallFlow:
             await self._say_opening()
 
     async def _say_opening(self) -> None:
+        self._disclosure.begin()
+        self._recording.opening_said()
         opening = self.plan.opening
         if opening is not None and not opening.silent and not self._opening_lost:
             playback = self._stages.output.begin(
@@ -143,6 +159,11 @@ class CallFlow:
         if self.plan.opening is not None and self.plan.opening.silent:
             self._opening_lost = True
             self._changed.set()
+
+    async def _attend_disclosure(self) -> None:
+        """Where it was cut in spite of all, or a model left it out: in the next gap."""
+        if self._speaks_with_person and not self._callee_speaks and self._disclosure.due():
+            await self._stages.say(self.plan.scenario.phrases.disclosure)
 
     # -- silence --------------------------------------------------------------------------------------
 
@@ -167,7 +188,7 @@ class CallFlow:
         match self._silence.decide(now):
             case Silence.PROMPT:
                 text = phrases.silence[(self._silence.asked - 1) % len(phrases.silence)]
-                await self._stages.say(text)
+                await self._stages.say(self._recording.ask_again() or text)
             case Silence.GOODBYE:
                 await self._goodbye.say(phrases.silence_goodbye, EndedReason.SILENCE)
             case Silence.NOTHING:
@@ -200,16 +221,18 @@ class CallFlow:
         return self._callee_speaks
 
     @property
+    def must_be_heard(self) -> bool:
+        """Whether the agent says what the callee does not interrupt: that an AI assistant speaks."""
+        return self._speaks_with_person and self._disclosure.pending
+
+    @property
+    def _speaks_with_person(self) -> bool:
+        return self._detection.opened and not (self._detection.machine or self._line.away or self._goodbye.begun)
+
+    @property
     def may_fill(self) -> bool:
         """Whether a short phrase may be said now: the callee is silent, and the call goes on."""
-        return self._detection.opened and not (
-            self._detection.machine
-            or self._line.away
-            or self._user.muted
-            or self._goodbye.begun
-            or self._callee_speaks
-            or self._keys.open
-        )
+        return self._speaks_with_person and not (self._user.muted or self._callee_speaks or self._keys.open)
 
     # -- news -----------------------------------------------------------------------------------------
 
@@ -221,12 +244,23 @@ class CallFlow:
         self._silence.agent_speaks(speaking, time.monotonic())
         self._changed.set()
 
+    def note_agent_turn(self, text: str) -> None:
+        """What was heard of the agent."""
+        self._recording.note_agent_turn(text)
+        self._changed.set()
+
+    @property
+    def consent(self) -> RecordingConsent | None:
+        """To the recording."""
+        return self._recording.consent
+
     def note_callee_speech(self, speaking: bool) -> None:
         now = time.monotonic()
         self._callee_speaks = speaking
         self._silence.callee_speaks(speaking, now)
         self._replies.note_callee_speech(speaking)
         if speaking:
+            self._recording.note_speech()
             self._detection.speech_started(now)
         else:
             self._detection.speech_stopped(now)
@@ -254,11 +288,13 @@ class CallFlow:
     def note_callee_words(self, piece: str, *, final: bool) -> None:
         """A transcript; they are there."""
         self._machine.note_piece()
+        self._recording.note_words(piece)
         self._detection.words(piece, time.monotonic(), final=final)
         self.note_callee_presence()
 
     def note_callee_turn_over(self, text: str) -> None:
         self._machine.note_turn_over()
+        self._recording.note_turn_over(text)
         if text and self._user.owes_reply:
             self._silence.owe_reply(time.monotonic())
             self._replies.owe()

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from bot import languages
+from bot.conversation.disclosure import disclosed, first_sentence, with_notice
 from bot.conversation.scenario.scenario import Scenario
 from bot.conversation.templates import render
 from bot.pipeline.offline.rules import menu
@@ -39,6 +40,7 @@ CALL_OPENED = "(The line is open. What you hear from now on is said by the other
 WRITE_OPENING = """\
 The phone is ringing. Write only the first thing you say when it is picked up: who you are, for whom you call, \
 and why, in one or two short sentences."""
+DISCLOSE = "The first sentence you say on the call says that you are an AI assistant."
 END_IS_NEAR = "(The call has to end within half a minute: come to the point, say goodbye and call end_call.)"
 NEVER_CALLED_AGAIN = "this number will not be called again; if you have not yet, say so, and goodbye"
 NO_DO_NOT_CALL_LIST = "this server has no do-not-call list: say that you pass the request on"
@@ -46,6 +48,9 @@ KEYS_PRESSED = f"({menu.KEYS_SIGN}: {{keys}})"
 SECRET_KEYS_PRESSED = (
     f"({menu.KEYS_SIGN}: {{keys}}. They are secret: give them to the tools that need them; never say or record "
     "them.)"
+)
+NOT_RECORDED = (
+    "(The person objected to being recorded and is being told that the recording is over. Go on with the matter.)"
 )
 KEYS_REFUSED = "(The keys were not pressed: the telephone refused. Try something else.)"
 _TOOLS = """\
@@ -88,28 +93,60 @@ def variables(spec: CallSpec, scenario: Scenario) -> dict[str, str | None]:
     }
 
 
+def said_first(text: str, spec: CallSpec, scenario: Scenario) -> str:
+    """`text`, the first that is said to somebody or to a machine, with the disclosure its profile wants."""
+    if not scenario.compliance.disclosure:
+        return text
+    name = variables(spec, scenario)["agent_name"]
+    return disclosed(text, name, languages.of(scenario.language), scenario.phrases.disclosure)
+
+
+def lawful(text: str, spec: CallSpec, scenario: Scenario) -> str:
+    """`text`, an opening, with all that its profile wants said."""
+    return with_notice(said_first(text, spec, scenario), notices(scenario))
+
+
+def notices(scenario: Scenario) -> str:
+    """What is said behind the first sentence of an opening."""
+    return scenario.phrases.recording if scenario.recording.mode == "announce" else ""
+
+
 def opening_text(spec: CallSpec, scenario: Scenario) -> str | None:
-    """The scenario's opening with the spec's values; None where the model writes it."""
-    if scenario.opening.text is None:
-        return None
-    return render(scenario.opening.text, variables(spec, scenario))
+    """The scenario's opening with the spec's values; None where the model writes it.
+
+    Where the recording is asked for, it ends with that question, and `opening_rest` follows the answer.
+    """
+    text, template = None, scenario.opening.text
+    if template is not None:
+        text = lawful(render(template, variables(spec, scenario)), spec, scenario)
+    if scenario.recording.mode != "ask":
+        return text
+    text = text or spare_opening(spec, scenario) or scenario.phrases.disclosure
+    return f"{text[: first_sentence(text)]} {scenario.phrases.recording_question}".strip()
+
+
+def opening_rest(spec: CallSpec, scenario: Scenario) -> str:
+    """What follows the callee's answer to the recording; "": the model goes on."""
+    asked = scenario.model_copy(update={"recording": scenario.recording.model_copy(update={"mode": "off"})})
+    text = opening_text(spec, asked) or spare_opening(spec, asked) or ""
+    return text[first_sentence(text) :].strip()
 
 
 def spare_opening(spec: CallSpec, scenario: Scenario) -> str | None:
     """What is said where the model should have written the opening and could not; None: the language has none."""
     if not languages.knows(scenario.language):
         return None
-    return render(languages.of(scenario.language).opening, variables(spec, scenario))
+    return lawful(render(languages.of(scenario.language).opening, variables(spec, scenario)), spec, scenario)
 
 
 def voicemail_text(spec: CallSpec, scenario: Scenario) -> str:
     """The message left on a machine."""
-    return render(scenario.voicemail.message, variables(spec, scenario))
+    return said_first(render(scenario.voicemail.message, variables(spec, scenario)), spec, scenario)
 
 
 def screening_text(spec: CallSpec, scenario: Scenario) -> str:
     """Who calls and why, for a machine that asks."""
-    return render(scenario.screening.text, variables(spec, scenario))
+    return said_first(render(scenario.screening.text, variables(spec, scenario)), spec, scenario)
 
 
 def transfer_failed(target: str, verdict: str) -> str:
@@ -140,6 +177,7 @@ def system_prompt(spec: CallSpec, scenario: Scenario, direction: Direction) -> s
         f"{who}. {'You placed this call.' if outbound else 'You answer this call.'}",
         scenario.instructions.strip(),
         _RULES,
+        *[DISCLOSE] * scenario.compliance.disclosure,
     ]
     if spec.callee_name:
         parts.append(f"You expect to speak with {_name(spec.callee_name)}.")

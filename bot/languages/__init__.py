@@ -10,9 +10,20 @@ from dataclasses import replace
 
 from bot.languages.en.phrases import ENGLISH
 from bot.languages.es.phrases import SPANISH
-from bot.languages.language import Answering, ColleagueWords, Language, Wording, plain
+from bot.languages.language import Answering, ColleagueWords, Language, Notices, Wording, plain
 
-__all__ = ["KNOWN", "Answering", "ColleagueWords", "Language", "Wording", "asking", "knows", "of", "plain"]
+__all__ = [
+    "KNOWN",
+    "Answering",
+    "ColleagueWords",
+    "Language",
+    "Notices",
+    "Wording",
+    "asking",
+    "knows",
+    "of",
+    "plain",
+]
 
 KNOWN: dict[str, Language] = {language.code: language for language in (ENGLISH, SPANISH)}
 """By the code of two letters."""

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Any
 
 from bot.languages.speech_forms import SpeechForms
 
@@ -105,6 +106,30 @@ class ColleagueWords:
 
 
 @dataclass(frozen=True)
+class Notices:
+    """What the law wants said, and heard, without a model."""
+
+    assistant: str
+    """What the agent is, as it follows its name after a comma."""
+    introductions: tuple[str, ...]
+    """How the agent says who it is, with {name}."""
+    disclosed: Wording
+    """Ways to say that the speaker is an AI assistant."""
+    disclosure: str
+    disclosure_again: str
+    recording: str
+    recording_question: str
+    recording_allowed: str
+    recording_declined: str
+    recording_stopped: str
+    recording_deleted: str
+    refuses_recording: Wording
+    """An objection to being recorded, at any time."""
+    allows_recording: Wording
+    """A yes to being recorded that looks like something else: "no problem"."""
+
+
+@dataclass(frozen=True)
 class Language:
     """One language. Phrases are spoken as they are; those with {{variables}} are filled as an opening is."""
 
@@ -156,6 +181,7 @@ class Language:
 
     answering: Answering
     asking: ColleagueWords
+    notices: Notices
     speech: SpeechForms | None = None
     """How figures and signs are said; None: as the TTS reads them."""
 
@@ -175,6 +201,10 @@ class Language:
         object.__setattr__(self, "_complete", re.compile(rf"{complete}(?: {complete})*"))
         object.__setattr__(self, "_stop", re.compile(rf"\b{_any(self.stop_phrases)}\b"))
         object.__setattr__(self, "_no_stop", re.compile(rf"\b{_any(self.not_stop_phrases)}\b"))
+
+    def phrase(self, name: str) -> Any:
+        """What it says under this name of a scenario's [phrases]."""
+        return getattr(self, name) if hasattr(self, name) else getattr(self.notices, name)
 
     def with_words(self, *, backchannels: tuple[str, ...], stop_phrases: tuple[str, ...]) -> Language:
         """This language, and these words besides."""

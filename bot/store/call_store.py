@@ -18,6 +18,7 @@ from bot.records import (
     EndedReason,
     Outcome,
     PricedItems,
+    RecordingConsent,
     Status,
     Turn,
 )
@@ -39,6 +40,7 @@ class CallChange:
     duration_seconds: float | None = None
     answer_to_first_audio_ms: float | None = None
     recording: str | None = None
+    """"": there is none any more."""
     counts: Counts | None = None
     answered_by: AnsweredBy | None = None
     vendors: Mapping[str, str] | None = None
@@ -51,6 +53,11 @@ class CallChange:
     held_by: str | None = None
     dialling_at: datetime | None = None
     carrier_ended_at: datetime | None = None
+    disclosed_at: datetime | None = None
+    consent: RecordingConsent | None = None
+    hello_to_first_word_ms: float | None = None
+    abandoned: bool | None = None
+    caller_identity: Mapping[str, str] | None = None
 
 
 NO_CHANGE = CallChange()

@@ -18,6 +18,8 @@ from bot.records import (
     EndedReason,
     Outcome,
     PricedItems,
+    RecordingConsent,
+    RulesOfCall,
     Speaker,
     Status,
     ToolUse,
@@ -40,6 +42,7 @@ _RECORD = (
     *("duration_seconds", "answer_to_first_audio_ms", "recording", "vendors"),
     *("attempt", "first_call_id", "retried_as", "campaign_id", "contact_id"),
     *("key_id", "request_hash", "followed_by", "held_by"),
+    *("disclosed_at", "hello_to_first_word_ms", "abandoned", "caller_identity"),
 )
 _TURN = ("index", "speaker", "text", "started_at", "start_ms", "end_ms", "interrupted", "complete", "keys")
 _COUNTS = tuple(field.name for field in fields(Counts))
@@ -55,6 +58,9 @@ def call_row(record: CallRecord) -> Row:
             "vendors": dict(record.vendors),
             "outcome": None if record.outcome is None else asdict(record.outcome),
             "terms": record.terms.to_json(),
+            "caller_identity": dict(record.caller_identity),
+            "compliance": None if record.compliance is None else asdict(record.compliance),
+            "consent": _consent_row(record.consent),
         }
         | asdict(record.counts)
         | {f"cost_{part.value}": _priced_row(record.costs.get(part)) for part in CostPart}
@@ -77,6 +83,8 @@ def change_row(change: CallChange) -> Row:
         "error": storable(change.error),
         "vendors": None if change.vendors is None else dict(change.vendors),
         "outcome": None if change.outcome is None else asdict(change.outcome),
+        "consent": _consent_row(change.consent),
+        "caller_identity": None if change.caller_identity is None else dict(change.caller_identity),
     }
     counts, costs = row.pop("counts"), row.pop("costs") or {}
     row |= {} if counts is None else asdict(counts)
@@ -104,6 +112,7 @@ def call_record(row: RowMapping, turns: Iterable[Turn] = ()) -> CallRecord:
             "status": word(Status, row["status"]) or Status.FAILED,
             "ended_reason": word(EndedReason, row["ended_reason"]),
             "answered_by": word(AnsweredBy, row["answered_by"]),
+            "recording": row["recording"] or None,
             "vendors": {slot: str(vendor) for slot, vendor in as_object(row["vendors"]).items()},
             "turns": tuple(turns),
             "counts": Counts(**{name: row[name] for name in _COUNTS}),
@@ -114,6 +123,9 @@ def call_record(row: RowMapping, turns: Iterable[Turn] = ()) -> CallRecord:
                 if (priced := read(PricedItems, row[f"cost_{part.value}"])) is not None
             },
             "terms": read(Terms, row["terms"]) or DEFAULT_TERMS,
+            "caller_identity": as_object(row["caller_identity"]),
+            "compliance": read(RulesOfCall, row["compliance"]),
+            "consent": read(RecordingConsent, row["consent"]),
         }
     )
 
@@ -137,6 +149,14 @@ def word(kind: type[_Word], kept: object) -> _Word | None:
         return kind(str(kept))
     except ValueError:
         return None
+
+
+def _consent_row(consent: RecordingConsent | None) -> Row | None:
+    if consent is None:
+        return None
+    row = asdict(consent)
+    times = {name: row[name] and row[name].isoformat() for name in ("said_at", "answered_at")}
+    return row | times | {"words": storable(consent.words), "said": storable(consent.said)}
 
 
 def _priced_row(priced: PricedItems | None) -> Row | None:

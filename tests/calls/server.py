@@ -8,7 +8,9 @@ one local voice, which none of them closes.
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
+import tomllib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -27,9 +29,10 @@ from bot.api.problems import install
 from bot.calls.agent import Backends, PhoneAgent
 from bot.calls.carriers import build_carrier
 from bot.cli.server import PhoneServer
-from bot.conversation.scenario.scenario import Scenarios, load_file
+from bot.conversation.scenario.scenario import Scenario, Scenarios, load_file
 from bot.pipeline.offline.voice import LocalVoice
 from bot.pipeline.resources import Resources
+from bot.policy import ProfileName
 from bot.settings import Settings
 from bot.store import SqlCallStore, open_database
 from bot.store.durable.engine import DurableEngine
@@ -121,6 +124,17 @@ def wait(within_ms: int = 20_000) -> dict[str, Any]:
 HANG_UP: Mapping[str, Any] = {"do": "hang_up"}
 
 
+def held_to(profile: ProfileName | None, path: Path) -> Scenario:
+    """A scenario by another profile than its own."""
+    if profile is None:
+        return load_file(path)
+    data = tomllib.loads(path.read_text(encoding="utf-8"))
+    table = {**data.get("compliance", {}), "profile": profile}
+    return Scenario.model_validate_json(
+        json.dumps({**data, "name": path.stem, "compliance": table}, default=str), strict=True
+    )
+
+
 @dataclass
 class RunningServer:
     """A running server and a client of its API."""
@@ -192,9 +206,13 @@ async def running_server(
     *,
     callees: Callable[[str], Conversation] | None = None,
     more_scenarios: Sequence[Path] = (),
+    profile: ProfileName | None = "none",
     **environment: Any,
 ) -> AsyncIterator[RunningServer]:
-    """A server with `environment` as its settings. `callees` by scenario, for the simulated carrier."""
+    """A server with `environment` as its settings. `callees` by scenario, for the simulated carrier.
+
+    All scenarios are held to `profile`; None: each to its own.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         url = f"http://127.0.0.1:{port}"
@@ -214,7 +232,7 @@ async def running_server(
                 voice=FormantVoice(character_ms=CHARACTER_MS), listener=resources.scripts, conversations=callees
             )
         files = [path for folder in SCENARIO_FOLDERS for path in sorted(folder.glob("*.toml"))]
-        scenarios = Scenarios(load_file(path) for path in [*files, *more_scenarios])
+        scenarios = Scenarios(held_to(profile, path) for path in [*files, *more_scenarios])
         store = SqlCallStore(open_database(settings))
         engine = DurableEngine(store.database.address, poll_seconds=POLL_SECONDS)
         agent = PhoneAgent(Backends(resources, store, carrier, engine), scenarios, present=as_event)

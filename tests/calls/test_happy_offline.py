@@ -13,9 +13,13 @@ import numpy.typing as npt
 
 from tests.calls.server import README_BODY, RunningServer, running_server, texts_of
 
+OPENING = (
+    "Hi John, this is Alex, an AI assistant, calling from Downtown Dental. This call is recorded. I'm calling"
+)
+
 
 async def test_the_readmes_call(tmp_path: Path) -> None:
-    async with running_server(tmp_path) as server:
+    async with running_server(tmp_path, profile=None) as server:
         answer = await server.http.post("/api/phone/call", json=dict(README_BODY))
         assert answer.status_code == 201
         placed = answer.json()
@@ -26,7 +30,7 @@ async def test_the_readmes_call(tmp_path: Path) -> None:
         assert (call["status"], call["ended_reason"]) == ("completed", "agent_hangup")
         assert call["vendors"] == {"carrier": "simulated", "stt": "scripted", "llm": "rules", "tts": "hibari"}
         said, heard = texts_of(call, "agent"), texts_of(call, "callee")
-        assert said[0].startswith("Hi John, this is Alex calling from Downtown Dental.")
+        assert said[0].startswith(OPENING)
         assert said[0].endswith("Does that still work for you?")
         assert heard[0] == "Hello?"
         assert any("Suite 200" in text for text in said)

@@ -85,16 +85,21 @@ def _check_claude(requests: list[Any]) -> None:
 
 
 async def test_without_a_key_the_rules_speak_spanish_too(tmp_path: Path) -> None:
-    async with running_server(tmp_path, callees=conversation_for) as server:
+    async with running_server(tmp_path, callees=conversation_for, profile=None) as server:
         example = server.agent.planner.scenarios.get("confirmacion_de_cita").example
         given = {"action": example.action, "context": example.context, "organization": example.organization}
         call = await server.ended(await server.call(**REQUEST | given), within=90.0)
         assert call["vendors"]["llm"] == "rules"
         assert (call["ended_reason"], call["error"]) == ("agent_hangup", None)
         agent = texts_of(call, "agent")
-        assert agent[0].startswith(
-            "Hola, Juan, le habla Elena de Clínica Sonrisa. Le llamo para confirmar su cita"
+        assert agent[0] == (
+            "Hola, Juan, le habla Elena, asistente de inteligencia artificial, de Clínica Sonrisa. "
+            "¿Me permite grabar esta llamada?"
         )
+        assert agent[1].startswith("Gracias. Le llamo para confirmar su cita")
+        consent = call["consent"]
+        assert (consent["mode"], consent["answer"], consent["recording"]) == ("ask", "yes", "kept")
+        assert (await server.http.get(call["recording_url"])).status_code == 200
         assert "La consulta está en la calle Mayor 12, segundo piso." in " ".join(agent)
         assert "La cita se puede cambiar de lunes a viernes." in " ".join(agent)
         assert agent[-1] == "Muchas gracias, Juan, y adiós."

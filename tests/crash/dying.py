@@ -24,6 +24,7 @@ from bot.api.answers import as_event
 from bot.calls.agent import Backends, PhoneAgent
 from bot.calls.carriers import build_carrier
 from bot.calls.idempotency import Asked
+from bot.conversation.scenario.compliance import Compliance
 from bot.conversation.scenario.parts import Opening
 from bot.conversation.scenario.scenario import Scenario, Scenarios
 from bot.pipeline.resources import Resources
@@ -124,7 +125,13 @@ async def _serve(orders: Orders) -> None:
     )
     resources = _NoModels(settings)
     name = "appointment_confirmation"
-    scenario = Scenario(name=name, description="d", instructions="i", opening=Opening(text="Hi."))
+    scenario = Scenario(
+        compliance=Compliance(profile="none"),
+        name=name,
+        description="d",
+        instructions="i",
+        opening=Opening(text="Hi."),
+    )
     store = SqlCallStore(open_database(settings))
     carrier = build_carrier(settings, resources)
     agent = PhoneAgent(Backends(resources, store, carrier), Scenarios([scenario]), present=as_event)

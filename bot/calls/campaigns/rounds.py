@@ -219,7 +219,7 @@ class Campaigns:
     def _hours_of(self, campaign: Campaign) -> HoursTerms:
         """The campaign's, or else its scenario's. UnknownScenarioError when that is gone."""
         scenario = self._scenarios.get(campaign.spec.scenario)
-        return scenario.hours.terms if campaign.terms.hours is None else campaign.terms.hours
+        return self._planner.hours(scenario.name, campaign.terms.hours)
 
     # -- what dialling asks and tells -----------------------------------------------------------------
 

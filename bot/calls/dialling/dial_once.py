@@ -111,9 +111,7 @@ class DialGate:
         return local_day(now, zones_of(record.spec.phone_number, record.terms.time_zone))[0]
 
     def _hours(self, record: CallRecord) -> HoursTerms:
-        if record.terms.hours is not None or record.spec.scenario not in self._planner.scenarios.names:
-            return record.terms.hours or HoursTerms()
-        return self._planner.scenarios.get(record.spec.scenario).hours.terms
+        return self._planner.hours(record.spec.scenario, record.terms.hours)
 
 
 class NotClaimedError(Exception):

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from bot.calls.dialling.time_zones import Zones, instant, local_day
 from bot.errors import RequestError
-from bot.policy import HoursTerms, RetryOn, RetryTerms, Weekday, minutes_of
+from bot.policy import HoursTerms, RetryOn, RetryTerms, Weekday
 from bot.records import AnsweredBy, EndedReason, Status
 
 ANY_TIME = HoursTerms()
@@ -134,8 +134,7 @@ NO_COMMON_HOUR = Refuse(
 
 def unlimited(hours: HoursTerms) -> bool:
     """Whether they allow every minute of the week, wherever the callee is."""
-    whole = (minutes_of(hours.start), minutes_of(hours.end)) == (0, 24 * 60)
-    return whole and set(hours.days) == set(Weekday)
+    return all(hours.minutes_on(day) == (0, 24 * 60) for day in Weekday)
 
 
 def allowed(at: datetime, hours: HoursTerms, zones: Zones) -> bool:
@@ -163,18 +162,18 @@ def next_allowed(now: datetime, hours: HoursTerms, zones: Zones) -> datetime | N
 
 def _open(at: datetime, hours: HoursTerms, zone: ZoneInfo) -> bool:
     local = at.astimezone(zone)
-    minute = local.hour * 60 + local.minute
-    return _WEEKDAYS[local.weekday()] in hours.days and minutes_of(hours.start) <= minute < minutes_of(hours.end)
+    start, end = hours.minutes_on(_WEEKDAYS[local.weekday()])
+    return start <= local.hour * 60 + local.minute < end
 
 
 def _next_open(at: datetime, hours: HoursTerms, zone: ZoneInfo) -> datetime | None:
     """`next_allowed` for one zone. `None` where no day of the next two weeks is open for a minute."""
     if _open(at, hours, zone):
         return at
-    start, end = minutes_of(hours.start), minutes_of(hours.end)
     today = at.astimezone(zone).date()
     for day in (today + timedelta(days=n) for n in range(_SEARCHED_DAYS)):
-        if _WEEKDAYS[day.weekday()] not in hours.days:
+        start, end = hours.minutes_on(_WEEKDAYS[day.weekday()])
+        if start == end:
             continue
         begins, ends = instant(zone, day, 0), instant(zone, day, 24 * 60)
         # A day that begins with the change has its new clock at its first instant already.

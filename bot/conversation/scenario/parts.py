@@ -115,6 +115,21 @@ class Phrases(Part):
     bridges: tuple[str, ...] = Field(default=(), min_length=1)
     transferring: str = ""
     transfer_failed: str = ""
+    disclosure: str = ""
+    """That an AI assistant speaks: in front of an opening that does not say so itself."""
+    disclosure_again: str = ""
+    """The same, to a callee who comes back from a transfer that nobody took."""
+    recording: str = ""
+    """With `announce`, behind the first sentence of the opening."""
+    recording_question: str = ""
+    """With `ask`, there."""
+    recording_allowed: str = ""
+    """Before the rest of the opening, when they said yes."""
+    recording_declined: str = ""
+    """The same, when they did not; and to an objection where nothing is recorded."""
+    recording_stopped: str = ""
+    recording_deleted: str = ""
+    """After an objection."""
 
 
 class Inbound(Part):
@@ -166,7 +181,7 @@ class Retry(Part):
 
 
 class Hours(Part):
-    """[hours]: when the callee may be called, by the clock where he is. Left out: any time."""
+    """[hours]: when the callee may be called, by the clock where he is. Left out: as the profile says."""
 
     start: Clock = "00:00"
     """The first minute."""
@@ -174,16 +189,21 @@ class Hours(Part):
     """The first minute that is too late; a day ends at 24:00."""
     days: tuple[Weekday, ...] = Field(default=tuple(Weekday), min_length=1)
     """Days of the week."""
+    sunday: tuple[Clock, Clock] | None = None
+    """Start and end of Sundays, where they differ."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Hours:
         if not minutes_of(self.start) < minutes_of(self.end):
             raise ValueError("start has to come before end on the same day")
+        if self.sunday is not None and not minutes_of(self.sunday[0]) < minutes_of(self.sunday[1]):
+            raise ValueError("sunday: its start has to come before its end")
         return self
 
     @property
     def terms(self) -> HoursTerms:
-        return HoursTerms(self.start, self.end, tuple(day for day in Weekday if day in self.days))
+        days = tuple(day for day in Weekday if day in self.days)
+        return HoursTerms(self.start, self.end, days, self.sunday)
 
 
 class Pickup(Part):

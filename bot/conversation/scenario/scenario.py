@@ -10,11 +10,12 @@ import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_validator, model_validator
 
 from bot import languages
+from bot.conversation.scenario.compliance import Compliance, RecordingRules, profiles
 from bot.conversation.scenario.parts import (
     Agent,
     Example,
@@ -46,7 +47,8 @@ from bot.pipeline.tts.vendors import Tts
 from bot.pipeline.turns.interjection import InterruptionSettings
 from bot.pipeline.turns.turn import TurnSettings
 from bot.pipeline.turns.vad import VadSettings
-from bot.records import Direction, Speaker
+from bot.policy import DEFAULT_PROFILE, ProfileName
+from bot.records import Direction, RulesOfCall, Speaker
 
 DEFAULT_OUTBOUND = "appointment_confirmation"
 DEFAULT_INBOUND = "inbound_reception"
@@ -60,6 +62,8 @@ class Scenario(Part):
     direction: Literal["outbound", "inbound"] = "outbound"
     language: str = Field(default="en", pattern=r"^[a-z]{2}(-[A-Z]{2})?$")
     instructions: str
+    compliance: Compliance = Compliance()
+    recording: RecordingRules = RecordingRules()
     goal: str | None = None
     """The boolean outcome field that says whether the call reached its goal."""
     first_speaker: Literal["agent", "callee"] = "callee"
@@ -99,6 +103,9 @@ class Scenario(Part):
     """The people `transfer_call` may reach; it dials no other number."""
     http_tools: tuple[HttpTool, ...] = ()
     mcp_servers: tuple[McpServer, ...] = ()
+    _changed: dict[str, Any] = PrivateAttr(default_factory=dict)
+    """Settings that the file has otherwise than its profile."""
+    _own_hours: bool = PrivateAttr(default=False)
 
     @field_validator("tools")
     @classmethod
@@ -154,10 +161,36 @@ class Scenario(Part):
         return self
 
     @model_validator(mode="after")
+    def _by_its_profile(self, info: ValidationInfo) -> Scenario:
+        """Fills in what the profile says where the file says nothing; [hours] count as a whole."""
+        own = "profile" in self.compliance.model_fields_set
+        name = self.compliance.profile if own else (info.context or {}).get("profile", DEFAULT_PROFILE)
+        profile = profiles()[name]
+        for table, part in (("compliance", self.compliance), ("recording", self.recording)):
+            given = {key: getattr(part, key) for key in part.model_fields_set - {"profile"}}
+            kept = {"profile": name} if table == "compliance" else {}
+            object.__setattr__(self, table, type(part).model_validate(profile[table] | given | kept))
+            self._changed |= {
+                f"{table}.{key}": value for key, value in given.items() if value != profile[table].get(key)
+            }
+        by_profile = Hours.model_validate(profile["hours"])
+        self._own_hours = bool(self.hours.model_fields_set)
+        if not self._own_hours:
+            object.__setattr__(self, "hours", by_profile)
+        elif self.hours != by_profile:
+            self._changed["hours"] = self.hours.model_dump(mode="json")
+        return self
+
+    @model_validator(mode="after")
     def _in_its_language(self) -> Scenario:
         """Fills in what the language has to say where the file says nothing."""
         language = languages.of(self.language)
         given, left_out = self.phrases.model_fields_set, []
+        needed = Phrases.model_fields.keys() - {"trouble_call_back"}
+        if not self.compliance.disclosure:
+            needed -= {"disclosure", "disclosure_again"}
+        if self.compliance.profile == "none":
+            needed -= {name for name in needed if name.startswith("recording")}
         spoken: dict[str, str | tuple[str, ...]] = {}
         for name in Phrases.model_fields:
             if name == "trouble_call_back" and name not in given and "trouble" in given:
@@ -165,8 +198,8 @@ class Scenario(Part):
             elif name == "cannot_answer" and name not in given and not languages.knows(self.language):
                 continue  # the call ends with `trouble` instead
             elif name not in given:
-                left_out += [f"phrases.{name}"] * (name != "trouble_call_back")
-                spoken[name] = getattr(language, name)
+                left_out += [f"phrases.{name}"] * (name in needed)
+                spoken[name] = language.phrase(name)
         voicemail = self.voicemail
         if "message" not in voicemail.model_fields_set:
             left_out += ["voicemail.message"] * (voicemail.policy == "leave_message")
@@ -210,6 +243,16 @@ class Scenario(Part):
         return self
 
     @property
+    def rules(self) -> RulesOfCall:
+        """The profile, and what this file has otherwise."""
+        return RulesOfCall(self.compliance.profile, dict(self._changed))
+
+    @property
+    def has_own_hours(self) -> bool:
+        """Whether its [hours] are the file's, not the profile's."""
+        return self._own_hours
+
+    @property
     def apologies(self) -> tuple[str, ...]:
         """What may be said when something fails for good."""
         noted = [self.phrases.trouble_call_back] if "schedule_callback" in self.tools else []
@@ -230,8 +273,8 @@ class Scenario(Part):
         return wanted or Speaker(self.first_speaker)
 
 
-def load_file(path: Path) -> Scenario:
-    """One scenario. ScenarioError names the file and each wrong key."""
+def load_file(path: Path, profile: ProfileName = DEFAULT_PROFILE) -> Scenario:
+    """One scenario, by `profile` where it names none. ScenarioError names the file and each wrong key."""
     try:
         text = path.read_text(encoding="utf-8")
         data = tomllib.loads(text)
@@ -246,7 +289,7 @@ def load_file(path: Path) -> Scenario:
     try:
         # As JSON, because strict validation takes an array for a tuple there and nowhere else.
         document = json.dumps(data | {"name": path.stem}, default=str)
-        return Scenario.model_validate_json(document, strict=True)
+        return Scenario.model_validate_json(document, strict=True, context={"profile": profile})
     except ValidationError as e:
         wrong = "\n".join(f"{path}: {mistake}" for mistake in mistakes(e, Scenario, data, text))
         raise ScenarioError(wrong) from e
@@ -259,13 +302,13 @@ class Scenarios:
         self._by_name: Mapping[str, Scenario] = {scenario.name: scenario for scenario in scenarios}
 
     @classmethod
-    def load(cls, folder: Path) -> Scenarios:
+    def load(cls, folder: Path, profile: ProfileName = DEFAULT_PROFILE) -> Scenarios:
         """Every *.toml of `folder`. ScenarioError lists the mistakes of all files together."""
         loaded: list[Scenario] = []
         wrong: list[str] = []
         for path in sorted(folder.glob("*.toml")):
             try:
-                loaded.append(load_file(path))
+                loaded.append(load_file(path, profile))
             except ScenarioError as e:
                 wrong.append(e.message)
         if not loaded and not wrong:

@@ -14,6 +14,7 @@ from loguru import logger
 
 from bot.conversation import prompt
 from bot.conversation.call_plan import Plan
+from bot.conversation.disclosure import DisclosureWatch
 from bot.conversation.hang_up import SYNTHESIS_CAP_SECONDS, Goodbye
 from bot.conversation.stages import Stages
 from bot.conversation.tools.transfer_call import TransferTarget
@@ -43,12 +44,14 @@ class Handover:
         *,
         stages: Stages,
         goodbye: Goodbye,
+        disclosure: DisclosureWatch,
         callee_speaks: Callable[[], bool],
         no_reply_owed: Callable[[], None],
     ) -> None:
         self._plan = plan
         self._transfers = transfers
         self._stages, self._line, self._goodbye = stages, stages.line, goodbye
+        self._disclosure = disclosure
         self._callee_speaks = callee_speaks
         self._no_reply_owed = no_reply_owed
         self._caller = Caller(
@@ -190,7 +193,10 @@ class Handover:
         self._stages.note(prompt.transfer_failed(target.name, verdict))
         await self._breath()
         if not self._goodbye.begun:
-            await self._stages.say(self._plan.scenario.phrases.transfer_failed)
+            scenario = self._plan.scenario
+            again = f"{scenario.phrases.disclosure_again} " if scenario.compliance.disclosure else ""
+            self._disclosure.begin()
+            await self._stages.say(f"{again}{scenario.phrases.transfer_failed}")
 
     async def _back_within(self, seconds: float) -> bool:
         """Whether the callee is with the agent: on the next stream, or still on the one that was to end."""

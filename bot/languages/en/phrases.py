@@ -2,6 +2,7 @@
 
 from bot.languages.en.colleague import ENGLISH_COLLEAGUE
 from bot.languages.en.machines import ENGLISH_MACHINES
+from bot.languages.en.notices import ENGLISH_NOTICES
 from bot.languages.en.speech import SPEECH
 from bot.languages.language import Language
 
@@ -120,4 +121,5 @@ ENGLISH = Language(
     transfer_failed="I'm sorry, nobody is free to take your call just now.",
     answering=ENGLISH_MACHINES,
     asking=ENGLISH_COLLEAGUE,
+    notices=ENGLISH_NOTICES,
 )

@@ -5,6 +5,7 @@ Phrases address the callee as "usted", and use words that are understood on both
 
 from bot.languages.es.colleague import SPANISH_COLLEAGUE
 from bot.languages.es.machines import SPANISH_MACHINES
+from bot.languages.es.notices import SPANISH_NOTICES
 from bot.languages.es.speech import SPEECH
 from bot.languages.language import Language
 
@@ -180,4 +181,5 @@ SPANISH = Language(
     transfer_failed="Lo siento, en este momento nadie puede atender su llamada.",
     answering=SPANISH_MACHINES,
     asking=SPANISH_COLLEAGUE,
+    notices=SPANISH_NOTICES,
 )

@@ -201,8 +201,12 @@ class LineOutput(FrameProcessor):
     stands behind this processor never knows more than the callee does.
     """
 
-    def __init__(self, line: Line, listener: MediaListener) -> None:
+    def __init__(
+        self, line: Line, listener: MediaListener, must_be_heard: Callable[[], bool] = lambda: False
+    ) -> None:
+        """`must_be_heard`: what is being said now is not to be cut by the callee."""
         super().__init__(name="LineOutput")
+        self._must_be_heard = must_be_heard
         self.last_word_at = 0.0
         """When the last word was heard, time.monotonic()."""
         self.last_audio_at = 0.0
@@ -292,7 +296,7 @@ class LineOutput(FrameProcessor):
         self._line.when_heard(HeardTextFrame(frame.text), position=position)
 
     async def _interrupt(self, frame: InterruptionFrame) -> None:
-        if self._is_from_before_the_opening(frame):
+        if self._is_from_before_the_opening(frame) or self._cuts_what_must_be_heard(frame):
             if NOTED in frame.metadata:
                 frame.metadata[NOTED].set()
             return
@@ -317,6 +321,13 @@ class LineOutput(FrameProcessor):
             and playback.opening
             and made_at < playback.began_at
         )
+
+    def _cuts_what_must_be_heard(self, frame: InterruptionFrame) -> bool:
+        """A hello that began before the opening becomes a turn, which interrupts, although nothing else may."""
+        playback = self._playback
+        protected = self.saying.protected or self._must_be_heard()
+        playing = playback is not None and playback.opening and not self._line.idle
+        return playing and protected and not isinstance(frame, HushFrame)
 
     def audio_begins(self, now: float) -> None:
         self._listener.agent_audio_begins(now)

@@ -15,6 +15,8 @@ import numpy as np
 from bot.audio import MULAW_SILENCE, SAMPLE_RATE, SAMPLES_PER_MS, mulaw_to_pcm
 
 FLUSH_SECONDS = 0.5
+WAITING_SECONDS = 15
+"""How much is held, in memory only, of a call whose recording has not begun: more than an answer lasts."""
 _HOLD_MS = 1250
 """How late the agent's side may learn what was heard; marks are at most 250 ms apart, plus the network."""
 _HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
@@ -58,13 +60,16 @@ class Track:
 
 
 class Recording:
-    """Writes one call to `path`. Use `open`, then `callee` and `agent`, then `close`.
+    """Writes one call to `path`. Use `open` or later `begin`, `callee` and `agent`, then `close`.
 
-    Disk work runs in a thread; the two sides are bytes in memory for at most a few seconds.
+    Disk work runs in a thread; the two sides are bytes in memory for at most a few seconds. Until it begins, so
+    is the answer that may allow it.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.kept = False
+        """There is a file, and it is to stay."""
         self._callee = Track()
         self._agent = Track()
         self._frames = 0
@@ -75,21 +80,46 @@ class Recording:
     async def open(self) -> None:
         """Create the file (and its folder) and start writing. OSError when that fails."""
         self._file = await asyncio.to_thread(self._create)
+        self.kept = True
         self._writer = asyncio.create_task(self._write_until_closed(), name=f"recording {self.path.name}")
+
+    async def begin(self, at_ms: float) -> None:
+        """Open it with what was heard since `at_ms` of the media clock, WAITING_SECONDS ago at most."""
+        if self._writer is None and not self._closing.is_set():
+            at = max(round(at_ms * SAMPLES_PER_MS), self._callee.base, self._agent.base)
+            self._callee.take(at)
+            self._agent.take(at)
+            await self.open()
+
+    async def stop(self, *, delete: bool) -> None:
+        """From now on nothing is written; with `delete`, nothing of it is left. OSError when that fails."""
+        try:
+            await self.close()
+        finally:
+            if delete and self.kept:
+                self.kept = False
+                await asyncio.to_thread(self.path.unlink, missing_ok=True)
 
     def callee(self, mulaw: bytes, at_ms: float) -> None:
         """The callee's audio, heard by us at `at_ms` of the media clock."""
-        self._callee.put(mulaw, round(at_ms * SAMPLES_PER_MS))
+        self._put(self._callee, mulaw, round(at_ms * SAMPLES_PER_MS))
 
     def agent(self, mulaw: bytes, at_ms: float) -> None:
         """The agent's audio, heard by the callee from `at_ms` of the media clock on."""
-        self._agent.put(mulaw, max(0, round(at_ms * SAMPLES_PER_MS)))
+        self._put(self._agent, mulaw, max(0, round(at_ms * SAMPLES_PER_MS)))
+
+    def _put(self, track: Track, mulaw: bytes, at: int) -> None:
+        if self._closing.is_set():
+            return
+        track.put(mulaw, at)
+        if self._writer is None:
+            track.take(max(track.base, track.end - WAITING_SECONDS * SAMPLE_RATE))
 
     async def close(self) -> None:
         """Write what is held and close. OSError when a write failed, now or before. Safe to call twice."""
         writer, self._writer = self._writer, None
+        self._closing.set()
         if writer is not None:
-            self._closing.set()
             await writer
 
     def _create(self) -> BinaryIO:

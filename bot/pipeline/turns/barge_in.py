@@ -33,8 +33,11 @@ from bot.pipeline.turns.vad import VoiceActivity
 class AgentOnLine:
     """The agent's voice as the line has it."""
 
-    def __init__(self, line: Line, output: LineOutput, reply_owed: Callable[[], bool]) -> None:
+    def __init__(
+        self, line: Line, output: LineOutput, reply_owed: Callable[[], bool], must_be_heard: Callable[[], bool]
+    ) -> None:
         self._line, self._output, self._reply_owed = line, output, reply_owed
+        self._must_be_heard = must_be_heard
         self.hold, self.resume = line.hold, line.resume
 
     @property
@@ -52,7 +55,7 @@ class AgentOnLine:
             left=self._line.playing_ms() / 1000,
             complete=saying.complete,
             asks=saying.asks,
-            protected=saying.protected,
+            protected=saying.protected or self._must_be_heard(),
             opening=saying.opening,
         )
 

@@ -30,6 +30,7 @@ from tests.unit.calls.campaigns.campaigns import planner_of
 
 SCENARIO = Scenario.model_validate(
     {
+        "compliance": {"profile": "none"},
         "name": "appointment_confirmation",
         "description": "A test.",
         "instructions": "Confirm.",

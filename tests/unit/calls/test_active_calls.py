@@ -17,6 +17,7 @@ from bot.conversation import opening
 from bot.conversation.call import Call
 from bot.conversation.call_plan import Plan, Services, choose
 from bot.conversation.opening import SpeechStream
+from bot.conversation.scenario.compliance import Compliance
 from bot.conversation.scenario.parts import Opening
 from bot.conversation.scenario.scenario import Scenario
 from bot.errors import BusyError, VendorError
@@ -26,7 +27,11 @@ from bot.records import CallSpec, Direction, EndedReason
 from bot.settings import Settings
 
 SCENARIO = Scenario(
-    name="s", description="d", instructions="i", opening=Opening(text="Hi {{callee_name|there}}.")
+    compliance=Compliance(profile="none"),
+    name="s",
+    description="d",
+    instructions="i",
+    opening=Opening(text="Hi {{callee_name|there}}."),
 )
 SERVICES = cast(Services, object())
 

@@ -12,6 +12,7 @@ from loguru import logger
 from bot.calls.finish import finish
 from bot.conversation.call import CallEnd
 from bot.conversation.call_plan import Plan, choose
+from bot.conversation.scenario.compliance import Compliance
 from bot.conversation.scenario.parts import OutcomeField
 from bot.conversation.scenario.scenario import Scenario
 from bot.pipeline.llm.vendors import Claude, Rules
@@ -33,6 +34,7 @@ from bot.store import CallChange, CallStore
 
 ANSWERED = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 SCENARIO = Scenario(
+    compliance=Compliance(profile="none"),
     name="s",
     description="d",
     instructions="i",

@@ -22,6 +22,7 @@ from bot.calls.media_streams import MediaStreams
 from bot.calls.planner import Planner
 from bot.calls.process import Process
 from bot.conversation.call_plan import Plan, choose
+from bot.conversation.scenario.compliance import Compliance
 from bot.conversation.scenario.parts import Opening
 from bot.conversation.scenario.scenario import Scenario
 from bot.pipeline.line.recording import Recording
@@ -36,7 +37,13 @@ from tests.unit.pipeline.conversation import until
 from tests.unit.pipeline.memory_socket import MemorySocket, stream_on
 
 SETTINGS = Settings(_env_file=None)
-SCENARIO = Scenario(name="s", description="d", instructions="i", opening=Opening(text="Hi."))
+SCENARIO = Scenario(
+    compliance=Compliance(profile="none"),
+    name="s",
+    description="d",
+    instructions="i",
+    opening=Opening(text="Hi."),
+)
 
 
 class _NoEvents:

@@ -20,6 +20,7 @@ from bot.api import router
 from bot.cli import doctor, llm_servers
 from bot.cli.doctor import webhook_finding
 from bot.cli.findings import Finding
+from bot.conversation.scenario.compliance import Compliance
 from bot.conversation.scenario.scenario import Scenario, Scenarios
 from bot.errors import CarrierError
 from bot.pipeline.llm.vendors import OpenAICompatible
@@ -436,7 +437,7 @@ async def test_an_llm_server_that_is_not_there() -> None:
 
 
 def _scenario(name: str, **values: Any) -> Scenario:
-    return Scenario(name=name, description="d", instructions="i", **values)
+    return Scenario(compliance=Compliance(profile="none"), name=name, description="d", instructions="i", **values)
 
 
 async def test_calls_go_on_without_an_llm_server() -> None:

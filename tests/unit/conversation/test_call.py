@@ -14,6 +14,7 @@ from bot.conversation.call import Call, CallBackend
 from bot.conversation.call_plan import Plan, build_services, choose
 from bot.conversation.opening import SpeechStream
 from bot.conversation.recorder import Recorder
+from bot.conversation.scenario.compliance import Compliance
 from bot.conversation.scenario.parts import Limits, OutcomeField
 from bot.conversation.scenario.scenario import Scenario
 from bot.conversation.tools.declared.mcp_server import McpServers
@@ -28,6 +29,7 @@ from tests.unit.pipeline.memory_socket import MemorySocket, stream_on
 
 SETTINGS = Settings(_env_file=None)
 SCENARIO = Scenario(
+    compliance=Compliance(profile="none"),
     name="s",
     description="d",
     instructions="i",

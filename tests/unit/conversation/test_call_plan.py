@@ -8,6 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from bot.conversation.call_plan import choose
+from bot.conversation.scenario.compliance import Compliance
 from bot.conversation.scenario.scenario import Scenario
 from bot.pipeline.llm.vendors import Claude, Rules
 from bot.pipeline.stt.vendors import DeepgramFlux, DeepgramNova, PocketSphinx
@@ -28,7 +29,7 @@ def settings(*names: str) -> Settings:
 
 
 def scenario(**changes: Any) -> Scenario:
-    return Scenario(name="s", description="d", instructions="i", **changes)
+    return Scenario(compliance=Compliance(profile="none"), name="s", description="d", instructions="i", **changes)
 
 
 def test_without_keys_everything_is_offline_and_says_why() -> None:

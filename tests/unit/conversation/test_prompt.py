@@ -11,12 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.conversation.prompt import opening_text, spare_opening, system_prompt, variables, voicemail_text
+from bot.conversation.scenario.compliance import Compliance
 from bot.conversation.scenario.parts import Agent, Opening, OutcomeField
 from bot.conversation.scenario.scenario import Scenario
 from bot.conversation.tools.declared.http_tool import HttpTool
 from bot.records import CallSpec, Direction
 
 SCENARIO = Scenario(
+    compliance=Compliance(profile="none"),
     name="test",
     description="d",
     instructions="Confirm it.",

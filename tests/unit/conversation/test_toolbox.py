@@ -11,6 +11,7 @@ import pytest
 from pipecat.processors.aggregators.llm_context import LLMContext
 
 from bot.conversation.fillers import Bridge
+from bot.conversation.scenario.compliance import Compliance
 from bot.conversation.scenario.scenario import Scenario
 from bot.conversation.toolbox import Toolbox, presentable
 from bot.conversation.tools import CallControl, Tool
@@ -18,7 +19,13 @@ from tests.unit.conversation.tools.control import NotedControl
 
 pytestmark = pytest.mark.virtual_time
 
-SCENARIO = Scenario(name="s", description="d", instructions="i", tools=("end_call", "record_outcome"))
+SCENARIO = Scenario(
+    compliance=Compliance(profile="none"),
+    name="s",
+    description="d",
+    instructions="i",
+    tools=("end_call", "record_outcome"),
+)
 Run = Callable[[Mapping[str, Any], CallControl], Awaitable[Any]]
 
 

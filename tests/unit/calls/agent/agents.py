@@ -15,6 +15,7 @@ from bot.api.answers import as_event
 from bot.calls.agent import Backends, PhoneAgent
 from bot.calls.ingress import MEDIA_PATH
 from bot.calls.process import CallListener, NoCallListener
+from bot.conversation.scenario.compliance import Compliance
 from bot.conversation.scenario.parts import Limits, Opening
 from bot.conversation.scenario.scenario import Scenario, Scenarios
 from bot.records import CallRecord, CallSpec, Direction, Status
@@ -39,7 +40,12 @@ SPEC = CallSpec(TO, "appointment_confirmation")
 ORIGIN = "https://bot.example.com"
 SCENARIOS = tuple(
     Scenario(
-        name=name, description="d", instructions="i", opening=Opening(text="Hi."), limits=Limits(ring_seconds=5)
+        compliance=Compliance(profile="none"),
+        name=name,
+        description="d",
+        instructions="i",
+        opening=Opening(text="Hi."),
+        limits=Limits(ring_seconds=5),
     )
     for name in ("appointment_confirmation", "inbound_reception")
 )

@@ -32,6 +32,7 @@ from bot.store.durable.engine import DurableEngine
 
 SCENARIO = Scenario.model_validate(
     {
+        "compliance": {"profile": "none"},
         "name": "reminder",
         "description": "A test.",
         "instructions": "Remind.",

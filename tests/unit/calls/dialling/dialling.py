@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from bot.api.answers import as_event
 from bot.calls.agent import Backends, PhoneAgent
+from bot.conversation.scenario.compliance import Compliance
 from bot.conversation.scenario.parts import Limits, Opening
 from bot.conversation.scenario.scenario import Scenario, Scenarios
 from bot.records import CallRecord, CallSpec, Status
@@ -104,6 +105,7 @@ def build(
     scenarios = Scenarios(
         [
             Scenario(
+                compliance=Compliance(profile="none"),
                 name=name,
                 description="d",
                 instructions="i",

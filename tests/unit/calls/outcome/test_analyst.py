@@ -18,6 +18,7 @@ from bot.calls.outcome import Analyst
 from bot.calls.planner import Planner
 from bot.conversation.call_plan import Plan, choose
 from bot.conversation.notes import Notes
+from bot.conversation.scenario.compliance import Compliance
 from bot.conversation.scenario.parts import OutcomeField
 from bot.conversation.scenario.scenario import Scenario
 from bot.errors import UnknownScenarioError
@@ -47,6 +48,7 @@ from tests.simulators.llm_replies import MessagesRequest, Reply, ScriptedReplies
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 SCENARIO = Scenario(
+    compliance=Compliance(profile="none"),
     name="s",
     description="d",
     instructions="i",

@@ -15,6 +15,7 @@ from bot.conversation.answer_detection import AnswerDetection
 from bot.conversation.machines.answering import MachineHandling
 from bot.conversation.machines.policy import UNHEARD_SECONDS
 from bot.conversation.opening import SpeechStream
+from bot.conversation.scenario.compliance import Compliance
 from bot.conversation.scenario.parts import Menu, Voicemail
 from bot.conversation.scenario.scenario import Scenario
 from bot.conversation.stages import Stages
@@ -95,7 +96,10 @@ class FakePlan:
     spec = CallSpec("+12025550123", "x", action="Confirm Thursday", agent_name="Alex")
     slots = type("Slots", (), {"tts": None})()
     scenario = Scenario(
-        description="d", instructions="i", voicemail=Voicemail(policy="leave_message", message="Call us.")
+        compliance=Compliance(profile="none"),
+        description="d",
+        instructions="i",
+        voicemail=Voicemail(policy="leave_message", message="Call us."),
     )
 
 

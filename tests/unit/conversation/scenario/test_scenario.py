@@ -365,7 +365,7 @@ def test_retries_and_hours(tmp_path: Path) -> None:
 
 
 def test_without_a_word_there_is_one_attempt_at_any_time(tmp_path: Path) -> None:
-    scenario = load_file(write(tmp_path, "a", MINIMAL))
+    scenario = load_file(write(tmp_path, "a", MINIMAL), "none")
     assert scenario.retry.terms == RetryTerms()
     assert scenario.retry.terms.attempts == 1
     assert scenario.hours.terms == HoursTerms()

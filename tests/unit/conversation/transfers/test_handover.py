@@ -12,6 +12,9 @@ import pytest
 from pipecat.frames.frames import Frame, LLMRunFrame, TTSSpeakFrame
 from pipecat.processors.aggregators.llm_context import LLMContext
 
+from bot import languages
+from bot.conversation.disclosure import DisclosureWatch
+from bot.conversation.scenario.compliance import Compliance
 from bot.conversation.scenario.scenario import Scenario
 from bot.conversation.stages import Stages
 from bot.conversation.tools.transfer_call import TransferTarget
@@ -29,6 +32,7 @@ from tests.unit.pipeline.conversation import Reports, until
 from tests.unit.pipeline.memory_socket import MemorySocket, stream_on
 
 SCENARIO = Scenario(
+    compliance=Compliance(profile="none"),
     name="s",
     description="d",
     instructions="i",
@@ -96,6 +100,7 @@ class Bench:
             self.transfers,
             stages=Stages(self.line, user, output, cast(Any, self.pipeline), self.context, ()),
             goodbye=cast(Any, self.goodbye),
+            disclosure=DisclosureWatch(languages.of("en"), "", wanted=False),
             callee_speaks=lambda: False,
             no_reply_owed=self._no_reply,
         )

@@ -140,3 +140,38 @@ async def test_closing_twice_and_a_folder_that_cannot_be(tmp_path: Path) -> None
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(OSError, match="file"):
         await Recording(tmp_path / "file" / "call.wav").open()
+
+
+async def test_a_recording_that_begins_later_holds_nothing_from_before(tmp_path: Path) -> None:
+    recording = Recording(tmp_path / "call.wav")
+    loud, quiet = b"\x00" * 800, b"\x80" * 800
+    recording.callee(loud, 0)
+    recording.agent(loud, 100)
+    assert not recording.path.exists()
+    recording.callee(quiet, 200)
+    await recording.begin(200)
+    recording.callee(quiet, 300)
+    recording.agent(loud, 150)  # heard before it began, and reported now: the part from before is cut
+    await recording.close()
+    assert recording.kept
+    with wave.open(str(recording.path)) as wav:
+        pairs = np.frombuffer(wav.readframes(wav.getnframes()), dtype="<i2").reshape(-1, 2)
+    assert len(pairs) == 1600
+    assert abs(pairs[:800, 0]).max() == abs(pairs[800:, 0]).max(), "only what was said since"
+    assert (pairs[400:, 1] == 0).all()
+
+
+@pytest.mark.parametrize("delete", [True, False])
+async def test_a_recording_that_is_stopped_takes_no_more(tmp_path: Path, delete: bool) -> None:
+    recording = Recording(tmp_path / "call.wav")
+    await recording.open()
+    recording.callee(b"\x00" * 800, 0)
+    await recording.stop(delete=delete)
+    recording.callee(b"\x00" * 800, 100)
+    await recording.begin(100)
+    await recording.close()
+    assert recording.kept is not delete
+    assert recording.path.exists() is not delete
+    if not delete:
+        with wave.open(str(recording.path)) as wav:
+            assert wav.getnframes() == 800

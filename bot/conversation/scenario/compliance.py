@@ -1,0 +1,39 @@
+"""[compliance] and [recording]: what the law asks of a call, by profile, each setting with a name of its own.
+
+A profile is data: `profiles.toml` says what each sets where a scenario file says nothing. A file may change every
+one; what it changed stands in the record and in the log.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from importlib import resources
+from typing import Any, Literal
+
+from bot.conversation.scenario.parts import Part
+from bot.policy import DEFAULT_PROFILE, ProfileName
+
+
+class Compliance(Part):
+    """[compliance]: what is left out is the profile's to say."""
+
+    profile: ProfileName = DEFAULT_PROFILE
+    disclosure: bool = True
+    """The first sentence says "an AI assistant", and is heard to its end."""
+
+
+class RecordingRules(Part):
+    """[recording]: whether a call is recorded, and what the callee hears of it."""
+
+    mode: Literal["off", "announce", "ask", "silent"] = "announce"
+    """off: no recording. announce: a sentence says so. ask: it begins with a yes. silent: nothing is said."""
+    on_refusal: Literal["delete", "stop"] = "delete"
+    """What becomes of it once the callee objects: nothing is left, or what was recorded until then."""
+
+
+@cache
+def profiles() -> dict[str, dict[str, dict[str, Any]]]:
+    """Profile → table of a scenario file → what it sets."""
+    text = resources.files(__package__).joinpath("profiles.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)
