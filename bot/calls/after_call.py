@@ -29,7 +29,7 @@ from bot.calls.webhooks import EventType
 from bot.calls.webhooks.delivery import CallEvents
 from bot.errors import ConflictError
 from bot.records import CallRecord, Direction, Status
-from bot.store import CallChange, CallStore
+from bot.store import CallChange, SqlCallStore
 from bot.store.connections import retry_database
 from bot.store.durable.engine import DurableEngine
 from bot.store.retention import is_erased
@@ -48,7 +48,7 @@ class Retries:
     A campaign dials its next attempts itself, when it has room.
     """
 
-    store: CallStore
+    store: SqlCallStore
     planner: Planner
     queue: DialQueue
     campaigns: Campaigns
@@ -106,7 +106,7 @@ class AfterCall:
     """One process's. `register` before the engine is opened."""
 
     engine: DurableEngine
-    store: CallStore
+    store: SqlCallStore
     events: CallEvents
     analyst: Analyst
     retries: Retries

@@ -32,7 +32,7 @@ from bot.calls.media_streams import MediaStreams
 from bot.calls.outcome import Analyst
 from bot.calls.placing import Placing
 from bot.calls.planner import Planner
-from bot.calls.process import CallListener, NoCallListener, Process
+from bot.calls.process import CallListener, Process
 from bot.calls.queues import LINES, DialQueue
 from bot.calls.registrations import Registrations
 from bot.calls.retention import Retention
@@ -103,7 +103,7 @@ class PhoneAgent:
             spent=functools.partial(keep_opening, store),
         )
         process = Process(
-            settings, store, self.engine, carrier, self.planner, self.active_calls, listener or NoCallListener()
+            settings, store, self.engine, carrier, self.planner, self.active_calls, listener or CallListener()
         )
         self.recordings = process.recordings
 

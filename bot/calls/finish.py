@@ -23,7 +23,7 @@ from bot.records import (
     Status,
     Turn,
 )
-from bot.store import CallChange, CallStore
+from bot.store import CallChange, SqlCallStore
 from bot.store.connections import retry_database
 
 KEPT_WITHIN_SECONDS = 30.0
@@ -31,7 +31,7 @@ KEPT_WITHIN_SECONDS = 30.0
 
 
 async def finish(
-    store: CallStore,
+    store: SqlCallStore,
     plan: Plan,
     end: CallEnd,
     turns: tuple[Turn, ...],
@@ -72,7 +72,7 @@ async def finish(
     return outcome
 
 
-async def _keep(store: CallStore, call_id: str, change: CallChange, ended_at: datetime) -> None:
+async def _keep(store: SqlCallStore, call_id: str, change: CallChange, ended_at: datetime) -> None:
     """Also when the database is away for a moment: nothing else knows how the call ended."""
 
     async def keep() -> None:
@@ -95,7 +95,7 @@ def call_costs(plan: Plan, seconds: float, *, transferred: bool) -> dict[CostPar
     return costs
 
 
-async def keep_opening(store: CallStore, plan: Plan) -> None:
+async def keep_opening(store: SqlCallStore, plan: Plan) -> None:
     """Keep what was spent on a call while it rang, answered or not."""
     priced = prices().priced(plan.opening_usage.items)
     await store.update(plan.call_id, CallChange(costs={CostPart.OPENING: priced}))

@@ -21,7 +21,7 @@ from loguru import logger
 from bot.errors import ForbiddenError, SettingsError
 from bot.records import CallRecord
 from bot.settings import Settings, with_scheme
-from bot.store import CallStore
+from bot.store import SqlCallStore
 from bot.telephony.carrier import API_PATH, Carrier, CarrierRequest, StreamAddress
 from bot.telephony.media import MalformedFrame, MediaStream, Socket, SocketClosedError, StreamStarted
 
@@ -59,7 +59,7 @@ class Ingress:
     """`address`: where other processes reach this one (`http://host:port`); None where there are none."""
 
     def __init__(
-        self, settings: Settings, carrier: Carrier, store: CallStore, address: str | None = None
+        self, settings: Settings, carrier: Carrier, store: SqlCallStore, address: str | None = None
     ) -> None:
         self.carrier = carrier
         self.address = address

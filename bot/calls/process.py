@@ -1,7 +1,6 @@
 """What the parts of one server process share."""
 
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from bot.calls.active_calls import ActiveCalls
 from bot.calls.planner import Planner
@@ -13,24 +12,17 @@ from bot.store.durable.engine import DurableEngine
 from bot.telephony.carrier import Carrier
 
 
-class CallListener(Protocol):
-    """A program that holds calls in its own process. Called in the event loop; it must not block."""
+class CallListener:
+    """A program that holds calls in its own process; this one hears nothing.
 
-    def turn_completed(self, call_id: str, turn: Turn) -> None: ...
-
-    def call_ended(self, call_id: str) -> None:
-        """The call has its final status, by this process's knowledge. May come twice."""
-        ...
-
-
-class NoCallListener:
-    """Hears nothing."""
+    Called in the event loop; it must not block.
+    """
 
     def turn_completed(self, call_id: str, turn: Turn) -> None:
         return
 
     def call_ended(self, call_id: str) -> None:
-        return
+        """The call has its final status, by this process's knowledge. May come twice."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +35,7 @@ class Process:
     carrier: Carrier
     planner: Planner
     active_calls: ActiveCalls
-    listener: CallListener = field(default_factory=NoCallListener)
+    listener: CallListener = field(default_factory=CallListener)
 
     @property
     def recordings(self) -> Recordings:

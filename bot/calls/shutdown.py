@@ -12,29 +12,19 @@ it would throw away what the queue is there to keep.
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Protocol
 
 from loguru import logger
 
 from bot.calls.active_calls import ActiveCalls, CallSlot
 from bot.records import EndedReason, Status
-from bot.store import CallChange
-from bot.store.call_store import NO_CHANGE
-from bot.telephony.carrier import EndsCalls, try_hang_up
+from bot.store import CallChange, SqlCallStore
+from bot.telephony.carrier import Carrier, try_hang_up
 
 APOLOGY_SECONDS = 12.0
 """For all apologies together: the voice, a sentence of about five seconds, its mark."""
 STOP_SECONDS = 8.0
 """What calls on the line get to end once they are hung up."""
 _REASON = EndedReason.SERVER_SHUTDOWN
-
-
-class Advance(Protocol):
-    """Keeps how calls ended: the store."""
-
-    async def advance(
-        self, call_id: str, status: Status, *, at: datetime, change: CallChange = NO_CHANGE
-    ) -> bool: ...
 
 
 class Shutdown:
@@ -44,8 +34,8 @@ class Shutdown:
     def __init__(
         self,
         active_calls: ActiveCalls,
-        store: Advance,
-        carrier: EndsCalls,
+        store: SqlCallStore,
+        carrier: Carrier,
         *,
         drain_seconds: float,
         stop_taking: Callable[[], Awaitable[None]],

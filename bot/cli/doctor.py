@@ -11,7 +11,7 @@ import argparse
 import asyncio
 import secrets
 from collections.abc import Awaitable
-from typing import Any, Protocol
+from typing import Any
 
 import aiohttp
 
@@ -34,31 +34,10 @@ ECHO_PATH = "/api/phone/echo"
 _NOBODYS_CALL = {"CallSid": "CA" + "0" * 32, "CallStatus": "completed", "SequenceNumber": "0"}
 
 
-class TwilioAccount(Protocol):
-    """`Account.status` of bot.telephony.twilio is "active" for one that can call."""
-
-    @property
-    def status(self) -> str: ...
-    @property
-    def kind(self) -> str: ...
-
-
-class TwilioNumber(Protocol):
-    @property
-    def voice(self) -> bool: ...
-
-
-class AccountCarrier(Protocol):
-    """The Twilio carrier, opened; CarrierError when Twilio refuses or cannot be reached."""
-
-    async def check_account(self) -> TwilioAccount: ...
-    async def owns_number(self, number: str) -> TwilioNumber | None: ...
-
-
 async def examine(
     settings: Settings,
     *,
-    carrier: AccountCarrier | None,
+    carrier: TwilioCarrier | None,
     public_host: str | None,
 ) -> list[Finding]:
     """Every check, side by side, in the order to read them.
@@ -195,7 +174,7 @@ async def check_elevenlabs(settings: Settings) -> Finding:
     return Finding(name, True, f"The key is accepted and the voice is {voice.name or voice_id}.")
 
 
-async def check_twilio(settings: Settings, carrier: AccountCarrier | None) -> Finding:
+async def check_twilio(settings: Settings, carrier: TwilioCarrier | None) -> Finding:
     """Fetches the account."""
     name = "twilio account"
     sid, token = settings.twilio_account_sid, settings.twilio_auth_token
@@ -219,7 +198,7 @@ async def check_twilio(settings: Settings, carrier: AccountCarrier | None) -> Fi
     return Finding(name, True, "The account is active.")
 
 
-async def check_number(settings: Settings, carrier: AccountCarrier | None) -> Finding:
+async def check_number(settings: Settings, carrier: TwilioCarrier | None) -> Finding:
     """Looks the number up among the account's own."""
     name, number = "twilio number", settings.twilio_phone_number
     if carrier is None:

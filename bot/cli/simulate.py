@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from bot.calls.agent import PhoneAgent
+from bot.calls.process import CallListener
 from bot.cli.server import serving
 from bot.conversation.scenario.scenario import DEFAULT_OUTBOUND, Scenario, Scenarios
 from bot.records import CallRecord, CallSpec, Speaker, ToolUse, Turn, TurnLatency
@@ -48,8 +49,8 @@ async def run(chosen: argparse.Namespace) -> int:
         return await _simulate(_without_account(settings, Path(folder)), wish)
 
 
-class _Terminal:
-    """A CallListener that prints the turns."""
+class _Terminal(CallListener):
+    """Prints the turns."""
 
     def __init__(self) -> None:
         self.ended = asyncio.Event()

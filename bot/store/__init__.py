@@ -2,9 +2,9 @@
 
 # Their tables belong to the one schema, whoever uses them.
 from bot.store import campaign_rows, deliveries, do_not_call, openings, retention  # noqa: F401
-from bot.store.call_store import CallChange, CallStore
-from bot.store.calls import SqlCallStore, open_store
+from bot.store.call_store import CallChange
+from bot.store.calls import SqlCallStore
 from bot.store.database import Database, open_database
 from bot.store.pages import Page
 
-__all__ = ["CallChange", "CallStore", "Database", "Page", "SqlCallStore", "open_database", "open_store"]
+__all__ = ["CallChange", "Database", "Page", "SqlCallStore", "open_database"]

@@ -14,9 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.errors import ConflictError, NotFoundError
 from bot.records import CallRecord, Status, Turn, may_follow
-from bot.settings import Settings
-from bot.store.call_store import NO_CHANGE, CallChange, CallStore
-from bot.store.database import Database, open_database, upsert
+from bot.store.call_store import NO_CHANGE, CallChange
+from bot.store.database import Database, upsert
 from bot.store.pages import Page, read_page
 from bot.store.rows import Row, call_record, call_row, change_row, turn_record, turn_row
 from bot.store.schema import calls, held, on_a_line, tokens, turns, unfollowed
@@ -24,21 +23,21 @@ from bot.store.schema import calls, held, on_a_line, tokens, turns, unfollowed
 _FIRST_STANDS = ("ended_reason", "error", "ended_at")
 
 
-def open_store(settings: Settings) -> CallStore:
-    """The store the settings name, not yet opened. SettingsError on a DATABASE_URL that makes no sense."""
-    return SqlCallStore(open_database(settings))
-
-
 class SqlCallStore:
-    """The calls of a database, which it opens and closes."""
+    """The calls of a database, which it opens and closes.
+
+    Every method is one transaction: when it returns, what it wrote survives a kill of the process.
+    """
 
     def __init__(self, database: Database) -> None:
         self.database = database
 
     async def open(self) -> None:
+        """Connects and brings the schema up to date. SettingsError when the database cannot be used."""
         await self.database.open()
 
     async def close(self) -> None:
+        """Keeps a new call, with the turns it may have. ConflictError when its id or sid is taken."""
         await self.database.close()
 
     async def add(self, record: CallRecord) -> None:
@@ -52,6 +51,7 @@ class SqlCallStore:
             raise ConflictError(f"Call {record.call_id} is kept already.") from error
 
     async def get(self, call_id: str) -> CallRecord | None:
+        """The call with its turns."""
         return await self._one(calls.c.call_id == call_id)
 
     async def find(self, call_id: str) -> CallRecord:
@@ -62,11 +62,16 @@ class SqlCallStore:
         return record
 
     async def get_by_sid(self, call_sid: str) -> CallRecord | None:
+        """The call with its turns, by the carrier's id."""
         return await self._one(calls.c.call_sid == call_sid)
 
     async def page(
         self, *, status: Status | None = None, limit: int = 50, cursor: str | None = None
     ) -> Page[CallRecord]:
+        """Calls by `created_at`, newest first. A call added meanwhile moves no other to another page.
+
+        RequestError on a cursor that is not ours.
+        """
         query = sa.select(calls)
         if status is not None:
             query = query.where(calls.c.status == status.value)
@@ -76,6 +81,11 @@ class SqlCallStore:
     async def advance(
         self, call_id: str, status: Status, *, at: datetime, change: CallChange = NO_CHANGE
     ) -> bool:
+        """Moves the call forward (`records.may_follow`), atomically; returns whether that was news.
+
+        With it go `started_at` (the first status after queued), `answered_at` (in-progress) and `ended_at`
+        (a final one), each at its first writing, and `change`. When it is no news, nothing is written.
+        """
         earlier = [old.value for old in Status if may_follow(old, status)]
         columns = _written(change_row(change))
         columns["status"] = status.value
@@ -89,10 +99,16 @@ class SqlCallStore:
         return await self._update(where, columns)
 
     async def update(self, call_id: str, change: CallChange) -> bool:
+        """Writes `change` whatever the status; returns whether there is such a call."""
         columns = _written(change_row(change)) or {"status": calls.c.status}
         return await self._update(calls.c.call_id == call_id, columns)
 
     async def put_turn(self, call_id: str, turn: Turn) -> None:
+        """Writes the turn, or rewrites it: (call_id, index) is its identity.
+
+        A turn that is complete is not reopened by a late writing of its unfinished form.
+        NotFoundError when there is no such call.
+        """
         row = turn_row(call_id, turn)
         async with self.database.writer.begin() as connection:
             statement = upsert(connection, turns).values(row)
@@ -108,6 +124,10 @@ class SqlCallStore:
                 raise _no_call(call_id) from error
 
     async def issue_token(self, call_id: str, token_hash: str, expires_at: datetime) -> None:
+        """Lets the holder of the token open one media socket for the call. Only the hash is kept.
+
+        NotFoundError when there is no such call.
+        """
         row = {"token_hash": token_hash, "call_id": call_id, "expires_at": expires_at}
         try:
             async with self.database.writer.begin() as connection:
@@ -116,6 +136,7 @@ class SqlCallStore:
             raise _no_call(call_id) from error
 
     async def burn_token(self, token_hash: str, now: datetime) -> str | None:
+        """The token's call, once: of all who ask, in all processes, one gets it. None when expired."""
         mine = sa.and_(tokens.c.token_hash == token_hash, tokens.c.expires_at > now)
         async with self.database.writer.begin() as connection:
             burnt = await connection.execute(tokens.delete().where(mine).returning(tokens.c.call_id))
@@ -125,6 +146,7 @@ class SqlCallStore:
         return call_id
 
     async def dialling(self, phone_number: str) -> tuple[str, ...]:
+        """Ids of open calls to the number that it was decided to dial and whose sid is not known."""
         where = sa.and_(
             calls.c.phone_number == phone_number,
             calls.c.dialling_at.is_not(None),
@@ -134,21 +156,26 @@ class SqlCallStore:
         return await self._ids(where)
 
     async def orphans(self, before: datetime) -> tuple[str, ...]:
+        """Ids of open calls made before then that nothing follows: their process died at once."""
         return await self._ids(sa.and_(unfollowed, calls.c.created_at < before))
 
     async def holders(self) -> tuple[str, ...]:
+        """The processes that hold open calls."""
         query = sa.select(calls.c.held_by).where(held).distinct()
         return tuple(await self.database.column(query))
 
     async def held_by(self, process: str) -> tuple[str, ...]:
+        """Ids of the open calls that the process holds."""
         return await self._ids(sa.and_(held, calls.c.held_by == process))
 
     async def follow_first(self, call_id: str, follower: str) -> bool:
+        """Names what follows the call, unless something does already; returns whether that was news."""
         return await self._update(
             sa.and_(calls.c.call_id == call_id, calls.c.followed_by.is_(None)), {"followed_by": follower}
         )
 
     async def lines_taken(self) -> int:
+        """Calls between their dialling, or coming in, and their end."""
         async with self.database.reader.connect() as connection:
             return await count_lines(connection)
 

@@ -15,7 +15,7 @@ import json
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]  # ships no types
 import sqlalchemy as sa
@@ -36,38 +36,14 @@ LONGEST_PAUSE_SECONDS = 5.0
 """Between tries to connect again."""
 
 
-class News(Protocol):
-    """Between the processes that share a database."""
+class News:
+    """Between the processes that share a database; this one is of a database that only this process uses."""
 
-    @property
-    def process(self) -> str:
-        """This process's name among them."""
-        ...
+    process = "alone"
+    """This process's name among them."""
 
     def on(self, kind: str, handler: Handler) -> None:
         """Who hears news and questions of a kind; one handler each, before `open`."""
-        ...
-
-    async def open(self) -> None: ...
-
-    async def close(self) -> None: ...
-
-    async def send(self, call_id: str, kind: str, data: Any = None) -> None:
-        """To all other processes. Never raises for a database that is away: the news are lost."""
-        ...
-
-    async def ask(self, call_id: str, kind: str, data: Any = None, *, timeout_seconds: float) -> Any:
-        """The first answer of another process; None when none came in time."""
-        ...
-
-
-class NoNews:
-    """Of a database that only this process uses: none to send to, none to ask."""
-
-    process = "alone"
-
-    def on(self, kind: str, handler: Handler) -> None:
-        return
 
     async def open(self) -> None:
         return
@@ -76,9 +52,10 @@ class NoNews:
         return
 
     async def send(self, call_id: str, kind: str, data: Any = None) -> None:
-        return
+        """To all other processes. Never raises for a database that is away: the news are lost."""
 
     async def ask(self, call_id: str, kind: str, data: Any = None, *, timeout_seconds: float) -> Any:
+        """The first answer of another process; None when none came in time."""
         return None
 
 
@@ -95,7 +72,7 @@ class Message:
     answers: str | None = None
 
 
-class PostgresNews:
+class PostgresNews(News):
     """One process's listener and sender. The listener has a connection of its own, opened again when lost."""
 
     def __init__(self, database: Database) -> None:
@@ -229,4 +206,4 @@ class PostgresNews:
 
 def open_news(database: Database) -> News:
     """The news of a database: PostgreSQL's, or none where no other process can be. To be opened after it."""
-    return PostgresNews(database) if database.shared else NoNews()
+    return PostgresNews(database) if database.shared else News()

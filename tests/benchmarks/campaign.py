@@ -28,7 +28,7 @@ from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import phonenumbers
@@ -39,6 +39,7 @@ from fastapi import FastAPI
 from bot.api import router
 from bot.calls.campaigns import Campaigns
 from bot.calls.planner import Planner
+from bot.calls.queues import DialQueue
 from bot.conversation.scenario.scenario import Scenarios
 from bot.records import CallRecord, EndedReason, Outcome, Status
 from bot.settings import Settings
@@ -109,7 +110,7 @@ async def serve(url: str | None, folder: Path, listener: socket.socket, parent: 
         planner=Planner(
             Scenarios.load(ROOT / "pipelines"), Settings(_env_file=None), {}, "simulated", simulated_line=True
         ),
-        queue=telephones,
+        queue=cast(DialQueue, telephones),
     )
     telephones.campaigns = campaigns
     campaigns.register()

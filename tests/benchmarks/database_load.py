@@ -29,7 +29,7 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, event
 
 from bot.calls.agent import PhoneAgent
-from bot.calls.process import NoCallListener
+from bot.calls.process import CallListener
 from bot.cli.server import serving
 from bot.records import CallRecord, CallSpec
 from bot.settings import Settings
@@ -170,7 +170,7 @@ def _beyond(busy: Count, idle: Count) -> dict[str, float]:
     return {name: value - resting[name] / idle.seconds * busy.seconds for name, value in _flat(busy).items()}
 
 
-class Ends(NoCallListener):
+class Ends(CallListener):
     """Of calls, by their ids."""
 
     def __init__(self) -> None:

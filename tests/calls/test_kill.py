@@ -18,7 +18,7 @@ import httpx
 
 from bot.records import CallRecord, Speaker
 from bot.settings import Settings
-from bot.store import open_store
+from bot.store import SqlCallStore, open_database
 from tests.busy import ANY_LAG_MS
 from tests.calls.server import README_BODY, ROOT, shared_voice
 
@@ -114,7 +114,7 @@ async def _agent_speaks(http: httpx.AsyncClient, call_id: str) -> None:
 
 
 async def _kept(settings: Settings, call_id: str) -> CallRecord:
-    store = open_store(settings)
+    store = SqlCallStore(open_database(settings))
     await store.open()
     try:
         record = await store.get(call_id)

@@ -17,10 +17,9 @@ import hashlib
 import math
 import random
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
 
 from loguru import logger
 
@@ -30,11 +29,13 @@ from bot.calls.campaigns.loader import TOLD_ROWS, Loaded, load
 from bot.calls.dialling.policy import Refuse, Wait, WaitUntil, unlimited
 from bot.calls.idempotency import check_same
 from bot.calls.planner import Planner
+from bot.calls.queues import DialQueue
 from bot.errors import ConflictError, NotFoundError, PhoneAgentError
 from bot.policy import HoursTerms
 from bot.records import CallRecord, Direction, EndedReason, Status
 from bot.store.campaign_records import BadRow, Campaign, CampaignStatus, Contact, Progress, Result
 from bot.store.campaigns import SqlCampaignStore
+from bot.store.durable.engine import DurableEngine
 from bot.store.pages import Page
 
 ROUND, ROUNDS = "campaign_round", "campaigns"
@@ -53,54 +54,16 @@ PAUSED_SECONDS = 30.0
 """How often a call that waits for its line asks whether its campaign is still paused."""
 
 
-class Engine(Protocol):
-    """What campaigns need of bot.durable.DurableEngine."""
-
-    def workflow(self, name: str, run: Callable[..., Awaitable[Any]]) -> None: ...
-    def queue(self, name: str, *, per_partition: int | None = None) -> None: ...
-    def schedule(self, name: str, cron: str, run: Callable[[], Awaitable[None]]) -> None: ...
-    async def enqueue(
-        self,
-        workflow: str,
-        *args: Any,
-        id: str,  # noqa: A002  # the engine's word
-        queue: str,
-        partition: str | None = None,
-        delay_seconds: float = 0.0,
-    ) -> bool: ...
-
-
-class CampaignCalls(Protocol):
-    """The dial queue, as far as campaigns need it."""
-
-    @property
-    def after_calls(self) -> CallsDue: ...
-
-    async def place(self, record: CallRecord) -> object:
-        """Dial a call, once for its id."""
-        ...
-
-    async def cancel(self, call_id: str) -> object:
-        """End one that was not dialled yet."""
-        ...
-
-
-class CallsDue(Protocol):
-    async def still_due(self, call_ids: Collection[str]) -> Collection[str]:
-        """Of calls that are over, those whose end is still to be reported here; it is begun where it was not."""
-        ...
-
-
 class Campaigns:
     """One process's. `register` before the engine is opened."""
 
     def __init__(
         self,
         *,
-        engine: Engine,
+        engine: DurableEngine,
         store: SqlCampaignStore,
         planner: Planner,
-        queue: CampaignCalls,
+        queue: DialQueue,
         check_url: Callable[[str | None], None] = lambda _url: None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:

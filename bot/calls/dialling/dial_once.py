@@ -18,10 +18,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
 
 from loguru import logger
 
+from bot.calls.campaigns import Campaigns
 from bot.calls.dialling.do_not_call import DoNotCall
 from bot.calls.dialling.policy import LISTED, Go, Number, Refuse, WaitUntil, may_dial
 from bot.calls.dialling.time_zones import local_day, zones_of
@@ -29,7 +29,7 @@ from bot.calls.planner import Planner
 from bot.errors import CarrierError, ConflictError, DialUnconfirmedError
 from bot.policy import HoursTerms
 from bot.records import CallRecord
-from bot.store import CallChange, CallStore, SqlCallStore
+from bot.store import CallChange, SqlCallStore
 from bot.store.claims import Claim, SqlClaims
 from bot.telemetry import tally
 from bot.telephony.carrier import Carrier, CarrierCall, DialOrder
@@ -44,19 +44,11 @@ FRESH_SECONDS = 2.0
 later one would not be waited for by who takes it over."""
 
 
-class CampaignGate(Protocol):
-    """Campaigns, as far as the gate asks them."""
-
-    async def gate(self, record: CallRecord) -> WaitUntil | Refuse | None:
-        """Whether the campaign of a call holds it back: it is paused, over, or has no room."""
-        ...
-
-
 class DialGate:
     """One process's, over the lists and counts of all."""
 
     def __init__(
-        self, store: SqlCallStore, planner: Planner, do_not_call: DoNotCall, campaigns: CampaignGate
+        self, store: SqlCallStore, planner: Planner, do_not_call: DoNotCall, campaigns: Campaigns
     ) -> None:
         self._do_not_call = do_not_call
         self._claims = SqlClaims(store.database)
@@ -126,7 +118,7 @@ class NotClaimedError(Exception):
 class DialOnce:
     """`now` and `sleep` are the clock's."""
 
-    store: CallStore
+    store: SqlCallStore
     carrier: Carrier
     gate: DialGate
     on_point: Callable[[str], None] = lambda _point: None

@@ -18,14 +18,14 @@ from bot.pipeline.llm.vendors import Claude
 from bot.pipeline.resources import Resources
 from bot.pipeline.usage import Usage
 from bot.records import CallRecord, CostPart, EndedReason, Outcome, PricedItems
-from bot.store import CallChange, CallStore
+from bot.store import CallChange, SqlCallStore
 
 
 class Analyst:
     """One process's. `waits`: seconds before each request to the model."""
 
     def __init__(
-        self, *, resources: Resources, planner: Planner, store: CallStore, waits: Sequence[float] = WAITS
+        self, *, resources: Resources, planner: Planner, store: SqlCallStore, waits: Sequence[float] = WAITS
     ) -> None:
         self._resources = resources
         self._planner = planner

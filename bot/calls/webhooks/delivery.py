@@ -17,7 +17,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from loguru import logger
 
@@ -39,7 +39,7 @@ from bot.errors import NotFoundError, RequestError, SettingsError
 from bot.public_http import Outgoing
 from bot.records import CallRecord
 from bot.settings import Settings
-from bot.store import CallStore
+from bot.store import SqlCallStore
 from bot.store.connections import retry_database
 from bot.store.deliveries import (
     Delivery,
@@ -61,19 +61,13 @@ Present = Callable[[CallRecord], Any]
 """A call as webhooks show it, a JSON value."""
 
 
-class Announce(Protocol):
-    """Webhooks: an event of a call, once."""
-
-    async def announce(self, call_id: str, event: EventType, data: Any, url: str | None) -> None: ...
-
-
 @dataclass(frozen=True)
 class CallEvents:
     """One process's. Each announcement is a step of the workflow it is made in."""
 
     engine: DurableEngine
-    store: CallStore
-    webhooks: Announce
+    store: SqlCallStore
+    webhooks: "Webhooks"
     present: Present
 
     async def announce(self, call_id: str, event: EventType) -> None:

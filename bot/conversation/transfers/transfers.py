@@ -25,6 +25,7 @@ from bot.languages import ColleagueWords, asking
 from bot.records import Status
 from bot.telephony.carrier import (
     AskPerson,
+    Carrier,
     ConnectStream,
     DialOn,
     DialOrder,
@@ -87,21 +88,6 @@ class StreamAddresses(Protocol):
     async def stream(self, call_id: str, seconds: float) -> StreamAddress:
         """A media stream of the call may open here, once, within `seconds`."""
         ...
-
-
-class TransferCarrier(Protocol):
-    """The part of a carrier that transfers need. Every method may raise CarrierError."""
-
-    @property
-    def default_from(self) -> str | None: ...
-
-    async def dial(self, order: DialOrder) -> str: ...
-
-    async def hang_up(self, call_sid: str) -> None: ...
-
-    async def instruct(
-        self, call_sid: str, instruction: Instruction, *, time_limit_seconds: int | None = None
-    ) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -211,7 +197,7 @@ class Transfer:
 class Transfers:
     """All transfers of one process, and the orders they give the carrier."""
 
-    def __init__(self, carrier: TransferCarrier, ingress: StreamAddresses) -> None:
+    def __init__(self, carrier: Carrier, ingress: StreamAddresses) -> None:
         self._carrier = carrier
         self._ingress = ingress
         self._by_token: dict[str, Transfer] = {}

@@ -10,7 +10,7 @@ import asyncio
 import fcntl
 import hashlib
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
 import asyncpg  # type: ignore[import-untyped]  # ships no types
 
@@ -23,33 +23,17 @@ _CLASS = 0x70686E65
 _SECONDS = 10.0
 
 
-class Presence(Protocol):
-    @property
-    def certain(self) -> bool:
-        """Whether an absence is final at first sight."""
-
-    async def enter(self, name: str) -> None:
-        """From now on `name` lives. DATABASE_ERRORS: the lock cannot be taken."""
-
-    async def leave(self) -> None: ...
-
-    async def absent(self, names: frozenset[str]) -> frozenset[str]:
-        """Those of `names` that do not live. DATABASE_ERRORS."""
-
-    async def others(self) -> bool:
-        """Whether another process lives that may take this one's calls. DATABASE_ERRORS."""
-
-
-def presence_at(address: SqliteAddress | PostgresAddress) -> Presence:
+def presence_at(address: SqliteAddress | PostgresAddress) -> "FilePresence | PostgresPresence":
     if isinstance(address, PostgresAddress):
         return PostgresPresence(address.dsn)
     return FilePresence(address.path.with_name(f"{address.path.name}.alive"))
 
 
 class FilePresence:
-    """Processes of one machine: a folder of locked files."""
+    """Processes of one machine: a folder of locked files. PostgreSQL's methods may raise DATABASE_ERRORS."""
 
     certain = True
+    """An absence is final at first sight."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -57,6 +41,7 @@ class FilePresence:
         self._path: Path | None = None
 
     async def enter(self, name: str) -> None:
+        """From now on `name` lives."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._path = self._folder / name
         self._file = self._path.open("ab")
@@ -69,9 +54,11 @@ class FilePresence:
             self._file = None
 
     async def absent(self, names: frozenset[str]) -> frozenset[str]:
+        """Those of `names` that do not live."""
         return frozenset(name for name in names if not self._lives(name))
 
     async def others(self) -> bool:
+        """Whether another process lives that may take this one's calls."""
         return False  # calls of an SQLite file are one process's
 
     def _lives(self, name: str) -> bool:

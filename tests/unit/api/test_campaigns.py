@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from fastapi import FastAPI
@@ -19,12 +19,14 @@ from bot.api import router
 from bot.api.campaign_bodies import UPLOAD_BODY
 from bot.api.upload import MAX_UPLOAD_BYTES
 from bot.calls.campaigns import Campaigns
+from bot.calls.queues import DialQueue
 from bot.conversation.scenario.scenario import Scenario
 from bot.records import AnsweredBy, CallRecord, EndedReason, Outcome, Status
 from bot.settings import Settings
 from bot.store import CallChange, Database, SqlCallStore
 from bot.store.address import SqliteAddress
 from bot.store.campaigns import SqlCampaignStore
+from bot.store.durable.engine import DurableEngine
 from tests.unit.api.fake_agent import FakeAgent
 from tests.unit.calls.campaigns.campaigns import planner_of
 
@@ -81,10 +83,10 @@ class Agent(FakeAgent):
         self.engine = Engine()
 
         self.campaigns = Campaigns(
-            engine=self.engine,
+            engine=cast(DurableEngine, self.engine),
             store=self.kept,
             planner=planner_of(SCENARIO),
-            queue=self,
+            queue=cast(DialQueue, self),
         )
 
     async def place(self, record: CallRecord) -> None:  # type: ignore[override]

@@ -17,7 +17,7 @@ from bot.calls.dialling.do_not_call import DoNotCall
 from bot.calls.outcome import Analyst
 from bot.calls.planner import Planner
 from bot.calls.queues import AfterCallQueue, DialQueue
-from bot.calls.webhooks.delivery import CallEvents
+from bot.calls.webhooks.delivery import CallEvents, Webhooks
 from bot.policy import RetryOn, RetryTerms
 from bot.records import CallRecord, CallSpec, Direction, EndedReason, Status
 from bot.store import Database, SqlCallStore
@@ -85,7 +85,7 @@ async def harness(tmp_path: Path) -> AsyncIterator[AfterCallHarness]:
     harness.after = AfterCall(
         harness.engine,
         harness.store,
-        CallEvents(harness.engine, harness.store, harness, lambda record: record.call_id),
+        CallEvents(harness.engine, harness.store, cast(Webhooks, harness), lambda record: record.call_id),
         cast(Analyst, harness),
         Retries(harness.store, cast(Planner, harness), cast(DialQueue, harness), cast(Campaigns, harness)),
         cast(DoNotCall, harness),

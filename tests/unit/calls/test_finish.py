@@ -30,7 +30,7 @@ from bot.records import (
     TurnLatency,
 )
 from bot.settings import Settings
-from bot.store import CallChange, CallStore
+from bot.store import CallChange, SqlCallStore
 
 ANSWERED = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 SCENARIO = Scenario(
@@ -84,7 +84,7 @@ TURNS = (
 
 async def ended(store: MemoryStore, end: CallEnd, turns: tuple[Turn, ...] = TURNS) -> Outcome:
     return await finish(
-        cast(CallStore, store),
+        cast(SqlCallStore, store),
         PLAN,
         end,
         turns,
@@ -112,7 +112,7 @@ async def test_a_call_whose_first_llm_never_replied_names_the_one_that_did(repli
     slots = replace(PLAN.slots, llms=(Claude(), Rules()))
     end = CallEnd(EndedReason.AGENT_HANGUP, llm=replied)
     await finish(
-        cast(CallStore, store),
+        cast(SqlCallStore, store),
         replace(PLAN, slots=slots, carrier="twilio"),
         end,
         TURNS,
@@ -182,7 +182,7 @@ async def test_what_it_cost_is_kept_with_its_end() -> None:
     plan = replace(PLAN, carrier="twilio")
     plan.usage.add("elevenlabs", "eleven_flash_v2_5", "characters", 1000)
     await finish(
-        cast(CallStore, store),
+        cast(SqlCallStore, store),
         plan,
         CallEnd(EndedReason.AGENT_HANGUP),
         TURNS,

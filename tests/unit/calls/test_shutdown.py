@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
+from typing import cast
 
 import pytest
 
@@ -13,7 +14,8 @@ from bot.errors import CarrierError
 from bot.pipeline.resources import Resources
 from bot.records import EndedReason, Status
 from bot.settings import Settings
-from bot.store import CallChange
+from bot.store import CallChange, SqlCallStore
+from bot.telephony.carrier import Carrier
 from tests.unit.calls.test_active_calls import answered, plan
 
 
@@ -24,7 +26,13 @@ class ShutdownHarness:
         self.board = ActiveCalls(4, Resources(Settings(_env_file=None)))
         self.events: list[str] = []
         self.fails = False
-        self.shutdown = Shutdown(self.board, self, self, drain_seconds=60, stop_taking=self.stop_taking)
+        self.shutdown = Shutdown(
+            self.board,
+            cast(SqlCallStore, self),
+            cast(Carrier, self),
+            drain_seconds=60,
+            stop_taking=self.stop_taking,
+        )
 
     async def stop_taking(self) -> None:
         self.events.append("stop taking")

@@ -26,7 +26,7 @@ from bot.errors import CarrierError
 from bot.pipeline.llm.vendors import OpenAICompatible
 from bot.settings import Settings
 from bot.telephony.carrier import CarrierEvent, CarrierReply, CarrierRequest, StatusReported
-from bot.telephony.twilio.carrier import Account, OwnedNumber
+from bot.telephony.twilio.carrier import Account, OwnedNumber, TwilioCarrier
 from bot.telephony.twilio.webhooks import TwilioWebhooks
 from tests.unit.api.fake_agent import FakeAgent
 
@@ -175,7 +175,7 @@ async def test_a_vendor_nobody_reaches_is_told(
     assert "secret-key" not in repr(finding)
 
 
-class FakeTwilio:
+class FakeTwilio(TwilioCarrier):
     def __init__(self, account: Account | CarrierError, number: OwnedNumber | None = None) -> None:
         self.account, self.number = account, number
 

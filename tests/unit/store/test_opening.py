@@ -18,7 +18,7 @@ from alembic.migration import MigrationContext
 
 from bot.errors import SettingsError
 from bot.settings import Settings
-from bot.store import Database, SqlCallStore, open_store
+from bot.store import Database, SqlCallStore, open_database
 from bot.store.address import SqliteAddress, parse_database_url
 from bot.store.schema import metadata
 from tests.unit.store.examples import a_call, a_turn
@@ -222,7 +222,7 @@ async def test_a_database_that_cannot_be_used_says_so(tmp_path: Path) -> None:
 
 
 async def test_the_settings_choose_the_store(tmp_path: Path) -> None:
-    store = open_store(Settings(_env_file=None, data_dir=tmp_path))
+    store = SqlCallStore(open_database(Settings(_env_file=None, data_dir=tmp_path)))
     await store.open()
     await store.add(a_call())
     await store.close()

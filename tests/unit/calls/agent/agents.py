@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from bot.api.answers import as_event
 from bot.calls.agent import Backends, PhoneAgent
 from bot.calls.ingress import MEDIA_PATH
-from bot.calls.process import CallListener, NoCallListener
+from bot.calls.process import CallListener
 from bot.conversation.scenario.compliance import Compliance
 from bot.conversation.scenario.parts import Limits, Opening
 from bot.conversation.scenario.scenario import Scenario, Scenarios
@@ -51,7 +51,7 @@ SCENARIOS = tuple(
 )
 
 
-class Listening(NoCallListener):
+class Listening(CallListener):
     def __init__(self) -> None:
         self.ended: list[str] = []
 

@@ -17,7 +17,7 @@ from bot.calls.dialling.do_not_call import DoNotCall
 from bot.calls.outcome import Analyst
 from bot.calls.planner import Planner
 from bot.calls.queues import AfterCallQueue, DialQueue
-from bot.calls.webhooks.delivery import CallEvents
+from bot.calls.webhooks.delivery import CallEvents, Webhooks
 from bot.conversation.scenario.scenario import Scenario, Scenarios
 from bot.errors import ConflictError
 from bot.records import CallRecord, CallSpec, EndedReason, Outcome, Status
@@ -87,11 +87,13 @@ class CampaignHarness:
     def __post_init__(self) -> None:
         self.after_calls = AfterCallQueue(self.engine)
         planner = planner_of(SCENARIO)
-        self.campaigns = Campaigns(engine=self.engine, store=self.kept, planner=planner, queue=self)
+        self.campaigns = Campaigns(
+            engine=self.engine, store=self.kept, planner=planner, queue=cast(DialQueue, self)
+        )
         self.after = AfterCall(
             self.engine,
             self.store,
-            CallEvents(self.engine, self.store, self, lambda record: record),
+            CallEvents(self.engine, self.store, cast(Webhooks, self), lambda record: record),
             cast(Analyst, _NoAnalyst()),
             Retries(self.store, planner, cast(DialQueue, self), self.campaigns),
             DoNotCall(SqlDoNotCallStore(self.store.database)),

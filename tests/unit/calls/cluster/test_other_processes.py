@@ -17,7 +17,7 @@ from bot.conversation.transfers.transfers import Transfers
 from bot.pipeline.resources import Resources
 from bot.records import EndedReason, Status
 from bot.settings import Settings
-from bot.store.notify import Handler
+from bot.store.notify import Handler, News
 from bot.telephony.carrier import (
     Detection,
     EndCall,
@@ -38,7 +38,7 @@ class Post:
 
 
 @dataclass
-class OneNews:
+class OneNews(News):
     post: Post
     handlers: dict[str, Handler] = field(default_factory=dict)
     process: str = "p"

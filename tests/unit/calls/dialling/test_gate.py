@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from bot.calls.campaigns import Campaigns
 from bot.calls.dialling.dial_once import DialGate
 from bot.calls.dialling.do_not_call import DoNotCall
 from bot.calls.dialling.policy import LISTED, Go, Refuse, Wait, WaitUntil
@@ -49,7 +50,7 @@ def gate(store: SqlCallStore, tmp_path: Path) -> DialGate:
     scenarios = Scenarios([load_file(tmp_path / "office.toml")])
     settings = Settings(_env_file=None, max_calls_per_number_per_day=2, data_dir=tmp_path)
     planner = Planner(scenarios, settings, {}, "simulated", simulated_line=True)
-    return DialGate(store, planner, DoNotCall(SqlDoNotCallStore(store.database)), NoCampaigns())
+    return DialGate(store, planner, DoNotCall(SqlDoNotCallStore(store.database)), cast(Campaigns, NoCampaigns()))
 
 
 def a_call(call_id: str = "call-1", terms: Terms = Terms(), **changes: Any) -> CallRecord:  # noqa: B008 - frozen

@@ -41,7 +41,7 @@ from bot.records import (
     Turn,
 )
 from bot.settings import Settings
-from bot.store import CallChange, CallStore
+from bot.store import CallChange, SqlCallStore
 from tests.simulators.anthropic import AnthropicLatency, AnthropicSimulator, Hang, Refuse
 from tests.simulators.faults import Plan as Faults
 from tests.simulators.llm_replies import MessagesRequest, Reply, ScriptedReplies
@@ -178,7 +178,10 @@ async def analyst_harness(
         resources = Resources(settings, anthropic=client)
         yield AnalystHarness(
             Analyst(
-                resources=resources, planner=cast(Planner, plans), store=cast(CallStore, calls), waits=(0.0,) * 4
+                resources=resources,
+                planner=cast(Planner, plans),
+                store=cast(SqlCallStore, calls),
+                waits=(0.0,) * 4,
             ),
             claude,
             calls,
