@@ -202,10 +202,26 @@ def is_e164(number: str) -> bool:
     return parsed is not None and phonenumbers.format_number(parsed, PhoneNumberFormat.E164) == number
 
 
+_HIDDEN = frozenset({"+266696687", "+7378742833", "+2562533", "+8656696", "+86282452253"})
+"""What Twilio gives for a caller who hides: ANONYMOUS, RESTRICTED, BLOCKED, UNKNOWN, UNAVAILABLE on a keypad.
+Source: https://help.twilio.com/articles/223179988."""
+
+
+def can_be_called_back(number: str) -> bool:
+    """Whether it is a caller's number: not hidden, no client or SIP address, and as long as its country's are."""
+    return number not in _HIDDEN and is_possible(number)
+
+
 def is_possible(number: str) -> bool:
     """Whether it is E.164 and as long as its country's are; it may be reserved, as those of fiction are."""
     parsed = _parsed(number) if _E164.fullmatch(number) else None
     return parsed is not None and phonenumbers.is_possible_number(parsed)
+
+
+def country_of(number: str | None) -> str | None:
+    """Its country, two letters; None where it is bound to none."""
+    found = region_and_kind(number or "")
+    return found[0] if found is not None and is_country(found[0]) else None
 
 
 def is_country(region: str) -> bool:

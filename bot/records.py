@@ -176,6 +176,10 @@ class Outcome:
     """What tools recorded during the call, of the fields, `reached_goal` and `summary`: it is not inferred."""
     analysis_error: str | None = None
     """Why the model has not filled it, where it should have; what the rules say stands then."""
+    claimed: dict[str, Any] = field(default_factory=dict)
+    """What tools or the model said, of the fields, `reached_goal` and `summary`, without words of the callee."""
+    unbacked_claims: list[str] = field(default_factory=list)
+    """What the agent said it had done, and no tool has."""
 
 
 class CostPart(StrEnum):

@@ -97,6 +97,10 @@ class OutcomeAnswer(ApiAnswer):
     evidence: dict[str, list[str]] = Field(description="Field to the words of the transcript it rests on.")
     source: str = Field(description="rules, tools (recorded during the call) or claude (read afterwards).")
     recorded: list[str] = Field(description="What tools recorded during the call; nothing inferred outranks it.")
+    claimed: dict[str, Any] = Field(
+        description="What was recorded without the callee's own words: fields that commit them, reached_goal."
+    )
+    unbacked_claims: list[str] = Field(description="What the agent said it had done, and no tool did.")
     analysis_error: str | None = Field(
         description="Why the model has not filled the outcome, where it should have; the rules' word stands."
     )

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from loguru import logger
 
 from bot.calls.costs import carrier_usage, engine_usage, prices
+from bot.calls.evidence import as_claimed, gated
 from bot.conversation.call import CallEnd
 from bot.conversation.call_plan import Plan
 from bot.json_schema import Schema, fits, of_fields
@@ -124,9 +125,9 @@ def outcome_by_rules(
             language=brief.language,
             names=list(field_schema(plan)["properties"]),
         )
-    if recorded is None:
-        return inferred
-    return replace(with_recorded(inferred, recorded, plan), source="tools")
+    if recorded is not None:
+        inferred = replace(with_recorded(inferred, recorded, plan), source="tools")
+    return gated(inferred, plan, turns, answered_by)
 
 
 def was_reached(turns: Sequence[Turn], answered_by: AnsweredBy | None) -> bool:
@@ -145,7 +146,7 @@ def with_recorded(inferred: Outcome, kept: Outcome, plan: Plan) -> Outcome:
 
     A request's schema says which fields there are: what tools recorded beside them stays with their calls.
     """
-    properties = field_schema(plan)["properties"]
+    kept, properties = as_claimed(kept), field_schema(plan)["properties"]
     recorded = {
         name: kept.fields[name]
         for name in kept.recorded

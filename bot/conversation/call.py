@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from loguru import logger
 from pipecat.frames.frames import ErrorFrame, MetricsFrame
 from pipecat.processors.aggregators.llm_context import LLMContext
 
@@ -32,8 +33,10 @@ from bot.conversation.toolbox import Toolbox, declared_tools
 from bot.conversation.tools.declared.mcp_server import McpServers
 from bot.conversation.transfers.handover import Handover
 from bot.conversation.transfers.transfers import Transfers
+from bot.phone_numbers import can_be_called_back, country_of, read_number
 from bot.pipeline.line.line import Line
 from bot.pipeline.line.line_ends import LineInput, LineOutput
+from bot.pipeline.offline.rules.claims import backed, claims_in
 from bot.pipeline.resources import Resources
 from bot.pipeline.runner import RunningPipeline
 from bot.pipeline.turns import turn, vad
@@ -324,12 +327,20 @@ class Call:
             return
         await self._goodbye.after_reply()
 
-    async def never_call_again(self, reason: str | None) -> dict[str, Any]:
+    async def never_call_again(self, reason: str | None, phone_number: str | None = None) -> dict[str, Any]:
+        number = self.plan.spec.phone_number
+        if not can_be_called_back(number):
+            # The line shows no number: only the caller can say which one is meant.
+            number = "".join((phone_number or "").split())
+            try:
+                number = read_number(number, country_of(self.plan.spec.from_number)).e164
+            except ValueError as e:
+                return {"error": prompt.number_needed(str(e) if number else None)}
         # First the note: where the list cannot be written to now, it is after the call, by the outcome.
         self.notes.note_do_not_call()
         if self._backend.do_not_call is None:
             return {"error": prompt.NO_DO_NOT_CALL_LIST}
-        await self._backend.do_not_call.asked_for(self.plan.spec.phone_number, self.plan.call_id, reason)
+        await self._backend.do_not_call.asked_for(number, self.plan.call_id, reason)
         return {"status": prompt.NEVER_CALLED_AGAIN}
 
     async def send_digits(self, digits: str) -> dict[str, Any]:
@@ -402,3 +413,15 @@ class Call:
         self._disclosure.note_turn_over(interrupted=interrupted)
         self._flow.note_agent_turn(text)
         self._recorder.agent_turn_over(text, interrupted=interrupted)
+        self._correct_claims(text)
+
+    def _correct_claims(self, text: str) -> None:
+        """Let the model know what it said it had done, and has not."""
+        if self._toolbox.at_work:
+            return
+        plan, described = self.plan, self._toolbox.descriptions
+        uses = [use for turn in self._recorder.turns for use in turn.tools]
+        for sentence, done in claims_in(text, plan.scenario.language, prompt.known_words(plan.spec)):
+            if not backed(sentence, done, uses, described):
+                logger.info("the agent claims what no tool has done")
+                self._stages.note(prompt.unbacked(sentence))

@@ -80,7 +80,7 @@ class _Again(Notes):
     async def end_after_goodbye(self) -> None:
         return
 
-    async def never_call_again(self, reason: str | None) -> dict[str, Any]:
+    async def never_call_again(self, reason: str | None, phone_number: str | None = None) -> dict[str, Any]:
         self.note_do_not_call()
         return {"status": "noted"}
 

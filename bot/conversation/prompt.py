@@ -69,6 +69,30 @@ def tool_answered(name: str, result: dict[str, Any]) -> str:
     return f"({name} was not cancelled, it has answered: {json.dumps(result, ensure_ascii=False)})"
 
 
+def unbacked(sentence: str) -> str:
+    """Asks the model to take back what it said it had done."""
+    return (
+        f'(You said "{_name(sentence)}", and no tool has done it. In your next words correct that honestly: '
+        "it is not done yet. Do it with a tool if you have one for it.)"
+    )
+
+
+def known_words(spec: CallSpec) -> str:
+    """What the agent was given to say, as text."""
+    context = spec.context if isinstance(spec.context, str) else json.dumps(spec.context, ensure_ascii=False)
+    return f"{spec.action} {context}"
+
+
+def number_needed(wrong: str | None) -> str:
+    """The do-not-call tool's error for a caller whose number is hidden. `wrong`: with the one they gave."""
+    if wrong:
+        return f"nothing is listed: the number {wrong}; ask again, with country code, and call this tool with it"
+    return (
+        "nothing is listed: this caller's number is hidden. Ask which number must not be called, with country "
+        "code, and call this tool with it"
+    )
+
+
 def completed(spec: CallSpec, scenario: Scenario) -> CallSpec:
     """The spec with what the scenario's [agent] says where the request says nothing."""
     agent = scenario.agent

@@ -94,6 +94,16 @@ class Toolbox:
             added.append(tool)
         return added
 
+    @property
+    def at_work(self) -> bool:
+        """A tool runs that acts outside the call."""
+        return bool(self._running)
+
+    @property
+    def descriptions(self) -> dict[str, str]:
+        """Of the tools that the scenario declares."""
+        return {name: tool.description for name, tool in self._tools.items() if name not in TOOLS}
+
     def schemas(self) -> ToolsSchema:
         """For the context."""
         return ToolsSchema(standard_tools=[self._schema(tool) for tool in self._tools.values()])

@@ -29,6 +29,8 @@ LAST = (
     "duration_seconds",
     "reached_goal",
     "summary",
+    "claimed",
+    "unbacked_claims",
 )
 NOTED = ("messages", "callback", "do_not_call")
 """What tools note in `outcome.fields` beside the scenario's own."""
@@ -71,6 +73,8 @@ def row(result: Result, campaign: Campaign, outcome_fields: Sequence[str]) -> li
         None if call is None else call.duration_seconds,
         None if outcome is None else outcome.reached_goal,
         None if outcome is None else outcome.summary,
+        None if outcome is None else outcome.claimed or None,
+        None if outcome is None else outcome.unbacked_claims or None,
     )
     fields = {} if outcome is None else outcome.fields
     return [

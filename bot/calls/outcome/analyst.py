@@ -7,6 +7,7 @@ from dataclasses import replace
 from loguru import logger
 
 from bot.calls.costs import prices
+from bot.calls.evidence import as_claimed, gated
 from bot.calls.finish import call_costs, field_schema, outcome_by_rules, was_reached, with_recorded
 from bot.calls.outcome import form, reading
 from bot.calls.outcome.asking import WAITS, AnalysisError, Asker, Question
@@ -76,9 +77,10 @@ class Analyst:
         if done or client is None or not models or not was_reached(record.turns, record.answered_by):
             return by_rules
         fields = field_schema(plan)
-        recorded = {name: by_rules.fields[name] for name in by_rules.recorded if name in by_rules.fields}
-        if "reached_goal" in by_rules.recorded:
-            recorded["reached_goal"] = by_rules.reached_goal
+        noted = as_claimed(by_rules)
+        recorded = {name: noted.fields[name] for name in noted.recorded if name in noted.fields}
+        if "reached_goal" in noted.recorded:
+            recorded["reached_goal"] = noted.reached_goal
         question = Question(
             form.system_prompt(plan), form.call_text(plan, record, recorded), form.answer_schema(fields)
         )
@@ -91,7 +93,7 @@ class Analyst:
         if outcome is None:
             logger.error("call {} keeps its outcome by {}: an empty form", record.call_id, by_rules.source)
             return replace(by_rules, analysis_error="the model's answer does not fill the form")
-        return with_recorded(outcome, by_rules, plan)
+        return gated(with_recorded(outcome, by_rules, plan), plan, record.turns, record.answered_by)
 
     def _models(self, plan: Plan) -> list[str]:
         """The scenario's Claude models, in the order they are asked; none where rules hold its calls."""

@@ -56,6 +56,7 @@ def outcome_of(
         callee_sentiment=_sentiment(answer.get("callee_sentiment")) or otherwise.callee_sentiment,
         evidence=quoted(answer.get("evidence"), values, turns),
         recorded=[],
+        claimed={},
         analysis_error=None,
     )
 

@@ -251,6 +251,8 @@ class OutcomeField(Part):
     question: str | None = None
     """Asked by the local LLM; a hint for a model."""
     options: tuple[str, ...] = ()
+    commits: bool | None = None
+    """Whether true commits the callee, and needs their own words. None: by the name, as in "confirmed"."""
 
     def value_of(self, value: object) -> bool | float | str:
         """`value` as this field's type. ValueError when it is not one: "false" is no true."""
@@ -281,4 +283,6 @@ class OutcomeField(Part):
     def _options_of_a_choice(self) -> OutcomeField:
         if (self.type == "choice") != bool(self.options):
             raise ValueError('options belong to type = "choice", which needs them')
+        if self.commits and self.type != "boolean":
+            raise ValueError('commits belongs to type = "boolean": only a yes commits')
         return self

@@ -8,8 +8,8 @@ from bot.conversation.tools.tool import CallControl, Tool
 
 async def do_not_call(arguments: Mapping[str, Any], control: CallControl) -> dict[str, Any]:
     """The number is on the list when this returns; the goodbye is the model's to say."""
-    reason = str(arguments.get("reason") or "").strip()
-    return await control.never_call_again(reason or None)
+    reason, number = (str(arguments.get(name) or "").strip() for name in ("reason", "phone_number"))
+    return await control.never_call_again(reason or None, number or None)
 
 
 TOOL = Tool(
@@ -20,7 +20,13 @@ TOOL = Tool(
         "matter they decline. In the same reply, without asking why or trying to change their mind, confirm it, "
         "say goodbye and call end_call."
     ),
-    parameters={"reason": {"type": "string", "description": "What they said, in their own words, short."}},
+    parameters={
+        "reason": {"type": "string", "description": "What they said, in their own words, short."},
+        "phone_number": {
+            "type": "string",
+            "description": "Only where this tool has asked for it: their number, with + and country code.",
+        },
+    },
     required=(),
     run=do_not_call,
     outside=True,

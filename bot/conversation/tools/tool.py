@@ -27,8 +27,11 @@ class CallControl(Protocol):
         """Hang up when the reply being spoken, or a goodbye where there is none, was heard."""
         ...
 
-    async def never_call_again(self, reason: str | None) -> dict[str, Any]:
-        """Put the callee's number on the do-not-call list. Returns the tool's result when it is there."""
+    async def never_call_again(self, reason: str | None, phone_number: str | None = None) -> dict[str, Any]:
+        """Put the callee's number on the do-not-call list. Returns the tool's result when it is there.
+
+        `phone_number`: as they said it, for one whose line shows none.
+        """
         ...
 
     async def send_digits(self, digits: str) -> dict[str, Any]:

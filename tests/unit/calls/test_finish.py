@@ -231,5 +231,5 @@ async def test_the_summary_agrees_with_the_goal_that_tools_recorded(reached: boo
     told = Outcome(reached, "", {"confirmed": reached}, source="tools", recorded=["confirmed", "reached_goal"])
     talk = (*TURNS[:2], turn(2, Speaker.CALLEE, "No, I won't come." if reached else "Yes, I will be there."))
     outcome = await ended(MemoryStore(), CallEnd(EndedReason.CALLEE_HANGUP, outcome=told), turns=talk)
-    end = "reached" if reached else "not reached"
-    assert outcome.summary == f"Somebody was spoken to. The goal of the call was {end}."
+    assert outcome.summary == "Somebody was spoken to. The goal of the call was not reached."
+    assert outcome.claimed == ({"confirmed": True, "reached_goal": True} if reached else {})

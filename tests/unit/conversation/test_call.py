@@ -55,11 +55,16 @@ class KeptTurns:
 class Room:
     """A call, its line and who carries it."""
 
-    def __init__(self, resources: Resources, opening: SpeechStream | None) -> None:
+    def __init__(
+        self, resources: Resources, opening: SpeechStream | None, *, number: str = "+12025550123"
+    ) -> None:
         self.socket, self.carrier = MemorySocket(), NotingCarrier()
+        self.listed: list[str] = []
         self.line = Line(stream_on(self.socket))
         slots = choose(SCENARIO, SETTINGS, simulated_line=True)
-        plan = Plan("call-1", CallSpec("+12025550123", "s"), Direction.OUTBOUND, SCENARIO, slots)
+        plan = Plan(
+            "call-1", CallSpec(number, "s", from_number="+12025550100"), Direction.OUTBOUND, SCENARIO, slots
+        )
         plan = replace(plan, opening=opening, opening_text=TEXT)
         self.recorder = Recorder("call-1", KeptTurns(), lambda: self.line.media_ms, vad_start_ms=200)
         self.call = Call(
@@ -67,8 +72,11 @@ class Room:
             line=self.line,
             services=build_services(plan, resources, "CA1"),
             recorder=self.recorder,
-            backend=CallBackend(resources, McpServers({}), self.carrier),
+            backend=CallBackend(resources, McpServers({}), self.carrier, do_not_call=self),
         )
+
+    async def asked_for(self, phone_number: str, call_id: str, reason: str | None = None) -> None:
+        self.listed.append(phone_number)
 
     async def echo(self) -> None:
         """The far end plays all it is sent, at once."""
@@ -209,3 +217,23 @@ async def test_a_hang_up_that_nobody_confirms_is_asked_for_again(
         room.call.carrier_ended()
     assert (await holding).reason is EndedReason.AGENT_HANGUP
     assert len(room.carrier.hung_up) == (1 if confirmed else 2)
+
+
+@pytest.mark.parametrize(
+    "hidden", ["+266696687", "+7378742833", "", "Restricted", "sip:ann@example.com", "client:ann"]
+)
+async def test_a_hidden_number_is_asked_for_and_never_listed(resources: Resources, hidden: str) -> None:
+    room = Room(resources, None, number=hidden)
+    refused = await room.call.never_call_again("Stop calling me.")
+    assert "Ask which number" in refused["error"]
+    assert "again" in (await room.call.never_call_again(None, "no number at all"))["error"]
+    assert room.listed == []
+    assert room.call.notes.outcome() is None
+    assert "status" in await room.call.never_call_again(None, "(202) 555-0177")
+    assert room.listed == ["+12025550177"]
+
+
+async def test_a_caller_lists_no_number_but_the_one_that_called(resources: Resources) -> None:
+    room = Room(resources, None)
+    await room.call.never_call_again(None, "+12025550177")
+    assert room.listed == ["+12025550123"]

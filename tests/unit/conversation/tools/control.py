@@ -28,8 +28,8 @@ class NotedControl:
     def note_callback(self, when: str) -> None:
         self.asked.append(("callback", when))
 
-    async def never_call_again(self, reason: str | None) -> dict[str, Any]:
-        self.asked.append(("never again", reason))
+    async def never_call_again(self, reason: str | None, phone_number: str | None = None) -> dict[str, Any]:
+        self.asked.append(("never again", reason, phone_number))
         return {"status": "listed"}
 
     async def send_digits(self, digits: str) -> dict[str, Any]:

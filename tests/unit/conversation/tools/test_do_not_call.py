@@ -11,13 +11,17 @@ from tests.unit.conversation.tools.control import NotedControl
 
 
 @pytest.mark.parametrize(
-    ("arguments", "reason"),
-    [({"reason": " Stop calling me. "}, "Stop calling me."), ({}, None), ({"reason": None}, None)],
+    ("arguments", "said"),
+    [
+        ({"reason": " Stop calling me. "}, ("Stop calling me.", None)),
+        ({}, (None, None)),
+        ({"reason": None, "phone_number": " +12025550199 "}, (None, "+12025550199")),
+    ],
 )
-async def test_the_number_is_put_on_the_list(arguments: dict[str, Any], reason: str | None) -> None:
+async def test_the_number_is_put_on_the_list(arguments: dict[str, Any], said: tuple[str | None, ...]) -> None:
     control = NotedControl()
     assert await do_not_call(arguments, control) == {"status": "listed"}
-    assert control.asked == [("never again", reason)]
+    assert control.asked == [("never again", *said)]
 
 
 def test_the_callees_voice_does_not_stop_it() -> None:

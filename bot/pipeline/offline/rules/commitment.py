@@ -1,0 +1,324 @@
+"""What a callee's words commit them to: a yes to the question that asks for it, not taken back later. Pure.
+
+Who counts a hedge for a yes sends somebody to an appointment that nobody keeps, so what is not clearly a
+commitment is none: "should be fine", a yes to another question, a polite "okay, bye". The words are data:
+commitment.toml of each language. A turn is read clause by clause: people correct themselves within a sentence.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from bot import languages
+from bot.languages import plain
+from bot.records import Speaker, Turn
+
+_CLAUSES = re.compile(
+    r"[.,;:!¡¿…—–]+|(?<=\?)|\s-\s|\b(?:but|although|though|however|because|pero|aunque|porque)\b", re.IGNORECASE
+)
+_SENTENCES = re.compile(r"(?<=[.!?…])\s+")
+_STEM = 5
+_KEY = re.compile(
+    r"\b(?:press|pulse|presione|marque)\s+(\w+)\s+(?:to|para)\s+(?:confirm|accept|agree|aceptar)", re.IGNORECASE
+)
+
+
+class Said(Enum):
+    """What one clause says."""
+
+    NOTHING = auto()
+    YES = auto()
+    """To what was asked."""
+    COMMIT = auto()
+    """Whatever was asked."""
+    SOFT = auto()
+    """Thinking aloud."""
+    HEDGE = auto()
+    NO = auto()
+    UNDO = auto()
+
+
+class Question(Enum):
+    """What the agent had just asked."""
+
+    NOTHING = auto()
+    COMMITMENT = auto()
+    ASIDE = auto()
+    """Surely something else."""
+    UNKNOWN = auto()
+
+
+@dataclass(frozen=True)
+class Commitment:
+    """How a talk ended: True: committed; False: refused or taken back; None: neither."""
+
+    given: bool | None
+    words: tuple[str, ...] = ()
+    """The callee's, that say so."""
+    hedged: bool = False
+    """The last answer to what was asked was neither a yes nor a no."""
+    asides: tuple[str, ...] = ()
+    """The callee's turns that answered something else."""
+
+
+class CommitmentWords:
+    """The words of one language."""
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        clauses, agent, parts = data["clauses"], data["agent"], data["parts"]
+        for _ in range(2):  # a part may name another
+            parts = {name: _expanded(rule, parts) for name, rule in parts.items()}
+        rules = {name: _expanded(rule, parts) for name, rule in {**clauses, **agent}.items() if name != "claims"}
+        self._rules = {name: re.compile(rf"\b(?:{rule})\b") for name, rule in rules.items()}
+        self._whole = {name: re.compile(rf"(?:{rule})") for name, rule in rules.items()}
+        self._day = re.compile(rf"\b{parts['day']}\b")
+        self.claims = [
+            (re.compile(rf"\b(?:{said})\b"), re.compile(done, re.IGNORECASE)) for said, done in agent["claims"]
+        ]
+
+    def found(self, rule: str, text: str) -> bool:
+        return bool(self._rules[rule].search(plain(text)))
+
+    def _is(self, rule: str, clause: str) -> bool:
+        return bool(self._whole[rule].fullmatch(clause))
+
+    def days(self, text: str) -> set[str]:
+        """Days of the week and the like, as far as they are named."""
+        return {found.split()[-1].removesuffix("s") for found in self._day.findall(plain(text))}
+
+    def heard(self, text: str) -> Said:
+        """What a turn says, the last clear word counting. A question says nothing."""
+        said, asks = Said.NOTHING, False
+        for sentence in _SENTENCES.split(text):
+            if self._is("whole", plain(sentence)):
+                continue
+            for clause in _CLAUSES.split(sentence):
+                said = _after(said, self._clause(clause))
+                asks = asks or clause.rstrip().endswith("?")
+            whole = self._rules["no_is_none"].sub(" ", plain(sentence))
+            if said in (Said.NO, Said.YES) and not sentence.endswith("?") and self._rules["undo"].search(whole):
+                said = Said.UNDO  # "actually, no, wait": of several clauses
+        # "Okay, and what do I get?"
+        return (
+            Said.NOTHING
+            if asks and said is Said.YES and _polite(_SENTENCES.split(text)[0].split(",")[0])
+            else said
+        )
+
+    def _clause(self, clause: str) -> Said:
+        words = plain(clause)
+        kind = " ".join(self._rules["no_is_none"].sub(" ", words).split())
+        bare = " ".join(self._rules["late"].sub(" ", kind).split())
+        if not bare:
+            return Said.NOTHING if kind == words else Said.YES
+        if self._rules["if"].match(clause.strip().lower()):
+            return Said.HEDGE
+        asks = clause.rstrip().endswith("?") or self._is("question", bare)
+        if self._rules["undo"].search(bare) and not asks:
+            return Said.UNDO
+        if self._is("soft", bare):
+            return Said.SOFT
+        if asks:
+            return Said.NOTHING
+        if self._rules["hedge"].search(bare):
+            return Said.HEDGE
+        if self._rules["commit"].search(bare) and not self._negated(bare):
+            return Said.COMMIT
+        if self._rules["no"].search(bare):
+            return Said.NO
+        return Said.YES if self._yes_only(bare) else Said.NOTHING
+
+    def _negated(self, words: str) -> bool:
+        commit = self._rules["commit"].search(words)
+        before = words[: commit.start()] if commit else words
+        return bool(re.search(r"\b(?:not|dont|doesnt|never|wont|cant|cannot|nobody|no)$", before.strip()))
+
+    def _yes_only(self, words: str) -> bool:
+        """Whether little but a yes is said: "yes it does", no story that begins with "yes"."""
+        rest = self._rules["yes"].sub(" ", words).split()
+        return len(rest) < len(words.split()) and (len(rest) <= 3 or bool(self._rules["yes"].match(words)))
+
+    def asked(self, text: str, about: Sequence[str]) -> Question:
+        """What the last question of the agent's words asks; `about`: texts on what is to be committed to."""
+        questions = [s for s in _SENTENCES.split(text) if s.rstrip(" \"'»”").endswith("?")]
+        if not questions:
+            return Question.NOTHING
+        last = plain(questions[-1])
+        topic = any(len(_stems(last) & _stems(text)) >= 2 for text in about)
+        if any(_alike(last, plain(text)) for text in about):
+            return Question.COMMITMENT
+        if self._rules["aside"].search(last):
+            return Question.ASIDE
+        return Question.COMMITMENT if topic or self._rules["asks"].search(last) else Question.UNKNOWN
+
+
+def _after(said: Said, clause: Said) -> Said:
+    """What stands after one more clause."""
+    match clause:
+        case Said.NOTHING:
+            return said
+        case Said.SOFT:
+            return (
+                Said.HEDGE
+                if said in (Said.YES, Said.COMMIT, Said.HEDGE)
+                else said
+                if said is Said.NO
+                else Said.SOFT
+            )
+        case Said.YES:
+            return said if said in (Said.COMMIT, Said.HEDGE, Said.NO, Said.UNDO) else Said.YES
+        case Said.NO:
+            return Said.UNDO if said is Said.UNDO else Said.NO
+        case _:
+            return clause
+
+
+def commitment(
+    turns: Sequence[Turn], language: str, *, about: Sequence[str], others: Sequence[str] = ()
+) -> Commitment:
+    """Whether the callee committed to what `about` says (questions, descriptions, the action).
+
+    `others`: the questions of other fields; a yes to one of them is none here.
+    """
+    words = commitment_words(language)
+    answering = languages.of(language).answering if languages.knows(language) else None
+    given: bool | None = None
+    quotes: tuple[str, ...] = ()
+    agent, hedged = "", False
+    asides: list[str] = []
+    spoke = Speaker.CALLEE
+    for turn in turns:
+        if turn.speaker is Speaker.AGENT:
+            agent = f"{agent} {turn.text}".strip() if spoke is Speaker.AGENT else turn.text
+            spoke = Speaker.AGENT
+            continue
+        spoke = Speaker.CALLEE
+        text = turn.text.strip()
+        if answering and any(
+            w.found_in(text)
+            for w in (answering.tone, answering.voicemail, answering.recording, answering.unavailable)
+        ):
+            continue
+        asked = words.asked(agent, about)
+        if asked is Question.COMMITMENT and _belongs_to_other(agent, about, others):
+            asked = Question.ASIDE
+        if turn.keys:
+            chosen = {key.lower() for key in _KEY.findall(agent)}
+            given, quotes = (
+                (True, (text,)) if _digit(text) in {_digit(key) for key in chosen} else (given, quotes)
+            )
+            continue
+        said, topic = words.heard(text), " ".join((agent, *about))
+        if said is Said.YES and asked is Question.NOTHING and words.found("asks", agent) and not _polite(text):
+            asked = Question.COMMITMENT  # "I have you down for Thursday." – "Yes, correct."
+        known = words.days(topic)
+        elsewhen = said is Said.COMMIT and bool(known) and bool(words.days(text) - known)
+        found = given if elsewhen else _judged(said, asked, given)
+        hedged = asked is Question.COMMITMENT and found is None
+        asides += [text] if asked is Question.ASIDE else []
+        if found is not given:
+            quotes = (text,)
+        elif not elsewhen and (said is Said.COMMIT or (said is Said.YES and asked is Question.COMMITMENT)):
+            quotes = (*quotes, text)
+        given = found
+    return Commitment(given, quotes if given is not None else (), hedged and given is None, tuple(asides))
+
+
+def _judged(said: Said, asked: Question, given: bool | None) -> bool | None:
+    """What stands after one turn of the callee, of what stood before."""
+    match said:
+        case Said.UNDO:
+            return False
+        case Said.COMMIT:
+            return True
+        case Said.YES if asked is Question.COMMITMENT:
+            return True
+        case Said.NO if asked is Question.COMMITMENT:
+            return False
+        case Said.HEDGE | Said.SOFT if asked is Question.COMMITMENT:
+            return None
+        case _:
+            return given
+
+
+_POLITE = re.compile(
+    r"(?:ok(?:ay)?|all ?right|alright|thanks?|thank you|great|good|fine|vale|bueno|bien|gracias| )+"
+)
+_LEAVES = re.compile(
+    r"(?:good ?bye|bye|adios|hasta luego|chao|see you|have a (?:good|nice) \w+|muchas gracias|very much| )+"
+)
+
+
+def _polite(text: str) -> bool:
+    """An "okay" to what was told agrees to nothing."""
+    return bool(_POLITE.fullmatch(plain(text)))
+
+
+def _belongs_to_other(agent: str, about: Sequence[str], others: Sequence[str]) -> bool:
+    question = plain(_SENTENCES.split(agent)[-1])
+    own = max((len(_stems(question) & _stems(text)) for text in about), default=0)
+    return any(len(_stems(question) & _stems(text)) > own and _alike(question, plain(text)) for text in others)
+
+
+def _stems(text: str) -> set[str]:
+    return {word[:_STEM] for word in plain(text).split() if len(word) > 3}
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether two plain questions say nearly the same."""
+    a, b = set(one.split()), set(other.split())
+    return bool(b) and len(a & b) >= 0.6 * len(a | b)
+
+
+def _digit(key: str) -> str:
+    named = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    spanish = ("cero", "uno", "dos", "tres", "cuatro", "cinco", "seis", "siete", "ocho", "nueve")
+    key = plain(key)
+    return str(named.index(key)) if key in named else str(spanish.index(key)) if key in spanish else key
+
+
+def deferred(turns: Sequence[Turn], language: str) -> bool:
+    """Whether the agent leaves the matter open: "the team will get back to you to confirm it"."""
+    words = commitment_words(language)
+    said = [turn.text for turn in turns if turn.speaker is Speaker.AGENT]
+    return any(words.found("defers", sentence) for text in said for sentence in _SENTENCES.split(text))
+
+
+def _expanded(rule: str | list[str], parts: Mapping[str, str]) -> str:
+    text = rule if isinstance(rule, str) else "|".join(rule)
+    return re.sub(r"\{(\w+)\}", lambda m: parts[m[1]] if m[1] in parts else m[0], text)
+
+
+@cache
+def _commitment_words(code: str) -> CommitmentWords:
+    return CommitmentWords(tomllib.loads(files(languages).joinpath(code, "commitment.toml").read_text("utf-8")))
+
+
+def commitment_words(language: str) -> CommitmentWords:
+    """The words of a code like "es-MX"; English where the language has none."""
+    return _commitment_words(languages.of(language).code if languages.knows(language) else "en")
+
+
+def says_something(text: str, language: str) -> bool:
+    """Whether a turn is more than a greeting, thanks, or a goodbye: nothing is reached by those."""
+    known = languages.of(language) if languages.knows(language) else languages.of("en")
+    if known.is_greeting(text) or commitment_words(language).found("whole", text):
+        return False
+    return any(
+        plain(clause)
+        and not (
+            _polite(clause)
+            or known.is_greeting(clause)
+            or known.is_backchannel(clause)
+            or _LEAVES.fullmatch(plain(clause))
+        )
+        for sentence in _SENTENCES.split(text)
+        for clause in _CLAUSES.split(sentence)
+    ) or bool(re.fullmatch(r"(?:yes|si|no|yeah|yep|nope)", plain(text)))
