@@ -197,6 +197,8 @@ def test_a_call_is_read_with_its_transcript(client: TestClient) -> None:
         "evidence": {},
         "source": "claude",
         "recorded": [],
+        "claimed": {},
+        "unbacked_claims": [],
         "analysis_error": None,
     }
     assert call["costs"] is None, "nothing was counted"

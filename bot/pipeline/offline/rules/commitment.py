@@ -45,7 +45,7 @@ class Said(Enum):
     UNDO = auto()
 
 
-class Question(Enum):
+class AskedFor(Enum):
     """What the agent had just asked."""
 
     NOTHING = auto()
@@ -145,18 +145,18 @@ class CommitmentWords:
         rest = self._rules["yes"].sub(" ", words).split()
         return len(rest) < len(words.split()) and (len(rest) <= 3 or bool(self._rules["yes"].match(words)))
 
-    def asked(self, text: str, about: Sequence[str]) -> Question:
+    def asked(self, text: str, about: Sequence[str]) -> AskedFor:
         """What the last question of the agent's words asks; `about`: texts on what is to be committed to."""
         questions = [s for s in _SENTENCES.split(text) if s.rstrip(" \"'»”").endswith("?")]
         if not questions:
-            return Question.NOTHING
+            return AskedFor.NOTHING
         last = plain(questions[-1])
         topic = any(len(_stems(last) & _stems(text)) >= 2 for text in about)
         if any(_alike(last, plain(text)) for text in about):
-            return Question.COMMITMENT
+            return AskedFor.COMMITMENT
         if self._rules["aside"].search(last):
-            return Question.ASIDE
-        return Question.COMMITMENT if topic or self._rules["asks"].search(last) else Question.UNKNOWN
+            return AskedFor.ASIDE
+        return AskedFor.COMMITMENT if topic or self._rules["asks"].search(last) else AskedFor.UNKNOWN
 
 
 def _after(said: Said, clause: Said) -> Said:
@@ -207,8 +207,8 @@ def commitment(
         ):
             continue
         asked = words.asked(agent, about)
-        if asked is Question.COMMITMENT and _belongs_to_other(agent, about, others):
-            asked = Question.ASIDE
+        if asked is AskedFor.COMMITMENT and _belongs_to_other(agent, about, others):
+            asked = AskedFor.ASIDE
         if turn.keys:
             chosen = {key.lower() for key in _KEY.findall(agent)}
             given, quotes = (
@@ -216,33 +216,33 @@ def commitment(
             )
             continue
         said, topic = words.heard(text), " ".join((agent, *about))
-        if said is Said.YES and asked is Question.NOTHING and words.found("asks", agent) and not _polite(text):
-            asked = Question.COMMITMENT  # "I have you down for Thursday." – "Yes, correct."
+        if said is Said.YES and asked is AskedFor.NOTHING and words.found("asks", agent) and not _polite(text):
+            asked = AskedFor.COMMITMENT  # "I have you down for Thursday." – "Yes, correct."
         known = words.days(topic)
         elsewhen = said is Said.COMMIT and bool(known) and bool(words.days(text) - known)
         found = given if elsewhen else _judged(said, asked, given)
-        hedged = asked is Question.COMMITMENT and found is None
-        asides += [text] if asked is Question.ASIDE else []
+        hedged = asked is AskedFor.COMMITMENT and found is None
+        asides += [text] if asked is AskedFor.ASIDE else []
         if found is not given:
             quotes = (text,)
-        elif not elsewhen and (said is Said.COMMIT or (said is Said.YES and asked is Question.COMMITMENT)):
+        elif not elsewhen and (said is Said.COMMIT or (said is Said.YES and asked is AskedFor.COMMITMENT)):
             quotes = (*quotes, text)
         given = found
     return Commitment(given, quotes if given is not None else (), hedged and given is None, tuple(asides))
 
 
-def _judged(said: Said, asked: Question, given: bool | None) -> bool | None:
+def _judged(said: Said, asked: AskedFor, given: bool | None) -> bool | None:
     """What stands after one turn of the callee, of what stood before."""
     match said:
         case Said.UNDO:
             return False
         case Said.COMMIT:
             return True
-        case Said.YES if asked is Question.COMMITMENT:
+        case Said.YES if asked is AskedFor.COMMITMENT:
             return True
-        case Said.NO if asked is Question.COMMITMENT:
+        case Said.NO if asked is AskedFor.COMMITMENT:
             return False
-        case Said.HEDGE | Said.SOFT if asked is Question.COMMITMENT:
+        case Said.HEDGE | Said.SOFT if asked is AskedFor.COMMITMENT:
             return None
         case _:
             return given
