@@ -324,6 +324,23 @@ def _check_references(schema: Any, where: str) -> None:
             _check_references(inner, f"{where}.{key}")
 
 
+def mistake_in(
+    arguments: Mapping[str, Any], properties: Mapping[str, Any], required: Iterable[str]
+) -> str | None:
+    """What of a tool's arguments is not as its schema asks for, in a sentence for the model; None: nothing."""
+    missing = [name for name in required if name not in arguments]
+    if missing:
+        return f"{', '.join(missing)}: missing."
+    schema = {"type": "object", "properties": dict(properties)}
+    error = jsonschema.exceptions.best_match(_Arguments(schema).iter_errors(dict(arguments)))
+    if error is None:
+        return None
+    return f"{'.'.join(map(str, error.absolute_path))}: {error.message[:200]}."
+
+
+_Arguments = jsonschema.Draft202012Validator
+
+
 def unfolded(schema: Mapping[str, Any]) -> dict[str, Any]:
     """A schema with its `$ref`s replaced by what they refer to, and without its `$defs`.
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 ProfileName = Literal["us_service", "us_marketing", "eu", "none"]
 """Whose law a call keeps by default: see docs/compliance.md."""
@@ -104,3 +105,39 @@ class Terms:
 
 
 DEFAULT_TERMS = Terms()
+
+
+_ABBREVIATIONS = {
+    "EST": "America/New_York",
+    "EDT": "America/New_York",
+    "CST": "America/Chicago",
+    "CDT": "America/Chicago",
+    "MST": "America/Denver, or America/Phoenix",
+    "MDT": "America/Denver",
+    "PST": "America/Los_Angeles",
+    "PDT": "America/Los_Angeles",
+    "HST": "Pacific/Honolulu",
+    "BST": "Europe/London",
+    "CEST": "Europe/Berlin",
+    "IST": "Asia/Kolkata",
+    "JST": "Asia/Tokyo",
+    "AEST": "Australia/Sydney",
+}
+
+
+def zone(name: str) -> ZoneInfo:
+    """ValueError where there is no such zone, or where it is an abbreviation: EST knows no summer time."""
+    if (meant := _ABBREVIATIONS.get(name.upper())) is not None:
+        raise ValueError(
+            f"{name!r} is an abbreviation, and its clock never changes to summer time: write {meant}"
+        )
+    return zone_named(name)
+
+
+def zone_named(name: str) -> ZoneInfo:
+    """ValueError where there is none of that name."""
+    try:
+        return ZoneInfo(name)
+    except (OSError, ValueError, KeyError):
+        # An OSError is a name that leads to a folder of the database ("Europe").
+        raise ValueError(f"{name!r} is no IANA time zone like Europe/Madrid") from None

@@ -21,13 +21,12 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from bot.calls.dialling.time_zones import zone
 from bot.conversation.scenario.parts import Hours, Retry
 from bot.conversation.scenario.scenario import DEFAULT_OUTBOUND
 from bot.errors import RequestError
 from bot.json_schema import checked
 from bot.phone_numbers import read_e164
-from bot.policy import Terms
+from bot.policy import Terms, zone
 from bot.records import CallSpec, Speaker, Status
 from bot.store.kept_json import check_json
 

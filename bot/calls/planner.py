@@ -88,6 +88,7 @@ class Planner:
             scenario,
             self.slots(scenario.name),
             carrier=self.carrier,
+            time_zone=record.terms.time_zone,
             outcome_schema=None if schema is None else checked(schema),
         )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from loguru import logger
@@ -17,6 +18,7 @@ from bot.conversation.fillers import PhraseBook
 from bot.conversation.opening import SpeechStream
 from bot.conversation.scenario.scenario import Scenario
 from bot.json_schema import Schema
+from bot.phone_numbers import zones_of_number
 from bot.pipeline.llm import vendors as llm
 from bot.pipeline.llm.vendors import LlmBrief
 from bot.pipeline.offline.rules.state import RuleField
@@ -88,6 +90,8 @@ class Plan:
     """The phrases this process can say at once; None: no filler is ever ready."""
     carrier: str = ""
     """Its name among the call's vendors."""
+    time_zone: str | None = None
+    """The callee's, where the request names it; None: their number's."""
     outcome_schema: Schema | None = None
     """What the request wants to know instead of the scenario's outcome fields, in plain form."""
     opening_usage: Usage = field(default_factory=Usage, compare=False)
@@ -124,16 +128,18 @@ class Plan:
         """What the LLM knows of its call."""
         scenario = self.scenario
         fields = tuple(RuleField(f.name, f.type, f.description, f.question, f.options) for f in scenario.outcome)
-        instructions = prompt.system_prompt(self.spec, scenario, self.direction)
+        zones = (self.time_zone,) if self.time_zone else zones_of_number(self.spec.phone_number)
+        when = prompt.today(datetime.now(UTC), zones, scenario.time_zone)
         spec = prompt.completed(self.spec, scenario)
         return LlmBrief(
             spec,
-            instructions,
+            prompt.own_prompt(self.spec, scenario, self.direction, when),
             fields,
             frozenset(scenario.tools),
             scenario.goal,
             scenario.language,
             scenario.phrases.cannot_answer,
+            prompt.shared_prompt(scenario),
         )
 
 

@@ -15,6 +15,7 @@ from loguru import logger
 from bot.conversation.scenario.parts import OutcomeField
 from bot.conversation.scenario.scenario import Scenario
 from bot.conversation.tools import TOOLS
+from bot.conversation.tools.tool import NOT_RUN
 from bot.records import Outcome, Turn
 
 
@@ -97,8 +98,8 @@ async def recorded_in(turns: Iterable[Turn], scenario: Scenario) -> Outcome | No
     uses = [use for turn in turns for use in turn.tools]
     for use in sorted(uses, key=lambda use: use.at_ms):  # a later value replaces an earlier one
         tool = TOOLS.get(use.name)
-        if tool is None:
-            continue  # the scenario declares it; it notes nothing
+        if tool is None or NOT_RUN in str(use.result):
+            continue  # the scenario declares it, and it notes nothing; or it was refused
         try:
             await tool.run(use.arguments, again)
         except Exception as e:

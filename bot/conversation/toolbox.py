@@ -26,8 +26,10 @@ from bot.conversation.notes import Notes
 from bot.conversation.scenario.scenario import Scenario
 from bot.conversation.tools import TOOLS, CallControl, Tool
 from bot.conversation.tools.declared.mcp_server import McpServer, McpServers
+from bot.conversation.tools.tool import NOT_RUN
 from bot.conversation.tools.transfer_call import target_schema
 from bot.errors import SettingsError
+from bot.json_schema import mistake_in
 from bot.pipeline.resources import Resources
 
 BACKSTOP_SECONDS = 5.0
@@ -180,6 +182,13 @@ class Toolbox:
         return handle
 
     async def _outcome_of(self, tool: Tool, arguments: dict[str, Any], context: LLMContext) -> dict[str, Any]:
+        schema = self._schema(tool)
+        wrong = None if tool.checks_itself else mistake_in(arguments, schema.properties, schema.required)
+        if wrong is not None:
+            logger.warning("the arguments of {} do not fit its schema; it is not run: {}", tool.name, wrong)
+            result = {"error": f"{tool.name} {NOT_RUN}{wrong} Call it again with arguments that fit its schema."}
+            self._used(tool.name, arguments, result)
+            return result
         if tool.repeatable and not tool.outside:
             return (await self._run(tool, arguments)).said
         # A task of the toolbox: who waits for it may be cancelled, the tool is not.

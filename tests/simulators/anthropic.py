@@ -128,6 +128,7 @@ class AnthropicSimulator(LoopbackServer):
     A request for a structured answer (`output_config.format`, or one forced tool) goes to `analyst`, with faults
     and a log of its own, so that what follows a call disturbs no script of it. None: it is refused, and a call's
     outcome stays what it was.
+    `strict_tools` False: `strict` is a 400, as before the API had it.
     `structured`: "taken" as the API does; "refused" with a 400, as before it could; "ignored", answered in prose.
     """
 
@@ -144,6 +145,7 @@ class AnthropicSimulator(LoopbackServer):
         analyst: Replies | None = None,
         analyst_faults: Plan[AnthropicFault] | None = None,
         structured: Literal["taken", "refused", "ignored"] = "taken",
+        strict_tools: bool = True,
     ) -> None:
         super().__init__()
         self._replies = replies
@@ -156,6 +158,7 @@ class AnthropicSimulator(LoopbackServer):
         self.analyst = analyst
         self.analyst_faults: Plan[AnthropicFault] = analyst_faults or Plan()
         self._structured = structured
+        self._strict_tools = strict_tools
         self.exchanges: list[Exchange] = []
         """Requests that were well-formed, in order."""
         self.analyses: list[Exchange] = []
@@ -204,7 +207,7 @@ class AnthropicSimulator(LoopbackServer):
             body = json.loads(await request.read())
         except ValueError:
             body = None
-        checked = validate(body, counting=counting, prefill=self._prefill)
+        checked = validate(body, counting=counting, prefill=self._prefill, strict_tools=self._strict_tools)
         self._check_model(str(checked["model"]))
         betas = request.headers.get("anthropic-beta", "")
         return MessagesRequest(

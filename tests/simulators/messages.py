@@ -53,7 +53,9 @@ def invalid(message: str) -> Refused:
     return Refused(400, "invalid_request_error", message)
 
 
-def validate(body: object, *, counting: bool = False, prefill: bool = False) -> Mapping[str, Any]:
+def validate(
+    body: object, *, counting: bool = False, prefill: bool = False, strict_tools: bool = True
+) -> Mapping[str, Any]:
     """The body, if the API would take it. Raises Refused.
 
     `counting` is count_tokens, which needs no max_tokens. `prefill` is a model that lets the last message be
@@ -71,7 +73,7 @@ def validate(body: object, *, counting: bool = False, prefill: bool = False) -> 
     temperature = body.get("temperature")
     if temperature is not None and not 0 <= temperature <= 1:
         raise invalid("temperature: range: 0..1")
-    _check_tools(body)
+    _check_tools(body, strict=strict_tools)
     _check_format(body)
     _check_messages(body["messages"], prefill=prefill)
     marked = sum("cache_control" in block for _, block in _cacheable(body))
@@ -80,13 +82,22 @@ def validate(body: object, *, counting: bool = False, prefill: bool = False) -> 
     return body
 
 
-def _check_tools(body: Mapping[str, Any]) -> None:
+def _check_tools(body: Mapping[str, Any], *, strict: bool) -> None:
     tools = body.get("tools") or []
     for index, tool in enumerate(tools):
         if not _TOOL_NAME.match(tool.get("name", "")):
             raise invalid(f"tools.{index}.custom.name: String should match pattern '{_TOOL_NAME.pattern}'")
         if tool.get("type", "custom") == "custom" and "input_schema" not in tool:
             raise invalid(f"tools.{index}.custom.input_schema: Field required")
+        if "strict" in tool and not strict:
+            raise invalid(f"tools.{index}.custom.strict: Extra inputs are not permitted")
+        if tool.get("strict"):
+            _strict(tool["input_schema"])
+    held = [tool["input_schema"] for tool in tools if tool.get("strict")]
+    if len(held) > _MAX_STRICT_TOOLS:
+        raise invalid("Too many strict tools (limit: 20)")
+    if sum(len(schema.get("properties", {})) - len(schema.get("required", ())) for schema in held) > 24:
+        raise invalid("Schemas contains too many optional parameters (limit: 24)")
     names = [tool["name"] for tool in tools]
     if len(set(names)) < len(names):
         raise invalid("tools: Tool names must be unique.")
@@ -105,6 +116,7 @@ _UNSUPPORTED = {
 }
 """What structured outputs do not take, by type (platform.claude.com, "JSON Schema limitations")."""
 _MAX_UNIONS = 16
+_MAX_STRICT_TOOLS = 20
 
 
 def _check_format(body: Mapping[str, Any]) -> None:

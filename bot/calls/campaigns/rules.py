@@ -16,11 +16,10 @@ from zoneinfo import ZoneInfo
 
 from bot.calls.campaigns.contacts import RawRow, variable_name
 from bot.calls.dialling.policy import next_allowed, unlimited
-from bot.calls.dialling.time_zones import zone
 from bot.conversation import templates
 from bot.errors import RequestError
 from bot.phone_numbers import PhoneNumber, read_number
-from bot.policy import HoursTerms
+from bot.policy import HoursTerms, zone
 from bot.records import CallSpec, EndedReason, Status
 from bot.store.campaign_records import BadRow, Campaign, Contact
 

@@ -4,23 +4,8 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from bot.phone_numbers import zones_of_number
+from bot.policy import zone_named
 
-_ABBREVIATIONS = {
-    "EST": "America/New_York",
-    "EDT": "America/New_York",
-    "CST": "America/Chicago",
-    "CDT": "America/Chicago",
-    "MST": "America/Denver, or America/Phoenix",
-    "MDT": "America/Denver",
-    "PST": "America/Los_Angeles",
-    "PDT": "America/Los_Angeles",
-    "HST": "Pacific/Honolulu",
-    "BST": "Europe/London",
-    "CEST": "Europe/Berlin",
-    "IST": "Asia/Kolkata",
-    "JST": "Asia/Tokyo",
-    "AEST": "Australia/Sydney",
-}
 Zones = tuple[ZoneInfo, ...]
 """All the zones a callee may be in; empty where nothing is known."""
 
@@ -31,25 +16,8 @@ def zones_of(number: str, override: str | None = None) -> Zones:
     A mobile or toll-free number may have all the zones of its country. ValueError on a zone that does not exist.
     """
     if override is not None:
-        return (_zone(override),)
+        return (zone_named(override),)
     return tuple(ZoneInfo(name) for name in zones_of_number(number))
-
-
-def zone(name: str) -> ZoneInfo:
-    """ValueError where there is no such zone, or where it is an abbreviation: EST knows no summer time."""
-    if (meant := _ABBREVIATIONS.get(name.upper())) is not None:
-        raise ValueError(
-            f"{name!r} is an abbreviation, and its clock never changes to summer time: write {meant}"
-        )
-    return _zone(name)
-
-
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (OSError, ValueError, KeyError):
-        # An OSError is a name that leads to a folder of the database ("Europe").
-        raise ValueError(f"{name!r} is no IANA time zone like Europe/Madrid") from None
 
 
 def instant(zone: ZoneInfo, day: date, minutes: int) -> datetime:

@@ -7,10 +7,12 @@ cannot write itself, and the instructions say before and after it that it is dat
 import json
 from collections.abc import Mapping
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from bot import languages
 from bot.conversation.call_plan import Plan
 from bot.json_schema import Schema, inside, is_nullable
+from bot.phone_numbers import zones_of_number
 from bot.records import CallRecord, Sentiment, Turn
 
 MAX_UNIONS = 16
@@ -51,9 +53,11 @@ def system_prompt(plan: Plan) -> str:
 def call_text(plan: Plan, record: CallRecord, recorded: Mapping[str, Any]) -> str:
     """The user's message: the call, fenced, and the task."""
     spec = plan.brief.spec
-    held_at = record.answered_at or record.created_at
+    zones = zones_of_number(spec.phone_number) if plan.time_zone is None else (plan.time_zone,)
+    zone = ZoneInfo(zones[0] if len(zones) == 1 else plan.scenario.time_zone or "UTC")
+    held_at = (record.answered_at or record.created_at).astimezone(zone)
     data = {
-        "held_at": held_at.isoformat(timespec="minutes"),
+        "held_at": f"{held_at.isoformat(timespec='minutes')} ({zone.key}, a {held_at:%A})",
         "direction": record.direction.value,
         "what_for": spec.action,
         "agent_knew": spec.context,

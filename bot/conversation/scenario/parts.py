@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from bot.conversation import templates
-from bot.policy import HoursTerms, RetryOn, RetryTerms, Weekday, minutes_of
+from bot.policy import HoursTerms, RetryOn, RetryTerms, Weekday, minutes_of, zone
 
 
 class Part(BaseModel):
@@ -34,6 +34,11 @@ def _clock(text: str) -> str:
     return text
 
 
+def _time_zone(name: str) -> str:
+    return zone(name).key
+
+
+TimeZoneName = Annotated[str, AfterValidator(_time_zone)]
 RetryWord = Annotated[RetryOn, BeforeValidator(_as_ours)]
 Clock = Annotated[str, AfterValidator(_clock)]
 """A time of day, HH:MM."""

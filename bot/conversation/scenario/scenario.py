@@ -33,6 +33,7 @@ from bot.conversation.scenario.parts import (
     Pronunciation,
     Retry,
     Screening,
+    TimeZoneName,
     Voicemail,
 )
 from bot.conversation.tools import TOOLS
@@ -61,6 +62,8 @@ class Scenario(Part):
     description: str
     direction: Literal["outbound", "inbound"] = "outbound"
     language: str = Field(default="en", pattern=r"^[a-z]{2}(-[A-Z]{2})?$")
+    time_zone: TimeZoneName | None = None
+    """Of the business, an IANA name: told to the model beside the callee's where the two differ."""
     instructions: str
     compliance: Compliance = Compliance()
     recording: RecordingRules = RecordingRules()

@@ -26,5 +26,6 @@ TOOL = Tool(
     },
     required=(),
     run=record_outcome,
+    checks_itself=True,
     repeatable=True,
 )

@@ -43,6 +43,10 @@ class CallControl(Protocol):
         ...
 
 
+NOT_RUN = "was not run: "
+"""In the error of a tool whose arguments did not fit."""
+
+
 @dataclass(frozen=True)
 class Tool:
     """A tool's schema for the model and its function. `parameters` is a JSON Schema's `properties`."""
@@ -52,6 +56,9 @@ class Tool:
     parameters: Mapping[str, Any]
     required: tuple[str, ...]
     run: Callable[[Mapping[str, Any], CallControl], Awaitable[dict[str, Any]]]
+    checks_itself: bool = False
+    """Its arguments are not checked against `parameters` before it runs: it takes those that fit, and says which
+    do not."""
     speaks_after: bool = True
     """Whether the model is asked to go on speaking with the result, where its reply had no words."""
     timeout_seconds: float = 10.0

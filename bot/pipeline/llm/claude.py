@@ -5,13 +5,14 @@ raises on the first `data:` that is not JSON, and the reply is lost with it.
 """
 
 import json
+import re
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
-from anthropic import APIError, AsyncAnthropic, AsyncStream
+from anthropic import APIError, AsyncAnthropic, AsyncStream, BadRequestError
 from loguru import logger
 from pipecat.adapters.llm.services.anthropic_adapter import AnthropicLLMAdapter
 from pipecat.processors.aggregators.llm_context import LLMContext
@@ -31,6 +32,7 @@ from bot.pipeline.llm.events import (
 )
 from bot.pipeline.llm.fallback import AttemptError
 from bot.pipeline.llm.request_meter import RequestMeter
+from bot.pipeline.llm.strict_tools import strictly, takes_strict
 from bot.pipeline.usage import Usage
 
 VENDOR = "anthropic"
@@ -62,11 +64,16 @@ class ClaudeModel:
     max_tokens: int
     instructions: str
     client: AsyncAnthropic
+    shared: str = ""
+    """Stands before `instructions`, as a block of its own that is cached for the next call of the scenario."""
+    loose: set[str] = field(default_factory=set)
+    """Names of models whose server refused strict tools."""
     vendor: str = VENDOR
     adapter: AnthropicLLMAdapter = ADAPTER
 
-    async def ask(self, context: LLMContext, usage: Usage) -> AsyncGenerator[Event, None]:
-        params: dict[str, Any] = {
+    async def params(self, context: LLMContext) -> dict[str, Any]:
+        """The request's, but for what makes its tools strict."""
+        return {
             **await self.adapter.get_llm_invocation_params(
                 context,
                 enable_prompt_caching=True,
@@ -74,15 +81,41 @@ class ClaudeModel:
                 # Newer models refuse a request that ends with the assistant.
                 ensure_last_message_is_user=True,
             ),
+            **({"system": self._blocks()} if self.shared else {}),
             **thinking_default(self.name),
             "model": self.name,
             "max_tokens": self.max_tokens,
         }
+
+    async def ask(self, context: LLMContext, usage: Usage) -> AsyncGenerator[Event, None]:
+        params = await self.params(context)
         meter = RequestMeter(usage, VENDOR, self.name, params)
-        request = self.client.beta.messages.create(stream=True, betas=_BETAS, **params)
-        async with aclosing(meter.ask(request, read_stream, APIError)) as said:
+        async with aclosing(meter.ask(self._request(params), read_stream, APIError)) as said:
             async for event in said:
                 yield event
+
+    async def _request(self, params: dict[str, Any]) -> AsyncStream[Any]:
+        """With strict tools where the model takes them, and without where its server does not."""
+        tools = params["tools"]
+        if tools and self.name not in self.loose and takes_strict(self.name):
+            try:
+                return await self._create(params | {"tools": strictly(tools)})
+            except BadRequestError as e:
+                if not re.search(r"strict|schema|grammar|additionalProperties", str(e), re.IGNORECASE):
+                    raise
+                logger.warning("{} takes no strict tools here: {}", self.name, e)
+                self.loose.add(self.name)
+        return await self._create(params)
+
+    async def _create(self, params: dict[str, Any]) -> AsyncStream[Any]:
+        stream: AsyncStream[Any] = await self.client.beta.messages.create(stream=True, betas=_BETAS, **params)
+        return stream
+
+    def _blocks(self) -> list[dict[str, Any]]:
+        """A cache entry is a prefix over tools, system and messages. What differs between calls is cached with
+        the messages behind it; a mark of its own would only be written, once a call."""
+        first = {"type": "text", "text": self.shared, "cache_control": {"type": "ephemeral"}}
+        return [first, {"type": "text", "text": self.instructions}]
 
 
 def thinking_default(model: str) -> dict[str, Any]:

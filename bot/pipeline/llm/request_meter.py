@@ -80,6 +80,8 @@ class RequestMeter:
             "cache_write_tokens": reported.cache_creation,
             "cache_read_tokens": reported.cache_read,
         }
+        read_back, written_down = reported.cache_read or 0, reported.cache_creation or 0
+        metrics.prompt_read(self._vendor, fresh=read, written=written_down, cached=read_back)
         for unit, count in counts.items():
             self._usage.add(self._vendor, self._model, unit, count or 0)
 

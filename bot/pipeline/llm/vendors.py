@@ -41,7 +41,7 @@ class LlmBrief:
 
     spec: CallSpec
     instructions: str
-    """The system prompt, complete."""
+    """The system prompt, behind `shared`."""
     fields: tuple[RuleField, ...]
     tools: frozenset[str]
     goal: str | None
@@ -49,6 +49,13 @@ class LlmBrief:
     """A code like "es-MX"."""
     cannot_answer: str = "I'm sorry, I can't help you with that."
     """Said of what no model answers."""
+    shared: str = ""
+    """The beginning of the system prompt: the same for all calls of a scenario, so that a cache keeps it."""
+
+    @property
+    def prompt(self) -> str:
+        """The whole system prompt."""
+        return "\n\n".join(part for part in (self.shared, self.instructions) if part)
 
 
 class LanguageModel(Vendor):
@@ -159,7 +166,7 @@ def build(members: Sequence[LlmVendor], resources: Resources, brief: LlmBrief) -
         return rules
     service = FallbackLLMService(
         models,
-        instructions=brief.instructions,
+        instructions=brief.prompt,
         circuit=resources.circuit,
         waits=Waits(asked[0].first_token_seconds, asked[0].stall_seconds, TOOL_TIMEOUT_SECONDS),
         cannot_answer=brief.cannot_answer,
@@ -172,13 +179,13 @@ def build(members: Sequence[LlmVendor], resources: Resources, brief: LlmBrief) -
 def _claude(member: Claude, resources: Resources, brief: LlmBrief) -> ClaudeModel:
     assert resources.anthropic is not None
     name = member.model_name(resources.settings)
-    return ClaudeModel(name, member.max_tokens, brief.instructions, resources.anthropic)
+    return ClaudeModel(name, member.max_tokens, brief.instructions, resources.anthropic, shared=brief.shared)
 
 
 def _openai(member: OpenAICompatible, resources: Resources, brief: LlmBrief) -> OpenAIModel:
     settings = OpenAILLMSettings(
         model=member.model,
-        system_instruction=brief.instructions,
+        system_instruction=brief.prompt,
         max_tokens=member.max_tokens,
         extra={"extra_body": dict(member.extra)} if member.extra else {},
     )

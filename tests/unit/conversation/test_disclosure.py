@@ -10,12 +10,12 @@ from bot.conversation.prompt import (
     lawful,
     opening_text,
     screening_text,
+    shared_prompt,
     spare_opening,
-    system_prompt,
     voicemail_text,
 )
 from bot.conversation.scenario.scenario import Scenario
-from bot.records import CallSpec, Direction
+from bot.records import CallSpec
 
 EN, ES = languages.of("en"), languages.of("es")
 SENTENCE = EN.notices.disclosure
@@ -87,7 +87,7 @@ def test_whatever_is_said_first_has_it_in_each_profile(profile: str) -> None:
     for text in texts:
         assert text is not None
         assert discloses(text, EN, SENTENCE), text
-    assert "AI assistant" in system_prompt(SPEC, lawful_one, Direction.OUTBOUND).split("first sentence")[1]
+    assert "AI assistant" in shared_prompt(lawful_one).split("first sentence")[1]
 
 
 @pytest.mark.parametrize("table", [{"profile": "none"}, {"profile": "us_service", "disclosure": False}])
@@ -95,7 +95,7 @@ def test_off_is_a_setting(table: dict[str, object]) -> None:
     off = scenario(**table)
     assert (opening_text(SPEC, off) or "").startswith("Hi John, this is Kim.")
     assert lawful("Hello.", SPEC, off).startswith("Hello.")
-    assert "first sentence you say" not in system_prompt(SPEC, off, Direction.OUTBOUND)
+    assert "first sentence you say" not in shared_prompt(off)
 
 
 class TestHeardToItsEnd:

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.conversation.prompt import opening_text, spare_opening, system_prompt, variables, voicemail_text
+from bot.conversation.prompt import (
+    opening_text,
+    own_prompt,
+    shared_prompt,
+    spare_opening,
+    today,
+    variables,
+    voicemail_text,
+)
 from bot.conversation.scenario.compliance import Compliance
 from bot.conversation.scenario.parts import Agent, Opening, OutcomeField
 from bot.conversation.scenario.scenario import Scenario
@@ -43,8 +52,12 @@ SPEC = CallSpec(
 )
 
 
+WHEN = "It was Monday."
+
+
 def prompt(direction: Direction = Direction.OUTBOUND, scenario: Scenario = SCENARIO, **changes: Any) -> str:
-    return system_prompt(replace(SPEC, **changes), scenario, direction)
+    own = own_prompt(replace(SPEC, **changes), scenario, direction, WHEN)
+    return f"{shared_prompt(scenario)}\n\n{own}"
 
 
 def between(text: str, tag: str) -> list[str]:
@@ -54,7 +67,7 @@ def between(text: str, tag: str) -> list[str]:
 
 def test_everything_the_caller_gave_is_there() -> None:
     text = prompt()
-    assert text.startswith("You are Kim, calling for Downtown Dental. You placed this call.")
+    assert "You are Kim, calling for Downtown Dental. You placed this call." in text
     assert "You expect to speak with John." in text
     assert between(text, "action") == ["Confirm your appointment."]
     assert between(text, "context") == ["Suite 200."]
@@ -65,7 +78,7 @@ def test_everything_the_caller_gave_is_there() -> None:
 
 def test_an_inbound_call_is_answered_and_not_placed() -> None:
     text = prompt(Direction.INBOUND, action="")
-    assert text.startswith("You are Kim of Downtown Dental. You answer this call.")
+    assert "You are Kim of Downtown Dental. You answer this call." in text
     assert between(text, "action") == []
 
 
@@ -77,7 +90,7 @@ def test_an_object_is_told_as_json_and_nothing_as_nothing() -> None:
 def test_the_scenarios_names_stand_in() -> None:
     scenario = SCENARIO.model_copy(update={"agent": Agent(name="Robin", organization="Acme")})
     text = prompt(scenario=scenario, agent_name=None, organization=None)
-    assert text.startswith("You are Robin, calling for Acme.")
+    assert "You are Robin, calling for Acme." in text
 
 
 def test_another_language_is_asked_for() -> None:
@@ -169,3 +182,54 @@ def test_answers_of_declared_tools_may_be_told_and_are_no_orders() -> None:
     declared = HttpTool(name="slots", description="d", url="https://a.example/")
     assert "What a tool answers" in prompt(scenario=SCENARIO.model_copy(update={"http_tools": (declared,)}))
     assert "What a tool answers" not in prompt()
+
+
+def test_what_all_calls_of_a_scenario_share_holds_nothing_of_one_call() -> None:
+    shared = shared_prompt(SCENARIO)
+    assert not re.search(r"Kim|John|Downtown|Suite 200|Confirm your appointment|Monday|<action>\n", shared)
+    own = own_prompt(SPEC, SCENARIO, Direction.OUTBOUND, WHEN)
+    assert "Confirm it." in shared
+    assert all(part in own for part in ("Kim", "John", "Suite 200.", WHEN))
+
+
+NOON = datetime(2026, 11, 30, 18, 5, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("zones", "business", "told"),
+    [
+        (
+            ("America/New_York",),
+            None,
+            "it was Monday, 30 November 2026, 13:05 (America/New_York) where the other person is. The days",
+        ),
+        (
+            ("America/New_York",),
+            "Europe/Berlin",
+            "13:05 (America/New_York) where the other person is. "
+            "At the business it was Monday, 30 November 2026, 19:05 (Europe/Berlin).",
+        ),
+        (("Europe/Madrid",), "Europe/Berlin", "it was Monday, 30 November 2026, 19:05 (Europe/Madrid) where"),
+        (("Asia/Tokyo",), None, "it was Tuesday, 1 December 2026, 03:05 (Asia/Tokyo)"),
+        (
+            ("Atlantic/Canary", "Europe/Madrid", "Africa/Ceuta"),
+            None,
+            "18:05 (Atlantic/Canary) to Monday, 30 November 2026, 19:05 (Africa/Ceuta) where",
+        ),
+        (("Atlantic/Canary", "Europe/Madrid"), "Europe/Madrid", "it was Monday, 30 November 2026, 19:05 (Europe"),
+        ((), "Europe/Berlin", "it was Monday, 30 November 2026, 19:05 (Europe/Berlin)"),
+        ((), None, "it was Monday, 30 November 2026 where"),
+    ],
+)
+def test_the_day_of_the_call_by_the_clocks_of_both(
+    zones: tuple[str, ...], business: str | None, told: str
+) -> None:
+    text = today(NOON, zones, business)
+    assert told in text
+    assert text.count("At the business") == ("At the business" in told)
+
+
+def test_the_days_to_come_stand_there_with_their_dates() -> None:
+    text = today(NOON, ("America/New_York",), None)
+    assert "The days to come: Tue 2026-12-01, Wed 2026-12-02," in text
+    assert "Mon 2026-12-14." in text

@@ -254,3 +254,42 @@ async def test_the_result_of_an_interrupted_tool_is_told_later_and_not_asked_for
     await told.call("look_up")
     assert told.results == {"look_up": {"run": 1}}
     assert counting.runs == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wrong"),
+    [
+        ({"order": "4711", "count": 2}, None),
+        ({"order": "4711", "count": 2, "note": "x"}, None),
+        ({"count": 2}, "order: missing."),
+        ({}, "order, count: missing."),
+        ({"order": "4711", "count": "two"}, "count: 'two' is not of type 'integer'."),
+        ({"order": "47", "count": 2}, "order: '47' does not match"),
+        ({"order": "4711", "count": 9}, "count: 9 is greater than the maximum of 5."),
+        ({"order": "4711", "count": 2, "how": "fast"}, "how: 'fast' is not one of ['slow']."),
+    ],
+)
+async def test_arguments_that_do_not_fit_run_nothing(arguments: dict[str, Any], wrong: str | None) -> None:
+    ran: list[Mapping[str, Any]] = []
+
+    async def order(given: Mapping[str, Any], _control: CallControl) -> Any:
+        ran.append(given)
+        return {"answer": 1}
+
+    schema = {
+        "order": {"type": "string", "pattern": r"^\d{4}$"},
+        "count": {"type": "integer", "maximum": 5},
+        "how": {"type": "string", "enum": ["slow"]},
+    }
+    told = Told(Tool("order", "d", schema, ("order", "count"), order, outside=True))
+    await told.call("order", arguments=arguments)
+    assert len(ran) == (wrong is None)
+    said = str(told.results["order"].get("error", ""))
+    assert said.startswith("" if wrong is None else f"order was not run: {wrong}")
+    assert told.speaks["order"]
+
+
+async def test_a_tool_of_the_call_is_checked_too() -> None:
+    told = Told()
+    await told.call("end_call", arguments={"reason": 5})
+    assert "reason: 5 is not of type 'string'" in told.results["end_call"]["error"]

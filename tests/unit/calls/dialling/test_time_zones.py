@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from bot.calls.dialling.time_zones import instant, local_day, zone, zones_of
+from bot.calls.dialling.time_zones import instant, local_day, zones_of
+from bot.policy import zone
 
 NEW_YORK = ZoneInfo("America/New_York")
 

@@ -98,9 +98,10 @@ async def stage(
     then: AnthropicFault | None = None,
     members: tuple[LlmVendor, ...] = BOTH,
     brain: Any = lambda _: Reply(SAID),
+    **more: Any,
 ) -> AsyncIterator[Stage]:
     async with (
-        AnthropicSimulator(brain, latency=QUICK, faults=Plan(faults, then)) as sim,
+        AnthropicSimulator(brain, latency=QUICK, faults=Plan(faults, then), **more) as sim,
         AsyncAnthropic(api_key="k", base_url=sim.url, max_retries=0, timeout=5) as client,
     ):
         settings = Settings(_env_file=None, anthropic_api_key=SecretStr("k"))
@@ -514,3 +515,14 @@ async def test_a_tool_call_in_words_is_asked_for_as_a_call() -> None:
         await it.over()
         assert it.text == SAID
         assert "Call the tool itself" in str(it.sim.exchanges[1].request.messages[-1]["content"])
+
+
+async def test_tools_are_strict_where_the_server_takes_them_and_loose_where_not() -> None:
+    for takes in (True, False):
+        async with stage(brain=lambda _: Reply(SAID), strict_tools=takes) as it:
+            for turn in (1, 2):
+                await it.ask(CLOSING)
+                await it.over(turn)
+            asked = [exchange.request.body["tools"][0].get("strict", False) for exchange in it.sim.exchanges]
+            assert (asked, it.text) == ([takes, takes], SAID * 2)
+            assert len(it.sim.rejected) == (not takes), "asked once"

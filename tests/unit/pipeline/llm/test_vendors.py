@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -54,7 +55,7 @@ class Tools:
 
 @asynccontextmanager
 async def claude(
-    *replies: Reply | str, go_on: bool = False
+    *replies: Reply | str, go_on: bool = False, brief: LlmBrief = BRIEF
 ) -> AsyncIterator[tuple[AnthropicSimulator, Any, Any, Any]]:
     """Simulator, tools, collector and a function that asks."""
     async with (
@@ -62,7 +63,7 @@ async def claude(
         AsyncAnthropic(api_key="k", base_url=sim.url, max_retries=0, timeout=5) as client,
     ):
         settings = Settings(_env_file=None, anthropic_api_key=SecretStr("k"))
-        (llm,) = build([Claude()], Resources(settings, anthropic=client), BRIEF)
+        (llm,) = build([Claude()], Resources(settings, anthropic=client), brief)
         assert isinstance(llm, FallbackLLMService)
         tools = Tools(llm, go_on=go_on)
         collector = Collector()
@@ -197,3 +198,12 @@ def test_the_menu_of_minds() -> None:
 def test_the_rules_need_no_client() -> None:
     (service,) = build([Rules()], Resources(Settings(_env_file=None)), BRIEF)
     assert isinstance(service, RuleLLMService)
+
+
+async def test_the_shared_part_of_the_prompt_is_a_block_of_its_own_that_is_cached() -> None:
+    async with claude("Hi.", brief=replace(BRIEF, shared="The rules of all calls.")) as (sim, _, collector, ask):
+        await ask()
+        await until(lambda: bool(collector.of(LLMFullResponseEndFrame)))
+    shared, own = sim.exchanges[0].request.body["system"]
+    assert shared == {"type": "text", "text": "The rules of all calls.", "cache_control": {"type": "ephemeral"}}
+    assert own == {"type": "text", "text": "Be brief."}
