@@ -62,6 +62,8 @@ class EndedReason(StrEnum):
     CANCELED = "canceled"
     DO_NOT_CALL = "do_not_call"
     """Never dialled: the number had come onto the list by then."""
+    OPTED_OUT = "opted_out"
+    """The callee does not want to be called any more: the number is on the list now."""
     ERROR_STT = "error_stt"
     ERROR_LLM = "error_llm"
     ERROR_TTS = "error_tts"

@@ -289,7 +289,7 @@ class EndingAnswer(_Answer):
 
 
 class ProgressAnswer(_Answer):
-    """In numbers of contacts; their sum is `accepted`."""
+    """In numbers of contacts, whose sum is `accepted`; but for `said_hello` and `abandoned`, which are calls."""
 
     queued: int = Field(description="Not called yet.")
     waiting: int = Field(description="To be called again, or put off by hours or caps.")
@@ -298,6 +298,8 @@ class ProgressAnswer(_Answer):
     done: int
     left: int = Field(description="Never called: the campaign was canceled or came to its end first.")
     reached_goal: int = Field(description="Of those that are done.")
+    said_hello: int = Field(description="Calls that a person answered with words.")
+    abandoned: int = Field(description="Of these: those who heard no word of the agent within two seconds.")
     done_by_ended_reason: dict[str, int]
     endings: list[EndingAnswer] = Field(description="Of those that are done, the most frequent first.")
 
@@ -315,7 +317,7 @@ class ProgressAnswer(_Answer):
         )
 
 
-_COUNTS = ("queued", "waiting", "dialling", "on_the_line", "done", "left")
+_COUNTS = ("queued", "waiting", "dialling", "on_the_line", "done", "left", "said_hello", "abandoned")
 
 
 class CampaignSummary(_Answer):

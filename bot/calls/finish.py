@@ -11,6 +11,7 @@ from bot.calls.costs import carrier_usage, engine_usage, prices
 from bot.calls.evidence import as_claimed, gated
 from bot.conversation.call import CallEnd
 from bot.conversation.call_plan import Plan
+from bot.conversation.recorder import NOT_GREETED, Greeted
 from bot.json_schema import Schema, fits, of_fields
 from bot.pipeline.offline.rules.outcome import agreeing, heard_out, rule_outcome, unreached
 from bot.records import (
@@ -40,6 +41,7 @@ async def finish(
     answered_at: datetime,
     counts: Counts,
     recording: str = "",
+    met: Greeted = NOT_GREETED,
 ) -> Outcome:
     """Keep how the call ended, its outcome by rules and tools, and what it cost so far.
 
@@ -53,6 +55,7 @@ async def finish(
     )
     planned = plan.slots.vendors
     stood_in = end.llm is not None and end.llm != planned["llm"]
+    person = end.answered_by is AnsweredBy.PERSON
     change = CallChange(
         vendors={"carrier": plan.carrier, **planned, "llm": str(end.llm)} if stood_in else None,
         ended_reason=end.reason,
@@ -65,6 +68,8 @@ async def finish(
         disclosed_at=end.disclosed_at,
         consent=end.consent,
         recording=recording,
+        hello_to_first_word_ms=met.hello_to_first_word_ms if person else None,
+        abandoned=met.abandoned if person else None,
         outcome=outcome,
         costs=call_costs(plan, seconds, transferred=end.reason is EndedReason.TRANSFERRED),
     )

@@ -106,11 +106,18 @@ class MediaStreams:
             metrics.turn_taken({"answer_to_first_audio": end.answer_to_first_audio_ms})
             process.active_calls.resources.scripts.forget(stream.call_sid)
             slot.call = None
-            turns, counts = recorder.kept_turns(), recorder.counts
+            turns, counts, met = recorder.kept_turns(), recorder.counts, recorder.greeted()
             kept = recording.path.name if recording.kept else ""
             try:
                 await finish(
-                    process.store, plan, end, turns, answered_at=answered_at, counts=counts, recording=kept
+                    process.store,
+                    plan,
+                    end,
+                    turns,
+                    answered_at=answered_at,
+                    counts=counts,
+                    recording=kept,
+                    met=met,
                 )
             except Exception as e:
                 logger.opt(exception=e).error("the record could not be completed")

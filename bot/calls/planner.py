@@ -89,6 +89,7 @@ class Planner:
             self.slots(scenario.name),
             carrier=self.carrier,
             time_zone=record.terms.time_zone,
+            our_number=record.spec.from_number or self.settings.twilio_phone_number,
             outcome_schema=None if schema is None else checked(schema),
         )
 

@@ -142,10 +142,13 @@ class Call:
             may_be_machine=plan.direction is Direction.OUTBOUND,
         )
         detection.deaf()
+        opt_out = scenario.compliance
         self._keys = Keys(
             scenario.keys,
             stages.user,
-            actions={},
+            actions={opt_out.opt_out_key: self._opt_out_by_key}
+            if opt_out.opt_out and opt_out.opt_out_key
+            else {},
             secrets=recorder.secrets,
             interrupts=lambda: scenario.interruption.allowed and not self._output.saying.protected,
             entered=self._callee_entered,
@@ -161,6 +164,7 @@ class Call:
             keys=self._keys,
             disclosure=self._disclosure,
             recording=line.recording,
+            never_again=self.never_call_again,
             waiting=lambda: self._handover.waiting,
         )
         self._handover = Handover(
@@ -314,6 +318,9 @@ class Call:
     async def attach(self, stream: MediaStream) -> bool:
         """Go on on a new media stream, until that is over. False where none is expected."""
         return await self._line.attach(stream)
+
+    async def _opt_out_by_key(self) -> None:
+        await self._flow.opt_out.leave(f"key {self.plan.scenario.compliance.opt_out_key}")
 
     # -- what tools may do to their call --------------------------------------------------------------
 

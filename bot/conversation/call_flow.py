@@ -5,7 +5,7 @@ The decisions are pure (`detection`, `silence`); this file hears of events, asks
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from bot.conversation import prompt
 from bot.conversation.call_plan import Plan
@@ -13,6 +13,7 @@ from bot.conversation.disclosure import DisclosureWatch
 from bot.conversation.hang_up import Goodbye
 from bot.conversation.keys import Keys
 from bot.conversation.machines.answering import TREAT_EVERY_SECONDS, MachineHandling
+from bot.conversation.opt_out import OptOut
 from bot.conversation.recording_consent import CallRecording, RecordingTalk
 from bot.conversation.replies import Replies
 from bot.conversation.silence import Silence, SilenceWatch
@@ -39,25 +40,27 @@ class CallFlow:
         keys: Keys,
         disclosure: DisclosureWatch,
         recording: CallRecording | None,
+        never_again: Callable[[str], Awaitable[object]],
         waiting: Callable[[], bool],
     ) -> None:
-        """`waiting`: the callee waits for somebody to take the call."""
+        """`waiting`: the callee waits for somebody to take the call. `never_again`: lists their number."""
         self.plan = plan
         self._stages, self._goodbye = stages, goodbye
         self._line, self._user, self._changed = stages.line, stages.user, stages.changed
         self._machine, self._detection = machine, machine.detection
         self._replies, self._keys = replies, keys
         self._disclosure = disclosure
+        self.opt_out = OptOut(plan, goodbye, at_person=lambda: self._at_person, never_again=never_again)
         self._recording = RecordingTalk(
             plan,
             stages,
             recording,
-            at_person=lambda: not (self._detection.machine or self._goodbye.begun),
-            in_gap=lambda: self._speaks_with_person and not self._callee_speaks,
+            at_person=lambda: self._at_person,
+            in_gap=lambda: self._in_gap,
         )
         self._waiting = waiting
         self._opening_lost = self._opening_said_again = False
-        self._callee_speaks = self._tools_work = False
+        self._callee_speaks = self._turn_open = self._tools_work = False
         limits = plan.scenario.limits
         self._warned = limits.max_duration_seconds <= WARNING_SECONDS
         self._beeps = BeepDetector()
@@ -87,6 +90,7 @@ class CallFlow:
                 await self._goodbye.say(self.plan.scenario.phrases.time_is_up, EndedReason.MAX_DURATION)
                 continue
             else:
+                await self.opt_out.attend()
                 await self._open_or_answer_machine(now)
                 await self._attend_disclosure()
                 await self._recording.attend()
@@ -162,7 +166,7 @@ class CallFlow:
 
     async def _attend_disclosure(self) -> None:
         """Where it was cut in spite of all, or a model left it out: in the next gap."""
-        if self._speaks_with_person and not self._callee_speaks and self._disclosure.due():
+        if self._in_gap and self._disclosure.due():
             await self._stages.say(self.plan.scenario.phrases.disclosure)
 
     # -- silence --------------------------------------------------------------------------------------
@@ -226,6 +230,15 @@ class CallFlow:
         return self._speaks_with_person and self._disclosure.pending
 
     @property
+    def _in_gap(self) -> bool:
+        """The agent talks with a person who has finished what they say."""
+        return self._speaks_with_person and not (self._callee_speaks or self._turn_open)
+
+    @property
+    def _at_person(self) -> bool:
+        return not (self._detection.machine or self._goodbye.begun)
+
+    @property
     def _speaks_with_person(self) -> bool:
         return self._detection.opened and not (self._detection.machine or self._line.away or self._goodbye.begun)
 
@@ -260,6 +273,7 @@ class CallFlow:
         self._silence.callee_speaks(speaking, now)
         self._replies.note_callee_speech(speaking)
         if speaking:
+            self._turn_open = True
             self._recording.note_speech()
             self._detection.speech_started(now)
         else:
@@ -288,12 +302,15 @@ class CallFlow:
     def note_callee_words(self, piece: str, *, final: bool) -> None:
         """A transcript; they are there."""
         self._machine.note_piece()
+        self.opt_out.note_words(piece, final=final)
         self._recording.note_words(piece)
         self._detection.words(piece, time.monotonic(), final=final)
         self.note_callee_presence()
 
     def note_callee_turn_over(self, text: str) -> None:
         self._machine.note_turn_over()
+        self._turn_open = False
+        self.opt_out.note_turn_over(text)
         self._recording.note_turn_over(text)
         if text and self._user.owes_reply:
             self._silence.owe_reply(time.monotonic())

@@ -92,6 +92,8 @@ class Plan:
     """Its name among the call's vendors."""
     time_zone: str | None = None
     """The callee's, where the request names it; None: their number's."""
+    our_number: str | None = None
+    """The number the callee sees, and may call back."""
     outcome_schema: Schema | None = None
     """What the request wants to know instead of the scenario's outcome fields, in plain form."""
     opening_usage: Usage = field(default_factory=Usage, compare=False)

@@ -95,13 +95,13 @@ class Goodbye:
         await self._stages.line.interrupt()
         self._stages.play(await self._voice.speak(text), self._heard)
 
-    async def leave(self, reason: EndedReason) -> None:
-        """End with the scenario's apology, in the midst of what is being said."""
+    async def leave(self, reason: EndedReason, text: str | None = None) -> None:
+        """End with `text`, or the scenario's apology, in the midst of what is being said."""
         if not self._begin(reason):
             return
         self._default_said = True
         await self._stages.hush()
-        text = self._apology
+        text = text or self._apology
         speech = self._plan.spoken(text)
         if speech is None:
             await self._say(text)

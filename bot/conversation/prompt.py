@@ -143,7 +143,10 @@ def lawful(text: str, spec: CallSpec, scenario: Scenario) -> str:
 
 def notices(scenario: Scenario) -> str:
     """What is said behind the first sentence of an opening."""
-    return scenario.phrases.recording if scenario.recording.mode == "announce" else ""
+    said = [scenario.phrases.recording] if scenario.recording.mode == "announce" else []
+    if scenario.compliance.tell_opt_out:
+        said.append(scenario.phrases.opt_out.format(key=scenario.compliance.opt_out_key))
+    return " ".join(said)
 
 
 def opening_text(spec: CallSpec, scenario: Scenario) -> str | None:
@@ -174,9 +177,13 @@ def spare_opening(spec: CallSpec, scenario: Scenario) -> str | None:
     return lawful(render(languages.of(scenario.language).opening, variables(spec, scenario)), spec, scenario)
 
 
-def voicemail_text(spec: CallSpec, scenario: Scenario) -> str:
-    """The message left on a machine."""
-    return said_first(render(scenario.voicemail.message, variables(spec, scenario)), spec, scenario)
+def voicemail_text(spec: CallSpec, scenario: Scenario, our_number: str | None = None) -> str:
+    """The message left on a machine; `our_number`, E.164, is for a call back."""
+    text = said_first(render(scenario.voicemail.message, variables(spec, scenario)), spec, scenario)
+    if not scenario.compliance.call_back_number or our_number is None:
+        return text
+    number = scenario.phrases.call_back_number.format(number=our_number)
+    return text if our_number in text else f"{text} {number}"
 
 
 def screening_text(spec: CallSpec, scenario: Scenario) -> str:

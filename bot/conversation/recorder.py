@@ -23,6 +23,7 @@ from bot.telemetry.tracing import CallTrace
 KEEP_SECONDS = 1.0
 BACKCHANNEL_MS = 300
 """How long an "mhm" is taken to be; it is not measured."""
+ABANDONED_MS = 2000
 CLOSING_TRIES = 3
 """How often the last turns are offered to a store that fails."""
 
@@ -33,6 +34,26 @@ class TurnStore(Protocol):
     async def put_turn(self, call_id: str, turn: Turn) -> None:
         """Insert or replace the turn of this index."""
         ...
+
+
+@dataclass(frozen=True)
+class Greeted:
+    """How a callee who said hello was met. Both None where nobody did."""
+
+    hello_to_first_word_ms: float | None = None
+    """0 where the agent spoke first; None where it never spoke."""
+    abandoned: bool | None = None
+
+
+NOT_GREETED = Greeted()
+
+
+def greeted(hello_ended_ms: int | None, first_word_ms: int | None, now_ms: int) -> Greeted:
+    """By the media clock. Abandoned as 16 CFR 310.4(b)(4) has it: no word within two seconds of the greeting."""
+    if hello_ended_ms is None:
+        return NOT_GREETED
+    waited = max(0, (now_ms if first_word_ms is None else first_word_ms) - hello_ended_ms)
+    return Greeted(None if first_word_ms is None else float(waited), waited > ABANDONED_MS)
 
 
 @dataclass
@@ -81,6 +102,9 @@ class Recorder:
         self._agent_began_ms: int | None = None
         """Media clock when the agent's voice began; its first words are known to be heard a mark later."""
         self._timing = _Timing()
+        self._hello_ended_ms: int | None = None
+        self._first_word_ms: int | None = None
+        """Media clock: the end of the callee's first speech, and the agent's first audio."""
         self._next_latency: TurnLatency | None = None
         self._tools: list[ToolUse] = []
 
@@ -94,9 +118,12 @@ class Recorder:
     def callee_speech_stopped(self, silence_seconds: float, late_seconds: float = 0.0) -> None:
         at = time.monotonic() - late_seconds
         self._timing.vad_at, self._timing.speech_end = at, at - silence_seconds
+        ended_ms = self._media_ms() - round((silence_seconds + late_seconds) * 1000)
+        if self._hello_ended_ms is None:
+            self._hello_ended_ms = ended_ms
         index = self._open.get(Speaker.CALLEE)
         if index is not None:
-            self._change(index, end_ms=self._media_ms() - round((silence_seconds + late_seconds) * 1000))
+            self._change(index, end_ms=ended_ms)
 
     def callee_words(self, text: str, *, final: bool) -> None:
         if not text.strip():
@@ -208,7 +235,7 @@ class Recorder:
 
     def audio_sent(self, now: float) -> None:
         """The first audio after silence left for the callee."""
-        self._agent_began_ms = self._media_ms()
+        self._note_agent_began()
         timing = self._timing
         if not timing.owed:
             # A prompt or a goodbye: what it took is no part of the next reply.
@@ -243,7 +270,7 @@ class Recorder:
     def filler_sent(self) -> None:
         """A filler leaves for the callee: a turn may begin with it, and its reply is still to come."""
         self.trace.voice_began({})
-        self._agent_began_ms = self._media_ms()
+        self._note_agent_began()
 
     def metrics(self, frame: MetricsFrame, *, llm: set[str], tts: set[str]) -> None:
         """Times to first token and first audio, by the names of the services."""
@@ -301,6 +328,16 @@ class Recorder:
             except Exception as e:
                 logger.error("turn {} could not be kept: {}", index, e)
                 self._touch(index)
+
+    def _note_agent_began(self) -> None:
+        self._agent_began_ms = self._media_ms()
+        if self._first_word_ms is None:
+            self._first_word_ms = self._agent_began_ms
+
+    def greeted(self) -> Greeted:
+        """How soon the callee's first words were answered, as far as the call has gone."""
+        words = any(turn.speaker is Speaker.CALLEE and turn.text for turn in self.turns)
+        return greeted(self._hello_ended_ms if words else None, self._first_word_ms, self._media_ms())
 
     def _begin(self, speaker: Speaker, text: str, start_ms: int) -> None:
         now = datetime.now(UTC)

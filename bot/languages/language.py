@@ -123,6 +123,13 @@ class Notices:
     recording_declined: str
     recording_stopped: str
     recording_deleted: str
+    opt_out: str
+    """How not to be called again; with {key}."""
+    opted_out: str
+    call_back_number: str
+    """With {number}, ours."""
+    asks_not_to_be_called: Wording
+    """Says that this number is not to be called any more, whatever it is about."""
     refuses_recording: Wording
     """An objection to being recorded, at any time."""
     allows_recording: Wording

@@ -141,6 +141,10 @@ class Progress:
     left: int = 0
     endings: tuple[Ending, ...] = ()
     """Of those that are done."""
+    said_hello: int = 0
+    """Calls, not contacts: those that a person answered with words."""
+    abandoned: int = 0
+    """Of these: the ones who heard no word within two seconds."""
 
 
 def contact_id_at(campaign_id: str, position: int) -> str:

@@ -172,6 +172,7 @@ class SqlCampaignStore:
         async with self._database.reader.connect() as connection:
             rows = (await connection.execute(query)).all()
             calling = await self._calling(connection, campaign_id, now)
+        said_hello, abandoned = await self.greeted(campaign_id)
         counts: dict[str, int] = dict.fromkeys(ContactState, 0)
         for state, *_, number in rows:
             counts[word(ContactState, state) or ContactState.DONE] += number
@@ -188,6 +189,8 @@ class SqlCampaignStore:
             done=counts[ContactState.DONE],
             left=counts[ContactState.LEFT],
             endings=tuple(sorted(endings, key=lambda ending: -ending.contacts)),
+            said_hello=said_hello,
+            abandoned=abandoned,
         )
 
     async def calling(self, campaign_id: str, now: datetime) -> tuple[int, int]:
@@ -322,6 +325,18 @@ class SqlCampaignStore:
         return [
             (word(Status, status) or Status.FAILED, word(EndedReason, reason), n) for status, reason, n in rows
         ]
+
+    async def greeted(self, campaign_id: str, since: datetime | None = None) -> tuple[int, int]:
+        """How many callees of calls that ended after `since` said hello, and how many of them were abandoned."""
+        gone = sa.func.sum(sa.case((calls.c.abandoned.is_(True), 1), else_=0))
+        query = sa.select(sa.func.count(), sa.func.coalesce(gone, 0)).where(
+            calls.c.campaign_id == campaign_id, calls.c.abandoned.is_not(None)
+        )
+        if since is not None:
+            query = query.where(calls.c.ended_at > since)
+        async with self._database.reader.connect() as connection:
+            said, abandoned = (await connection.execute(query)).one()
+        return int(said), int(abandoned)
 
     async def over(self, campaign_id: str, before: datetime, limit: int = 100) -> Sequence[CallRecord]:
         """Calls that ended before then, and whose contacts do not know."""

@@ -8,9 +8,7 @@ one local voice, which none of them closes.
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
-import tomllib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -29,7 +27,7 @@ from bot.api.problems import install
 from bot.calls.agent import Backends, PhoneAgent
 from bot.calls.carriers import build_carrier
 from bot.cli.server import PhoneServer
-from bot.conversation.scenario.scenario import Scenario, Scenarios, load_file
+from bot.conversation.scenario.scenario import Scenarios
 from bot.pipeline.offline.voice import LocalVoice
 from bot.pipeline.resources import Resources
 from bot.policy import ProfileName
@@ -40,6 +38,7 @@ from bot.telephony.carrier import Carrier
 from bot.telephony.simulated.carrier import SimulatedCarrier
 from bot.telephony.simulated.script import Conversation
 from tests.busy import ANY_LAG_MS
+from tests.profiles import held_to
 from tests.simulators.anthropic import AnthropicLatency, AnthropicSimulator
 from tests.simulators.deepgram import DeepgramSimulator
 from tests.simulators.elevenlabs import VOICE, ElevenLabsLatency, ElevenLabsSimulator
@@ -122,17 +121,6 @@ def wait(within_ms: int = 20_000) -> dict[str, Any]:
 
 
 HANG_UP: Mapping[str, Any] = {"do": "hang_up"}
-
-
-def held_to(profile: ProfileName | None, path: Path) -> Scenario:
-    """A scenario by another profile than its own."""
-    if profile is None:
-        return load_file(path)
-    data = tomllib.loads(path.read_text(encoding="utf-8"))
-    table = {**data.get("compliance", {}), "profile": profile}
-    return Scenario.model_validate_json(
-        json.dumps({**data, "name": path.stem, "compliance": table}, default=str), strict=True
-    )
 
 
 @dataclass

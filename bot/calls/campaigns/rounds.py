@@ -340,7 +340,14 @@ class Campaigns:
 
     async def _breaks(self, campaign: Campaign, now: datetime) -> str | None:
         since = rules.breaker_since(now, campaign.resumed_at)
-        return rules.breaker(await self._store.endings(campaign.campaign_id, since))
+        why = rules.breaker(await self._store.endings(campaign.campaign_id, since))
+        if why is not None or campaign.spec.scenario not in self._scenarios.names:
+            return why
+        most = self._scenarios.get(campaign.spec.scenario).compliance.max_abandoned_percent
+        if most >= 100:
+            return None
+        since = rules.abandonment_since(now, campaign.resumed_at)
+        return rules.abandonment(*await self._store.greeted(campaign.campaign_id, since), most)
 
     async def _dial_some(self, campaign: Campaign, now: datetime) -> None:
         """Attempts that are due first, then contacts not called yet, in the order of the upload."""

@@ -31,6 +31,10 @@ TURN_SECONDS = 5.0
 LEAST_TURN_SECONDS, LONGEST_TURN_SECONDS = 2.0, 600.0
 BREAKER_SECONDS = 120.0
 BREAKER_CALLS = 20
+ABANDONED_CALLS = 50
+"""So many callees have to have said hello before the share of abandoned ones means anything."""
+ABANDONED_DAYS = 30
+"""Over which 16 CFR 310.4(b)(4)(i) takes it, or a campaign that is shorter."""
 MAX_VARIABLES_BYTES = 16 * 1024
 _LONGEST = {"action": 4000, "context": 64 * 1024, "callee_name": 200, "agent_name": 200, "organization": 200}
 """Characters, as for POST /call."""
@@ -282,6 +286,22 @@ def breaker(endings: Endings) -> str | None:
         f"circuit breaker: {sum(failed.values())} of the {ended} calls that ended in the last "
         f"{BREAKER_SECONDS / 60:.0f} minutes failed ({most}). Resume it when the cause is mended."
     )
+
+
+def abandonment(greeted: int, abandoned: int, most_percent: float) -> str | None:
+    """Why to pause, from how many callees said hello and how many of them heard nothing in time; None: go on."""
+    if greeted < ABANDONED_CALLS or 100 * abandoned <= most_percent * greeted:
+        return None
+    return (
+        f"circuit breaker: {abandoned} of the {greeted} callees who said hello heard no word within two seconds, "
+        f"which is more than {most_percent:g} %. Resume it when the cause is mended."
+    )
+
+
+def abandonment_since(now: datetime, resumed_at: datetime | None) -> datetime:
+    """From when on calls count."""
+    since = now - timedelta(days=ABANDONED_DAYS)
+    return since if resumed_at is None else max(since, resumed_at)
 
 
 def _kept_back(status: Status, reason: EndedReason | None) -> bool:

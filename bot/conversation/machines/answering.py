@@ -143,7 +143,7 @@ class MachineHandling:
                 beeps = detection.beeps - detection.beep_stands()
                 self._watch = VoicemailWatch(now, leaves, scenario.voicemail.silence_seconds, beeps)
                 if leaves:
-                    await self._make(prompt.voicemail_text(self._plan.spec, scenario))
+                    await self._make(prompt.voicemail_text(self._plan.spec, scenario, self._plan.our_number))
             case AnsweredBy.SCREENING:
                 answers, wait = scenario.screening.policy == "answer", scenario.screening.wait_seconds
                 beeps = detection.beeps - detection.beep_stands()

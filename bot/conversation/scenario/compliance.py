@@ -11,6 +11,8 @@ from functools import cache
 from importlib import resources
 from typing import Any, Literal
 
+from pydantic import Field
+
 from bot.conversation.scenario.parts import Part
 from bot.policy import DEFAULT_PROFILE, ProfileName
 
@@ -21,6 +23,16 @@ class Compliance(Part):
     profile: ProfileName = DEFAULT_PROFILE
     disclosure: bool = True
     """The first sentence says "an AI assistant", and is heard to its end."""
+    opt_out: bool = True
+    """"Stop calling me" ends the call and puts the number on the do-not-call list, without a model."""
+    opt_out_key: str = Field(default="9", pattern=r"^([0-9*#]|)$")
+    """Does the same; "": none."""
+    tell_opt_out: bool = False
+    """The opening tells of both."""
+    call_back_number: bool = False
+    """Messages on voicemails end with our number."""
+    max_abandoned_percent: float = Field(default=100, ge=0, le=100)
+    """A campaign pauses when more of the callees who said hello heard no word within two seconds; 100: never."""
 
 
 class RecordingRules(Part):

@@ -190,8 +190,15 @@ class Scenario(Part):
         language = languages.of(self.language)
         given, left_out = self.phrases.model_fields_set, []
         needed = Phrases.model_fields.keys() - {"trouble_call_back"}
-        if not self.compliance.disclosure:
-            needed -= {"disclosure", "disclosure_again"}
+        wanted = self.compliance
+        for name, has in (
+            ("disclosure", wanted.disclosure),
+            ("disclosure_again", wanted.disclosure),
+            ("opted_out", wanted.opt_out),
+            ("opt_out", wanted.tell_opt_out),
+            ("call_back_number", wanted.call_back_number),
+        ):
+            needed -= set() if has else {name}
         if self.compliance.profile == "none":
             needed -= {name for name in needed if name.startswith("recording")}
         spoken: dict[str, str | tuple[str, ...]] = {}

@@ -11,6 +11,9 @@ _WHO = (
 _NOT_THE_SPEAKER = (
     r"(?:not|isnt|arent|never|no|about|regarding|to|your?|we|us|our|with|than|like|of|who|which|that)"
 )
+_CALL = r"(?:call|phone|ring|contact|bother|telephone)"
+_CALLING = r"(?:calling|phoning|ringing|contacting|bothering|harassing)"
+_US = r"(?:me|us|here|this (?:phone|number|house)|my (?:\w+ )?(?:number|phone|house|home|cell)|people)"
 _NO = r"(?:dont|do not|never|not|didnt|cant|cannot|wouldnt)"
 
 ENGLISH_NOTICES = Notices(
@@ -31,6 +34,32 @@ ENGLISH_NOTICES = Notices(
     recording_declined="All right, this call is not recorded.",
     recording_stopped="I have stopped the recording.",
     recording_deleted="I have stopped the recording and deleted it.",
+    opt_out='To not be called again, say "stop calling" or press {key}.',
+    opted_out="You will not be called again. Goodbye.",
+    # "Don't call me before nine" and "did you stop calling her?" ask for something else.
+    call_back_number="You can call us back at {number}, also to not be called again.",
+    asks_not_to_be_called=Wording(
+        rf"(?<!did you )(?<!dont )(?<!not )(?<!never )(?<!will )(?<!ill )(?<!do you )(?<!i )stop {_CALLING}"
+        rf"(?: {_US}| please| now| already|$)",
+        rf"(?:dont|do not|dont you|never|not to|stop and dont) (?:you )?(?:ever )?{_CALL}(?: {_US})?"
+        r" (?:again|any ?more|ever|at all|no more)",
+        rf"never {_CALL} {_US}$",
+        r"(?:take|taken|remove|removed|get|delete|strike|scratch|cross) "
+        r"(?:me|us|my (?:\w+ )?(?:name|number)|"
+        r"this number)(?: off| out)? (?:off|from|of|on)?(?: of)? ?"
+        r"(?:your|the|this|that|all|any|every) (?:\w+ ){0,3}?(?:lists?|database|records?|register|system|books)",
+        r"(?:take|remove) me off$",
+        r"(?:put|add|place) (?:me|us|my (?:\w+ )?number|this number) (?:on|to|onto) (?:\w+ ){0,2}?"
+        r"do not call (?:list|registry)",
+        rf"(?:dont|do not) want (?:you |anyone |anybody )?to (?:be called|{_CALL}(?: {_US})?)"
+        r"(?: again| any ?more|$)",
+        r"(?:dont|do not) want (?:any more|any|more|these|those|your|such|further) (?:\w+ ){0,2}?calls?",
+        r"no more (?:phone )?calls",
+        r"(?:lose|forget|delete) (?:my|this) number",
+        r"(?:want|like|wish|need) to (?:opt out|unsubscribe)",
+        r"(?:opt|unsubscribe) me(?: out)?",
+        r"unsubscribe$",
+    ),
     # "I have no record of that" and "my medical records" object to nothing.
     refuses_recording=Wording(
         rf"{_NO} (?:you )?(?:to )?(?:record|tape)\b(?! of)(?: (?:me|us|this|it|my|the|our|any|please)\b|$)",

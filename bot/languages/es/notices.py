@@ -25,6 +25,25 @@ SPANISH_NOTICES = Notices(
     recording_declined="De acuerdo, esta llamada no se graba.",
     recording_stopped="He detenido la grabación.",
     recording_deleted="He detenido la grabación y la he borrado.",
+    opt_out='Para que no le llamemos más, diga "no me llamen más" o pulse el {key}.',
+    opted_out="No le volveremos a llamar. Adiós.",
+    call_back_number="Puede llamarnos al {number}, también para que no le llamemos más.",
+    asks_not_to_be_called=Wording(
+        r"no (?:me |nos )?(?:vuelvan?|vuelvas) a (?:llamar|molestar|contactar|marcar)(?:me|nos)?",
+        r"no (?:me |nos )?(?:llamen?|llames|molesten?|contacten?|marquen?)(?: aqui| a este numero)? "
+        r"(?:mas|nunca|jamas|otra vez|de nuevo)",
+        r"nunca mas (?:me |nos )?(?:llamen?|llames)",
+        r"(?:deje|dejen|deja|pare|paren) de (?:llamar|molestar|marcar|contactar)(?:me|nos)?",
+        r"(?:quite|quiten|quita|saque|saquen|borre|borren|elimine|eliminen|retire|retiren)(?:me|nos)?"
+        r"(?: mi (?:numero|nombre|telefono)| este numero)?(?: ya)? "
+        r"(?:de|en) (?:la|las|su|sus|esa|esas|esta|todas) "
+        r"(?:\w+ ){0,2}?(?:listas?|bases?|registros?|sistema)",
+        r"no (?:quiero|deseo) (?:que )?(?:me |nos )?(?:recibir|llamen|llame|vuelvan? a llamar|ser llamad[oa])"
+        r"(?: mas| otra vez| de nuevo| sus llamadas| mas llamadas| estas llamadas|$)",
+        r"no (?:quiero|deseo) (?:recibir )?mas llamadas",
+        r"(?:deme|denme|dame|darme) de baja de (?:\w+ ){0,3}?(?:listas?|llamadas)",
+        r"(?:borren?|olviden?|eliminen?) (?:mi|este) (?:numero|telefono)",
+    ),
     refuses_recording=Wording(
         r"(?:no|nunca|sin|deje de|dejen de|deja de|paren?|detengan?|borren?|apaguen?|elimine|prefiero que no)"
         r"(?: (?!importa\b|problema\b|hay\b)\w+){0,5}? "

@@ -11,7 +11,7 @@ from pipecat.frames.frames import MetricsFrame
 from pipecat.metrics.metrics import TextAggregationMetricsData, TTFBMetricsData
 
 from bot.conversation import recorder as recorder_module
-from bot.conversation.recorder import CLOSING_TRIES, KEEP_SECONDS, Recorder
+from bot.conversation.recorder import CLOSING_TRIES, KEEP_SECONDS, Greeted, Recorder, greeted
 from bot.records import Speaker, Turn, TurnLatency
 from tests.unit.clocks import VirtualLoop, run
 
@@ -331,3 +331,20 @@ def test_keys_are_a_turn_beside_the_speech_that_goes_on_and_secrets_are_not_kept
     ]
     (use,) = call.complete[-1].tools
     assert (use.arguments, use.result) == ({"pin": "****"}, {"pin": "****", "status": "right"})
+
+
+@pytest.mark.parametrize(
+    ("hello_ended", "first_word", "now", "met"),
+    [
+        (None, 400, 9000, (None, None)),
+        (900, 1200, 9000, (300.0, False)),
+        (900, 2901, 9000, (2001.0, True)),
+        (900, 500, 9000, (0.0, False)),
+        (900, None, 9000, (None, True)),
+        (900, None, 1500, (None, False)),
+    ],
+)
+def test_how_soon_a_hello_is_answered(
+    hello_ended: int | None, first_word: int | None, now: int, met: tuple[float | None, bool | None]
+) -> None:
+    assert greeted(hello_ended, first_word, now) == Greeted(*met)

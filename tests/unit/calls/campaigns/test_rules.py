@@ -15,6 +15,7 @@ from bot.calls.campaigns.rules import (
     LEAST_TURN_SECONDS,
     LONGEST_TURN_SECONDS,
     Judge,
+    abandonment,
     breaker,
     breaker_since,
     check_columns,
@@ -305,3 +306,13 @@ def test_a_call_that_finds_no_place_asks_the_more_seldom_the_more_wait() -> None
     assert turn_seconds(50, 5, 0.5) == 50.0
     assert (turn_seconds(50, 5, 0.0), turn_seconds(50, 5, 1.0)) == (25.0, 75.0)
     assert turn_seconds(1000, 1, 0.5) == LONGEST_TURN_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("greeted", "abandoned", "most", "pauses"),
+    [(49, 49, 3.0, False), (50, 1, 3.0, False), (50, 2, 3.0, True), (100, 3, 3.0, False), (100, 4, 3.0, True)],
+)
+def test_too_many_abandoned_callees_pause_it(greeted: int, abandoned: int, most: float, pauses: bool) -> None:
+    why = abandonment(greeted, abandoned, most)
+    assert (why is not None) is pauses
+    assert why is None or f"{abandoned} of the {greeted} callees" in why

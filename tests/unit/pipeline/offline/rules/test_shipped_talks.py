@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from bot.conversation import prompt
-from bot.conversation.scenario.scenario import Scenario, load_file
+from bot.conversation.scenario.scenario import Scenario
 from bot.pipeline.offline.rules.dialogue import Dialogue
 from bot.pipeline.offline.rules.state import RuleField
 from bot.records import CallSpec
 from bot.telephony.simulated.script import conversation_for
+from tests.profiles import held_to
 
 PIPELINES = Path(__file__).parents[5] / "pipelines"
 REACHED = "The goal of the call was reached."
@@ -27,7 +28,7 @@ class Talk:
     """A talk in a scenario; every reply is heard whole unless `say` is told otherwise."""
 
     def __init__(self, name: str, **request: Any) -> None:
-        self.scenario: Scenario = load_file(PIPELINES / f"{name}.toml")
+        self.scenario: Scenario = held_to("none", PIPELINES / f"{name}.toml")
         example = self.scenario.example
         fields = {
             "action": example.action,

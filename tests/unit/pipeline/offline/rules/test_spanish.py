@@ -12,15 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.conversation import prompt
-from bot.conversation.scenario.scenario import load_file
 from bot.pipeline.offline.rules.dialogue import Dialogue
 from bot.pipeline.offline.rules.outcome import rule_outcome
 from bot.pipeline.offline.rules.state import RuleField
 from bot.pipeline.offline.rules.words import Intent, words_of
 from bot.records import CallSpec, Outcome, Speaker, Turn
 from bot.telephony.simulated.script import conversation_for
+from tests.profiles import held_to
 
-SCENARIO = load_file(Path(__file__).parents[5] / "pipelines" / "confirmacion_de_cita.toml")
+SCENARIO = held_to("none", Path(__file__).parents[5] / "pipelines" / "confirmacion_de_cita.toml")
 FIELDS = tuple(RuleField(f.name, f.type, f.description, f.question, f.options) for f in SCENARIO.outcome)
 CONFIRMED = "Perfecto, queda confirmado: su cita con la dentista el jueves a las dos de la tarde."
 WHERE = "La consulta está en la calle Mayor 12, segundo piso."
@@ -74,7 +74,7 @@ def test_the_opening() -> None:
 
 def test_the_shipped_callee_reaches_the_goal() -> None:
     talk = Talk()
-    _hello, *lines = conversation_for(SCENARIO.name).texts
+    _hello, _may_record, *lines = conversation_for(SCENARIO.name).texts
     assert [talk.say(line) for line in lines] == [
         f"{CONFIRMED} {WHERE} ¿Puedo ayudarle en algo más?",
         "La cita se puede cambiar de lunes a viernes. ¿Necesita algo más?",
