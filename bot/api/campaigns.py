@@ -87,7 +87,7 @@ async def create_campaign(
 
 @router.get("/campaigns", summary="List campaigns, newest first", responses=responses(401, 422, 500))
 async def list_campaigns(query: Annotated[CampaignListQuery, Query()], request: Request) -> CampaignPageAnswer:
-    page = await _campaigns(request).page(status=query.status, limit=query.limit, cursor=query.cursor)
+    page = await _campaigns(request).store.page(status=query.status, limit=query.limit, cursor=query.cursor)
     campaigns = [CampaignSummary.of(campaign) for campaign in page.items]
     return CampaignPageAnswer(campaigns=campaigns, next_cursor=page.next_cursor)
 
@@ -142,7 +142,7 @@ async def list_bad_rows(
 ) -> BadRowsAnswer:
     campaigns = _campaigns(request)
     await campaigns.get(campaign_id)
-    rows = await campaigns.bad_rows(campaign_id, after=query.after, limit=query.limit + 1)
+    rows = list(await campaigns.store.bad_rows(campaign_id, after=query.after, limit=query.limit + 1))
     return BadRowsAnswer.of(rows, query.limit)
 
 
@@ -167,14 +167,14 @@ async def get_results(
             media_type="text/csv; charset=utf-8",
             headers={"Content-Disposition": f'attachment; filename="{campaign_id}.csv"'},
         )
-    results = await campaigns.results(campaign_id, after=query.after, limit=query.limit + 1)
+    results = list(await campaigns.store.results(campaign_id, after=query.after, limit=query.limit + 1))
     return ResultsAnswer.of(results, query.limit)
 
 
 async def _table(campaigns: Campaigns, campaign: Campaign, after: int) -> AsyncIterator[str]:
     fields = campaigns.outcome_fields(campaign)
     yield written([header(campaign, fields)])
-    while results := await campaigns.results(campaign.campaign_id, after=after, limit=CSV_PAGE):
+    while results := await campaigns.store.results(campaign.campaign_id, after=after, limit=CSV_PAGE):
         yield written([row(result, campaign, fields) for result in results])
         after = results[-1].contact.position
 

@@ -70,7 +70,7 @@ async def add_numbers(body: DoNotCallRequest, request: Request, response: Respon
 
 @router.get("/do-not-call", summary="List them, newest first", responses=responses(401, 422, 500))
 async def list_numbers(query: Annotated[DoNotCallQuery, Query()], request: Request) -> ListedPageAnswer:
-    page = await agent_of(request).do_not_call.page(limit=query.limit, cursor=query.cursor)
+    page = await agent_of(request).do_not_call.store.page(limit=query.limit, cursor=query.cursor)
     return ListedPageAnswer(
         numbers=[ListedAnswer.model_validate(listed) for listed in page.items], next_cursor=page.next_cursor
     )

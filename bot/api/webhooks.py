@@ -71,7 +71,7 @@ class DeliveryPageAnswer(BaseModel):
     "/webhooks/deliveries", summary="List webhook deliveries, newest first", responses=responses(401, 422, 500)
 )
 async def list_deliveries(query: Annotated[DeliveryQuery, Query()], request: Request) -> DeliveryPageAnswer:
-    page = await agent_of(request).webhooks.page(
+    page = await agent_of(request).webhooks.deliveries.page(
         status=query.status, call_id=query.call_id, limit=query.limit, cursor=query.cursor
     )
     return DeliveryPageAnswer(

@@ -105,7 +105,7 @@ async def live_call(call_id: str, request: Request) -> Response:
 async def _call(request: Request, call_id: str, template: str) -> Response:
     agent = agent_of(request)
     record = await agent.store.find(call_id)
-    deliveries = (await agent.webhooks.page(call_id=call_id)).items
+    deliveries = (await agent.webhooks.deliveries.page(call_id=call_id)).items
     return render(
         request,
         template,

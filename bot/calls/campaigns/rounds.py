@@ -33,10 +33,9 @@ from bot.calls.queues import DialQueue
 from bot.errors import ConflictError, NotFoundError, PhoneAgentError
 from bot.policy import HoursTerms
 from bot.records import CallRecord, Direction, EndedReason, Status
-from bot.store.campaign_records import BadRow, Campaign, CampaignStatus, Contact, Progress, Result
+from bot.store.campaign_records import Campaign, CampaignStatus, Contact, Progress
 from bot.store.campaigns import SqlCampaignStore
 from bot.store.durable.engine import DurableEngine
-from bot.store.pages import Page
 
 ROUND, ROUNDS = "campaign_round", "campaigns"
 BUCKET_SECONDS = 0.25
@@ -68,7 +67,7 @@ class Campaigns:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """`check_url`: RequestError for a webhook URL that events may not be sent to."""
-        self._engine, self._store = engine, store
+        self._engine, self.store = engine, store
         self._planner, self._scenarios = planner, planner.scenarios
         self._queue, self._check_url = queue, check_url
         self._now = now
@@ -99,20 +98,20 @@ class Campaigns:
             rules.check_columns(campaign.spec, columns)
         kept = await self._kept(campaign)
         if kept is not None:
-            rejected = await self._store.bad_rows(kept.campaign_id, limit=TOLD_ROWS)
+            rejected = await self.store.bad_rows(kept.campaign_id, limit=TOLD_ROWS)
             return Loaded(kept, tuple(rejected), repeated=True)
         judge = rules.Judge(campaign, country=country, hours=hours)
-        loaded = await load(self._store, campaign, rows, judge)
+        loaded = await load(self.store, campaign, rows, judge)
         if campaign.start_at is not None and self._now() < campaign.start_at:
-            await self._store.note_why(campaign.campaign_id, FOR_ITS_START)
+            await self.store.note_why(campaign.campaign_id, FOR_ITS_START)
             loaded = replace(loaded, campaign=replace(loaded.campaign, why=FOR_ITS_START))
         await self._wake(campaign.campaign_id)
         return loaded
 
     async def _kept(self, campaign: Campaign) -> Campaign | None:
         """The campaign that is there with its id; None: it is ours to load."""
-        while not await self._store.add(replace(campaign, touched_at=self._now())):
-            kept = await self._store.get(campaign.campaign_id)
+        while not await self.store.add(replace(campaign, touched_at=self._now())):
+            kept = await self.store.get(campaign.campaign_id)
             if kept is None:
                 continue
             check_same(kept.request_hash, campaign.request_hash, "campaign")
@@ -120,28 +119,18 @@ class Campaigns:
                 return kept
             if self._now() - kept.touched_at < timedelta(seconds=ABANDONED_SECONDS):
                 raise ConflictError("This campaign is just being uploaded.", code="being_loaded", retryable=True)
-            await self._store.drop(campaign.campaign_id)
+            await self.store.drop(campaign.campaign_id)
         return None
 
     async def get(self, campaign_id: str) -> Campaign:
         """NotFoundError."""
-        campaign = await self._store.get(campaign_id)
+        campaign = await self.store.get(campaign_id)
         if campaign is None:
             raise NotFoundError(f"There is no campaign {campaign_id!r}.", field="campaign_id")
         return campaign
 
     async def progress(self, campaign_id: str) -> Progress:
-        return await self._store.progress(campaign_id, self._now())
-
-    async def page(self, *, status: CampaignStatus | None, limit: int, cursor: str | None) -> Page[Campaign]:
-        """Newest first. RequestError on a cursor that is not ours."""
-        return await self._store.page(status=status, limit=limit, cursor=cursor)
-
-    async def bad_rows(self, campaign_id: str, *, after: int, limit: int) -> list[BadRow]:
-        return list(await self._store.bad_rows(campaign_id, after=after, limit=limit))
-
-    async def results(self, campaign_id: str, *, after: int, limit: int) -> list[Result]:
-        return list(await self._store.results(campaign_id, after=after, limit=limit))
+        return await self.store.progress(campaign_id, self._now())
 
     async def pause(self, campaign_id: str, why: str = "paused by request") -> Campaign:
         """No further call is dialled; those on the line go on. ConflictError when it does not run."""
@@ -158,14 +147,14 @@ class Campaigns:
         before = (CampaignStatus.RUNNING, CampaignStatus.PAUSED)
         campaign = await self._change(campaign_id, before, CampaignStatus.CANCELED, "canceled by request")
         # Here too, not in the round alone: whoever reads the campaign now finds nobody queued.
-        await self._store.leave(campaign)
+        await self.store.leave(campaign)
         await self._wake(campaign_id)
         return campaign
 
     async def _change(
         self, campaign_id: str, allowed: tuple[CampaignStatus, ...], status: CampaignStatus, why: str | None
     ) -> Campaign:
-        moved = await self._store.change_status(campaign_id, allowed, status, why=why, at=self._now())
+        moved = await self.store.change_status(campaign_id, allowed, status, why=why, at=self._now())
         campaign = await self.get(campaign_id)
         if not moved and campaign.status is not status:
             raise ConflictError(f"The campaign is {campaign.status}.", code=f"campaign_{campaign.status}")
@@ -189,7 +178,7 @@ class Campaigns:
     async def gate(self, record: CallRecord) -> WaitUntil | Refuse | None:
         """Whether a campaign's call that waits for its line may still be dialled; None: it may, and has its place
         among the campaign's calls under way until it is put off or over."""
-        campaign = None if record.campaign_id is None else await self._store.get(record.campaign_id)
+        campaign = None if record.campaign_id is None else await self.store.get(record.campaign_id)
         if campaign is None:
             return None
         now = self._now()
@@ -200,7 +189,7 @@ class Campaigns:
             return Refuse("campaign_over", f"The campaign of this call {why}.", "campaign_id")
         if record.scheduled_at is None:
             return None  # it has its place
-        waiting = await self._store.take_place(record, campaign.concurrency, now)
+        waiting = await self.store.take_place(record, campaign.concurrency, now)
         if waiting == 0:
             return None
         seconds = rules.turn_seconds(waiting, campaign.concurrency, random.random())
@@ -208,7 +197,7 @@ class Campaigns:
 
     async def goes_on(self, record: CallRecord) -> bool:
         """Whether another attempt may follow a campaign's call."""
-        campaign = await self._store.get(record.campaign_id or "")
+        campaign = await self.store.get(record.campaign_id or "")
         return campaign is not None and not campaign.status.over and not _is_past(campaign.end_at, self._now())
 
     async def contact_done(self, record: CallRecord) -> None:
@@ -219,9 +208,9 @@ class Campaigns:
         if unheard and await self.goes_on(record):
             # It rang while this server was stopped: the contact was not reached for, and that was no attempt.
             again = f"{record.call_id}_again"
-            await self._store.put_back(record, again, self._now(), attempts=record.attempt - 1)
+            await self.store.put_back(record, again, self._now(), attempts=record.attempt - 1)
         else:
-            await self._store.note_end(record)
+            await self.store.note_end(record)
         await self._wake_of(record)
 
     async def retry(self, record: CallRecord, following: CallRecord) -> None:
@@ -231,9 +220,9 @@ class Campaigns:
 
     async def _call_again(self, record: CallRecord, call_id: str, at: datetime) -> None:
         if await self.goes_on(record):
-            await self._store.put_back(record, call_id, at)
+            await self.store.put_back(record, call_id, at)
         else:
-            await self._store.note_end(record)
+            await self.store.note_end(record)
         await self._wake_of(record)
 
     async def _wake_of(self, record: CallRecord) -> None:
@@ -265,10 +254,10 @@ class Campaigns:
 
     async def _tick(self) -> None:
         """Once a minute: a round for all that run or were just canceled; cut off uploads are deleted."""
-        for campaign_id in await self._store.abandoned(self._now() - timedelta(seconds=ABANDONED_SECONDS)):
+        for campaign_id in await self.store.abandoned(self._now() - timedelta(seconds=ABANDONED_SECONDS)):
             logger.warning("campaign {}: its upload was cut off; it is deleted", campaign_id)
-            await self._store.drop(campaign_id)
-        for campaign_id in await self._store.active(self._now() - timedelta(seconds=FORGOTTEN_SECONDS)):
+            await self.store.drop(campaign_id)
+        for campaign_id in await self.store.active(self._now() - timedelta(seconds=FORGOTTEN_SECONDS)):
             await self._wake(campaign_id)
 
     async def _round(self, campaign_id: str) -> None:
@@ -276,7 +265,7 @@ class Campaigns:
             await self._work(campaign_id)
 
     async def _work(self, campaign_id: str) -> None:
-        campaign = await self._store.get(campaign_id)
+        campaign = await self.store.get(campaign_id)
         if campaign is None:
             return
         if campaign.status is CampaignStatus.CANCELED:
@@ -287,15 +276,15 @@ class Campaigns:
     async def _run(self, campaign: Campaign) -> None:
         now = self._now()
         await self._settle(campaign, now)
-        if not await self._store.open_contacts(campaign.campaign_id):
+        if not await self.store.open_contacts(campaign.campaign_id):
             await self._finish(campaign, now)
         elif _is_past(campaign.end_at, now):
-            await self._store.leave(campaign)
-            await self._store.note_why(campaign.campaign_id, "its end has come; calls under way go on")
-            if not await self._store.open_contacts(campaign.campaign_id):
+            await self.store.leave(campaign)
+            await self.store.note_why(campaign.campaign_id, "its end has come; calls under way go on")
+            if not await self.store.open_contacts(campaign.campaign_id):
                 await self._finish(campaign, now)
         elif campaign.start_at is not None and now < campaign.start_at:
-            await self._store.note_why(campaign.campaign_id, FOR_ITS_START)
+            await self.store.note_why(campaign.campaign_id, FOR_ITS_START)
             await self._wake(campaign.campaign_id, campaign.start_at)
         elif why := await self._breaks(campaign, now):
             await self._pause(campaign, why)
@@ -309,7 +298,7 @@ class Campaigns:
     async def _settle(self, campaign: Campaign, now: datetime) -> None:
         """Calls that ended long ago and told nobody. What is due after a call decides whether another attempt
         follows: only where that broke, what it has left in the record counts."""
-        found = await self._store.over(campaign.campaign_id, now - timedelta(seconds=FORGOTTEN_SECONDS))
+        found = await self.store.over(campaign.campaign_id, now - timedelta(seconds=FORGOTTEN_SECONDS))
         due = await self._queue.after_calls.still_due([record.call_id for record in found]) if found else ()
         for record in found:
             if record.call_id in due:
@@ -322,37 +311,37 @@ class Campaigns:
     async def _pause(self, campaign: Campaign, why: str) -> None:
         logger.warning("campaign {} is paused: {}", campaign.campaign_id, why)
         running = (CampaignStatus.RUNNING,)
-        await self._store.change_status(
+        await self.store.change_status(
             campaign.campaign_id, running, CampaignStatus.PAUSED, why=why, at=self._now()
         )
 
     async def _finish(self, campaign: Campaign, now: datetime) -> None:
         running = (CampaignStatus.RUNNING,)
         completed = CampaignStatus.COMPLETED
-        if await self._store.change_status(campaign.campaign_id, running, completed, why=None, at=now):
+        if await self.store.change_status(campaign.campaign_id, running, completed, why=None, at=now):
             logger.info("campaign {} is completed", campaign.campaign_id)
 
     async def _close(self, campaign: Campaign) -> None:
         """A canceled campaign: nobody is left waiting."""
-        await self._store.leave(campaign)
-        for record in await self._store.not_yet_dialled(campaign.campaign_id):
+        await self.store.leave(campaign)
+        for record in await self.store.not_yet_dialled(campaign.campaign_id):
             await self._queue.cancel(record.call_id)
 
     async def _breaks(self, campaign: Campaign, now: datetime) -> str | None:
         since = rules.breaker_since(now, campaign.resumed_at)
-        why = rules.breaker(await self._store.endings(campaign.campaign_id, since))
+        why = rules.breaker(await self.store.endings(campaign.campaign_id, since))
         if why is not None or campaign.spec.scenario not in self._scenarios.names:
             return why
         most = self._scenarios.get(campaign.spec.scenario).compliance.max_abandoned_percent
         if most >= 100:
             return None
         since = rules.abandonment_since(now, campaign.resumed_at)
-        return rules.abandonment(*await self._store.greeted(campaign.campaign_id, since), most)
+        return rules.abandonment(*await self.store.greeted(campaign.campaign_id, since), most)
 
     async def _dial_some(self, campaign: Campaign, now: datetime) -> None:
         """Attempts that are due first, then contacts not called yet, in the order of the upload."""
         campaign_id = campaign.campaign_id
-        calling, put_off = await self._store.calling(campaign_id, now)
+        calling, put_off = await self.store.calling(campaign_id, now)
         room = min(campaign.concurrency - calling, MOST_PUT_OFF - put_off, AT_ONCE)
         hours, keys, next_open = self._hours_of(campaign), None, None
         if not unlimited(hours):
@@ -360,22 +349,22 @@ class Campaigns:
             keys, next_open = known.open, known.next_open
         chosen: list[Contact] = []
         if room > 0:
-            chosen += await self._store.due(campaign_id, now, room, keys)
-            chosen += await self._store.queued(campaign_id, room - len(chosen), keys)
+            chosen += await self.store.due(campaign_id, now, room, keys)
+            chosen += await self.store.queued(campaign_id, room - len(chosen), keys)
         for contact in chosen:
             record = next_call(campaign, contact, now)
             await self._queue.place(record)
-            await self._store.begin(contact, record.call_id, record.attempt)
+            await self.store.begin(contact, record.call_id, record.attempt)
         why = None
         if put_off >= MOST_PUT_OFF:
             why = f"{put_off} calls are put off, to their hours or another day: no other is begun before them"
         elif not chosen and not calling and next_open is not None:
             why = "outside of its contacts' calling hours"
-        await self._store.note_why(campaign_id, why)
+        await self.store.note_why(campaign_id, why)
         if len(chosen) == AT_ONCE:
             await self._wake(campaign_id)
         # Who is due already waits for room or for hours: a call's end begins a round, and so does `next_open`.
-        for at in (campaign.end_at, next_open, await self._store.next_due(campaign_id, now)):
+        for at in (campaign.end_at, next_open, await self.store.next_due(campaign_id, now)):
             if at is not None:
                 await self._wake(campaign_id, at)
 

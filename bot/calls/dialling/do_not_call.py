@@ -10,14 +10,13 @@ from bot.errors import NotFoundError
 from bot.phone_numbers import can_be_called_back
 from bot.records import CallRecord
 from bot.store.do_not_call import Listed, ListedBy, SqlDoNotCallStore
-from bot.store.pages import Page
 
 
 class DoNotCall:
     """Numbers are E.164."""
 
     def __init__(self, store: SqlDoNotCallStore) -> None:
-        self._store = store
+        self.store = store
 
     async def check(self, phone_number: str) -> None:
         """RequestError, code do_not_call, for a number that must not be called."""
@@ -25,28 +24,28 @@ class DoNotCall:
             raise LISTED.error()
 
     async def is_listed(self, phone_number: str) -> bool:
-        return await self._store.get(phone_number) is not None
+        return await self.store.get(phone_number) is not None
 
     async def find(self, phone_number: str) -> Listed:
         """NotFoundError for a number that may be called."""
-        found = await self._store.get(phone_number)
+        found = await self.store.get(phone_number)
         if found is None:
             raise NotFoundError("This number is not on the do-not-call list.", field="phone_number")
         return found
 
     async def add(self, phone_number: str, reason: str | None = None) -> tuple[Listed, bool]:
         """How it stands on the list now, and whether that is news."""
-        news = await self._store.add([phone_number], at=datetime.now(UTC), reason=reason)
+        news = await self.store.add([phone_number], at=datetime.now(UTC), reason=reason)
         return await self.find(phone_number), bool(news)
 
     async def add_all(self, phone_numbers: Sequence[str], reason: str | None = None) -> int:
         """How many of them were not on the list before."""
-        return await self._store.add(phone_numbers, at=datetime.now(UTC), reason=reason)
+        return await self.store.add(phone_numbers, at=datetime.now(UTC), reason=reason)
 
     async def asked_for(self, phone_number: str, call_id: str, reason: str | None = None) -> None:
         """The callee asked for it in the call. Doing it twice does it once."""
         now = datetime.now(UTC)
-        if await self._store.add([phone_number], at=now, source=ListedBy.CALL, reason=reason, call_id=call_id):
+        if await self.store.add([phone_number], at=now, source=ListedBy.CALL, reason=reason, call_id=call_id):
             logger.info("call {}: the callee is not to be called again", call_id)
 
     async def keep_promise(self, record: CallRecord) -> None:
@@ -57,9 +56,5 @@ class DoNotCall:
 
     async def remove(self, phone_number: str) -> None:
         """NotFoundError where it was not on the list."""
-        if not await self._store.remove(phone_number):
+        if not await self.store.remove(phone_number):
             raise NotFoundError("This number is not on the do-not-call list.", field="phone_number")
-
-    async def page(self, *, limit: int, cursor: str | None) -> Page[Listed]:
-        """Newest first. RequestError on a cursor that is not ours."""
-        return await self._store.page(limit=limit, cursor=cursor)

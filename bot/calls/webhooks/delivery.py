@@ -48,7 +48,6 @@ from bot.store.deliveries import (
     SqlDeliveryStore,
 )
 from bot.store.durable.engine import DurableEngine
-from bot.store.pages import Page
 from bot.telemetry import metrics, tracing
 
 QUEUE = "webhooks"
@@ -152,17 +151,6 @@ class Webhooks:
                 return
             delivery = kept
         await self._enqueue(delivery)
-
-    async def page(
-        self,
-        *,
-        status: DeliveryStatus | None = None,
-        call_id: str | None = None,
-        limit: int = 50,
-        cursor: str | None = None,
-    ) -> Page[Delivery]:
-        """Newest first. RequestError on a cursor that is not ours."""
-        return await self.deliveries.page(status=status, call_id=call_id, limit=limit, cursor=cursor)
 
     async def get(self, delivery_id: str) -> Delivery:
         """With its attempts. NotFoundError."""

@@ -351,7 +351,7 @@ def finished(client: TestClient, agent: Agent, table: str, outcome: Outcome) -> 
 
     async def call() -> None:
         await agent.campaigns._work(campaign_id)
-        (result, *_) = await agent.campaigns.results(campaign_id, after=-1, limit=1)
+        (result, *_) = await agent.campaigns.store.results(campaign_id, after=-1, limit=1)
         assert result.call is not None
         change = CallChange(
             ended_reason=EndedReason.AGENT_HANGUP,

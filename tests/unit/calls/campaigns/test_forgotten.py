@@ -28,7 +28,7 @@ async def one_busy(harness: CampaignHarness) -> CallRecord:
 
 
 async def is_calling(harness: CampaignHarness) -> bool:
-    (result,) = await harness.campaigns.results("campaign_1", after=-1, limit=10)
+    (result,) = await harness.campaigns.store.results("campaign_1", after=-1, limit=10)
     return result.contact.state is ContactState.CALLING
 
 
@@ -40,7 +40,7 @@ async def is_tried_again(harness: CampaignHarness, first: CallRecord) -> None:
     await harness.until(lambda: is_calling(harness))
     await harness.end(again, COMPLETED)
     await harness.stands(CampaignStatus.COMPLETED)
-    (result,) = await harness.campaigns.results("campaign_1", after=-1, limit=10)
+    (result,) = await harness.campaigns.store.results("campaign_1", after=-1, limit=10)
     assert (result.contact.attempts, result.contact.ended_reason) == (2, EndedReason.AGENT_HANGUP)
 
 

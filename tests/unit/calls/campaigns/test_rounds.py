@@ -103,7 +103,7 @@ async def test_a_retry_waits_for_its_time_and_its_room_and_goes_before_new_conta
         await harness.end(harness.placed[3])
         await harness.stands(CampaignStatus.COMPLETED)
         assert harness.most == 1
-        results = await harness.campaigns.results("campaign_1", after=-1, limit=10)
+        results = await harness.campaigns.store.results("campaign_1", after=-1, limit=10)
         assert (results[0].contact.attempts, results[0].contact.call_id) == (2, again.call_id)
 
 
@@ -164,7 +164,7 @@ async def test_a_retry_of_a_canceled_campaign_is_refused_and_the_contact_done(tm
         await harness.campaigns.cancel("campaign_1")
         assert not await harness.campaigns.goes_on(harness.placed[0])
         await harness.end(harness.placed[0], BUSY, retry_at=datetime.now(UTC))
-        (result,) = await harness.campaigns.results("campaign_1", after=-1, limit=10)
+        (result,) = await harness.campaigns.store.results("campaign_1", after=-1, limit=10)
         assert (result.contact.state, result.contact.status) == (ContactState.DONE, Status.BUSY)
 
 
@@ -251,7 +251,7 @@ async def test_who_is_due_and_finds_no_room_begins_no_rounds(tmp_path: Path) -> 
 
 async def to_be_called_again(harness: CampaignHarness, position: int, at: datetime | None = None) -> None:
     """A contact whose first call was busy, with the next due at that time."""
-    (result,) = await harness.campaigns.results("campaign_1", after=position - 1, limit=1)
+    (result,) = await harness.campaigns.store.results("campaign_1", after=position - 1, limit=1)
     campaign = await harness.campaigns.get("campaign_1")
     first = replace(next_call(campaign, result.contact, datetime.now(UTC)), status=Status.BUSY)
     assert await harness.kept.put_back(first, f"{first.call_id}_2", at or datetime.now(UTC))
@@ -303,7 +303,7 @@ async def test_who_was_ringing_when_the_server_stopped_is_called_again_and_no_at
         await harness.campaigns.contact_done(replace(ringing, status=stopped[0], ended_reason=stopped[1]))
         await harness.end(again)
         await harness.stands(CampaignStatus.COMPLETED)
-        results = await harness.campaigns.results("campaign_1", after=-1, limit=10)
+        results = await harness.campaigns.store.results("campaign_1", after=-1, limit=10)
         assert [(found.contact.attempts, found.contact.ended_reason) for found in results] == [
             (1, EndedReason.AGENT_HANGUP),
             (1, EndedReason.SERVER_SHUTDOWN),
@@ -357,7 +357,7 @@ async def test_an_upload_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
             await harness.campaigns.create(a_campaign(), rows())
         with pytest.raises(NotFoundError):
             await harness.campaigns.get("campaign_1")
-        assert await harness.campaigns.results("campaign_1", after=-1, limit=10) == []
+        assert await harness.campaigns.store.results("campaign_1", after=-1, limit=10) == []
         assert not harness.placed
 
 

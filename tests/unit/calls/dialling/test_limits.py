@@ -111,7 +111,7 @@ async def test_calls_of_a_campaign_that_come_due_at_once(tmp_path: Path, monkeyp
         rows = [RawRow(n, "", f"+1202555{n:04}", {}) for n in range(8)]
         await harness.agent.campaigns.create(running, rows)
         opens = datetime.now(UTC) + timedelta(seconds=2)
-        for result in await harness.agent.campaigns.results("c", after=-1, limit=10):
+        for result in await harness.agent.campaigns.store.results("c", after=-1, limit=10):
             call = replace(next_call(running, result.contact, now), scheduled_at=opens)
             await harness.agent._queue.place(call)
             await SqlCampaignStore(harness.store.database).begin(result.contact, call.call_id, 1)

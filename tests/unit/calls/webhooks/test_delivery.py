@@ -60,7 +60,7 @@ class WebhookHarness:
         """Until the call's deliveries, oldest first, stand there."""
         async with asyncio.timeout(20):
             while True:
-                page = await self.webhooks.page(call_id=call_id)
+                page = await self.webhooks.deliveries.page(call_id=call_id)
                 found = sorted(page.items, key=lambda each: EventType(each.type).place)
                 if [each.status for each in found] == list(statuses):
                     return found
@@ -138,7 +138,7 @@ async def test_the_settings_url_stands_in_and_none_keeps_nothing(
     async with webhook_harness(tmp_path / "other") as harness:
         await harness.calls.add(a_call("call-1"))
         await harness.webhooks.announce("call-1", ENDED, {"call_id": "call-1"}, None)
-        assert (await harness.webhooks.page()).items == ()
+        assert (await harness.webhooks.deliveries.page()).items == ()
 
 
 async def test_failures_are_retried_and_the_next_event_waits(tmp_path: Path, receiver: WebhookReceiver) -> None:
@@ -193,7 +193,7 @@ async def test_given_up_after_eight_listed_and_redelivered(
         await harness.webhooks.announce("call-1", ENDED, {"call_id": "call-1"}, receiver.url)
         await harness.until("call-1", DEAD)
         assert told == ["failed"] * (MAX_ATTEMPTS - 1) + ["dead"]
-        (dead,) = (await harness.webhooks.page(status=DEAD)).items
+        (dead,) = (await harness.webhooks.deliveries.page(status=DEAD)).items
         await asyncio.sleep(1.0)  # webhook-timestamp has whole seconds: the new round's must differ
         receiver.usual = Reply(200)
         again = await harness.webhooks.redeliver(dead.delivery_id)
