@@ -100,9 +100,9 @@ class LagWatch:
     half of that: between the two it stays as it is, so that it does not flap with every call that ends.
     """
 
-    def __init__(self, *, late_seconds: float = LATE_SECONDS, looks: int = KEPT_LOOKS) -> None:
+    def __init__(self, *, late_seconds: float = LATE_SECONDS) -> None:
         self._late_seconds = late_seconds
-        self._lags: deque[float] = deque([0.0] * looks, maxlen=looks)
+        self._lags: deque[float] = deque([0.0] * KEPT_LOOKS, maxlen=KEPT_LOOKS)
         self.late = False
 
     def note(self, lag_seconds: float) -> None:

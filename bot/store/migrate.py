@@ -23,19 +23,19 @@ _TURNS: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDict
 database."""
 
 
-async def migrate(writer: AsyncEngine, revision: str = "head") -> None:
-    """Up to `revision`. alembic's CommandError when the database is newer than this program."""
+async def migrate(writer: AsyncEngine) -> None:
+    """Up to the last revision. alembic's CommandError when the database is newer than this program."""
     turn = _TURNS.setdefault(asyncio.get_running_loop(), asyncio.Lock())
     async with turn, writer.begin() as connection:
         if connection.dialect.name == "postgresql":
             await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-        await connection.run_sync(_upgrade, revision)
+        await connection.run_sync(_upgrade)
 
 
-def _upgrade(connection: Connection, revision: str) -> None:
+def _upgrade(connection: Connection) -> None:
     config = Config()
     # A ConfigParser behind it reads % as the start of a reference.
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
-    command.upgrade(config, revision)
+    command.upgrade(config, "head")

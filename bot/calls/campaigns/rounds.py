@@ -64,13 +64,11 @@ class Campaigns:
         planner: Planner,
         queue: DialQueue,
         check_url: Callable[[str | None], None] = lambda _url: None,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """`check_url`: RequestError for a webhook URL that events may not be sent to."""
         self._engine, self.store = engine, store
         self._planner, self._scenarios = planner, planner.scenarios
         self._queue, self._check_url = queue, check_url
-        self._now = now
 
     def register(self) -> None:
         """Name the workflow, its queue and the schedule."""
@@ -102,7 +100,7 @@ class Campaigns:
             return Loaded(kept, tuple(rejected), repeated=True)
         judge = rules.Judge(campaign, country=country, hours=hours)
         loaded = await load(self.store, campaign, rows, judge)
-        if campaign.start_at is not None and self._now() < campaign.start_at:
+        if campaign.start_at is not None and datetime.now(UTC) < campaign.start_at:
             await self.store.note_why(campaign.campaign_id, FOR_ITS_START)
             loaded = replace(loaded, campaign=replace(loaded.campaign, why=FOR_ITS_START))
         await self._wake(campaign.campaign_id)
@@ -110,14 +108,14 @@ class Campaigns:
 
     async def _kept(self, campaign: Campaign) -> Campaign | None:
         """The campaign that is there with its id; None: it is ours to load."""
-        while not await self.store.add(replace(campaign, touched_at=self._now())):
+        while not await self.store.add(replace(campaign, touched_at=datetime.now(UTC))):
             kept = await self.store.get(campaign.campaign_id)
             if kept is None:
                 continue
             check_same(kept.request_hash, campaign.request_hash, "campaign")
             if kept.touched_at is None:
                 return kept
-            if self._now() - kept.touched_at < timedelta(seconds=ABANDONED_SECONDS):
+            if datetime.now(UTC) - kept.touched_at < timedelta(seconds=ABANDONED_SECONDS):
                 raise ConflictError("This campaign is just being uploaded.", code="being_loaded", retryable=True)
             await self.store.drop(campaign.campaign_id)
         return None
@@ -130,7 +128,7 @@ class Campaigns:
         return campaign
 
     async def progress(self, campaign_id: str) -> Progress:
-        return await self.store.progress(campaign_id, self._now())
+        return await self.store.progress(campaign_id, datetime.now(UTC))
 
     async def pause(self, campaign_id: str, why: str = "paused by request") -> Campaign:
         """No further call is dialled; those on the line go on. ConflictError when it does not run."""
@@ -154,7 +152,7 @@ class Campaigns:
     async def _change(
         self, campaign_id: str, allowed: tuple[CampaignStatus, ...], status: CampaignStatus, why: str | None
     ) -> Campaign:
-        moved = await self.store.change_status(campaign_id, allowed, status, why=why, at=self._now())
+        moved = await self.store.change_status(campaign_id, allowed, status, why=why, at=datetime.now(UTC))
         campaign = await self.get(campaign_id)
         if not moved and campaign.status is not status:
             raise ConflictError(f"The campaign is {campaign.status}.", code=f"campaign_{campaign.status}")
@@ -181,7 +179,7 @@ class Campaigns:
         campaign = None if record.campaign_id is None else await self.store.get(record.campaign_id)
         if campaign is None:
             return None
-        now = self._now()
+        now = datetime.now(UTC)
         if campaign.status is CampaignStatus.PAUSED:
             return WaitUntil(now + timedelta(seconds=PAUSED_SECONDS), Wait.SCHEDULED)
         if campaign.status is CampaignStatus.CANCELED or _is_past(campaign.end_at, now):
@@ -198,7 +196,9 @@ class Campaigns:
     async def goes_on(self, record: CallRecord) -> bool:
         """Whether another attempt may follow a campaign's call."""
         campaign = await self.store.get(record.campaign_id or "")
-        return campaign is not None and not campaign.status.over and not _is_past(campaign.end_at, self._now())
+        return (
+            campaign is not None and not campaign.status.over and not _is_past(campaign.end_at, datetime.now(UTC))
+        )
 
     async def contact_done(self, record: CallRecord) -> None:
         """A call is over, its outcome known, and no attempt follows. May be told again, and of any call."""
@@ -208,7 +208,7 @@ class Campaigns:
         if unheard and await self.goes_on(record):
             # It rang while this server was stopped: the contact was not reached for, and that was no attempt.
             again = f"{record.call_id}_again"
-            await self.store.put_back(record, again, self._now(), attempts=record.attempt - 1)
+            await self.store.put_back(record, again, datetime.now(UTC), attempts=record.attempt - 1)
         else:
             await self.store.note_end(record)
         await self._wake_of(record)
@@ -216,7 +216,7 @@ class Campaigns:
     async def retry(self, record: CallRecord, following: CallRecord) -> None:
         """A campaign's call is over, and `following` is to be its next attempt: it is placed by a round, when its
         `scheduled_at` has come and there is room. None follows if the campaign came to its end meanwhile."""
-        await self._call_again(record, following.call_id, following.scheduled_at or self._now())
+        await self._call_again(record, following.call_id, following.scheduled_at or datetime.now(UTC))
 
     async def _call_again(self, record: CallRecord, call_id: str, at: datetime) -> None:
         if await self.goes_on(record):
@@ -254,10 +254,10 @@ class Campaigns:
 
     async def _tick(self) -> None:
         """Once a minute: a round for all that run or were just canceled; cut off uploads are deleted."""
-        for campaign_id in await self.store.abandoned(self._now() - timedelta(seconds=ABANDONED_SECONDS)):
+        for campaign_id in await self.store.abandoned(datetime.now(UTC) - timedelta(seconds=ABANDONED_SECONDS)):
             logger.warning("campaign {}: its upload was cut off; it is deleted", campaign_id)
             await self.store.drop(campaign_id)
-        for campaign_id in await self.store.active(self._now() - timedelta(seconds=FORGOTTEN_SECONDS)):
+        for campaign_id in await self.store.active(datetime.now(UTC) - timedelta(seconds=FORGOTTEN_SECONDS)):
             await self._wake(campaign_id)
 
     async def _round(self, campaign_id: str) -> None:
@@ -274,7 +274,7 @@ class Campaigns:
             await self._run(campaign)
 
     async def _run(self, campaign: Campaign) -> None:
-        now = self._now()
+        now = datetime.now(UTC)
         await self._settle(campaign, now)
         if not await self.store.open_contacts(campaign.campaign_id):
             await self._finish(campaign, now)
@@ -312,7 +312,7 @@ class Campaigns:
         logger.warning("campaign {} is paused: {}", campaign.campaign_id, why)
         running = (CampaignStatus.RUNNING,)
         await self.store.change_status(
-            campaign.campaign_id, running, CampaignStatus.PAUSED, why=why, at=self._now()
+            campaign.campaign_id, running, CampaignStatus.PAUSED, why=why, at=datetime.now(UTC)
         )
 
     async def _finish(self, campaign: Campaign, now: datetime) -> None:

@@ -10,7 +10,7 @@ is streamed without having been asked for is read as well.
 import asyncio
 import copy
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,13 +65,11 @@ class Asker:
         usage: Usage,
         *,
         waits: Sequence[float] = WAITS,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._client = client.with_options(timeout=REQUEST_TIMEOUT, max_retries=0)
         self._models = list(models)
         self._usage = usage
         self._waits = waits
-        self._sleep = sleep
 
     async def ask(self, question: Question) -> dict[str, Any]:
         """The object the model answers with. AnalysisError: why there is none."""
@@ -84,7 +82,7 @@ class Asker:
             model = asked.pop(0)
             pause = max(wait, min(named_wait, LONGEST_WAIT))
             if pause:
-                await self._sleep(pause)
+                await asyncio.sleep(pause)
             try:
                 return await self._answer(model, question)
             except AttemptError as e:

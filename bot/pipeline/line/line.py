@@ -27,7 +27,7 @@ from bot.audio import (
     mulaw_to_pcm,
 )
 from bot.pipeline.line.crossing import Crossing
-from bot.pipeline.line.playout import LEAD_MS, Audio, Heard, Playout
+from bot.pipeline.line.playout import Audio, Heard, Playout
 from bot.pipeline.line.recording import Recording
 from bot.telephony.media import (
     AudioReceived,
@@ -89,13 +89,7 @@ class Line:
     `run` is its whole life.
     """
 
-    def __init__(
-        self,
-        stream: MediaStream,
-        *,
-        lead_ms: int = LEAD_MS,
-        recording: Recording | None = None,
-    ) -> None:
+    def __init__(self, stream: MediaStream, *, recording: Recording | None = None) -> None:
         self.call_sid = stream.call_sid
         self.recording = recording
         self.opened_at = time.monotonic()
@@ -110,7 +104,7 @@ class Line:
         self._crossing = Crossing()
         self._left_at: float | None = None
         """When the last stream ended, while the next is awaited, time.monotonic()."""
-        self._playout: Playout[Payload] = Playout(lead_ms=lead_ms)
+        self._playout: Playout[Payload] = Playout()
         self._wake = asyncio.Event()
         self._pending = bytearray()
         """μ-law received and not yet given to the pipeline."""

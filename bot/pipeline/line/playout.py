@@ -99,8 +99,6 @@ class Playout(Generic[T]):
     """Audio and points in, sendings and news of playback out. All times are seconds of one clock."""
 
     lead_ms: int = LEAD_MS
-    mark_every_ms: int = MARK_EVERY_MS
-    message_ms: int = MESSAGE_MS
     queued: int = 0
     """Position of the end of all audio given so far."""
     sent: int = 0
@@ -185,7 +183,7 @@ class Playout(Generic[T]):
         """Seconds until `due` or `overdue` has something, None if only new audio changes that."""
         waits: list[float] = []
         if self.sent < self.queued and not self._held:
-            target = self.sent - (self.lead_ms - self.message_ms) * SAMPLES_PER_MS
+            target = self.sent - (self.lead_ms - MESSAGE_MS) * SAMPLES_PER_MS
             waits.append((target - self._paced(now)) / (SAMPLES_PER_MS * 1000))
         if self._marks:
             waits.append(self._marks[0].due_at + MARK_PATIENCE_SECONDS - now)
@@ -309,7 +307,7 @@ class Playout(Generic[T]):
         return max(self.heard, min(self._playing_at(now), ceiling))
 
     def _send_piece(self, now: float, sendings: list[Sending]) -> None:
-        size = min(self.message_ms * SAMPLES_PER_MS, self.queued - self.sent)
+        size = min(MESSAGE_MS * SAMPLES_PER_MS, self.queued - self.sent)
         stop = next((stop for stop in self._stops if stop > self.sent), None)
         if stop is not None:
             size = min(size, stop - self.sent)
@@ -318,7 +316,7 @@ class Playout(Generic[T]):
         self._unheard += piece
         self.sent += size
         at_stop = self.sent == stop
-        spaced = self.sent - self._last_mark > (self.mark_every_ms - self.message_ms) * SAMPLES_PER_MS
+        spaced = self.sent - self._last_mark > (MARK_EVERY_MS - MESSAGE_MS) * SAMPLES_PER_MS
         if at_stop or spaced or self.sent == self.queued:
             self._names += 1
             due_at = self._anchor_at + (self.sent - self._anchor_position) / (SAMPLES_PER_MS * 1000)

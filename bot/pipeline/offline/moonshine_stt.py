@@ -21,10 +21,9 @@ class MoonshineModel:
     SettingsError where the extra is not installed.
     """
 
-    def __init__(self, *, size: str = "small-streaming") -> None:
+    def __init__(self) -> None:
         if importlib.util.find_spec("moonshine_voice") is None:
             raise SettingsError("moonshine-voice is not installed: run `uv sync --extra moonshine`")
-        self._size = size
         self._transcriber: Any = None
 
     def load(self) -> None:
@@ -32,7 +31,7 @@ class MoonshineModel:
             return
         from moonshine_voice import Transcriber, get_model_for_language, string_to_model_arch
 
-        path, arch = get_model_for_language("en", string_to_model_arch(self._size))
+        path, arch = get_model_for_language("en", string_to_model_arch("small-streaming"))
         self._transcriber = Transcriber(path, arch)
 
     def open_stream(self) -> Any:

@@ -27,7 +27,7 @@ class LocalTTSService(TTSService):
     waiting sentence; its synthesis ends in its thread and is thrown away.
     """
 
-    def __init__(self, *, voice: LocalVoice, speed: float = 1.0, pitch: float = 1.0, **kwargs: Any) -> None:
+    def __init__(self, *, voice: LocalVoice, speed: float = 1.0, **kwargs: Any) -> None:
         super().__init__(
             sample_rate=SAMPLE_RATE,
             push_text_frames=False,
@@ -38,7 +38,6 @@ class LocalTTSService(TTSService):
         )
         self._voice = voice
         self._speed = speed
-        self._pitch = pitch
         self._spoken_ms: dict[str, float] = {}
         """Context → audio it holds so far."""
 
@@ -50,7 +49,7 @@ class LocalTTSService(TTSService):
         """The audio of one sentence in frames of at most 100 ms, its words queued beside them."""
         await self.start_tts_usage_metrics(text)
         try:
-            async for speech in self._voice.stream(text, speed=self._speed, pitch=self._pitch):
+            async for speech in self._voice.stream(text, speed=self._speed):
                 async for frame in self._play(_drawn_together(speech), context_id):
                     yield frame
         except Exception as error:  # the rim of a request: one sentence is lost, the call goes on

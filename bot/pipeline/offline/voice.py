@@ -58,8 +58,8 @@ class LocalVoice:
     The same text always gives the same bytes. Sentences said before come from a cache of at most 128.
     """
 
-    def __init__(self, *, workers: int = 2) -> None:
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="voice")
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="voice")
         self._hibari: Any = None
         self._known: frozenset[str] = frozenset()
         self._g2p_lock = threading.Lock()

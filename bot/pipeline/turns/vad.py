@@ -7,7 +7,6 @@ that Silero does not.
 """
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -111,9 +110,8 @@ LOUDNESS_DECAY = 0.97
 class InlineSilero(SileroOnSession):
     """Silero that also says what each window holds."""
 
-    def __init__(self, params: VADParams, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, params: VADParams) -> None:
         super().__init__(params, load())
-        self._clock = clock
         self.voice = VoiceActivity()
 
     def voice_confidence(self, buffer: bytes) -> float:
@@ -121,7 +119,7 @@ class InlineSilero(SileroOnSession):
         samples = np.frombuffer(buffer, dtype=np.int16).astype(np.float32)
         rms = float(np.sqrt(np.mean(samples * samples)))
         seconds = len(samples) / self.sample_rate
-        self.voice.note(confidence >= self.threshold, rms, seconds, self._clock())
+        self.voice.note(confidence >= self.threshold, rms, seconds, time.monotonic())
         return confidence
 
 
