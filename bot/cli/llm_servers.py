@@ -11,11 +11,11 @@ from bot.settings import Settings
 
 async def check_llm_servers(scenarios: Scenarios, settings: Settings) -> list[Finding]:
     """One finding for each server that a scenario asks; a warning where another LLM takes its calls."""
-    ladders: dict[str, tuple[LlmVendor, ...]] = {}
+    llms_of: dict[str, tuple[LlmVendor, ...]] = {}
     servers: dict[tuple[str, str], OpenAICompatible] = {}
     for name in scenarios.names:
         scenario = scenarios.get(name)
-        ladders[name] = choose(scenario, settings, simulated_line=True).llms
+        llms_of[name] = choose(scenario, settings, simulated_line=True).llms
         named = [
             member for member in (scenario.llm, scenario.llm_fallback) if isinstance(member, OpenAICompatible)
         ]
@@ -28,13 +28,13 @@ async def check_llm_servers(scenarios: Scenarios, settings: Settings) -> list[Fi
 
     findings = []
     for model, finding in found.items():
-        asking = [name for name in ladders if model in map(_model_at, ladders[name])]
-        lost = [name for name in asking if not any(map(answers, ladders[name]))]
+        asking = [name for name in llms_of if model in map(_model_at, llms_of[name])]
+        lost = [name for name in asking if not any(map(answers, llms_of[name]))]
         words = finding.message
         if not finding.ok and lost:
             words += f" No other LLM holds the calls of {', '.join(lost)}."
         elif asking and not finding.ok:
-            others = {_shown(m, settings) for name in asking for m in ladders[name] if answers(m)}
+            others = {_shown(m, settings) for name in asking for m in llms_of[name] if answers(m)}
             words += f" The calls of {', '.join(asking)} go on with {' and '.join(sorted(others))}."
         findings.append(Finding(finding.name, finding.ok or not lost, words, finding.fix))
     return findings

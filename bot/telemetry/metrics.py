@@ -36,7 +36,7 @@ FailureKind = Literal[
     "connection_lost",  # a connection that was there is gone
     "no_reply",  # a request that was made and gave nothing
     "broke_off",  # a reply that stopped in its middle
-    "gave_up",  # beyond all retries: the next rung takes over, or the call ends
+    "gave_up",  # beyond all retries: the next model takes over, or the call ends
 ]
 DialResult = Literal["accepted", "refused", "unconfirmed"]
 

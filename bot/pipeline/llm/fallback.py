@@ -1,24 +1,24 @@
 """A reply asked of one model after another, until one of them speaks.
 
-Each rung is asked twice. A rung that refuses is asked again at once, then the next; one that only is slow
-goes on being asked while the same question is put a second time, and then to the next rung: the first word
+Each model is asked twice. One that refuses is asked again at once, then the next; one that only is slow
+goes on being asked while the same question is put a second time, and then to the next model: the first word
 wins, the others are dropped. Giving a slow request up was rejected: where all are slow by the same second,
 each would be cut off just before its answer. The price is a second prompt, only where the callee waits anyway.
 
-`Steps` decides, `Ladder` asks, `Circuit` remembers across replies.
+`Steps` decides, `Attempts` asks, `Circuit` remembers across replies.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
 
 from loguru import logger
 
+from bot.pipeline.llm import events
 from bot.pipeline.vendor import Circuit
 
-ATTEMPTS_PER_RUNG = 2
+ATTEMPTS_EACH = 2
 SHORT_RETRY_AFTER_SECONDS = 1.0
 """A vendor that names a longer wait is asked again at once all the same: on a phone it is the whole turn."""
 LAST_PAUSE_SECONDS = 1.0
@@ -28,8 +28,6 @@ TAIL_SECONDS = 0.25
 
 _HOPELESS = frozenset({400, 401, 403, 404, 413, 422})
 """Statuses the same request gets again."""
-
-E = TypeVar("E")
 
 
 class AttemptError(Exception):
@@ -77,26 +75,26 @@ class Waits:
 
 
 @dataclass(frozen=True)
-class Rung(Generic[E]):
+class Candidate:
     """`ask` opens a request and yields what comes; it raises AttemptError, and closing it closes the request."""
 
     name: str
-    ask: Callable[[], AsyncGenerator[E, None]]
+    ask: Callable[[], AsyncGenerator[events.Event, None]]
 
 
 @dataclass
 class Steps:
-    """Which rung is to be asked next, and when. Pure; seconds of one clock."""
+    """Which candidate is to be asked next, and when. Pure; seconds of one clock."""
 
     waiting: list[int]
-    """Rungs, in the order they are to be asked."""
+    """Candidates, in the order they are to be asked."""
     first_seconds: float
     """How long the newest request may be without a word before the next is made beside it."""
     last_pause: float = LAST_PAUSE_SECONDS
     running: list[int] = field(default_factory=list)
     """Requests that are out, oldest first, each by its number."""
-    rung_of: list[int] = field(default_factory=list)
-    """The rung of each request."""
+    candidate_of: list[int] = field(default_factory=list)
+    """The candidate of each request."""
     _next_at: float = 0.0
 
     @property
@@ -107,8 +105,8 @@ class Steps:
         """The number of a request to be made now."""
         if not self.waiting or now < self._next_at:
             return None
-        number = len(self.rung_of)
-        self.rung_of.append(self.waiting.pop(0))
+        number = len(self.candidate_of)
+        self.candidate_of.append(self.waiting.pop(0))
         self.running.append(number)
         self._next_at = now + self.first_seconds
         return number
@@ -120,12 +118,12 @@ class Steps:
     def failed(self, number: int, now: float, *, retryable: bool, retry_after: float | None = None) -> None:
         """A request came to nothing."""
         self.running.remove(number)
-        rung = self.rung_of[number]
+        candidate = self.candidate_of[number]
         if not retryable:
-            self.waiting = [other for other in self.waiting if other != rung]
+            self.waiting = [other for other in self.waiting if other != candidate]
         if any(other > number for other in self.running) or not self.waiting:
             return  # a newer one is out: its time goes on
-        again = self.waiting[0] == rung
+        again = self.waiting[0] == candidate
         pause = 0.0
         if again and retry_after is not None and 0 < retry_after < SHORT_RETRY_AFTER_SECONDS:
             pause = retry_after
@@ -134,62 +132,48 @@ class Steps:
         self._next_at = now + pause
 
 
-@dataclass(frozen=True)
-class Signs(Generic[E]):
-    """What an event of a reply says about it."""
-
-    speaks: Callable[[E], bool]
-    """The model has begun to answer."""
-    ends: Callable[[E], bool]
-    """The stream is whole from here on."""
-    refuses: Callable[[E], bool]
-    """The model will not answer. It would refuse the same request again, so the next one is asked at once."""
-
-
-class Ladder(Generic[E]):
+class Attempts:
     """One reply."""
 
     def __init__(
         self,
-        rungs: Sequence[Rung[E]],
+        candidates: Sequence[Candidate],
         circuit: Circuit,
-        signs: Signs[E],
         *,
         waits: Waits,
     ) -> None:
-        self._rungs = rungs
+        self._candidates = candidates
         self._circuit = circuit
         self._stall_seconds = waits.stall
-        self._signs = signs
-        order = sorted(range(len(rungs)), key=lambda rung: circuit.is_open(rungs[rung].name))
-        waiting = [rung for rung in order for _ in range(ATTEMPTS_PER_RUNG)]
+        order = sorted(range(len(candidates)), key=lambda candidate: circuit.is_open(candidates[candidate].name))
+        waiting = [candidate for candidate in order for _ in range(ATTEMPTS_EACH)]
         self._steps = Steps(waiting, waits.first_token, waits.last_pause)
-        self._streams: dict[int, AsyncGenerator[E, None]] = {}
-        self._begun: dict[int, list[E]] = {}
+        self._streams: dict[int, AsyncGenerator[events.Event, None]] = {}
+        self._begun: dict[int, list[events.Event]] = {}
         self._tasks: dict[asyncio.Task[None], int] = {}
         self.speaking: int | None = None
-        """The rung whose reply it is, once one speaks."""
+        """The candidate whose reply it is, once one speaks."""
         self.refused: set[str] = set()
-        """The names of rungs that would not answer this. They have not failed: other calls go on with them."""
+        """The names of those that would not answer this. They have not failed: other calls go on with them."""
 
-    async def climb(self) -> AsyncGenerator[E, None]:
-        """What the first rung to speak says. AttemptError: none did, or it broke off or stalled.
+    async def reply(self) -> AsyncGenerator[events.Event, None]:
+        """What the first candidate to speak says. AttemptError: none did, or it broke off or stalled.
 
         The caller closes it (`aclosing`): requests are out until then.
         """
         try:
             winner = await self._first_to_speak()
-            self.speaking = self._steps.rung_of[winner]
-            rung = self._rungs[self.speaking]
+            self.speaking = self._steps.candidate_of[winner]
+            candidate = self._candidates[self.speaking]
             ended = False
             for event in self._begun[winner]:
-                ended = ended or self._signs.ends(event)
+                ended = ended or events.ends(event)
                 yield event
             while (following := await self._next(winner, ended=ended)) is not None:
-                ended = ended or self._signs.ends(following)
+                ended = ended or events.ends(following)
                 yield following
         except _BrokenOffError:
-            self._circuit.trip(rung.name)
+            self._circuit.trip(candidate.name)
             raise
         finally:
             await self._close()
@@ -224,7 +208,7 @@ class Ladder(Generic[E]):
                 winner = number if winner is None else winner
             elif isinstance(failure, AttemptError):
                 error = failure
-                name = self._rungs[self._steps.rung_of[number]].name
+                name = self._candidates[self._steps.candidate_of[number]].name
                 if isinstance(failure, RefusedError):
                     self.refused.add(name)
                 logger.warning("{} gave no reply: {}", name, failure)
@@ -236,36 +220,36 @@ class Ladder(Generic[E]):
         return winner, error
 
     def _judge(self, winner: int | None) -> None:
-        """A rung that others had to be asked after, and that did not win, has failed."""
+        """A candidate that others had to be asked after, and that did not win, has failed."""
         steps = self._steps
-        won = None if winner is None else steps.rung_of[winner]
-        for rung in dict.fromkeys(steps.rung_of):
-            if rung == won:
-                self._circuit.close(self._rungs[rung].name)
+        won = None if winner is None else steps.candidate_of[winner]
+        for candidate in dict.fromkeys(steps.candidate_of):
+            if candidate == won:
+                self._circuit.close(self._candidates[candidate].name)
                 break
-            if self._rungs[rung].name not in self.refused:
-                self._circuit.trip(self._rungs[rung].name)
+            if self._candidates[candidate].name not in self.refused:
+                self._circuit.trip(self._candidates[candidate].name)
 
     def _ask(self, number: int) -> None:
-        rung = self._rungs[self._steps.rung_of[number]]
+        candidate = self._candidates[self._steps.candidate_of[number]]
         if number:
-            logger.info("asking {}, request {} of this reply", rung.name, number + 1)
-        self._streams[number] = rung.ask()
+            logger.info("asking {}, request {} of this reply", candidate.name, number + 1)
+        self._streams[number] = candidate.ask()
         self._begun[number] = []
-        task = asyncio.create_task(self._listen(number), name=f"ask {rung.name}")
+        task = asyncio.create_task(self._listen(number), name=f"ask {candidate.name}")
         self._tasks[task] = number
 
     async def _listen(self, number: int) -> None:
         """Until the first word."""
         async for event in self._streams[number]:
             self._begun[number].append(event)
-            if self._signs.refuses(event):
+            if events.refuses(event):
                 raise RefusedError
-            if self._signs.speaks(event):
+            if events.speaks(event):
                 return
         raise AttemptError("the stream ended before a word")
 
-    async def _next(self, number: int, *, ended: bool) -> E | None:
+    async def _next(self, number: int, *, ended: bool) -> events.Event | None:
         """What comes next of the reply; None: it is over. `ended`: all of it is here, only its tail is not."""
         try:
             async with asyncio.timeout(TAIL_SECONDS if ended else self._stall_seconds):

@@ -43,7 +43,7 @@ from pipecat.utils.tracing.service_decorators import traced_llm
 
 from bot.pipeline.line.line_ends import UnfinishedFrame
 from bot.pipeline.llm import events
-from bot.pipeline.llm.fallback import AttemptError, Ladder, Rung, Signs, Waits
+from bot.pipeline.llm.fallback import AttemptError, Attempts, Candidate, Waits
 from bot.pipeline.llm.refusals import Refusals
 from bot.pipeline.llm.reply_text import ReplyText
 from bot.pipeline.usage import Metered, Usage
@@ -234,13 +234,13 @@ class FallbackLLMService(Metered, LLMService[Any]):
         """AttemptError: no model had an answer; a speculation is asked for again once its turn is over."""
         guessed = self._speculation_gate.is_speculating
         try:
-            await self._climb_and_mend(context)
+            await self._ask_and_mend(context)
         except AttemptError:
             if self._hands_on or not guessed or self._reply.begun or self._reply.refused_by:
                 raise
             # Nobody waited for that reply. If the turn ends as guessed, no other request is made for it.
             await self._settled()
-            await self._climb_and_mend(context)
+            await self._ask_and_mend(context)
 
     async def _settled(self) -> None:
         """Until the turn that is answered is over; a guess that is withdrawn cancels this wait."""
@@ -266,11 +266,11 @@ class FallbackLLMService(Metered, LLMService[Any]):
 
     # -- one reply ------------------------------------------------------------------------------------
 
-    async def _climb_and_mend(self, context: LLMContext) -> None:
+    async def _ask_and_mend(self, context: LLMContext) -> None:
         """A reply that breaks off is asked for once more, from where it stopped."""
         reply = self._reply
         try:
-            await self._climb(context, None)
+            await self._ask(context, None)
         except AttemptError as e:
             said, called = reply.text, bool(reply.blocks)
             reply.blocks = {}
@@ -283,7 +283,7 @@ class FallbackLLMService(Metered, LLMService[Any]):
                 hint = f"{hint} {_TOOLS_CUT}".strip()
             reply.speech = ReplyText(self._names)
             try:
-                await self._climb(_going_on(context, said, hint), Repeated(said))
+                await self._ask(_going_on(context, said, hint), Repeated(said))
             except AttemptError:
                 reply.blocks = {}
                 if reply.refused_by or not any(sign in reply.text for sign in ".!?…"):
@@ -291,38 +291,33 @@ class FallbackLLMService(Metered, LLMService[Any]):
                 logger.warning("it ends there, with its last whole sentence")
                 await self.push_frame(UnfinishedFrame())
 
-    async def _climb(self, context: LLMContext, repeated: Repeated | None) -> None:
+    async def _ask(self, context: LLMContext, repeated: Repeated | None) -> None:
         """AttemptError: no reply, or one that broke off; _CutError where its model says so."""
         reply, refusals = self._reply, self._refusals
         models = [model for model in self._models if model.name not in reply.barred]
         models.sort(key=lambda model: model.name in refusals.models)
         shown = ((model, refusals.shown_to(model.name, context)) for model in models)
-        rungs = [Rung(model.name, partial(model.ask, what, self.usage)) for model, what in shown]
-        if repeated is None and self._hands_on and all(self._circuit.is_open(rung.name) for rung in rungs):
+        candidates = [Candidate(model.name, partial(model.ask, what, self.usage)) for model, what in shown]
+        if repeated is None and self._hands_on and all(self._circuit.is_open(one.name) for one in candidates):
             raise AttemptError("all of its models failed a moment ago")
-        if not rungs:
+        if not candidates:
             raise AttemptError("there is no other model to ask")
-        ladder = Ladder(
-            rungs,
-            self._circuit,
-            Signs(events.speaks, events.ends, events.refuses),
-            waits=self._waits,
-        )
+        attempts = Attempts(candidates, self._circuit, waits=self._waits)
         try:
-            async with aclosing(ladder.climb()) as said:
+            async with aclosing(attempts.reply()) as said:
                 async for event in said:
-                    if ladder.speaking is not None:
-                        self.replied.add(models[ladder.speaking].vendor)
+                    if attempts.speaking is not None:
+                        self.replied.add(models[attempts.speaking].vendor)
                     await self._take(event, repeated)
         except _CutError as e:
-            if ladder.speaking is not None and e.ending is not events.ReplyEnd.CUT:
-                reply.barred.add(rungs[ladder.speaking].name)
+            if attempts.speaking is not None and e.ending is not events.ReplyEnd.CUT:
+                reply.barred.add(candidates[attempts.speaking].name)
                 if e.ending is events.ReplyEnd.REFUSED:
-                    ladder.refused.add(rungs[ladder.speaking].name)
+                    attempts.refused.add(candidates[attempts.speaking].name)
             raise
         finally:
-            reply.refused_by |= ladder.refused
-            refusals.models |= ladder.refused
+            reply.refused_by |= attempts.refused
+            refusals.models |= attempts.refused
 
     async def _take(self, event: events.Event, repeated: Repeated | None) -> None:
         reply = self._reply

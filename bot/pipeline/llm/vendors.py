@@ -1,6 +1,6 @@
 """The vendors of the LLM stage: Claude, any OpenAI-compatible server, and the rule-based LLM of this machine.
 
-A member is a vendor with its settings. A call's members are a ladder: each stands in for the one before it, and
+A member is a vendor with its settings. A call's members are a row: each stands in for the one before it, and
 models of any vendor are asked by one service, because it can ask the second while the first still thinks. The
 rule-based LLM is a service of its own behind it.
 """
@@ -145,7 +145,7 @@ def fallback_of(first: LlmVendor, settings: Settings) -> LlmVendor | None:
 
 
 def build(members: Sequence[LlmVendor], resources: Resources, brief: LlmBrief) -> tuple[LLMService[Any], ...]:
-    """The services of a ladder, in the order they stand in the pipeline.
+    """The services of a row of them, in the order they stand in the pipeline.
 
     The rule-based LLM does not fail, so it is the last.
     """
@@ -197,7 +197,7 @@ def _openai(member: OpenAICompatible, resources: Resources, brief: LlmBrief) -> 
 
 
 class RulesService(RuleLLMService):
-    """The rule-based LLM as a rung: behind others it answers only what they hand on."""
+    """The rule-based LLM beside models: behind others it answers only what they hand on."""
 
     def __init__(self, *, stands_second: bool, dialogue: Dialogue) -> None:
         super().__init__(dialogue=dialogue)

@@ -8,7 +8,8 @@ from contextlib import aclosing
 
 import pytest
 
-from bot.pipeline.llm.fallback import AttemptError, Ladder, Rung, Signs, Steps, Waits
+from bot.pipeline.llm.events import Event, ReplyEnd, Stopped, Text, Thought, Tokens
+from bot.pipeline.llm.fallback import AttemptError, Attempts, Candidate, Steps, Waits
 from bot.pipeline.vendor import CIRCUIT_SECONDS, Circuit
 
 pytestmark = pytest.mark.virtual_time
@@ -23,17 +24,17 @@ def test_a_slow_request_goes_on_while_the_next_are_made() -> None:
     assert steps.wake_in(12.9) == pytest.approx(0.1)
     assert steps.due(13.0) == 1
     assert steps.due(16.0) == 2
-    assert (steps.rung_of, steps.running, steps.wake_in(16.0)) == ([0, 0, 1], [0, 1, 2], None)
+    assert (steps.candidate_of, steps.running, steps.wake_in(16.0)) == ([0, 0, 1], [0, 1, 2], None)
 
 
-def test_a_refused_request_is_made_again_at_once_and_then_the_next_rung_is_asked() -> None:
+def test_a_refused_request_is_made_again_at_once_and_then_the_next_model_is_asked() -> None:
     steps = Steps([0, 0, 1, 1], first_seconds=3.0)
     assert steps.due(10.0) == 0
     steps.failed(0, 10.1, retryable=True)
     assert steps.due(10.1) == 1
     steps.failed(1, 10.2, retryable=True)
     assert steps.due(10.2) == 2
-    assert steps.rung_of == [0, 0, 1]
+    assert steps.candidate_of == [0, 0, 1]
 
 
 def test_what_cannot_work_is_not_tried_again() -> None:
@@ -41,7 +42,7 @@ def test_what_cannot_work_is_not_tried_again() -> None:
     steps.due(10.0)
     steps.failed(0, 10.1, retryable=False)
     assert steps.due(10.1) == 1
-    assert steps.rung_of == [0, 1]
+    assert steps.candidate_of == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ def test_nothing_is_left_when_all_have_failed() -> None:
     assert steps.exhausted
 
 
-def test_a_rung_that_failed_is_last_for_a_while() -> None:
+def test_a_model_that_failed_is_last_for_a_while() -> None:
     now = 100.0
     circuit = Circuit(clock=lambda: now)
     circuit.trip("a")
@@ -105,7 +106,7 @@ class Model:
         self.requests = requests
         self.asked = self.closed = 0
 
-    async def ask(self) -> AsyncGenerator[str, None]:
+    async def ask(self) -> AsyncGenerator[Event, None]:
         acts = self.requests[min(self.asked, len(self.requests) - 1)]
         self.asked += 1
         try:
@@ -115,28 +116,47 @@ class Model:
                 if isinstance(act, float):
                     await asyncio.sleep(act)
                 else:
-                    yield act
+                    yield _event(act)
         finally:
             self.closed += 1
+
+
+def _event(act: str) -> Event:
+    match act:
+        case "~":
+            return Thought(act)
+        case ".":
+            return Stopped(act, Tokens())
+        case "#":
+            return Stopped("refusal", Tokens(), ReplyEnd.REFUSED)
+    return Text(act)
+
+
+def _text(event: Event) -> str:
+    match event:
+        case Text(text) | Thought(text):
+            return text
+        case Stopped():
+            return END
+    return ""
 
 
 NEVER = 3600.0
 DOWN = AttemptError("529")
 
 
-async def climb(*models: Model, circuit: Circuit | None = None, first: float = 3.0, stall: float = 5.0) -> str:
+async def reply_of(*models: Model, circuit: Circuit | None = None, first: float = 3.0, stall: float = 5.0) -> str:
     """The reply, and "!" where it breaks off."""
-    ladder = Ladder(
-        [Rung(model.name, model.ask) for model in models],
+    attempts = Attempts(
+        [Candidate(model.name, model.ask) for model in models],
         circuit or Circuit(),
-        Signs(lambda event: event != "~", lambda event: event == END, lambda event: event == "#"),
         waits=Waits(first, stall, last_pause=0.0),
     )
     said = ""
     try:
-        async with aclosing(ladder.climb()) as events:
+        async with aclosing(attempts.reply()) as events:
             async for event in events:
-                said += event
+                said += _text(event)
     except AttemptError:
         said += "!"
     assert all(model.closed == model.asked for model in models), "a request was left open"
@@ -145,68 +165,68 @@ async def climb(*models: Model, circuit: Circuit | None = None, first: float = 3
 
 async def test_a_healthy_model_is_asked_once() -> None:
     first, second = Model("a", ["~", "yes", END]), Model("b", ["no", END])
-    assert await climb(first, second) == "~yes."
+    assert await reply_of(first, second) == "~yes."
     assert (first.asked, second.asked) == (1, 0)
 
 
 async def test_a_refusal_is_asked_again_and_nobody_notices() -> None:
     first, second = Model("a", [DOWN], ["yes", END]), Model("b", ["no", END])
-    assert await climb(first, second) == "yes."
+    assert await reply_of(first, second) == "yes."
     assert (first.asked, second.asked) == (2, 0)
 
 
 async def test_the_second_answers_for_a_first_that_is_down_and_is_asked_first_from_then_on() -> None:
     first, second, circuit = Model("a", [DOWN]), Model("b", ["yes", END]), Circuit()
-    assert await climb(first, second, circuit=circuit) == "yes."
+    assert await reply_of(first, second, circuit=circuit) == "yes."
     assert (first.asked, second.asked) == (2, 1)
-    assert await climb(first, second, circuit=circuit) == "yes."
+    assert await reply_of(first, second, circuit=circuit) == "yes."
     assert (first.asked, second.asked) == (2, 2)
 
 
 async def test_all_down_is_an_error_after_two_requests_each() -> None:
     first, second = Model("a", [DOWN]), Model("b", [DOWN])
-    assert await climb(first, second) == "!"
+    assert await reply_of(first, second) == "!"
     assert (first.asked, second.asked) == (2, 2)
 
 
 async def test_a_model_that_says_nothing_at_all_gives_way() -> None:
     first, second = Model("a", [NEVER]), Model("b", ["yes", END])
-    assert await climb(first, second) == "yes."
+    assert await reply_of(first, second) == "yes."
     assert (first.asked, second.asked) == (2, 1)
 
 
 async def test_a_model_that_is_only_slow_answers_its_first_request() -> None:
     first, second = Model("a", [5.0, "yes", END], [NEVER]), Model("b", ["no", END])
     circuit = Circuit()
-    assert await climb(first, second, circuit=circuit) == "yes."
+    assert await reply_of(first, second, circuit=circuit) == "yes."
     assert (first.asked, second.asked) == (2, 0)
     assert not circuit.is_open("a")
 
 
 async def test_what_comes_before_the_first_word_does_not_count_as_one() -> None:
     first, second = Model("a", ["~", NEVER]), Model("b", ["~", "yes", END])
-    assert await climb(first, second) == "~yes."
+    assert await reply_of(first, second) == "~yes."
 
 
 async def test_a_stream_that_ends_before_a_word_is_a_failure() -> None:
-    assert await climb(Model("a", ["~"], ["yes", END])) == "yes."
+    assert await reply_of(Model("a", ["~"], ["yes", END])) == "yes."
 
 
 @pytest.mark.parametrize("trouble", [[NEVER], [DOWN], []])
 async def test_a_reply_that_breaks_off_says_so_and_trips_the_circuit(trouble: list[Act]) -> None:
     circuit = Circuit()
-    assert await climb(Model("a", ["ye", *trouble]), circuit=circuit) == "ye!"
+    assert await reply_of(Model("a", ["ye", *trouble]), circuit=circuit) == "ye!"
     assert circuit.is_open("a")
 
 
 @pytest.mark.parametrize("tail", [[NEVER], [DOWN], []])
 async def test_a_reply_that_is_whole_does_not_mind_its_stream(tail: list[Act]) -> None:
-    assert await climb(Model("a", ["yes", END, *tail])) == "yes."
+    assert await reply_of(Model("a", ["yes", END, *tail])) == "yes."
 
 
 async def test_an_interruption_closes_every_request() -> None:
     first, second = Model("a", [NEVER]), Model("b", [NEVER])
-    task = asyncio.create_task(climb(first, second))
+    task = asyncio.create_task(reply_of(first, second))
     await _until(lambda: second.asked == 2)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -214,18 +234,17 @@ async def test_an_interruption_closes_every_request() -> None:
 
 
 async def test_a_mistake_of_ours_is_not_taken_for_the_vendors() -> None:
-    async def ask() -> AsyncGenerator[str, None]:
-        yield "~"
+    async def ask() -> AsyncGenerator[Event, None]:
+        yield Thought("~")
         raise ZeroDivisionError
 
-    ladder = Ladder(
-        [Rung("a", ask)],
+    attempts = Attempts(
+        [Candidate("a", ask)],
         Circuit(),
-        Signs(lambda event: event != "~", lambda _: False, lambda _: False),
         waits=Waits(1, 1),
     )
     with pytest.raises(ZeroDivisionError):
-        async with aclosing(ladder.climb()) as events:
+        async with aclosing(attempts.reply()) as events:
             async for _ in events:
                 pass
 
