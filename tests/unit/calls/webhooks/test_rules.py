@@ -49,7 +49,7 @@ def test_the_body_says_type_time_and_call() -> None:
     assert json.loads(body) == {
         "type": "call_ended",
         "timestamp": "2026-03-02T12:00:00.123Z",
-        "data": {"name": "Zoë \ud800", "nan": None},
+        "data": {"name": "Zoë \ufffd", "nan": None},
     }
 
 
