@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cache
@@ -18,6 +18,7 @@ from typing import Any
 
 from bot import languages
 from bot.languages import plain
+from bot.pipeline.offline.rules.words import words_of
 from bot.records import Speaker, Turn
 
 _CLAUSES = re.compile(
@@ -71,7 +72,9 @@ class Commitment:
 class CommitmentWords:
     """The words of one language."""
 
-    def __init__(self, data: Mapping[str, Any]) -> None:
+    def __init__(self, data: Mapping[str, Any], parted: Callable[[str], Sequence[str]]) -> None:
+        """`parted`: a text's sentences, also parted where a statement turns into a question."""
+        self._parted = parted
         clauses, agent, parts = data["clauses"], data["agent"], data["parts"]
         for _ in range(2):  # a part may name another
             parts = {name: _expanded(rule, parts) for name, rule in parts.items()}
@@ -96,7 +99,8 @@ class CommitmentWords:
     def heard(self, text: str) -> Said:
         """What a turn says, the last clear word counting. A question says nothing."""
         said, asks = Said.NOTHING, False
-        for sentence in _SENTENCES.split(text):
+        text = self._rules["no_is_yes"].sub("", text.lower().replace("’", "'"))
+        for sentence in self._parted(text):
             if self._is("whole", plain(sentence)):
                 continue
             for clause in _CLAUSES.split(sentence):
@@ -105,6 +109,11 @@ class CommitmentWords:
             whole = self._rules["no_is_none"].sub(" ", plain(sentence))
             if said in (Said.NO, Said.YES) and not sentence.endswith("?") and self._rules["undo"].search(whole):
                 said = Said.UNDO  # "actually, no, wait": of several clauses
+        clauses = [clause for clause in _CLAUSES.split(text) if plain(clause)]
+        if any(_LEAVES.fullmatch(plain(c)) for c in clauses) and all(
+            _polite(c) or _LEAVES.fullmatch(plain(c)) for c in clauses
+        ):
+            return Said.NOTHING
         # "Okay, and what do I get?"
         return (
             Said.NOTHING
@@ -126,7 +135,7 @@ class CommitmentWords:
         if self._is("soft", bare):
             return Said.SOFT
         if asks:
-            return Said.NOTHING
+            return self._before_question(bare)
         if self._rules["hedge"].search(bare):
             return Said.HEDGE
         if self._rules["commit"].search(bare) and not self._negated(bare):
@@ -134,6 +143,16 @@ class CommitmentWords:
         if self._rules["no"].search(bare):
             return Said.NO
         return Said.YES if self._yes_only(bare) else Said.NOTHING
+
+    def _before_question(self, words: str) -> Said:
+        """A yes in front of a question that no mark parts from it: "yes that works for me where is it?"."""
+        said, rest = Said.NOTHING, words
+        while (found := self._rules["commit"].match(rest)) or (found := self._rules["yes"].match(rest)):
+            said = (
+                Said.COMMIT if found.re is self._rules["commit"] else max(said, Said.YES, key=lambda s: s.value)
+            )
+            rest = rest[found.end() :].strip()
+        return said if rest and self._rules["question"].match(rest) else Said.NOTHING
 
     def _negated(self, words: str) -> bool:
         commit = self._rules["commit"].search(words)
@@ -298,7 +317,8 @@ def _expanded(rule: str | list[str], parts: Mapping[str, str]) -> str:
 
 @cache
 def _commitment_words(code: str) -> CommitmentWords:
-    return CommitmentWords(tomllib.loads(files(languages).joinpath(code, "commitment.toml").read_text("utf-8")))
+    data = tomllib.loads(files(languages).joinpath(code, "commitment.toml").read_text("utf-8"))
+    return CommitmentWords(data, words_of(code).parts)
 
 
 def commitment_words(language: str) -> CommitmentWords:
