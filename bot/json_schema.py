@@ -51,6 +51,18 @@ _READ = ("type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref", "properties
 _KNOWN = frozenset({*_READ, *_SAID, *_LIMITS, *_IGNORED, "additionalProperties"})
 
 
+_FORMS = {
+    "phone": "A phone number in E.164, or as they said it.",
+    "email": "An e-mail address, like ann.lee@example.com.",
+    "date": "A day as YYYY-MM-DD.",
+    "time": "A time of day as HH:MM, 24 hours.",
+    "amount": "A sum with its currency, like 45.50 USD.",
+    "name": "A name, spelled as they spell it.",
+    "code": "Letters and digits without blanks, like AB1234.",
+}
+"""What a model is told of a field's type, beside JSON's."""
+
+
 class Field(Protocol):
     """A scenario's outcome field."""
 
@@ -66,13 +78,15 @@ class Field(Protocol):
 
 def of_fields(fields: Iterable[Field]) -> Schema:
     """The schema of a scenario's fields."""
-    properties: Schema = {}
-    for field in fields:
-        kind = "string" if field.type == "choice" else field.type
-        properties[field.name] = {"type": kind, "description": field.description}
-        if field.options:
-            properties[field.name]["enum"] = list(field.options)
-    return {"type": "object", "properties": properties}
+    return {"type": "object", "properties": {field.name: of_field(field) for field in fields}}
+
+
+def of_field(field: Field) -> Schema:
+    """One field's; the form of a value that is none of JSON's types stands in its description."""
+    kind = field.type if field.type in ("boolean", "number") else "string"
+    hint = _FORMS.get(field.type)
+    said = field.description if hint is None else f"{field.description.rstrip(' .')}. {hint}"
+    return {"type": kind, "description": said, **({"enum": list(field.options)} if field.options else {})}
 
 
 def checked(schema: object, *, field: str = "outcome_schema") -> Schema:

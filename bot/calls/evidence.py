@@ -14,6 +14,7 @@ from typing import Any
 
 from bot.conversation import prompt
 from bot.conversation.call_plan import Plan
+from bot.conversation.scenario.parts import OutcomeField
 from bot.languages import plain
 from bot.pipeline.offline.rules.claims import unbacked_claims
 from bot.pipeline.offline.rules.commitment import (
@@ -25,6 +26,7 @@ from bot.pipeline.offline.rules.commitment import (
     says_something,
 )
 from bot.pipeline.offline.rules.outcome import agreeing
+from bot.pipeline.offline.rules.values import READERS, Frame
 from bot.records import AnsweredBy, Outcome, Speaker, Turn
 
 _COMMITS = re.compile(
@@ -57,6 +59,8 @@ def gated(outcome: Outcome, plan: Plan, turns: Sequence[Turn], answered_by: Answ
             continue
         claimed[name], fields[name] = True, False if judge.commitment(name).given is False else None
         evidence.pop(name, None)
+    for name, words in judge.words_of_values(fields).items():
+        evidence.setdefault(name, words)
     reached, summary = outcome.reached_goal and judge.reached(fields), outcome.summary
     if outcome.reached_goal and not reached:
         claimed["reached_goal"] = True
@@ -91,6 +95,17 @@ def unbacked(plan: Plan, turns: Sequence[Turn]) -> list[str]:
     described = {tool.name: tool.description for tool in plan.scenario.http_tools}
     known = prompt.known_words(plan.brief.spec)
     return unbacked_claims(turns, plan.scenario.language, described=described, known=known)
+
+
+_DICTATED = 4
+"""So many turns at most make one value."""
+
+
+def _reads(field: OutcomeField, said: str, frame: Frame) -> object:
+    try:
+        return field.value_of(said, frame)
+    except ValueError:
+        return None
 
 
 class _Judge:
@@ -147,6 +162,21 @@ class _Judge:
             ):
                 kept.append(quote)
         return kept
+
+    def words_of_values(self, fields: Mapping[str, Any]) -> dict[str, list[str]]:
+        """Field → the callee's turns that its phone number, date … came from; several where it was dictated."""
+        callee = [turn.text for turn in self._turns if turn.speaker is Speaker.CALLEE and turn.text.strip()]
+        frame, found = self._plan.frame, {}
+        for name, field in self._own.items():
+            value = fields.get(name)
+            if value is None or field.type not in READERS:
+                continue
+            for length in range(1, min(_DICTATED, len(callee)) + 1):
+                for at in range(len(callee) - length, -1, -1):
+                    said = callee[at : at + length]
+                    if name not in found and _reads(field, " ".join(said), frame) == value:
+                        found[name] = said
+        return found
 
     def reached(self, fields: Mapping[str, Any]) -> bool:
         """Whether the goal, which something says is reached, has the callee's words."""

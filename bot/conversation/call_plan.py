@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 from loguru import logger
 from pipecat.services.llm_service import LLMService
@@ -18,10 +19,11 @@ from bot.conversation.fillers import PhraseBook
 from bot.conversation.opening import SpeechStream
 from bot.conversation.scenario.scenario import Scenario
 from bot.json_schema import Schema
-from bot.phone_numbers import zones_of_number
+from bot.phone_numbers import country_of, zones_of_number
 from bot.pipeline.llm import vendors as llm
 from bot.pipeline.llm.vendors import LlmBrief
 from bot.pipeline.offline.rules.state import RuleField
+from bot.pipeline.offline.rules.values import Frame
 from bot.pipeline.resources import Resources
 from bot.pipeline.stt import vendors as stt
 from bot.pipeline.tts import vendors as tts
@@ -126,12 +128,27 @@ class Plan:
         return self.phrase_book.get(self.slots.tts, self.scenario.language, text)
 
     @property
+    def frame(self) -> Frame:
+        """What the callee's values are read by: the day where they are, their country, the language."""
+        zones = self._zones or ((self.scenario.time_zone,) if self.scenario.time_zone else ("UTC",))
+        today = datetime.now(ZoneInfo(zones[0])).date()
+        numbers = (self.spec.phone_number, self.spec.from_number)
+        country = next((found for number in numbers if (found := country_of(number))), None)
+        return Frame(today, country, self.scenario.language)
+
+    @property
+    def _zones(self) -> tuple[str, ...]:
+        return (self.time_zone,) if self.time_zone else zones_of_number(self.spec.phone_number)
+
+    @property
     def brief(self) -> LlmBrief:
         """What the LLM knows of its call."""
         scenario = self.scenario
-        fields = tuple(RuleField(f.name, f.type, f.description, f.question, f.options) for f in scenario.outcome)
-        zones = (self.time_zone,) if self.time_zone else zones_of_number(self.spec.phone_number)
-        when = prompt.today(datetime.now(UTC), zones, scenario.time_zone)
+        frame = self.frame
+        fields = tuple(
+            RuleField(f.name, f.type, f.description, f.question, f.options, frame) for f in scenario.outcome
+        )
+        when = prompt.today(datetime.now(UTC), self._zones, scenario.time_zone)
         spec = prompt.completed(self.spec, scenario)
         return LlmBrief(
             spec,

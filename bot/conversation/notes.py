@@ -16,13 +16,16 @@ from bot.conversation.scenario.parts import OutcomeField
 from bot.conversation.scenario.scenario import Scenario
 from bot.conversation.tools import TOOLS
 from bot.conversation.tools.tool import NOT_RUN
+from bot.pipeline.offline.rules.values import Frame
 from bot.records import Outcome, Turn
 
 
 class Notes:
     """Of one call."""
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Scenario, frame: Frame | None = None) -> None:
+        """`frame`: what spoken values are read by; None: today, in no country."""
+        self._frame = frame or Frame(language=scenario.language)
         self._known = {outcome.name: outcome for outcome in scenario.outcome}
         self._goal = scenario.goal or ""
         self._fields: dict[str, Any] = {}
@@ -39,7 +42,7 @@ class Notes:
                 elif name == "summary":
                     self._summary = str(value)
                 else:
-                    self._fields[name] = self._known[name].value_of(value)
+                    self._fields[name] = self._known[name].value_of(value, self._frame)
             except (KeyError, ValueError):
                 refused.append(name)
         return sorted(refused)
@@ -92,9 +95,9 @@ class _Again(Notes):
         return {"status": "over"}
 
 
-async def recorded_in(turns: Iterable[Turn], scenario: Scenario) -> Outcome | None:
+async def recorded_in(turns: Iterable[Turn], scenario: Scenario, frame: Frame) -> Outcome | None:
     """What the tools of a call had recorded, by their uses in its turns; None where nothing was."""
-    again = _Again(scenario)
+    again = _Again(scenario, frame)
     uses = [use for turn in turns for use in turn.tools]
     for use in sorted(uses, key=lambda use: use.at_ms):  # a later value replaces an earlier one
         tool = TOOLS.get(use.name)

@@ -29,7 +29,8 @@ from bot.conversation.tools.declared.mcp_server import McpServer, McpServers
 from bot.conversation.tools.tool import NOT_RUN
 from bot.conversation.tools.transfer_call import target_schema
 from bot.errors import SettingsError
-from bot.json_schema import mistake_in
+from bot.json_schema import mistake_in, of_field
+from bot.pipeline.offline.rules.values import Frame
 from bot.pipeline.resources import Resources
 
 BACKSTOP_SECONDS = 5.0
@@ -71,13 +72,14 @@ class Toolbox:
         ending: Callable[[], bool],
         bridge: Bridge,
         declared: Iterable[Tool] = (),
+        frame: Frame | None = None,
     ) -> None:
         self._scenario = scenario
         self._control = control
         self._used = used
         self._ending = ending
         self._bridge = bridge
-        self.notes = Notes(scenario)
+        self.notes = Notes(scenario, frame)
         """What they have recorded."""
         self._tools = {name: TOOLS[name] for name in scenario.tools}
         self._running: set[asyncio.Task[_Result]] = set()
@@ -155,10 +157,7 @@ class Toolbox:
             properties["target"] = target_schema(self._scenario.transfer)
         if tool.name == "record_outcome":
             for outcome in self._scenario.outcome:
-                kind = {"choice": "string"}.get(outcome.type, outcome.type)
-                properties[outcome.name] = {"type": kind, "description": outcome.description}
-                if outcome.options:
-                    properties[outcome.name]["enum"] = list(outcome.options)
+                properties[outcome.name] = of_field(outcome)
         return FunctionSchema(tool.name, tool.description, properties, list(tool.required))
 
     def _handler(self, tool: Tool) -> Any:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from bot.conversation import templates
+from bot.pipeline.offline.rules.values import READERS, Frame, normalised
 from bot.policy import HoursTerms, RetryOn, RetryTerms, Weekday, minutes_of, zone
 
 
@@ -257,7 +258,9 @@ class OutcomeField(Part):
     """[[outcome]]: one thing the call has to find out."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")
-    type: Literal["boolean", "string", "number", "choice"] = "string"
+    type: Literal[
+        "boolean", "string", "number", "choice", "phone", "email", "date", "time", "amount", "name", "code"
+    ] = "string"
     description: str
     question: str | None = None
     """Asked by the local LLM; a hint for a model."""
@@ -265,8 +268,10 @@ class OutcomeField(Part):
     commits: bool | None = None
     """Whether true commits the callee, and needs their own words. None: by the name, as in "confirmed"."""
 
-    def value_of(self, value: object) -> bool | float | str:
-        """`value` as this field's type. ValueError when it is not one: "false" is no true."""
+    def value_of(self, value: object, frame: Frame) -> bool | float | str:
+        """`value` as this field's type, read by `frame`. ValueError when it is not one: "false" is no true."""
+        if self.type in READERS:
+            return normalised(self.type, str(value), frame)
         if self.type == "boolean":
             return self.boolean(value)
         if self.type == "number":

@@ -5,12 +5,16 @@ from typing import Any
 
 from bot.conversation.tools.tool import CallControl, Tool
 
+REFUSED = (
+    "unknown, or no value of this field's type (a number, address, day … that exists): ask again, read it back"
+)
+
 
 async def record_outcome(arguments: Mapping[str, Any], control: CallControl) -> dict[str, Any]:
     """Later values replace earlier ones; what the scenario does not have or take is reported back."""
     refused = control.notes.note_outcome(arguments)
     if refused:
-        return {"status": "recorded", "refused_fields": refused, "why": "unknown, or a value of another type"}
+        return {"status": "recorded", "refused_fields": refused, "why": REFUSED}
     return {"status": "recorded"}
 
 

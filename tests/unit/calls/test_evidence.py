@@ -141,3 +141,11 @@ def test_a_schema_of_nulls_reaches_nothing() -> None:
 def test_the_record_says_what_no_tool_has_done() -> None:
     turns = talk(ASKED, "Yes.", "I've booked you in.", "Thanks.")
     assert gated(RECORDED, plan(), turns, None).unbacked_claims == ["I've booked you in."]
+
+
+def test_a_value_has_the_words_it_came_from() -> None:
+    phone = OutcomeField(name="number", type="phone", description="Where to call.")
+    outcome = Outcome(False, "s", {"number": "+12025550143"}, "tools", recorded=["number"])
+    turns = talk("Which number?", "It's two oh two,", "Yes?", "five five five oh one four three.")
+    found = gated(outcome, plan(phone, goal=None), turns, None)
+    assert found.evidence == {"number": ["It's two oh two,", "five five five oh one four three."]}

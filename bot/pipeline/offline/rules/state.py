@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from bot.languages import plain
 from bot.pipeline.offline.rules.purpose import Answers, Ask, ask_of, purpose
+from bot.pipeline.offline.rules.values import READERS, Frame, normalised
 from bot.pipeline.offline.rules.words import Intent, Words, capital, field_rule, words_of
 from bot.records import CallSpec, Outcome
 
@@ -22,10 +23,12 @@ class RuleField:
     """An outcome field of the scenario; one with a question is asked in the call."""
 
     name: str
-    type: Literal["boolean", "string", "number", "choice"]
+    type: str
     description: str
     question: str | None = None
     options: tuple[str, ...] = ()
+    frame: Frame | None = None
+    """What values are read by; None: today, in no country."""
 
     def is_time(self, words: Words) -> bool:
         """Whether it holds a day or a time; a number or a yes is none."""
@@ -39,6 +42,11 @@ class RuleField:
 
     def parsed(self, heard: str, words: Words) -> Any:
         """The field's value in the words, or None."""
+        if self.type in READERS:
+            try:
+                return normalised(self.type, heard, self.frame or Frame())
+            except ValueError:
+                return None
         if self.type == "number":
             number = words.number(heard)
             return int(number) if number is not None and number == int(number) else number
