@@ -212,6 +212,7 @@ class Call:
             voice=voice,
             language=languages.of(scenario.language),
             speculating=Speculating(voice, self._recorder, allowed=lambda: user.will_answer),
+            asked=lambda: user.asked,
         )
         user = UserContext(context, strategies, self, stop_timeout=scenario.turn.stop_timeout_seconds)
         return user

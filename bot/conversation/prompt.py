@@ -74,7 +74,7 @@ that something was done before its tool has said so."""
 _READ_BACK = """\
 Read a phone number, e-mail address, date, time, amount, name or code back before you record it, all in one turn:
 digits in groups of three or four, names, addresses and codes spelled where they could be misheard. Record it once
-they agree; where they correct a part, read back that part. A pause while they dictate is no end: let them finish."""
+they agree; where they correct a part, read back that part. A pause in a dictation is no end: let them finish."""
 
 
 def keys_pressed(keys: str, *, secret: bool) -> str:

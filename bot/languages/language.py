@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
+from bot.languages.dictation import DictationWords
 from bot.languages.speech_forms import SpeechForms
 
 FEW_WORDS = 6
@@ -188,6 +189,7 @@ class Language:
 
     answering: Answering
     asking: ColleagueWords
+    dictation: DictationWords
     notices: Notices
     speech: SpeechForms | None = None
     """How figures and signs are said; None: as the TTS reads them."""
@@ -241,6 +243,13 @@ class Language:
         if self._unfinished.fullmatch(words):
             return True
         return self._last_digits(words) in PARTS_OF_NUMBERS
+
+    def is_dictating(self, text: str, asked: str) -> bool:
+        """Whether they are in the middle of digits, a spelling or an address. `asked`: the agent's last words."""
+        words = plain(text)
+        if not words or text.rstrip().endswith("?") or self.is_complete(text):
+            return False
+        return self.dictation.goes_on(text, words, plain(asked), frozenset(map(plain, self.digits)))
 
     def is_complete(self, text: str) -> bool:
         """Whether it needs no more, whatever its melody says: "Yes.", "No, thank you. Bye." """

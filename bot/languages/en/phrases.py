@@ -1,5 +1,6 @@
 """English: phrases, word lists, and the sentences of American and British carriers, mailboxes and screeners."""
 
+from bot.languages.dictation import DictationWords
 from bot.languages.en.colleague import ENGLISH_COLLEAGUE
 from bot.languages.en.machines import ENGLISH_MACHINES
 from bot.languages.en.notices import ENGLISH_NOTICES
@@ -119,6 +120,16 @@ ENGLISH = Language(
     screening_reply="This is {{agent_name}}[[ from {{organization}}]].[[ I'm calling to {{reason}}.]]",
     transferring="I'll put you through now.",
     transfer_failed="I'm sorry, nobody is free to take your call just now.",
+    dictation=DictationWords(
+        phone="(?:phone|telephone|mobile|cell|call ?back) ?number|(?:which|what) number|number (?:to|can|we|is)",
+        email="e ?mail|mail address",
+        code=r"\w+ (?:number|code|id|reference)|code|pin|reference|postcode|zip",
+        spelling="spell|(?:your|last|first|full) name|whats the name|letter by letter",
+        at="at",
+        dot="dot|point|period",
+        signs="underscore|dash|hyphen|plus|slash|double|triple|under",
+        phone_digits=10,
+    ),
     answering=ENGLISH_MACHINES,
     asking=ENGLISH_COLLEAGUE,
     notices=ENGLISH_NOTICES,

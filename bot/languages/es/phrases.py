@@ -3,6 +3,7 @@
 Phrases address the callee as "usted", and use words that are understood on both sides of the Atlantic.
 """
 
+from bot.languages.dictation import DictationWords
 from bot.languages.es.colleague import SPANISH_COLLEAGUE
 from bot.languages.es.machines import SPANISH_MACHINES
 from bot.languages.es.notices import SPANISH_NOTICES
@@ -179,6 +180,16 @@ SPANISH = Language(
     screening_reply="Le habla {{agent_name}}[[ de {{organization}}]].[[ Llamo para {{reason}}.]]",
     transferring="Le paso ahora mismo.",
     transfer_failed="Lo siento, en este momento nadie puede atender su llamada.",
+    dictation=DictationWords(
+        phone="(?:numero de )?(?:telefono|movil|celular)|que numero|a que numero",
+        email="correo|e ?mail",
+        code="numero de|codigo|referencia|clave|pin|codigo postal|matricula",
+        spelling="deletre|su nombre|apellido|letra por letra|como se escribe",
+        at="arroba",
+        dot="punto",
+        signs="guion|bajo|barra|mas|doble|triple",
+        phone_digits=9,
+    ),
     answering=SPANISH_MACHINES,
     asking=SPANISH_COLLEAGUE,
     notices=SPANISH_NOTICES,

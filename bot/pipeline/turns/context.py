@@ -143,6 +143,12 @@ class UserContext(UserAggregator):
         self.last_turn_at = 0.0
         """When the callee's last turn was over, time.monotonic()."""
 
+    @property
+    def asked(self) -> str:
+        """The agent's last words, as far as they were heard."""
+        said = (m for m in reversed(self.context.get_messages()) if isinstance(m, dict))
+        return next((str(m["content"]) for m in said if m["role"] == "assistant" and m.get("content")), "")
+
     def answer_now(self) -> None:
         """The opening is the model's next reply: nothing said before holds it back."""
         self.answering = True

@@ -10,13 +10,14 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any, Literal
 
 from pipecat.audio.turn.base_turn_analyzer import EndOfTurnState
 from pipecat.audio.turn.smart_turn.base_smart_turn import SmartTurnParams
-from pipecat.frames.frames import Frame, InputAudioRawFrame
+from pipecat.frames.frames import Frame, InputAudioRawFrame, VADUserStartedSpeakingFrame
 from pipecat.turns.types import ProcessFrameResult
 from pipecat.turns.user_start import TranscriptionUserTurnStartStrategy, VADUserTurnStartStrategy
 from pipecat.turns.user_stop import SpeechTimeoutUserTurnStopStrategy
@@ -43,6 +44,8 @@ class TurnSettings(BaseModel):
     """Silence that ends a turn which smart turn takes for unfinished."""
     pause_seconds: float = Field(default=0.5, ge=0.1, le=5.0)
     """Silence that ends a turn with detector = "timeout"."""
+    dictation_seconds: float = Field(default=2.0, ge=0.3, le=10.0)
+    """Silence that ends a turn in the middle of digits, a spelling or an e-mail address."""
     stop_timeout_seconds: float = Field(default=5.0, ge=1.0, le=30.0)
     """A turn whose transcript never comes is ended after this long."""
     longest_seconds: float = Field(default=30.0, ge=3.0, le=600.0)
@@ -51,6 +54,8 @@ class TurnSettings(BaseModel):
     """Begin the reply before the turn is confirmed to be over, and keep it when the words stay the same."""
 
 
+Dictating = Callable[[str, float], bool]
+"""Of the turn's words, and the seconds of silence after them: whether they go on."""
 QUESTION_SECONDS = 0.6
 """Silence after a question that sounded unfinished; the recogniser's question mark is worth half the wait."""
 
@@ -97,12 +102,17 @@ class SmartStop(EarlyReply, AnalyzedStop):  # type: ignore[no-untyped-call]
     """The end of a turn by smart turn and by the words."""
 
     def __init__(
-        self, settings: TurnSettings, voice: VoiceActivity, language: Language, speculating: Speculating | None
+        self,
+        settings: TurnSettings,
+        voice: VoiceActivity,
+        dictating: Dictating,
+        language: Language,
+        speculating: Speculating | None,
     ) -> None:
         self._smart_turn = SharedSmartTurn(SmartTurnParams(stop_secs=settings.incomplete_seconds))
         super().__init__(turn_analyzer=self._smart_turn)
         self.begin_early(voice, speculating)
-        self._language = language
+        self._language, self._dictating = language, dictating
         self._patience = settings.incomplete_seconds
         self._expecting_more = False
         """Over by its melody, not by its words: that much silence is waited for."""
@@ -139,17 +149,43 @@ class SmartStop(EarlyReply, AnalyzedStop):  # type: ignore[no-untyped-call]
             verdict is EndOfTurnState.COMPLETE or (self._asked_whole and silence >= QUESTION_SECONDS)
         ):
             self.take_for_complete()
-        patient = silence < self._patience
-        self._expecting_more = self.sounds_complete and verdict is EndOfTurnState.INCOMPLETE and patient
+        unfinished = verdict is EndOfTurnState.INCOMPLETE and silence < self._patience
+        self._expecting_more = self.sounds_complete and (unfinished or self._dictating(self.turn_words, silence))
         return not self._expecting_more
 
 
 class PauseStop(EarlyReply, SpeechTimeoutUserTurnStopStrategy):  # type: ignore[no-untyped-call]
     """The end of a turn by a pause."""
 
-    def __init__(self, settings: TurnSettings, voice: VoiceActivity, speculating: Speculating | None) -> None:
+    def __init__(
+        self, settings: TurnSettings, voice: VoiceActivity, dictating: Dictating, speculating: Speculating | None
+    ) -> None:
         super().__init__(user_speech_timeout=settings.pause_seconds)
         self.begin_early(voice, speculating)
+        self._dictating = dictating
+        self._held = False
+        """The turn would be over, were it not a dictation."""
+
+    @property
+    def _goes_on(self) -> bool:
+        return self._dictating(self.turn_words, time.monotonic() - self._voice.voiced_at)
+
+    async def process_frame(self, frame: Frame) -> ProcessFrameResult:
+        if isinstance(frame, VADUserStartedSpeakingFrame):
+            self._held = False
+        result = await super().process_frame(frame)
+        if self._held and isinstance(frame, InputAudioRawFrame) and not self._goes_on:
+            await self.trigger_user_turn_stopped()
+        return result
+
+    async def handle_user_turn_stopped(self) -> None:
+        self._held = False
+        await super().handle_user_turn_stopped()
+
+    async def trigger_user_turn_stopped(self, *, enable_user_speaking_frames: bool | None = None) -> None:
+        self._held = self._goes_on
+        if not self._held:
+            await super().trigger_user_turn_stopped(enable_user_speaking_frames=enable_user_speaking_frames)
 
 
 def build(
@@ -160,23 +196,31 @@ def build(
     voice: VoiceActivity,
     language: Language,
     speculating: Speculating,
+    asked: Callable[[], str] = lambda: "",
 ) -> UserTurnStrategies:
-    """The strategies of one call's user aggregator. `vendor_turns`: the STT proposes turns itself."""
+    """The strategies of one call's user aggregator.
+
+    `vendor_turns`: the STT proposes turns itself. `asked`: the agent's last words.
+    """
     early = speculating if turn.early_replies else None
     if vendor_turns:
         strategies = ExternalUserTurnStrategies(enable_interruptions=interruption.allowed)
         if early is not None:
             strategies.stop = [CountedEagerStop(early)]
         return strategies
+
+    def dictating(words: str, silence: float) -> bool:
+        return silence < turn.dictation_seconds and language.is_dictating(words, asked())
+
     return UserTurnStrategies(
         start=[
             VADUserTurnStartStrategy(enable_interruptions=interruption.allowed),
             TranscriptionUserTurnStartStrategy(enable_interruptions=interruption.allowed),
         ],
         stop=[
-            PauseStop(turn, voice, early)
+            PauseStop(turn, voice, dictating, early)
             if turn.detector == "timeout"
-            else SmartStop(turn, voice, language, early)
+            else SmartStop(turn, voice, dictating, language, early)
         ],
     )
 

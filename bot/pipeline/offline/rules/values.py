@@ -110,13 +110,13 @@ def _date(text: str, frame: Frame) -> str:
         if count is not None:
             return (frame.today + timedelta(days=int(count) * (7 if ahead[2][0] in "ws" else 1))).isoformat()
     clauses = frame.words.allowed(text) or [text]
-    days = [day for clause in clauses if (day := frame.words.day(clause, frame.today)) is not None]
+    days = [at for clause in clauses if (at := frame.words.day(clause, frame.today)) is not None]
     if days:
         of_year = re.search(r"\b(20\d\d)\b", text)
         return (days[-1].replace(year=int(of_year[1])) if of_year else days[-1]).isoformat()
     if nth := re.search(r"\b(?:the|el|dia) (\d{1,2})(?:st|nd|rd|th)?\b", plain(text)):
         ahead_days = (frame.today + timedelta(days=n) for n in range(62))
-        return next((day.isoformat() for day in ahead_days if day.day == int(nth[1])), "")
+        return next((at.isoformat() for at in ahead_days if at.day == int(nth[1])), "")
     return ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -82,15 +83,18 @@ def silence() -> Frame:
 
 
 @asynccontextmanager
-async def turns_harness(interruption: InterruptionSettings | None = None) -> AsyncIterator[TurnsHarness]:
+async def turns_harness(
+    interruption: InterruptionSettings | None = None, *, voice: VoiceActivity | None = None
+) -> AsyncIterator[TurnsHarness]:
     context, diary, behind = LLMContext(messages=[]), Diary(), Collector()
     strategies = turn.build(
         TurnSettings(detector="timeout", pause_seconds=0.1, early_replies=False),
         interruption or InterruptionSettings(),
         vendor_turns=False,
-        voice=VoiceActivity(),
+        voice=voice or VoiceActivity(),
         language=languages.of("en"),
         speculating=Speculating(VoiceActivity(), diary, allowed=lambda: True),
+        asked=lambda: user.asked,
     )
     user = UserContext(context, strategies, diary, stop_timeout=2.0)
     async with running([user, behind]) as pipeline:
@@ -300,3 +304,23 @@ async def test_keys_before_the_opening_are_answered_by_it_and_an_action_by_nothi
         await harness.hear("Hello?")
         await until(lambda: harness.runs == 1)
         assert harness.callee == ["(Keys pressed: 1)", "Hello?"]
+
+
+async def test_a_pause_does_not_end_a_turn_in_which_a_number_is_dictated() -> None:
+    voice = VoiceActivity()
+    voice.voiced_at = time.monotonic() + 3600  # no silence has lasted long enough
+    async with turns_harness(voice=voice) as harness:
+        harness.user.answering = True
+        harness.context.add_message({"role": "assistant", "content": "Which number can we reach you at?"})
+        await harness.hear("two oh two")
+        await asyncio.sleep(0.3)  # three times the pause that ends a turn
+        await harness.pipeline.queue(silence(), silence())
+        await harness.hear("five five five oh one four three")
+        await until(lambda: harness.callee == ["two oh two five five five oh one four three"])
+        await harness.hear("two oh two")
+        await asyncio.sleep(0.3)
+        assert harness.runs == 1
+        voice.voiced_at = 0.0
+        while harness.runs < 2:
+            await harness.pipeline.queue(silence())
+            await asyncio.sleep(0.01)
