@@ -10,7 +10,7 @@ still on the line (heard to its end), it hangs up. Each may be skipped.
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,7 +27,7 @@ from bot.conversation.prompt import lawful, opening_text, spare_opening
 from bot.conversation.tools.declared.mcp_server import McpServers
 from bot.errors import BusyError, PhoneAgentError, VendorError
 from bot.pipeline.resources import Resources
-from bot.pipeline.usage import Usage
+from bot.pipeline.usage import NO_USAGE, Usage
 from bot.records import Direction, EndedReason
 from bot.telemetry import tracing
 
@@ -238,10 +238,8 @@ class ActiveCalls:
     async def _speak_apologies(self) -> None:
         """Synthesise each voice's apology once, however many calls need it."""
         plans = [slot.plan for slot in self.slots if slot.call is not None]
-        needed = {(p.slots.tts.model_dump_json(), p.scenario.language, p.scenario.apologies): p for p in plans}
-        speaking = [
-            self._phrases.prepare(p.slots.tts, p.scenario.language, p.scenario.apologies) for p in needed.values()
-        ]
+        needed = {(p.slots.tts.model_dump_json(), p.scenario.name): p for p in plans}
+        speaking = [self._prepare(plan, plan.scenario.apologies) for plan in needed.values()]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(APOLOGY_READY_SECONDS):
                 await asyncio.gather(*speaking)
@@ -309,7 +307,12 @@ class ActiveCalls:
         if own and not answered:
             await self._keep(plan, stream.speech())
         # After the opening: it is the one the callee waits for.
-        await self._phrases.prepare(plan.slots.tts, plan.scenario.language, plan.phrases_ahead, usage=usage)
+        await self._prepare(plan, plan.phrases_ahead, usage)
+
+    async def _prepare(self, plan: Plan, texts: Sequence[str], usage: Usage = NO_USAGE) -> None:
+        """Speak phrases of a call's scenario in its voice."""
+        scenario = plan.scenario
+        await self._phrases.prepare(plan.slots.tts, scenario.language, texts, scenario.pronunciation, usage=usage)
 
     async def _kept(self, plan: Plan) -> Speech | None:
         """What the process that dialled has spoken; None where that is not complete, or cannot be had."""

@@ -125,7 +125,7 @@ class Plan:
         """A phrase in this call's voice, None while it is not ready."""
         if self.phrase_book is None:
             return None
-        return self.phrase_book.get(self.slots.tts, self.scenario.language, text)
+        return self.phrase_book.get(self.slots.tts, self.scenario.language, text, self.scenario.pronunciation)
 
     @property
     def frame(self) -> Frame:

@@ -11,7 +11,7 @@ What was heard of a filler stands in the transcript, and in the context it begin
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from loguru import logger
@@ -30,7 +30,8 @@ KEPT_PHRASES = 256
 AFTER_WORDS_SECONDS = 4.0
 """How long a tool may take in silence after a reply that announced it."""
 TRY_AGAIN_SECONDS = 0.2
-_Key = tuple[str, str, str]
+_Key = tuple[str, str, str, frozenset[tuple[str, str]]]
+_AS_WRITTEN: Mapping[str, str] = {}
 
 
 class PhraseBook:
@@ -42,28 +43,38 @@ class PhraseBook:
         self._spoken: OrderedDict[_Key, Speech] = OrderedDict()
         self._making: set[_Key] = set()
 
-    def get(self, voice: TtsVendor, language: str, text: str) -> Speech | None:
-        """None while it is not ready."""
-        key = _key(voice, language, text)
+    def get(
+        self, voice: TtsVendor, language: str, text: str, said: Mapping[str, str] = _AS_WRITTEN
+    ) -> Speech | None:
+        """None while it is not ready. `said`: the scenario's pronunciations."""
+        key = _key(voice, language, text, said)
         speech = self._spoken.get(key)
         if speech is not None:
             self._spoken.move_to_end(key)
         return speech
 
     async def prepare(
-        self, voice: TtsVendor, language: str, texts: Iterable[str], *, usage: Usage = NO_USAGE
+        self,
+        voice: TtsVendor,
+        language: str,
+        texts: Iterable[str],
+        said: Mapping[str, str] = _AS_WRITTEN,
+        *,
+        usage: Usage = NO_USAGE,
     ) -> None:
         """Synthesise what is not there yet, one after the other; what fails is tried for at the next call.
 
         `usage`: of the call that needs it first, which pays for all that follow.
         """
         for text in texts:
-            key = _key(voice, language, text)
+            key = _key(voice, language, text, said)
             if not text or key in self._spoken or key in self._making:
                 continue
             self._making.add(key)
             try:
-                speech = await opening.speak(self._resources, voice, text, language=language, usage=usage)
+                speech = await opening.speak(
+                    self._resources, voice, text, language=language, pronunciation=said, usage=usage
+                )
             except PhoneAgentError as e:
                 logger.warning("the phrase {!r} could not be prepared by {}: {}", text, e.provider, e.message)
                 return  # a voice that fails now fails for the others too
@@ -187,5 +198,5 @@ class Bridge:
             await asyncio.sleep(TRY_AGAIN_SECONDS)
 
 
-def _key(voice: TtsVendor, language: str, text: str) -> _Key:
-    return (voice.model_dump_json(), language, text)
+def _key(voice: TtsVendor, language: str, text: str, said: Mapping[str, str]) -> _Key:
+    return (voice.model_dump_json(), language, text, frozenset(said.items()))

@@ -1,7 +1,7 @@
 """How a language says what is written in figures and signs: the data of pipeline/tts/speech_text.py."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class SpeechForms:
     plus: str
     o_clock: Mapping[int, str]
     """Minutes with a form of their own; {hour} in words. 0 is the full hour."""
+    late_hour: str
+    """A full hour behind noon, by a clock of 24."""
     few_minutes: str
     """Of one digit: {hour} and {minute} in words."""
     minutes: str
@@ -86,6 +88,29 @@ class SpeechForms:
     """Words behind a slash that are a rate: $5/month."""
     hash_key: str
     """The key of a phone."""
+
+    out_of: str = "out of"
+    """4/5 as a rating."""
+    over: str = "over"
+    """Two figures with a stroke that are nothing else."""
+    by: str = "by"
+    """Of a size: 5x10."""
+    about: str = "about"
+    hashtag: str = "hashtag"
+    parts: tuple[tuple[str, str], ...] = ()
+    """Parts of a whole from the third on to the tenth, one and many."""
+    numbered: str = "(?!)"
+    """A regular expression: words before a Roman numeral that is counted: "chapter IV"."""
+    rulers: frozenset[str] = frozenset()
+    """Names behind which a Roman numeral is an ordinal."""
+    fixed: Mapping[str, str] = field(default_factory=dict)
+    """Regular expressions of what is said in its own way, and how."""
+    feet_and_inches: tuple[tuple[str, str], ...] = ()
+    """Foot, feet; inch, inches. Empty where nobody measures in them."""
+    rooms: str = ""
+    """A regular expression: words before a number that is said in pairs: "Room 1205". Empty: none is."""
+    street_words: str = ""
+    """The same: what ends the name of a street, whose house numbers are said in pairs."""
 
     other_decimals: str = r"\d"
     """A regular expression: behind the mark of groups and one digit, what makes it a decimal mark."""

@@ -3,6 +3,8 @@
 import re
 
 _MARKUP: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"(?<=\d)\(([a-z])\)"), r"\1"),  # 401(k)
+    (re.compile(r"(?<=\d)\"(?=\s(?:x|by|wide|tall|long|deep|thick|screens?|TVs?|pipes?|monitors?)\b)"), "″"),
     (re.compile(r"!?\[([^\]\n]*)\]\((?:[^()\s]|\([^()]*\))*\)"), r"\1"),
     (re.compile(r"```\w*\n?|`"), ""),
     (re.compile(r"^[ \t]{0,3}#{1,6}[ \t]+", re.MULTILINE), ""),
@@ -14,7 +16,7 @@ _MARKUP: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"~~(.+?)~~"), r"\1"),
     (re.compile(r"<((?:https?://|[^<>\s@]+@)[^<>\s]+)>"), r"\1"),
     (re.compile(r"</?[A-Za-z!][^<>\n]{0,200}>"), " "),
-    (re.compile(r"[*~|\\^]+|(?<![^\W_])_+|_+(?![^\W_])"), " "),
+    (re.compile(r"(?:[*|\\^]|~(?!\d))+|(?<![^\W_])_+|_+(?![^\W_])"), " "),
 )
 _SIGNS = re.compile(
     "[\U0001f000-\U0001faff\u2600-\u27bf\u2190-\u21ff\u2300-\u23ff\u25a0-\u25ff\ufe0f\u200d\u20e3\U000e0020-\U000e007f"

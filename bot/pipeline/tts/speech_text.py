@@ -11,8 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from heapq import heapify, heappop, heappush
 
+import phonenumbers
+
 from bot.languages.speech_forms import SpeechForms
+from bot.pipeline.tts.days_and_hours import DaysAndHours
 from bot.pipeline.tts.number_words import YEARS, NumberWords, grouped, is_nanp
+from bot.pipeline.tts.shapes import Shapes
 
 MAX_CARDINAL_DIGITS = 4
 """A whole number without marks that is longer is a code: 47110022."""
@@ -74,17 +78,19 @@ class SpeechText:
             self._link,
         )
         yield from self._money_rules()
-        yield from self._date_rules()
-        yield from self._time_rules()
+        yield from Shapes(forms, self._number).rules()
+        yield from DaysAndHours(forms, self._number).rules()
         number = self._number.pattern
-        yield rf"(?<![\w.,])(-?{number})\s?(?:-|–|{forms.to})\s?({number})\s?%", 0, self._percents
+        yield rf"(?<![\w.,])(-?{number})\s?%?\s?(?:-|–|{forms.to})\s?({number})\s?%", 0, self._percents
         yield rf"(?<![\w.,])([-−]?{number})\s?%", 0, self._percents
         fractions = "|".join(re.escape(f) for f in sorted(forms.fractions, key=len, reverse=True))
-        yield rf"(?<![\w/])(\d+\s)?({fractions})(?![\w/])", 0, self._fraction
+        yield rf"(?<![\w/])(\d+(?:\s|(?=[½¼¾])))?({fractions})(?![\w/])", 0, self._fraction
+        yield r"(?<![\d/])\d{3}/\d{3}[-. ]\d{4}(?!\d)", 0, self._phone
         yield r"(?<![\w.,-])\+?\(?\d[\d().\s-]{5,18}\d(?![\w-])(?!\.\d)", 0, self._phone
         units = "|".join(re.escape(u) for u in sorted(forms.units, key=len, reverse=True))
         range_or_one = rf"(?<![\w.,])(?:({number})\s?[-–]\s?)?([-−]?{number})"
-        yield rf"{range_or_one}\s?({units})(?![\w/])(?:\.(?=\s(?-i:[a-z])))?", ignore, self._unit
+        per = "|".join(sorted(forms.per, key=len, reverse=True))
+        yield rf"{range_or_one}\s?({units})(?!\w|/(?!(?:{per})\b))(?:\.(?=\s(?-i:[a-z])))?", ignore, self._unit
         yield (
             rf"(?<![\w.,])(\d+|\d{{1,3}}(?:{re.escape(forms.group_mark)}\d{{3}})+)[.]?({forms.ordinals})(?!\w)",
             0,
@@ -92,14 +98,14 @@ class SpeechText:
         )
         yield r"(?<![\w.,])\d+(?:\.\d+){2,}(?!\w|\.\d)", 0, self._version
         yield (
-            rf"\b({forms.code_words})(\.?\s(?:#\s?|(?:is|are|no|es|son|nº)\s)?)(\d[\d-]*)(?![\w.,%]?\d|\w)",
+            rf"\b({forms.code_words})([.:]?\s(?:#\s?|(?:is|are|no|es|son|nº)\s)?)(\d[\d-]*)(?![\w.,%/]?\d|\w)",
             ignore,
             self._code_after,
         )
         yield r"(?<![\w-])(?=[A-Z\d-]*\d)(?=[A-Z\d-]*[A-Z])[A-Z\d]{1,5}(?:-?[A-Z\d]+)*(?![\w-])", 0, self._code
         yield r"(?<![\w.,-])\d+(?:-\d+)+(?![\w-])", 0, self._range_or_code
         yield rf"(?<![\w.,])({number})(?:\s?–\s?|-)({number})(?![\w–-])", 0, self._range
-        yield r"(?<![\w.,-])(\d0|\d{3}0)s(?!\w)", 0, self._decade
+        yield r"(?:(?<![\w.,-])|(?<=mid-))['’]?(\d0|\d{3}0)['’]?s(?!\w)", 0, self._decade
         yield rf"(?<![\w.,])([-−])?({number})(?![\w-]|[.,]\d)", 0, self._plain_number
         yield rf"(?<![\w.,-])()({number})(?=-?[^\W\d_])", 0, self._before_word
         yield r"(?<=[^\W\d_])?\d+(?=([^\W\d_])?)", 0, self._stuck
@@ -110,8 +116,8 @@ class SpeechText:
         signs = "|".join(re.escape(sign) for sign in sorted(forms.money, key=len, reverse=True))
         large = "|".join(re.escape(word) for word in sorted(forms.large, key=len, reverse=True))
         number = self._number.pattern
-        ends = rf"(?:\s?(?P<large>{large})\b)?"
-        before = rf"(?P<sign>{signs})\s?(?P<one>[-−]?{number})"
+        ends = rf"(?:\s?(?P<large>(?i:{large}))\b)?"
+        before = rf"(?P<minus>[-−])?(?P<sign>{signs})\s?(?P<one>[-−]?{number})"
         yield (
             rf"(?<!\w){before}(?:\s?(?:-|–|{forms.to})\s?(?:{signs})?(?P<other>{number}))?{ends}",
             0,
@@ -120,44 +126,21 @@ class SpeechText:
         after = rf"(?P<one>[-−]?{number})(?:\s?[-–]\s?(?P<other>{number}))?{ends}\s?(?P<sign>{signs})"
         yield rf"(?<![\w.,]){after}(?!\w)", 0, self._money
 
-    def _date_rules(self) -> Iterator[tuple[str, int, Handler]]:
-        forms, ignore = self._forms, re.IGNORECASE
-        short = "|".join(sorted(forms.short_weekdays, key=len, reverse=True))
-        months = "|".join([*map(re.escape, forms.months), *(f"{m}\\.?" for m in forms.short_months)])
-        yield rf"(?<!\w)({short})(\.?)(?:\s?[-–/]\s?({short})\b\.?)?(?=\W|$)", ignore, self._weekday
-        yield r"(?<!\d)(\d{4})-(\d{2})-(\d{2})(?!\d)", 0, lambda m: self._date(m[1], m[2], m[3])
-        yield r"(?<![\d/.])(\d{1,2})[/.](\d{1,2})[/.](\d{4}|\d{2})(?![\d/])", 0, self._numeric_date
-        yield r"(?<![\w./-])(\d{1,2})-(\d{1,2})-(\d{4})(?![\w-])", 0, self._numeric_date
-        yield rf"\b({forms.date_words})\s(\d{{1,2}})/(\d{{1,2}})(?![\d/])", ignore, self._short_date
-        yield (
-            rf"(?<!\w)({months})\s(\d{{1,2}})(?:{forms.ordinals})?(?:,?\s(\d{{4}}))?(?![\w:]|[.,]\d)",
-            ignore,
-            (self._month_day),
-        )
-        of = r"(?:\sde|\sof)?"
-        yield (
-            rf"(?<!\w)(\d{{1,2}})(?:{forms.ordinals})?{of}\s({months})(?:(?:,|{of})\s(\d{{4}}))?(?![\w:])",
-            ignore,
-            (self._day_month),
-        )
-
-    def _time_rules(self) -> Iterator[tuple[str, int, Handler]]:
-        clock = r"(\d{1,2})(?:[:.h](\d{2}))?"
-        half = r"([ap])\.?\s?m\b\.?"
-        to, ignore = self._forms.to, re.IGNORECASE
-        yield rf"(?<![\w:.,]){clock}(?:\s?{half})?\s?(?:-|–|\b{to}\b)\s?{clock}\s?{half}", ignore, self._times
-        yield rf"(?<![\w:.,]){clock}\s?{half}", ignore, self._time
-        yield r"(?<![\w:.,])(\d{1,2}):(\d{2})(?:\s?[-–]\s?(\d{1,2}):(\d{2}))?(?:\s?h\b)?(?![\w:])", 0, self._clock
-
     def _word_rules(self) -> Iterator[tuple[str, int, Handler]]:
         forms = self._forms
         dotted = "|".join(
             re.escape(a) for a in sorted(forms.abbreviations, key=len, reverse=True) if a[-1].isalnum()
         )
+        yield r"(?<![\w.-])(St|Dr)\.(?=\s|$|,)", 0, self._saint_or_street
         yield rf"(?<![\w.])({dotted})\.(?=[\s,;:)]|$)", re.IGNORECASE, self._abbreviation
         bare = "|".join(re.escape(a) for a in sorted(forms.bare_abbreviations, key=len, reverse=True))
         yield rf"(?<![\w.])({bare})(?!\w)", re.IGNORECASE, self._bare_abbreviation
-        yield r"(?<![\w.-])St\.(?=\s|$|,)", 0, self._saint_or_street
+        yield r"(?<=[^\W_])–(?=[^\W_])", 0, lambda _: f" {forms.to} "
+        numbered = "|".join(
+            a for a in ("ext", "apt", "rte", "hwy", "bldg", "rm", "vol", "pg") if a in forms.abbreviations
+        )
+        yield rf"(?<![\w.])({numbered})(?=\s\d)", re.IGNORECASE, lambda m: forms.abbreviations[m[1].lower()]
+        yield r"(?<=noon|ight)\s?[–-]\s?(?=\d)", 0, lambda _: f" {forms.to} "
         yield r"(?<![\w-])[A-Z]{2,5}(s?)(?![\w-])", 0, self._initialism
         yield r"(?<![\w.])(?:[A-Z]\.){2,}", 0, lambda m: " ".join(m.group().replace(".", ""))
         per = "|".join(sorted(forms.per, key=len, reverse=True))
@@ -193,6 +176,8 @@ class SpeechText:
         elif other is not None:
             amount = number.decimal(one)
         else:
+            if match.groupdict().get("minus"):
+                one = f"-{one.lstrip('-−')}"
             return self._amount(one)(money.one, money.many, money.small_one, money.small_many)
         if other is not None:
             last = number.decimal(other) + (f" {self._forms.large[large.lower()]}" if large else "")
@@ -207,9 +192,9 @@ class SpeechText:
             if len(part) > 2:
                 return f"{self._number.decimal(figure)} {many}"
             cents = int((part + "0")[:2]) if part else 0
-            said = (
-                [f"{self._number.before_noun(whole)} {one if whole == 1 else many}"] if whole or not cents else []
-            )
+            number = self._number.before_noun(whole)
+            of = "de " if number.endswith(("illón", "illones")) else ""
+            said = [f"{number} {of}{one if whole == 1 else many}"] if whole or not cents else []
             if cents:
                 said.append(f"{self._number.before_noun(cents)} {small_one if cents == 1 else small_many}")
             text = self._forms.money_and_part.format(whole=said[0], part=said[1]) if len(said) > 1 else said[0]
@@ -224,7 +209,8 @@ class SpeechText:
     def _unit(self, match: re.Match[str]) -> str | None:
         first, last, sign = match[1], match[2], match[3]
         # "5 m" alone may be a name's initial: only stuck to its figure. 5G is a network.
-        if len(sign) == 1 and (sign.isupper() or (sign in "mgl" and match.start(3) > match.end(2))):
+        apart = match.start(3) > match.end(2) and self._forms.code == "en" and len(last) < 3
+        if len(sign) == 1 and ((sign.isupper() and (sign != "L" or apart)) or (sign in "mgl" and apart)):
             return None
         one, many = self._forms.units[sign.casefold()]
         figure = self._number.agreeing(self._number.decimal(last), many)
@@ -234,93 +220,6 @@ class SpeechText:
     def _fraction(self, match: re.Match[str]) -> str:
         said = self._forms.fractions[match[2]]
         return f"{self._number.cardinal(int(match[1]))} {self._forms.and_} {said}" if match[1] else said
-
-    # -- days and hours --------------------------------------------------------------------------------
-
-    def _weekday(self, match: re.Match[str]) -> str | None:
-        first, stop, last = match[1], match[2], match[3]
-        follows = match.string[match.end() : match.end() + 2].lstrip()
-        if self._forms.code == "en" and not first[0].isupper():
-            return None
-        if not (
-            stop or last or follows[:1].isdigit() or first.lower() not in ("sat", "sun", "mon", "dom", "lun")
-        ):
-            return None
-        days = self._forms.short_weekdays
-        return f"{days[first.lower()]} {self._forms.to} {days[last.lower()]}" if last else days[first.lower()]
-
-    def _date(self, year: str, month: str, day: str) -> str | None:
-        if not (1 <= int(month) <= 12 and 1 <= int(day) <= 31):
-            return None
-        return self._dated(self._forms.months[int(month) - 1], int(day), year)
-
-    def _dated(self, month: str, day: int, year: str | None) -> str:
-        forms = self._forms
-        if forms.first_day:
-            said = forms.first_day if day == 1 else self._number.cardinal(day)
-        else:
-            said = self._number.ordinal(day)
-        if not year:
-            return forms.date.format(day=said, month=month)
-        return forms.date_with_year.format(day=said, month=month, year=self._number.year(_full_year(year)))
-
-    def _numeric_date(self, match: re.Match[str]) -> str | None:
-        first, second = int(match[1]), int(match[2])
-        day_first = first > 12 or (self._forms.day_first and second <= 12) or "." in match.group()
-        day, month = (first, second) if day_first else (second, first)
-        return self._date(match[3], str(month), str(day))
-
-    def _short_date(self, match: re.Match[str]) -> str | None:
-        first, second = match[2], match[3]
-        day, month = (first, second) if self._forms.day_first else (second, first)
-        said = self._date("", month, day)
-        return f"{match[1]} {said}" if said else None
-
-    def _month(self, written: str) -> str:
-        return self._forms.short_months.get(written.lower().rstrip("."), written)
-
-    def _month_day(self, match: re.Match[str]) -> str | None:
-        short = match[1].lower().rstrip(".") in self._forms.short_months
-        if not 1 <= int(match[2]) <= 31 or (short and not match[1][0].isupper()):
-            return None
-        return self._dated(self._month(match[1]), int(match[2]), match[3])
-
-    def _day_month(self, match: re.Match[str]) -> str | None:
-        return self._dated(self._month(match[2]), int(match[1]), match[3]) if 1 <= int(match[1]) <= 31 else None
-
-    def _times(self, match: re.Match[str]) -> str | None:
-        shared = not match[2] and not match[3]  # "9 to 5pm"
-        first = self._number.hour(int(match[1])) if shared else self._at(match[1], match[2], match[3])
-        last = self._at(match[4], match[5], match[6])
-        return f"{first} {self._forms.to} {last}" if first and last else None
-
-    def _time(self, match: re.Match[str]) -> str | None:
-        return self._at(match[1], match[2], match[3])
-
-    def _clock(self, match: re.Match[str]) -> str | None:
-        first = self._at(match[1], match[2], None)
-        last = self._at(match[3], match[4], None) if match[3] else ""
-        if first is None or last is None:
-            return None
-        return f"{first} {self._forms.to} {last}" if last else first
-
-    def _at(self, hour: str, minute: str | None, half: str | None) -> str | None:
-        forms, h, m = self._forms, int(hour), int(minute or 0)
-        if h > 24 or m > 59 or (half and not 1 <= h <= 12):
-            return None
-        words = self._number.hour(h)
-        if m in forms.o_clock and not (m == 0 and half) and h <= 12:
-            time = forms.o_clock[m].format(hour=words)
-        elif m == 0:
-            time = words
-        else:
-            template = forms.few_minutes if m < 10 else forms.minutes
-            time = template.format(hour=words, minute=self._number.cardinal(m))
-        if not half:
-            return time
-        hour_of_day = h % 12 + (12 if half.lower() == "p" else 0)
-        meridiem = next(words for begins, words in reversed(forms.meridiem) if begins <= hour_of_day)
-        return forms.meridiem_time.format(time=time, meridiem=meridiem)
 
     # -- figures ---------------------------------------------------------------------------------------
 
@@ -333,7 +232,7 @@ class SpeechText:
         if re.fullmatch(r"\d{4}\s?-\s?\d{4}", text) and self._is_range(groups):
             return None
         if len(groups) == 1:
-            groups = ["1", digits[1:4], digits[4:7], digits[7:]] if is_nanp(text) else grouped(digits)
+            groups = ["1", digits[1:4], digits[4:7], digits[7:]] if is_nanp(text) else _as_dialled(text)
         elif self._number.is_one(text):
             return None
         said = ", ".join(self._number.digits(group) for group in groups)
@@ -357,7 +256,8 @@ class SpeechText:
         if len(match[3]) < 3 or (counts and len(match[3]) <= MAX_CARDINAL_DIGITS):
             return None
         groups = (", ").join(self._number.digits(group) for group in re.findall(r"\d+", match[3]))
-        return f"{match[1]} {match[2].strip(' .#')} {groups}".replace("  ", " ")
+        link = re.sub(r"n[º°]|\bno\b", self._forms.signs["#"], match[2].strip(" .#:"))
+        return f"{match[1]} {link} {groups}".replace("  ", " ")
 
     def _code(self, match: re.Match[str]) -> str:
         if unit := re.fullmatch(r"(\d{1,2})([A-Z])", match.group()):  # 12B
@@ -410,6 +310,8 @@ class SpeechText:
         word, rest = match[1], match.string[match.end() :].lstrip()
         ends = not rest or rest[0] in "\n"
         said = self._forms.abbreviations[word.lower()]
+        if word.lower() == "est" and rest[:1].isdigit():
+            return said
         if word.lower() in ("no", "co", "est", "min", "max", "ms", "ft", "mt") and not _fits(word, rest):
             return None
         return said + ("." if ends else "")
@@ -428,7 +330,10 @@ class SpeechText:
             bool(before) and before[-1][:1].isupper() and (ends or not follows[:1].isupper() or _named(before))
         )
         closes = ends or follows[:1].isupper()
-        return ("Street" + ("." if closes else "")) if street or ends else "Saint"
+        title, way = ("Saint", "Street") if match[1] == "St" else (self._forms.abbreviations["dr"], "Drive")
+        if self._forms.code != "en":
+            return title
+        return (way + ("." if closes else "")) if street or (ends and match[1] == "St") else title
 
     def _initialism(self, match: re.Match[str]) -> str | None:
         word = match.group().removesuffix("s") if match[1] else match.group()
@@ -436,12 +341,18 @@ class SpeechText:
         return " ".join(word) + ("s" if match[1] else "") if spelled and not _shouted(match) else None
 
 
+def _as_dialled(number: str) -> list[str]:
+    """The groups in which a country writes its numbers."""
+    try:
+        parsed = phonenumbers.parse(number)
+    except phonenumbers.NumberParseException:
+        return grouped(number)
+    written = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+    return re.findall(r"\d+", written)
+
+
 def _tidy(text: str) -> str:
     return re.sub(r"\s+([,.;:!?])", r"\1", " ".join(text.split()))
-
-
-def _full_year(year: str) -> int:
-    return int(year) + 2000 if len(year) == 2 else int(year)
 
 
 def _shouted(match: re.Match[str]) -> bool:

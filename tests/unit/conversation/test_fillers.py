@@ -170,7 +170,14 @@ class Voice:
         self.may_speak.set()
 
     async def __call__(
-        self, _resources: object, _member: object, text: str, *, language: str, usage: Usage
+        self,
+        _resources: object,
+        _member: object,
+        text: str,
+        *,
+        language: str,
+        pronunciation: object,
+        usage: Usage,
     ) -> Speech:
         self.made.append(text)
         await self.may_speak.wait()
@@ -241,3 +248,20 @@ async def test_while_the_agent_pauses_for_a_sound_nothing_is_filled() -> None:
         assert not talk.fillers.say()
         await talk.line.resume()
         assert talk.fillers.say()
+
+
+async def test_a_phrase_is_made_as_its_scenario_says_it(
+    book: PhraseBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Any] = []
+
+    async def speak(*_: Any, pronunciation: Any, **__: Any) -> Speech:
+        given.append(dict(pronunciation))
+        return speech("Siobhan is here.")
+
+    monkeypatch.setattr(opening, "speak", speak)
+    said = {"Siobhan": "shivawn"}
+    await book.prepare(VOICE, "en", ["Siobhan is here."], said)
+    assert given == [said]
+    assert book.get(VOICE, "en", "Siobhan is here.", said) is not None
+    assert book.get(VOICE, "en", "Siobhan is here.") is None, "another scenario says it otherwise"
