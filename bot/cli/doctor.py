@@ -12,6 +12,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 
@@ -159,19 +160,22 @@ async def check_elevenlabs(settings: Settings) -> Finding:
     if voice_id is None:
         return half(name, "ELEVENLABS_API_KEY", "ELEVENLABS_VOICE_ID")
     import httpx
-    from elevenlabs.client import AsyncElevenLabs
-    from elevenlabs.core.api_error import ApiError
 
+    # https://elevenlabs.io/docs/api-reference/voices/get
     base_url = with_scheme(settings.elevenlabs_base_url, websocket=False)
-    async with httpx.AsyncClient(timeout=SECONDS) as client:
-        elevenlabs = AsyncElevenLabs(api_key=key.get_secret_value(), base_url=base_url, httpx_client=client)
+    headers = {"xi-api-key": key.get_secret_value()}
+    async with httpx.AsyncClient(base_url=base_url, headers=headers, timeout=SECONDS) as client:
         try:
-            voice = await elevenlabs.voices.get(voice_id, request_options={"max_retries": 0})
-        except ApiError as error:
-            return _voice_refused(name, voice_id, error.status_code, error.body)
+            answer = await client.get(f"/v1/voices/{quote(voice_id, safe='')}")
         except httpx.HTTPError as error:
             return unreached(name, base_url, error)
-    return Finding(name, True, f"The key is accepted and the voice is {voice.name or voice_id}.")
+    try:
+        voice = answer.json()
+    except ValueError:
+        voice = None
+    if not answer.is_success or not isinstance(voice, dict):
+        return _voice_refused(name, voice_id, answer.status_code, voice)
+    return Finding(name, True, f"The key is accepted and the voice is {voice.get('name') or voice_id}.")
 
 
 async def check_twilio(settings: Settings, carrier: TwilioCarrier | None) -> Finding:

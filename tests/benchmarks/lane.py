@@ -111,7 +111,7 @@ class Lane:
         evidence.streams = self.twilio.streams[streams_before:]
         evidence.requests = self.anthropic.exchanges[requests_before:]
         # Of earlier calls too: the server may keep what it says in every call.
-        spoken = [log.text for log in self.elevenlabs.contexts] + self.elevenlabs.spoken_over_http
+        spoken = [log.text for log in self.elevenlabs.contexts]
         evidence.spoken = [text for text in _PRINTS if any(text in whole for whole in spoken)]
         return evidence
 

@@ -1,4 +1,4 @@
-"""The ElevenLabs simulator: the multi-context speech WebSocket and the HTTP routes the SDK uses beside it.
+"""The ElevenLabs simulator: the multi-context speech WebSocket and the HTTP route that looks a voice up.
 
 contexts.py holds the protocol of a socket, tts_sound.py the sound; this file owns keys, voices, formats, faults,
 and the log. Only raw formats are spoken (pcm_*, ulaw_8000): mp3, the service's default, is refused in words.
@@ -7,7 +7,6 @@ and the log. Only raw formats are spoken (pcm_*, ulaw_8000): mp3, the service's 
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import re
 from collections.abc import Mapping
@@ -23,12 +22,11 @@ from tests.simulators.contexts import (
     Contexts,
     Delivery,
     Violation,
-    alignment,
     parse,
 )
 from tests.simulators.faults import Plan
 from tests.simulators.serving import LoopbackServer, reset
-from tests.simulators.tts_sound import CHARACTER_MS, Sound, characters, encode, speak
+from tests.simulators.tts_sound import CHARACTER_MS
 
 VOICE = "JBFqnCBsd6RMkjVDRZzb"
 _MODELS = ("eleven_flash_v2_5", "eleven_turbo_v2_5", "eleven_multilingual_v2", "eleven_v3")
@@ -110,7 +108,6 @@ class ElevenLabsSimulator(LoopbackServer):
         latency: ElevenLabsLatency | None = None,
         faults: Plan[SocketFault] | None = None,
         context_faults: Plan[ContextFault] | None = None,
-        http_faults: Plan[Refuse] | None = None,
         character_ms: int = CHARACTER_MS,
         inactivity_ms: float | None = None,
     ) -> None:
@@ -120,15 +117,11 @@ class ElevenLabsSimulator(LoopbackServer):
         self._latency = latency or ElevenLabsLatency()
         self.faults: Plan[SocketFault] = faults or Plan()
         self.context_faults: Plan[ContextFault] = context_faults or Plan()
-        self.http_faults: Plan[Refuse] = http_faults or Plan()
         self._character_ms = character_ms
         self._inactivity_ms = inactivity_ms
         """None: the query's inactivity_timeout, which is 20 s unless given."""
         self.sockets: list[SocketLog] = []
-        self.spoken_over_http: list[str] = []
-        """Texts of the HTTP speech requests that were answered."""
         self._spoken_contexts = 0
-        self._http_requests = 0
         self._open: dict[web.WebSocketResponse, web.Request] = {}
         self._empty = asyncio.Event()
         self._empty.set()
@@ -167,18 +160,9 @@ class ElevenLabsSimulator(LoopbackServer):
                 await socket.send_str(text)
 
     def routes(self) -> list[web.RouteDef]:
-        speech = "/v1/text-to-speech/{voice_id}"
         return [
-            web.get(f"{speech}/multi-stream-input", self._socket),
-            web.post(speech, self._whole),
-            web.post(f"{speech}/stream", self._streamed),
-            web.post(f"{speech}/with-timestamps", self._whole_timed),
-            web.post(f"{speech}/stream/with-timestamps", self._streamed_timed),
-            web.get("/v1/voices", self._list_voices),
+            web.get("/v1/text-to-speech/{voice_id}/multi-stream-input", self._socket),
             web.get("/v1/voices/{voice_id}", self._get_voice),
-            web.get("/v1/models", self._list_models),
-            web.get("/v1/user", self._get_user),
-            web.get("/v1/user/subscription", self._get_subscription),
         ]
 
     # The socket
@@ -290,77 +274,7 @@ class ElevenLabsSimulator(LoopbackServer):
     def _knows(self, key: object) -> bool:
         return bool(key) and (self._api_key is None or key == self._api_key)
 
-    # Speech over HTTP
-
-    async def _whole(self, request: web.Request) -> web.StreamResponse:
-        prepared = await self._prepare(request)
-        if isinstance(prepared, web.Response):
-            return prepared
-        delivery, sound = prepared
-        return web.Response(body=encode(sound.pcm, delivery.output_format), content_type="audio/basic")
-
-    async def _whole_timed(self, request: web.Request) -> web.StreamResponse:
-        prepared = await self._prepare(request)
-        if isinstance(prepared, web.Response):
-            return prepared
-        delivery, sound = prepared
-        return web.json_response(_timed(delivery, sound, 0, len(sound.text)))
-
-    async def _streamed(self, request: web.Request) -> web.StreamResponse:
-        return await self._stream(request, timed=False)
-
-    async def _streamed_timed(self, request: web.Request) -> web.StreamResponse:
-        return await self._stream(request, timed=True)
-
-    async def _stream(self, request: web.Request, *, timed: bool) -> web.StreamResponse:
-        prepared = await self._prepare(request)
-        if isinstance(prepared, web.Response):
-            return prepared
-        delivery, sound = prepared
-        response = web.StreamResponse()
-        response.content_type = "application/json" if timed else "audio/basic"
-        await response.prepare(request)
-        loop = asyncio.get_running_loop()
-        due = loop.time()
-        for first, last in characters(sound, delivery.chunk_ms):
-            await asyncio.sleep(due - loop.time())
-            if timed:
-                await response.write(json.dumps(_timed(delivery, sound, first, last)).encode() + b"\n")
-            else:
-                await response.write(encode(sound.part(first, last), delivery.output_format))
-            due += sum(sound.durations_ms[first:last]) / 1000 / delivery.speed
-        await response.write_eof()
-        return response
-
-    async def _prepare(self, request: web.Request) -> tuple[Delivery, Sound] | web.Response:
-        """What to say, after the latency; or the refusal."""
-        fault, self._http_requests = self.http_faults.nth(self._http_requests), self._http_requests + 1
-        if refusal := self._unauthorised(request):
-            return refusal
-        if fault is not None:
-            return _error(fault.status, fault.error, fault.message)
-        voice_id = request.match_info["voice_id"]
-        if voice_id not in self._voices:
-            return _error(404, "voice_not_found", f"A voice with the voice_id {voice_id} was not found.")
-        try:
-            body = parse(await request.text())
-            delivery = self._delivery(request.query, body.get("model_id"))
-        except Violation as violation:
-            return _error(400, violation.error, violation.message)
-        text = body.get("text")
-        if not isinstance(text, str):
-            missing = {"type": "missing", "loc": ["body", "text"], "msg": "Field required"}
-            return web.json_response({"detail": [missing]}, status=422)
-        sound = await asyncio.to_thread(speak, text, delivery.sample_rate, character_ms=delivery.character_ms)
-        await asyncio.sleep(delivery.first_audio_ms / 1000)
-        self.spoken_over_http.append(text)
-        return delivery, sound
-
     # What there is
-
-    async def _list_voices(self, request: web.Request) -> web.Response:
-        voices = [_voice(voice_id, name) for voice_id, name in self._voices.items()]
-        return self._unauthorised(request) or web.json_response({"voices": voices})
 
     async def _get_voice(self, request: web.Request) -> web.Response:
         if refusal := self._unauthorised(request):
@@ -370,52 +284,10 @@ class ElevenLabsSimulator(LoopbackServer):
             return _error(404, "voice_not_found", f"A voice with the voice_id {voice_id} was not found.")
         return web.json_response(_voice(voice_id, self._voices[voice_id]))
 
-    async def _list_models(self, request: web.Request) -> web.Response:
-        models = [{"model_id": name, "name": name, "can_do_text_to_speech": True} for name in _MODELS]
-        return self._unauthorised(request) or web.json_response(models)
-
-    async def _get_user(self, request: web.Request) -> web.Response:
-        user = {
-            "user_id": "simulated",
-            "workspace_id": "simulated",
-            "subscription": _SUBSCRIPTION,
-            "is_new_user": False,
-            "can_use_delayed_payment_methods": False,
-            "is_onboarding_completed": True,
-            "is_onboarding_checklist_completed": True,
-            "created_at": 0,
-            "seat_type": "workspace_admin",
-        }
-        return self._unauthorised(request) or web.json_response(user)
-
-    async def _get_subscription(self, request: web.Request) -> web.Response:
-        return self._unauthorised(request) or web.json_response(_SUBSCRIPTION)
-
     def _unauthorised(self, request: web.Request) -> web.Response | None:
         if self._knows(request.headers.get("xi-api-key")):
             return None
         return _error(401, "invalid_api_key", "Invalid API key")
-
-
-_SUBSCRIPTION: dict[str, Any] = {
-    "tier": "creator",
-    "character_count": 1000,
-    "character_limit": 100000,
-    "max_credit_limit_extension": "unlimited",
-    "can_extend_character_limit": True,
-    "allowed_to_extend_character_limit": True,
-    "voice_slots_used": 1,
-    "professional_voice_slots_used": 0,
-    "professional_voice_slots_used_in_workspace": 0,
-    "voice_limit": 30,
-    "voice_add_edit_counter": 0,
-    "professional_voice_limit": 1,
-    "can_extend_voice_limit": False,
-    "can_use_instant_voice_cloning": True,
-    "can_use_professional_voice_cloning": True,
-    "current_overage": {"amount": "0", "currency": "usd"},
-    "status": "active",
-}
 
 
 async def _violate(socket: web.WebSocketResponse, violation: Violation) -> None:
@@ -434,17 +306,3 @@ def _error(status: int, error: str, message: str) -> web.Response:
 
 def _voice(voice_id: str, name: str) -> dict[str, Any]:
     return {"voice_id": voice_id, "name": name, "category": "premade", "labels": {}, "available_for_tiers": []}
-
-
-def _timed(delivery: Delivery, sound: Sound, first: int, last: int) -> dict[str, Any]:
-    """A piece of speech as the HTTP routes with timestamps give it: seconds, from the start of the speech."""
-    spoken = alignment(sound, first, last)["chars"]
-    starts = [sound.starts_ms[index] / 1000 for index in range(first, last)]
-    ends = [(sound.starts_ms[index] + sound.durations_ms[index]) / 1000 for index in range(first, last)]
-    times = {
-        "characters": spoken,
-        "character_start_times_seconds": starts,
-        "character_end_times_seconds": ends,
-    }
-    audio = base64.b64encode(encode(sound.part(first, last), delivery.output_format)).decode()
-    return {"audio_base64": audio, "alignment": times, "normalized_alignment": times}
