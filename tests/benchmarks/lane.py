@@ -235,7 +235,6 @@ def _speak(text: str, sample_rate: int, *, character_ms: int = voiceprint.CHARAC
 def give_voice() -> None:
     """From now on the simulated ElevenLabs of this process speaks with the voice that can be found again."""
     contexts.speak = _speak  # type: ignore[attr-defined, assignment]
-    elevenlabs.speak = _speak  # type: ignore[attr-defined, assignment]
 
 
 @asynccontextmanager

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import itertools
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,18 @@ from tests.postgres import PostgresServer
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
+    """URLs of empty databases of one kind."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'data' / 'calls.db'}"
+        numbers = itertools.count()
+        return lambda: f"sqlite:///{tmp_path / 'data' / f'calls{next(numbers)}.db'}"
     server: PostgresServer = request.getfixturevalue("postgres")
-    return server.new_url()
+    return server.new_url
+
+
+@pytest.fixture
+def url(new_url: Callable[[], str]) -> str:
+    return new_url()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from bot.errors import SettingsError
 from bot.settings import Settings
 from bot.store import Database, SqlCallStore, open_database
 from bot.store.address import SqliteAddress, parse_database_url
+from bot.store.connections import connect
+from bot.store.migrate import upgrade
 from bot.store.schema import metadata
 from tests.unit.store.examples import a_call, a_turn
 
@@ -159,6 +162,44 @@ async def test_the_migrations_end_at_the_tables_of_the_code(store: SqlCallStore)
 
     async with store.database.writer.connect() as connection:
         assert await connection.run_sync(differences) == []
+
+
+async def test_a_new_database_gets_the_schema_that_the_migrations_end_at(
+    store: SqlCallStore, new_url: Callable[[], str]
+) -> None:
+    connections = await connect(parse_database_url(new_url(), Path("unused.db")))
+    try:
+        async with connections.writer.begin() as stepped, store.database.writer.connect() as at_once:
+            await stepped.run_sync(upgrade)
+            assert await at_once.run_sync(_schema) == await stepped.run_sync(_schema)
+            version = sa.text("SELECT version_num FROM alembic_version")
+            assert (await at_once.execute(version)).all() == (await stepped.execute(version)).all()
+    finally:
+        await connections.close()
+
+
+def _plain(index: Mapping[str, Any]) -> dict[str, Any]:
+    """Its WHERE as words: SQLite keeps brackets as they were written, PostgreSQL sets its own on both."""
+    options = index.get("dialect_options", {})
+    words = {name: str(value).translate({40: None, 41: None}) for name, value in options.items()}
+    return {**index, "dialect_options": words}
+
+
+def _schema(connection: sa.Connection) -> dict[str, Any]:
+    """Of each table its columns, keys, constraints and indexes; the order of columns is nobody's business."""
+    found = sa.inspect(connection)
+
+    def parts(table: str) -> dict[str, Any]:
+        return {
+            "columns": {column.pop("name"): repr(column) for column in map(dict, found.get_columns(table))},
+            "key": found.get_pk_constraint(table),
+            "indexes": {index["name"]: _plain(index) for index in found.get_indexes(table)},
+            "unique": {str(sorted(unique["column_names"])) for unique in found.get_unique_constraints(table)},
+            "foreign keys": {str(key["constrained_columns"]): key for key in found.get_foreign_keys(table)},
+            "checks": {check["sqltext"] for check in found.get_check_constraints(table)},
+        }
+
+    return {table: parts(table) for table in found.get_table_names()}
 
 
 async def test_opening_again_finds_what_was_kept(url: str) -> None:
