@@ -97,6 +97,14 @@ class Pressed:
 
 
 @dataclass(frozen=True)
+class Press:
+    """Press keys, all at once."""
+
+    keys: str
+    name: str = ""
+
+
+@dataclass(frozen=True)
 class BreakClaude:
     """The next `times` requests with `at` in what is to be answered suffer `fault`; None: all of them."""
 
@@ -135,7 +143,7 @@ class Garbage:
 
 
 Fault = BreakClaude | BreakDeepgram | BreakElevenLabs | SpoilVoice | Garbage
-Act = Say | Noise | Pause | AgentQuiet | AgentSaid | Note | HangUp | UntilHungUp | Pressed | Fault
+Act = Say | Noise | Pause | AgentQuiet | AgentSaid | Note | HangUp | UntilHungUp | Press | Pressed | Fault
 
 
 @dataclass(frozen=True)

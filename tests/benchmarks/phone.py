@@ -27,6 +27,7 @@ from tests.benchmarks.acts import (
     Noise,
     Note,
     Pause,
+    Press,
     Pressed,
     Say,
     UntilHungUp,
@@ -86,7 +87,7 @@ class Phone:
         self.wall: list[float] = []
         """time.monotonic() of each tick."""
         self.lateness_ms: list[float] = []
-        self.digits = ""
+        self.digits = self._keys = ""
         self.streams = 0
         self.hung_up = False
         """By itself, as the situation says."""
@@ -122,9 +123,9 @@ class Phone:
             self.finished = True
             self.hung_up = True
             return Tick(base64.b64encode(_SILENCE).decode(), hang_up=True)
-        payload = self._mix()
-        self._frame += 1
-        return Tick(base64.b64encode(payload).decode())
+        payload, keys = self._mix(), self._keys
+        self._frame, self._keys = self._frame + 1, ""
+        return Tick(base64.b64encode(payload).decode(), keys)
 
     # What is known of the call
 
@@ -181,6 +182,10 @@ class Phone:
                     while digits not in self.digits[known:] and self._frame < until:
                         yield True
                     self._note("pressed")
+                case Press(keys, name):
+                    self._keys = keys
+                    self._note(name or keys)
+                    yield True
                 case Note(name):
                     self._note(name)
                 case HangUp():

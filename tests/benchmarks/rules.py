@@ -318,6 +318,32 @@ class Lives:
 
 
 @dataclass(frozen=True)
+class Records:
+    """The record's outcome holds this value of a field, and the goal is reached or not."""
+
+    field: str
+    value: object
+    reached: bool
+
+    def judge(self, evidence: Evidence) -> Judgement:
+        outcome = evidence.record.get("outcome") or {}
+        found = outcome.get("fields", {}).get(self.field), outcome.get("reached_goal")
+        right = found == (self.value, self.reached)
+        return Judgement(True) if right else _wrong(f"{self.field} is {found[0]!r}, goal reached: {found[1]}")
+
+
+@dataclass(frozen=True)
+class Types:
+    """The transcript has these keys as a turn of the callee's."""
+
+    keys: str
+
+    def judge(self, evidence: Evidence) -> Judgement:
+        typed = [turn["text"] for turn in evidence.record.get("transcript", ()) if turn.get("keys")]
+        return Judgement(True) if typed == [self.keys] else _wrong(f"keys in the transcript: {typed}")
+
+
+@dataclass(frozen=True)
 class Presses:
     """These digits reached the callee's side."""
 

@@ -8,11 +8,12 @@ faults.py       a vendor fails
 lines.py        bad lines, silence, goodbyes, Flux
 spanish.py      Spanish by scenario
 tools.py        tools that take their time
+meaning.py      what commits, keys, what is dictated
 """
 
 from __future__ import annotations
 
-from tests.benchmarks.situations import answering, faults, lines, manners, spanish, tools, turns
+from tests.benchmarks.situations import answering, faults, lines, manners, meaning, spanish, tools, turns
 from tests.benchmarks.situations.situation import Situation
 
 ALL: tuple[Situation, ...] = (
@@ -23,4 +24,5 @@ ALL: tuple[Situation, ...] = (
     *lines.SITUATIONS,
     *spanish.SITUATIONS,
     *tools.SITUATIONS,
+    *meaning.SITUATIONS,
 )

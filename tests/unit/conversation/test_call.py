@@ -237,3 +237,15 @@ async def test_a_caller_lists_no_number_but_the_one_that_called(resources: Resou
     room = Room(resources, None)
     await room.call.never_call_again(None, "+12025550177")
     assert room.listed == ["+12025550123"]
+
+
+async def test_a_deed_without_a_tool_is_corrected_in_the_next_words(resources: Resources) -> None:
+    room = Room(resources, None)
+    room.call.agent_turn_over("Good. I've booked you in.", interrupted=False)
+    (*_, note) = room.call._stages.context.get_messages()
+    assert "I've booked you in." in note["content"]
+    room.recorder.agent_words("One moment.")
+    room.recorder.tool_used("book_slot", {}, {"id": 7})
+    before = len(room.call._stages.context.get_messages())
+    room.call.agent_turn_over("One moment. I've booked you in.", interrupted=False)
+    assert len(room.call._stages.context.get_messages()) == before
