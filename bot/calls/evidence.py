@@ -140,8 +140,11 @@ class _Judge:
     def words_for(self, name: str) -> Sequence[str] | None:
         """The callee's words that carry a field's true; None without any."""
         found = self.commitment(name)
-        if _ARRANGED.search(name) and deferred(self._turns, self._language):
-            return None
+        if _ARRANGED.search(name):
+            # What the agent had still to look up before the yes is behind them.
+            agreed = [n for n, turn in enumerate(self._turns) if turn.text.strip() in found.words]
+            if deferred(self._turns[max(0, agreed[-1] - 1) if agreed else 0 :], self._language):
+                return None
         quotes = () if found.given is False or found.hedged else self._quotes(name, found)
         return quotes or (found.words if found.given is True else None)
 

@@ -117,6 +117,8 @@ def test_what_the_team_has_to_confirm_is_not_agreed() -> None:
     turns[2] = replace(turns[2], text="The team will get back to you to confirm it.")
     found = gated(outcome, plan(agreed, goal="agreed"), turns, None)
     assert (found.reached_goal, found.fields["agreed"]) == (False, None)
+    looked = talk("I'll check if Friday is free.", "Okay.", "It is. Would it suit you?", "Yes, that suits me.")
+    assert gated(outcome, plan(agreed, goal="agreed"), looked, None).reached_goal is True
 
 
 @pytest.mark.parametrize(

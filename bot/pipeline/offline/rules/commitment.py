@@ -162,7 +162,7 @@ class CommitmentWords:
     def _yes_only(self, words: str) -> bool:
         """Whether little but a yes is said: "yes it does", no story that begins with "yes"."""
         rest = self._rules["yes"].sub(" ", words).split()
-        return len(rest) < len(words.split()) and (len(rest) <= 3 or bool(self._rules["yes"].match(words)))
+        return len(rest) < len(words.split()) and (len(rest) <= 1 or bool(self._rules["yes"].match(words)))
 
     def asked(self, text: str, about: Sequence[str]) -> AskedFor:
         """What the last question of the agent's words asks; `about`: texts on what is to be committed to."""
