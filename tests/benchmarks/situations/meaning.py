@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tests.benchmarks.acts import AgentQuiet, Pause, Press, Say
-from tests.benchmarks.rules import Answers, Lives, Records, Says, Types
-from tests.benchmarks.situations.situation import NOTED, THANKS, Situation, opened
+from tests.benchmarks.rules import Answers, Lives, Records, Says, Stops, Types
+from tests.benchmarks.situations.situation import NOTED, PARKING, THANKS, Situation, opened, over_parking
 from tests.simulators.llm_replies import Reply, RuleReplies, ToolUse
 
 ASK_NUMBER = "Which phone number can we reach you at?"
@@ -60,6 +60,13 @@ SITUATIONS = (
         opened(Press("4711#", name="keys"), AgentQuiet()),
         (Says(NOTED, after="keys", within_ms=4000.0), Types("4711"), Lives()),
         replies=_REPLIES,
+    ),
+    Situation(
+        "keys over the agent's voice",
+        "meaning",
+        over_parking(1500, Press("4711#", name="keys"), AgentQuiet()),
+        (Stops("keys"), Types("4711"), Lives()),
+        replies=RuleReplies([(r"Keys pressed: 4711", NOTED), (r"\bpark\b", PARKING)], otherwise="Pardon?"),
     ),
     _dictated(
         "a phone number with pauses",
