@@ -238,7 +238,7 @@ def commitment(
         if said is Said.YES and asked is AskedFor.NOTHING and words.found("asks", agent) and not _polite(text):
             asked = AskedFor.COMMITMENT  # "I have you down for Thursday." – "Yes, correct."
         known = words.days(topic)
-        elsewhen = said is Said.COMMIT and bool(known) and bool(words.days(text) - known)
+        elsewhen = said in (Said.COMMIT, Said.YES) and bool(known) and bool(words.days(text) - known)
         found = given if elsewhen else _judged(said, asked, given)
         hedged = asked is AskedFor.COMMITMENT and found is None
         asides += [text] if asked is AskedFor.ASIDE else []
