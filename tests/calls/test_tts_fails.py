@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.calls.server import CHARACTER_MS, Vendors, hear, running_server, say, steps, texts_of, vendors, wait
-from tests.simulators.contexts import ContextFault, Empty, Silent
+from tests.simulators.contexts import Silent
 from tests.simulators.elevenlabs import Babble, ElevenLabsLatency, Refuse
 from tests.simulators.faults import Plan
 from tests.simulators.llm_replies import Reply, RuleReplies, ToolUse
@@ -52,18 +52,16 @@ def check_the_talk(call: Mapping[str, Any], sims: Vendors) -> None:
     assert any(DIRECTIONS in text for text in told), told
 
 
-@pytest.mark.parametrize("outage_seconds", [0.0, 1.0])
-async def test_a_socket_lost_in_mid_sentence(tmp_path: Path, outage_seconds: float) -> None:
+async def test_a_socket_lost_in_mid_sentence(tmp_path: Path) -> None:
     async with (
         vendors(CALLEE, replies(), elevenlabs_latency=SLOW) as sims,
         running_server(tmp_path, **sims.keys()) as server,
     ):
         call_id = await server.call(scenario="quick")
         await spoken(sims, "The office", 2000)
-        if outage_seconds:
-            sims.elevenlabs.faults = Plan(then=Refuse(503))
+        sims.elevenlabs.faults = Plan(then=Refuse(503))
         sims.elevenlabs.drop_sockets()
-        await asyncio.sleep(outage_seconds)
+        await asyncio.sleep(1.0)
         sims.elevenlabs.faults = Plan()
         call = await server.ended(call_id)
         check_the_talk(call, sims)
@@ -77,8 +75,8 @@ async def test_a_socket_lost_in_mid_sentence(tmp_path: Path, outage_seconds: flo
         assert all_ms - 300 < heard_ms < all_ms + 600, (heard_ms, all_ms)
 
 
-@pytest.mark.parametrize("fault", [Silent(), Empty(at_once=True)])
-async def test_a_context_without_audio_is_spoken_again(tmp_path: Path, fault: ContextFault) -> None:
+async def test_a_context_without_audio_is_spoken_again(tmp_path: Path) -> None:
+    fault = Silent()
     async with vendors(CALLEE, replies()) as sims, running_server(tmp_path, **sims.keys()) as server:
         call_id = await server.call(scenario="quick")
         await server.talking(call_id)
