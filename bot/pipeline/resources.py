@@ -2,7 +2,9 @@
 
 import asyncio
 import ssl
+import threading
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -44,6 +46,7 @@ class Resources:
     tls: ssl.SSLContext | None = None
 
     _openai: dict[tuple[str, str], AsyncOpenAI] = field(default_factory=dict, repr=False)
+    _building: threading.Lock = field(default_factory=threading.Lock, repr=False)
     environment: Mapping[str, str] = field(default_factory=environment, repr=False)
     """What {env:NAME} of a scenario file is replaced by."""
 
@@ -63,13 +66,16 @@ class Resources:
         return MoonshineModel()
 
     def openai(self, base_url: str, api_key: str) -> AsyncOpenAI:
-        """The client of an OpenAI-compatible server, one for all calls."""
-        known = self._openai.get((base_url, api_key))
-        if known is not None:
-            return known
-        http = httpx2.AsyncClient(verify=self.tls or ssl.create_default_context(), trust_env=False)
-        client = AsyncOpenAI(base_url=base_url, api_key=api_key, max_retries=LLM_RETRIES, http_client=http)
-        return self._openai.setdefault((base_url, api_key), client)
+        """The client of an OpenAI-compatible server, one for all calls and threads."""
+        with self._building:
+            client = self._openai.get((base_url, api_key))
+            if client is None:
+                http = httpx2.AsyncClient(verify=self.tls or ssl.create_default_context(), trust_env=False)
+                client = AsyncOpenAI(
+                    base_url=base_url, api_key=api_key, max_retries=LLM_RETRIES, http_client=http
+                )
+                self._openai[base_url, api_key] = client
+        return client
 
     async def open(self) -> None:
         """Load the models and build the clients; takes one to two seconds."""
@@ -81,16 +87,17 @@ class Resources:
         )
 
     async def close(self) -> None:
-        self.voice.close()
-        if "outgoing" in self.__dict__:
-            await self.outgoing.close()
-        for loaded in ("decoders", "moonshine"):
-            if loaded in self.__dict__:
-                await asyncio.to_thread(self.__dict__[loaded].close)
-        if self.anthropic is not None:
-            await self.anthropic.close()
-        for client in self._openai.values():
-            await client.close()
+        """Close every part, also where another one fails to."""
+        async with AsyncExitStack() as parts:
+            for client in (self.anthropic, *self._openai.values()):
+                if client is not None:
+                    parts.push_async_callback(client.close)
+            for loaded in ("decoders", "moonshine"):
+                if loaded in self.__dict__:
+                    parts.push_async_callback(asyncio.to_thread, self.__dict__[loaded].close)
+            if "outgoing" in self.__dict__:
+                parts.push_async_callback(self.outgoing.close)
+            parts.callback(self.voice.close)
 
     def _build_clients(self) -> None:
         self.tls = ssl.create_default_context()
