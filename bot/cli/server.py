@@ -21,7 +21,7 @@ from bot.api.answers import as_event
 from bot.api.app import create_app
 from bot.calls.agent import PhoneAgent, open_phone_agent
 from bot.calls.process import CallListener
-from bot.cli.workers import Post, bind, under_parent
+from bot.cli.workers import Parent, Post, bind
 from bot.conversation.scenario.scenario import Scenarios
 from bot.errors import PhoneAgentError
 from bot.settings import Settings, environment
@@ -50,11 +50,18 @@ class PhoneServer(uvicorn.Server):
 
     SIGTERM drains; Ctrl-C ends the calls with an apology; a second signal ends at once. `should_exit`, set by a
     program, ends the calls without a word. `owns_process`: nothing is left to do afterwards, so
-    a SIGTERM that was obeyed is not raised again, and the process ends by itself, with code 0.
+    a SIGTERM that was obeyed is not raised again, and the process ends by itself, with code 0. `serves` is called
+    once the sockets listen.
     """
 
     def __init__(
-        self, app: FastAPI, settings: Settings, *, announcing: bool = True, owns_process: bool = False
+        self,
+        app: FastAPI,
+        settings: Settings,
+        *,
+        announcing: bool = True,
+        owns_process: bool = False,
+        serves: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(
             uvicorn.Config(
@@ -75,8 +82,7 @@ class PhoneServer(uvicorn.Server):
         self._signalled_at = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._hurry = asyncio.Event()
-        self.serves: Callable[[], None] | None = None
-        """Told once the sockets listen."""
+        self._serves = serves
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
@@ -84,8 +90,8 @@ class PhoneServer(uvicorn.Server):
         agent = self._app.state.phone_agent
         if agent is not None and self.started and self._announcing:
             announce(agent)
-        if self.started and self.serves is not None:
-            self.serves()
+        if self.started and self._serves is not None:
+            self._serves()
 
     def orphaned(self) -> None:
         """The parent is gone and can send no SIGTERM: as after one, unless it came already."""
@@ -204,8 +210,12 @@ async def serve(settings: Settings, post: Post | None = None) -> None:
 async def _work(settings: Settings, post: Post) -> None:
     """Behind the socket that all share, and one of its own by which the other processes reach this one."""
     with socket.socket(fileno=post.listener) as listener, bind(settings.host, 0) as own:
-        async with open_phone_agent(settings, present=as_event, own_port=own.getsockname()[1]) as agent:
+        own_port = own.getsockname()[1]
+        async with open_phone_agent(settings, present=as_event, own_port=own_port) as agent:
             app, announcing = app_around(agent), post.number == 0
-            server = PhoneServer(app, settings, announcing=announcing, owns_process=True)
-            async with under_parent(post, server.orphaned) as server.serves:
-                await server.serve(sockets=[listener, own])
+            with Parent(post) as parent:
+                server = PhoneServer(
+                    app, settings, announcing=announcing, owns_process=True, serves=parent.report_serving
+                )
+                async with parent.watched(server.orphaned):
+                    await server.serve(sockets=[listener, own])

@@ -24,6 +24,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from loguru import logger
 
@@ -198,25 +199,36 @@ def command() -> list[str]:
 # -- a worker's side --------------------------------------------------------------------------------------
 
 
-@asynccontextmanager
-async def under_parent(post: Post, gone: Callable[[], None]) -> AsyncIterator[Callable[[], None]]:
-    """Gives what reports to the parent that this worker serves; `gone` is called when the parent has died."""
+class Parent:
+    """The parent of this worker, at the other end of the post's socket; closed behind a `with`."""
 
-    def serves() -> None:
+    def __init__(self, post: Post) -> None:
+        self._socket = socket.socket(fileno=post.parent)
+        self._socket.setblocking(False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._socket.close()
+
+    def report_serving(self) -> None:
+        """Tell the parent that this worker serves."""
         with contextlib.suppress(OSError):
-            parent.send(_READY)
+            self._socket.send(_READY)
 
-    async def outlive() -> None:
-        with contextlib.suppress(OSError):
-            await asyncio.get_running_loop().sock_recv(parent, 1)
-        logger.error("the parent process is gone; this worker drains")
-        gone()
-
-    with socket.socket(fileno=post.parent) as parent:
-        parent.setblocking(False)
-        watching = asyncio.create_task(outlive(), name="parent")
+    @asynccontextmanager
+    async def watched(self, gone: Callable[[], None]) -> AsyncIterator[None]:
+        """Call `gone` when the parent has died."""
+        watching = asyncio.create_task(self._outlive(gone), name="parent")
         try:
-            yield serves
+            yield
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
+
+    async def _outlive(self, gone: Callable[[], None]) -> None:
+        with contextlib.suppress(OSError):
+            await asyncio.get_running_loop().sock_recv(self._socket, 1)
+        logger.error("the parent process is gone; this worker drains")
+        gone()

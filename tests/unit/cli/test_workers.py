@@ -21,7 +21,7 @@ from bot.settings import Settings
 ROOT = Path(__file__).parents[3]
 WORKER = """
 import asyncio, os, signal, socket, sys
-from bot.cli.workers import Post, under_parent
+from bot.cli.workers import Parent, Post
 
 async def main():
     post = Post.parse(sys.argv[-1].partition("=")[2])
@@ -36,11 +36,12 @@ async def main():
     async def answer(reader, writer):
         writer.write(str(os.getpid()).encode())
         writer.close()
-    async with under_parent(post, lambda: end(9)) as serves:
-        server = await asyncio.start_server(answer, sock=socket.socket(fileno=post.listener))
-        serves()
-        await over.wait()
-        server.close()
+    with Parent(post) as parent:
+        async with parent.watched(lambda: end(9)):
+            server = await asyncio.start_server(answer, sock=socket.socket(fileno=post.listener))
+            parent.report_serving()
+            await over.wait()
+            server.close()
     open(sys.argv[1] + f"/{os.getpid()}", "w").write(str(code))
 
 asyncio.run(main())
