@@ -80,6 +80,27 @@ class HoursTerms:
         return minutes_of(start), minutes_of(end)
 
 
+class CallPurpose(StrEnum):
+    """What a call is for, as the law tells calls apart."""
+
+    SERVICE = "service"
+    """About something the callee has with us: an appointment, an order."""
+    MARKETING = "marketing"
+    """An offer, or a sale."""
+
+
+@dataclass(frozen=True)
+class CallConsent:
+    """The callee's consent to be called, as the request gives it."""
+
+    kind: str
+    """Such as `written`, `oral`, `web_form`."""
+    at: str
+    """When it was given, ISO 8601."""
+    source: str
+    """Where it can be found: a form's address, a contract's number."""
+
+
 @dataclass(frozen=True)
 class Terms:
     """Of one request; kept with the call and with every retry of it."""
@@ -95,6 +116,9 @@ class Terms:
     webhook_url: str | None = None
     outcome_schema: dict[str, Any] | None = None
     """JSON Schema of `outcome.fields`, instead of the scenario's fields."""
+    purpose: CallPurpose | None = None
+    """None: its profile says."""
+    consent: CallConsent | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Only what is not the default."""

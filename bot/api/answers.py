@@ -11,6 +11,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from bot.calls.costs import total_usd
+from bot.policy import CallPurpose
 from bot.records import (
     AnsweredBy,
     CallRecord,
@@ -137,6 +138,12 @@ class CostsAnswer(ApiAnswer):
         )
 
 
+class CallConsentAnswer(ApiAnswer):
+    kind: str
+    at: str
+    source: str
+
+
 class RulesAnswer(ApiAnswer):
     profile: str
     changed: dict[str, Any] = Field(description="Settings that the scenario has otherwise than the profile.")
@@ -200,6 +207,8 @@ class CallSummary(ApiAnswer):
     retried_as: str | None = Field(description="The next attempt's call.")
     campaign_id: str | None
     contact_id: str | None
+    purpose: CallPurpose | None = Field(description="Null: what its profile says.")
+    consent_to_call: CallConsentAnswer | None = Field(description="As the request gave it.")
     compliance: RulesAnswer | None = Field(description="Null: a call from before there were profiles.")
     disclosed_at: Time | None = Field(
         description="When the callee had heard, to its end, that an AI assistant speaks."
@@ -278,5 +287,7 @@ def _fields(record: CallRecord, recording_url: str) -> dict[str, Any]:
         **vars(record.counts),
         "costs": CostsAnswer.of(record.costs),
         "transcript": record.turns,
+        "purpose": record.terms.purpose,
+        "consent_to_call": record.terms.consent,
         "recording_url": recording_url if record.recording else None,
     }

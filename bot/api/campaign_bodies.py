@@ -24,6 +24,7 @@ from bot.api.requests import (
     MAX_CONTEXT_BYTES,
     ONE_NAME,
     Action,
+    ConsentRequest,
     HoursRequest,
     Name,
     RetryRequest,
@@ -34,7 +35,7 @@ from bot.calls.idempotency import Asked
 from bot.conversation.scenario.scenario import DEFAULT_OUTBOUND
 from bot.errors import RequestError
 from bot.phone_numbers import is_country
-from bot.policy import HoursTerms, RetryTerms, Terms
+from bot.policy import CallPurpose, HoursTerms, RetryTerms, Terms
 from bot.records import AnsweredBy, CallSpec, EndedReason, Speaker, Status
 from bot.store.campaign_records import BadRow, Campaign, CampaignStatus, ContactState, Progress, Result
 from bot.store.kept_json import check_json
@@ -123,6 +124,12 @@ class CampaignRequest(BaseModel):
     time_zone: TimeZone | None = Field(
         default=None, description="Of all contacts; a contact's own variable `time_zone` goes before it."
     )
+    purpose: CallPurpose | None = Field(default=None, description="The scenario's if left out.")
+    consent: ConsentRequest | None = Field(
+        default=None,
+        description="Of all contacts; a contact's own variables `consent_kind`, `consent_at` and "
+        "`consent_source` go before it.",
+    )
     webhook_url: Annotated[str, StringConstraints(max_length=2000)] | None = None
     outcome_schema: Annotated[dict[str, Any], AfterValidator(plain_schema)] | None = None
     encoding: Annotated[str, StringConstraints(max_length=40)] | None = Field(
@@ -177,6 +184,8 @@ class CampaignRequest(BaseModel):
             time_zone=self.time_zone,
             webhook_url=self.webhook_url,
             outcome_schema=self.outcome_schema,
+            purpose=self.purpose,
+            consent=None if self.consent is None else self.consent.consent,
         )
         return Campaign(
             asked.id_of("campaign"),

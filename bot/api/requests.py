@@ -26,7 +26,7 @@ from bot.conversation.scenario.scenario import DEFAULT_OUTBOUND
 from bot.errors import RequestError
 from bot.json_schema import checked
 from bot.phone_numbers import read_e164
-from bot.policy import Terms, zone
+from bot.policy import CallConsent, CallPurpose, Terms, zone
 from bot.records import CallSpec, Speaker, Status
 from bot.store.kept_json import check_json
 
@@ -60,6 +60,12 @@ def _time_zone(value: str) -> str:
     return value
 
 
+def _past(value: datetime) -> datetime:
+    if value > datetime.now(UTC):
+        raise ValueError("has not come yet")
+    return value
+
+
 def _schedule(value: datetime) -> datetime:
     """A time that has passed means now."""
     if value - datetime.now(UTC) > timedelta(days=MAX_SCHEDULE_DAYS):
@@ -87,6 +93,24 @@ class RetryRequest(Retry):
     )
 
     attempts: int = Field(ge=1, le=10, description="How often it is dialled at most, the first time too.")
+
+
+class ConsentRequest(BaseModel):
+    """The callee's consent to be called. It is kept for five years, whatever is erased of the call."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)] = Field(
+        description="How it was given.", examples=["written", "web_form"]
+    )
+    at: Annotated[AwareDatetime, AfterValidator(_past)] = Field(description="When it was given.")
+    source: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)] = Field(
+        description="Where it can be found.", examples=["https://example.com/form/17"]
+    )
+
+    @property
+    def consent(self) -> CallConsent:
+        return CallConsent(self.kind, self.at.astimezone(UTC).isoformat(), self.source)
 
 
 class HoursRequest(Hours):
@@ -194,6 +218,10 @@ class CallRequest(SpecRequest):
         description="Where the callee's clock stands, as an IANA name; by his number if left out.",
         examples=["America/New_York"],
     )
+    purpose: CallPurpose | None = Field(default=None, description="The scenario's if left out.")
+    consent: ConsentRequest | None = Field(
+        default=None, description="The callee's, to be called: a marketing call needs it where its profile asks."
+    )
     wait: bool = Field(default=True, description="False: 429 rather than a call that has to wait for its turn.")
 
     @model_validator(mode="after")
@@ -214,6 +242,8 @@ class CallRequest(SpecRequest):
             wait=self.wait,
             webhook_url=self.webhook_url,
             outcome_schema=self.outcome_schema,
+            purpose=self.purpose,
+            consent=None if self.consent is None else self.consent.consent,
         )
 
 

@@ -172,6 +172,7 @@ def _next_attempt_of(record: CallRecord, call_id: str, at: datetime) -> CallReco
         status=Status.QUEUED,
         created_at=datetime.now(UTC),
         terms=replace(record.terms, schedule_at=None),
+        compliance=record.compliance,
         attempt=record.attempt + 1,
         first_call_id=record.first_call_id or record.call_id,
         scheduled_at=at,

@@ -55,6 +55,7 @@ class Placing:
     async def _check(self, record: CallRecord) -> None:
         """What can be refused at once. RequestError, BusyError."""
         self.webhooks.check_url(record.terms.webhook_url)
+        self.process.planner.check_consent(record)
         now = datetime.now(UTC)
         decision = await self.gate(record, now)
         if isinstance(decision, Refuse):

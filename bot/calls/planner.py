@@ -11,11 +11,15 @@ from bot.conversation.scenario.parts import Limits
 from bot.conversation.scenario.scenario import Scenarios
 from bot.errors import RequestError
 from bot.json_schema import Schema, checked
-from bot.policy import DEFAULT_TERMS, HoursTerms, RetryTerms, Terms
+from bot.policy import DEFAULT_TERMS, CallPurpose, HoursTerms, RetryTerms, Terms
 from bot.records import CallRecord, CallSpec, Direction, Status
 from bot.settings import Settings
 from bot.telephony.carrier import DialOrder
 
+CONSENT_MISSING = (
+    "This is a marketing call, which needs the callee's consent: give consent {kind, at, source}, "
+    "or purpose service if it is none."
+)
 KEPT_PLANS = 1024
 """Of calls under way; a plan that was dropped is made again when it is needed."""
 
@@ -97,6 +101,25 @@ class Planner:
         """Of its scenario; the defaults where that is gone."""
         name = record.spec.scenario
         return self.scenarios.get(name).limits if name in self.scenarios.names else Limits()
+
+    def needs_consent(self, scenario: str, purpose: CallPurpose | None) -> bool:
+        """Whether a call for this, or for what its scenario says, needs the callee's consent."""
+        rules = self.scenarios.get(scenario).compliance
+        return rules.consent_for_marketing and (purpose or rules.purpose) is CallPurpose.MARKETING
+
+    def check_consent(self, record: CallRecord) -> None:
+        """RequestError where it is missing."""
+        terms = record.terms
+        if terms.consent is None and self.needs_consent(record.spec.scenario, terms.purpose):
+            raise RequestError(CONSENT_MISSING, code="consent_missing", field="consent")
+
+    def max_per_subject(self, scenario: str) -> int | None:
+        """Calls a day to one number about this; a profile's hold no more than its hours on the simulated line."""
+        if scenario not in self.scenarios.names:
+            return None
+        found = self.scenarios.get(scenario)
+        own = "compliance.max_per_day_and_subject" in found.rules.changed
+        return None if self.simulated_line and not own else found.compliance.max_per_day_and_subject or None
 
     def hours(self, scenario: str, asked: HoursTerms | None) -> HoursTerms:
         """When a callee may be called: as `asked`, or as the scenario says.

@@ -145,6 +145,7 @@ class Retention:
             while campaigns := await self._store.campaigns_due(limits[Kept.NUMBER]):
                 for campaign_id in campaigns:
                     await self._store.erase_campaign(campaign_id, now)
+        await self._store.forget_consents(now)
         if limits:
             await self._store.overwrite()
 

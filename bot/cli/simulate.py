@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from textwrap import shorten
@@ -18,6 +19,7 @@ from bot.calls.agent import PhoneAgent
 from bot.calls.process import CallListener
 from bot.cli.server import serving
 from bot.conversation.scenario.scenario import DEFAULT_OUTBOUND, Scenario, Scenarios
+from bot.policy import CallConsent, Terms
 from bot.records import CallRecord, CallSpec, Speaker, ToolUse, Turn, TurnLatency
 from bot.settings import Settings, load_settings
 from bot.telephony.simulated.carrier import SimulatedCarrier
@@ -119,7 +121,9 @@ async def _begin(agent: PhoneAgent, carrier: SimulatedCarrier, scenario: Scenari
         callee_name=example.callee_name,
         organization=example.organization,
     )
-    return (await agent.placing.place(spec)).call_id
+    # Where the scenario's law wants a consent: nobody's phone rings here.
+    consent = CallConsent("simulated", datetime.now(UTC).isoformat(), "phone-agent simulate")
+    return (await agent.placing.place(spec, Terms(consent=consent))).call_id
 
 
 async def _call_id_of(agent: PhoneAgent, call_sid: str) -> str:

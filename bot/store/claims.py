@@ -19,8 +19,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.records import Direction, EndedReason, Status
 from bot.store.calls import count_lines
+from bot.store.consents import keep_consent
 from bot.store.database import Database
 from bot.store.do_not_call import do_not_call
+from bot.store.kept_json import as_object
 from bot.store.schema import calls
 
 
@@ -43,19 +45,29 @@ class SqlClaims:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def dialled_since(self, phone_number: str, since: datetime) -> int:
-        """Calls out to the number that were dialled, or decided to be, since then.
+    async def dialled_since(self, phone_number: str, since: datetime, scenario: str | None = None) -> int:
+        """Calls out to the number, of one scenario or all, that were dialled, or decided to be, since then.
 
         One that the carrier refused has rung nowhere and does not count.
         """
         async with self._database.reader.connect() as connection:
-            return await _dialled(connection, phone_number, since)
+            return await _dialled(connection, phone_number, since, scenario)
 
     async def begin_dialling(
-        self, call_id: str, *, at: datetime, since: datetime, max_per_day: int | None, lines: int | None = None
+        self,
+        call_id: str,
+        *,
+        at: datetime,
+        since: datetime,
+        max_per_day: int | None,
+        max_per_subject: int | None = None,
+        lines: int | None = None,
     ) -> Claim:
-        """Writes `dialling_at` of a call that waits. `since` is the begin of the callee's day."""
-        query = sa.select(calls.c.phone_number, calls.c.status, calls.c.dialling_at, calls.c.call_sid)
+        """Writes `dialling_at` of a waiting call, and its consent. `since` is the begin of the callee's day."""
+        query = sa.select(
+            *(calls.c.phone_number, calls.c.status, calls.c.dialling_at, calls.c.call_sid),
+            *(calls.c.scenario, calls.c.terms),
+        )
         async with self._database.writer.begin() as connection:
             mine = query.where(calls.c.call_id == call_id).with_for_update()
             row = (await connection.execute(mine)).one_or_none()
@@ -69,12 +81,21 @@ class SqlClaims:
                 return Claim.DO_NOT_CALL
             if max_per_day is not None and await _dialled(connection, row.phone_number, since) >= max_per_day:
                 return Claim.CAPPED
+            if max_per_subject is not None and max_per_subject <= await _dialled(
+                connection, row.phone_number, since, row.scenario
+            ):
+                return Claim.CAPPED
             if lines is not None:
                 await _one_at_a_time(connection, "lines")
                 if await count_lines(connection) >= lines:
                     return Claim.FULL
             begun = await connection.execute(calls.update().where(_waits(call_id)).values(dialling_at=at))
-            return Claim.GO if begun.rowcount == 1 else Claim.OVER
+            if begun.rowcount != 1:
+                return Claim.OVER
+            await keep_consent(
+                connection, call_id, row.phone_number, scenario=row.scenario, terms=as_object(row.terms), at=at
+            )
+            return Claim.GO
 
     async def dial_again(self, call_id: str, *, decided: datetime, at: datetime) -> bool:
         """Takes over a decision that was not carried out, as it was found; False: another did, or it is over."""
@@ -116,7 +137,9 @@ async def _one_at_a_time(connection: AsyncConnection, what: str) -> None:
         await connection.execute(sa.select(lock))
 
 
-async def _dialled(connection: AsyncConnection, phone_number: str, since: datetime) -> int:
+async def _dialled(
+    connection: AsyncConnection, phone_number: str, since: datetime, scenario: str | None = None
+) -> int:
     refused = sa.and_(calls.c.status == Status.FAILED.value, calls.c.call_sid.is_(None))
     # A call that its owner dials by himself has no dialling_at.
     at = sa.func.coalesce(calls.c.dialling_at, calls.c.started_at)
@@ -126,4 +149,6 @@ async def _dialled(connection: AsyncConnection, phone_number: str, since: dateti
         at >= since,
         sa.not_(refused),
     )
+    if scenario is not None:
+        query = query.where(calls.c.scenario == scenario)
     return int((await connection.execute(query)).scalar_one())

@@ -24,6 +24,7 @@ from bot.phone_numbers import parts
 from bot.records import FINAL_STATUSES, Status
 from bot.store.campaign_records import CampaignStatus, ContactState, contact_id_at, contact_place
 from bot.store.campaign_rows import bad_rows, campaigns, contacts
+from bot.store.consents import forget_old_consents
 from bot.store.database import Database, upsert
 from bot.store.deliveries import deliveries
 from bot.store.do_not_call import do_not_call
@@ -176,6 +177,11 @@ class SqlRetentionStore:
             await connection.execute(listed.values(reason=None))
             holding = bad_rows.update().where(written.contains(digits))
             return (await connection.execute(holding.values(text=""))).rowcount
+
+    async def forget_consents(self, now: datetime) -> None:
+        """Those that were kept for as long as they have to be."""
+        async with self._database.writer.begin() as connection:
+            await forget_old_consents(connection, now)
 
     async def overwrite(self) -> None:
         """SQLite: what was erased goes out of the write-ahead log too, unless somebody reads just now."""

@@ -98,7 +98,8 @@ class Campaigns:
         if kept is not None:
             rejected = await self.store.bad_rows(kept.campaign_id, limit=TOLD_ROWS)
             return Loaded(kept, tuple(rejected), repeated=True)
-        judge = rules.Judge(campaign, country=country, hours=hours)
+        needs_consent = self._planner.needs_consent(campaign.spec.scenario, campaign.terms.purpose)
+        judge = rules.Judge(campaign, country=country, hours=hours, needs_consent=needs_consent)
         loaded = await load(self.store, campaign, rows, judge)
         if campaign.start_at is not None and datetime.now(UTC) < campaign.start_at:
             await self.store.note_why(campaign.campaign_id, FOR_ITS_START)
@@ -347,12 +348,13 @@ class Campaigns:
         if not unlimited(hours):
             known = rules.open_zones(now, hours, campaign.zones)
             keys, next_open = known.open, known.next_open
+        scenario_rules = self._scenarios.get(campaign.spec.scenario).rules
         chosen: list[Contact] = []
         if room > 0:
             chosen += await self.store.due(campaign_id, now, room, keys)
             chosen += await self.store.queued(campaign_id, room - len(chosen), keys)
         for contact in chosen:
-            record = next_call(campaign, contact, now)
+            record = replace(next_call(campaign, contact, now), compliance=scenario_rules)
             await self._queue.place(record)
             await self.store.begin(contact, record.call_id, record.attempt)
         why = None
@@ -381,7 +383,11 @@ def next_call(campaign: Campaign, contact: Contact, now: datetime) -> CallRecord
         direction=Direction.OUTBOUND,
         status=Status.QUEUED,
         created_at=now,
-        terms=replace(campaign.terms, time_zone=time_zone),
+        terms=replace(
+            campaign.terms,
+            time_zone=time_zone,
+            consent=rules.consent_of(contact.variables) or campaign.terms.consent,
+        ),
         scheduled_at=now,
         attempt=attempt,
         first_call_id=None if attempt == 1 else first,

@@ -19,7 +19,7 @@ from bot.calls.dialling.policy import next_allowed, unlimited
 from bot.conversation import templates
 from bot.errors import RequestError
 from bot.phone_numbers import PhoneNumber, read_number
-from bot.policy import HoursTerms, zone
+from bot.policy import CallConsent, HoursTerms, zone
 from bot.records import CallSpec, EndedReason, Status
 from bot.store.campaign_records import BadRow, Campaign, Contact
 
@@ -151,11 +151,31 @@ def _texts(value: Any) -> list[str]:
 # -- rows -------------------------------------------------------------------------------------------------
 
 
+CONSENT_COLUMNS = ("consent_kind", "consent_at", "consent_source")
+"""Variables of a contact: his consent to be called."""
+
+
+def consent_of(variables: Mapping[str, Any]) -> CallConsent | None:
+    """A contact's own; None without a whole one. ValueError for a time that is none."""
+    kind, at, source = (said(variables.get(name)) for name in CONSENT_COLUMNS)
+    if not (kind and at and source):
+        return None
+    try:
+        datetime.fromisoformat(at)
+    except ValueError:
+        raise ValueError(f"{at!r} is no date or time like 2026-03-02 or 2026-03-02T12:00:00Z") from None
+    return CallConsent(kind, at, source)
+
+
 class Judge:
     """Turns the rows of one campaign into contacts or bad rows, in order; knows the numbers it has seen."""
 
-    def __init__(self, campaign: Campaign, *, country: str | None, hours: HoursTerms) -> None:
+    def __init__(
+        self, campaign: Campaign, *, country: str | None, hours: HoursTerms, needs_consent: bool = False
+    ) -> None:
+        """`needs_consent`: a contact without one of their own, or of the campaign's, is not called."""
         self._campaign = campaign
+        self._needs_consent = needs_consent and campaign.terms.consent is None
         self._country = country
         self._hours = None if unlimited(hours) else hours
         self._has_hours: dict[str, bool] = {}
@@ -203,12 +223,24 @@ class Judge:
                     "no calling hour is one in all the time zones this number may be in: give its time_zone",
                     TIME_ZONE,
                 )
+        if (bad := self._without_consent(raw)) is not None:
+            return bad
         self._lines[digits] = raw.line
         self.columns.update(dict.fromkeys(raw.variables))
         self.zones.add(zones)
         contact = Contact(self._campaign.campaign_id, self.accepted, raw.line, number.e164, raw.variables, zones)
         self.accepted += 1
         return contact
+
+    def _without_consent(self, raw: RawRow) -> BadRow | None:
+        try:
+            consent = consent_of(raw.variables)
+        except ValueError as e:
+            return self._bad(raw, "bad_consent", str(e), CONSENT_COLUMNS[1])
+        if not self._needs_consent or consent is not None:
+            return None
+        words = "a marketing call needs the callee's consent: give consent_kind, consent_at and consent_source"
+        return self._bad(raw, "consent_missing", words, CONSENT_COLUMNS[0])
 
     def _zones(self, number: PhoneNumber, variables: Mapping[str, Any]) -> str:
         name = said(variables.get(TIME_ZONE)) or self._campaign.terms.time_zone

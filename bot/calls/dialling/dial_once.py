@@ -61,27 +61,37 @@ class DialGate:
         held = None if record.campaign_id is None else await self._campaigns.gate(record)
         if held is not None:
             return held
-        number = record.spec.phone_number
-        since, capped = self._day(record, now), self._max_per_day is not None
+        number, since = record.spec.phone_number, self._day(record, now)
         known = Number(
-            zones_of(number, record.terms.time_zone),
-            do_not_call=await self._do_not_call.is_listed(number),
-            dialled_today=await self._claims.dialled_since(number, since) if capped else 0,
+            zones_of(number, record.terms.time_zone), do_not_call=await self._do_not_call.is_listed(number)
         )
-        return self._rule(record, now, known)
+        return self._rule(record, now, known, capped=await self._is_capped(record, since))
+
+    async def _is_capped(self, record: CallRecord, since: datetime) -> bool:
+        """Whether the number had its calls of the day: of all, or about this."""
+        number, subject = record.spec.phone_number, record.spec.scenario
+        for limit, scenario in ((self._max_per_day, None), (self._planner.max_per_subject(subject), subject)):
+            if limit is not None and await self._claims.dialled_since(number, since, scenario) >= limit:
+                return True
+        return False
 
     async def begin(self, record: CallRecord, now: datetime) -> Claim | WaitUntil | Refuse:
         """Decide to dial, for good: `dialling_at` is written by the transaction that looks again."""
         since = self._day(record, now)
         claim = await self._claims.begin_dialling(
-            record.call_id, at=now, since=since, max_per_day=self._max_per_day, lines=self._lines
+            record.call_id,
+            at=now,
+            since=since,
+            max_per_day=self._max_per_day,
+            max_per_subject=self._planner.max_per_subject(record.spec.scenario),
+            lines=self._lines,
         )
         if claim is Claim.DO_NOT_CALL:
             return LISTED
         if claim is not Claim.CAPPED:
             return claim
         zones = zones_of(record.spec.phone_number, record.terms.time_zone)
-        put_off = self._rule(record, now, Number(zones, dialled_today=self._max_per_day or 0))
+        put_off = self._rule(record, now, Number(zones), capped=True)
         assert not isinstance(put_off, Go)
         return put_off
 
@@ -90,13 +100,13 @@ class DialGate:
         assert record.dialling_at is not None
         return await self._claims.dial_again(record.call_id, decided=record.dialling_at, at=now)
 
-    def _rule(self, record: CallRecord, now: datetime, known: Number) -> Go | WaitUntil | Refuse:
+    def _rule(self, record: CallRecord, now: datetime, known: Number, *, capped: bool) -> Go | WaitUntil | Refuse:
         return may_dial(
             now,
             known,
             hours=self._hours(record),
             not_before=record.scheduled_at or record.terms.schedule_at,
-            max_per_day=self._max_per_day,
+            max_per_day=0 if capped else None,
         )
 
     def _day(self, record: CallRecord, now: datetime) -> datetime:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from bot.conversation.scenario.parts import Part
-from bot.policy import DEFAULT_PROFILE, ProfileName
+from bot.policy import DEFAULT_PROFILE, CallPurpose, ProfileName
 
 
 class Compliance(Part):
@@ -31,6 +31,12 @@ class Compliance(Part):
     """The opening tells of both."""
     call_back_number: bool = False
     """Messages on voicemails end with our number."""
+    purpose: CallPurpose = CallPurpose.SERVICE
+    """Of calls whose request does not say."""
+    consent_for_marketing: bool = True
+    """A request for a marketing call needs `consent`."""
+    max_per_day_and_subject: int = Field(default=3, ge=0, le=100)
+    """Calls of this scenario to one number in a day of the callee's; 0: no limit."""
     max_abandoned_percent: float = Field(default=100, ge=0, le=100)
     """A campaign pauses when more of the callees who said hello heard no word within two seconds; 100: never."""
 

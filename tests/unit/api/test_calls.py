@@ -100,6 +100,9 @@ def test_every_field_reaches_the_agent(client: TestClient, agent: FakeAgent) -> 
         ({"metadata": []}, "metadata", "object"),
         ({"first_speaker": "both"}, "first_speaker", "agent"),
         ({"fone": 1}, "fone", "not a field"),
+        ({"purpose": "charity"}, "purpose", "marketing"),
+        ({"consent": {"kind": "oral"}}, "consent", "required"),
+        ({"consent": {"kind": "oral", "at": "2999-01-01T00:00:00Z", "source": "x"}}, "consent", "has not come"),
         ({"task": "twice"}, "task", "give action or task, not both"),
     ],
 )

@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from bot.policy import CallConsent, Terms
 from bot.records import Direction, EndedReason, Status
 from bot.store import CallChange, Database, SqlCallStore
 from bot.store.address import parse_database_url
 from bot.store.claims import Claim, SqlClaims
+from bot.store.consents import consents
 from bot.store.do_not_call import SqlDoNotCallStore
+from bot.store.retention import Kept, SqlRetentionStore
 from tests.unit.store.examples import NOON, a_call
 
 MIDNIGHT = NOON - timedelta(hours=12)
@@ -165,3 +169,40 @@ async def test_what_follows_a_call_first_stays(store: SqlCallStore) -> None:
     known = await store.get("call-1")
     assert known is not None
     assert known.followed_by == "call-1:1"
+
+
+CONSENT = CallConsent("written", "2026-03-01T09:00:00+00:00", "form 17")
+
+
+async def consents_kept(store: SqlCallStore) -> list[tuple[str, str, str]]:
+    query = sa.select(consents.c.phone_number, consents.c.kind, consents.c.source)
+    rows = await store.database.rows(query)
+    return [(row["phone_number"], row["kind"], row["source"]) for row in rows]
+
+
+async def test_the_consent_of_a_dialled_call_outlives_the_call(store: SqlCallStore, mine: SqlClaims) -> None:
+    await store.add(replace(a_call(), terms=Terms(consent=CONSENT)))
+    await store.add(a_call("call-2"))
+    assert await consents_kept(store) == [], "nobody was called under it"
+    assert await begin(mine) is Claim.GO
+    assert await begin(mine, "call-2") is Claim.GO
+    kept = [(NUMBER, "written", "form 17")]
+    assert await consents_kept(store) == kept
+    retention = SqlRetentionStore(store.database)
+    await store.advance("call-1", Status.COMPLETED, at=NOON)
+    await retention.erase(["call-1"], tuple(Kept), NOON)
+    await retention.forget_consents(NOON + timedelta(days=5 * 365))
+    assert await consents_kept(store) == kept, "neither an erasure nor retention takes the proof"
+    await retention.forget_consents(NOON + timedelta(days=5 * 366))
+    assert await consents_kept(store) == []
+
+
+async def test_so_many_calls_a_day_about_one_thing(store: SqlCallStore, mine: SqlClaims) -> None:
+    for number in range(1, 4):
+        await store.add(a_call(f"call-{number}"))
+    other = replace(a_call("other"), spec=replace(a_call().spec, scenario="another"))
+    await store.add(other)
+    assert await begin(mine, "call-1", max_per_subject=2) is Claim.GO
+    assert await begin(mine, "other", max_per_subject=1) is Claim.GO
+    assert await begin(mine, "call-2", max_per_subject=2) is Claim.GO
+    assert await begin(mine, "call-3", max_per_subject=2) is Claim.CAPPED

@@ -20,13 +20,14 @@ from bot.calls.campaigns.rules import (
     breaker_since,
     check_columns,
     check_texts,
+    consent_of,
     filled,
     open_zones,
     spec_for,
     turn_seconds,
 )
 from bot.errors import RequestError
-from bot.policy import HoursTerms, Terms, Weekday
+from bot.policy import CallConsent, HoursTerms, Terms, Weekday
 from bot.records import CallSpec, EndedReason, Status
 from bot.store.campaign_records import BadRow, Campaign, CampaignStatus, Contact
 
@@ -316,3 +317,20 @@ def test_too_many_abandoned_callees_pause_it(greeted: int, abandoned: int, most:
     why = abandonment(greeted, abandoned, most)
     assert (why is not None) is pauses
     assert why is None or f"{abandoned} of the {greeted} callees" in why
+
+
+def test_a_marketing_campaign_needs_the_consent_of_each_contact() -> None:
+    judge = Judge(CAMPAIGN, country=None, hours=ALWAYS, needs_consent=True)
+    own: dict[str, Any] = {"consent_kind": "web_form", "consent_at": "2026-03-01", "consent_source": "form 17"}
+    bad = judge.judge(raw())
+    assert isinstance(bad, BadRow)
+    assert bad.code == "consent_missing"
+    unreadable = judge.judge(raw(**own | {"consent_at": "last week"}))
+    assert isinstance(unreadable, BadRow)
+    assert unreadable.code == "bad_consent"
+    contact = judge.judge(raw(**own))
+    assert isinstance(contact, Contact)
+    assert consent_of(contact.variables) == CallConsent("web_form", "2026-03-01", "form 17")
+    given = Terms(consent=CallConsent("written", "2026-03-01", "contract"))
+    of_all = Judge(replace(CAMPAIGN, terms=given), country=None, hours=ALWAYS, needs_consent=True)
+    assert isinstance(of_all.judge(raw()), Contact)

@@ -1,0 +1,78 @@
+"""What a scenario's profile says before a call is dialled: consent, hours and the count of a day."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bot.calls.planner import Planner
+from bot.conversation.scenario.scenario import Scenario, Scenarios
+from bot.errors import RequestError
+from bot.policy import CallConsent, CallPurpose, HoursTerms, Terms, Weekday
+from bot.records import CallSpec, Direction
+from bot.settings import Settings
+
+CONSENT = CallConsent("written", "2026-03-01T09:00:00+00:00", "form 17")
+
+
+def planner(profile: str, *, simulated: bool = False, tables: dict[str, object] | None = None) -> Planner:
+    given = {"name": "s", "description": "d", "instructions": "i", "compliance": {"profile": profile}}
+    scenario = Scenario.model_validate(given | (tables or {}))
+    settings = Settings(_env_file=None, data_dir=Path("unused"))
+    return Planner(Scenarios([scenario]), settings, {}, "twilio", simulated_line=simulated)
+
+
+def refused(profile: str, terms: Terms) -> bool:
+    one = planner(profile)
+    try:
+        one.check_consent(one.record(CallSpec("+12025550123", "s"), Direction.OUTBOUND, terms))
+    except RequestError as e:
+        assert (e.code, e.field) == ("consent_missing", "consent")
+        return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("profile", "purpose", "needs"),
+    [
+        ("us_service", None, False),
+        ("us_service", CallPurpose.MARKETING, True),
+        ("us_marketing", None, True),
+        ("us_marketing", CallPurpose.SERVICE, False),
+        ("eu", None, False),
+        ("eu", CallPurpose.MARKETING, True),
+        ("none", CallPurpose.MARKETING, False),
+    ],
+)
+def test_a_marketing_call_needs_consent(profile: str, purpose: CallPurpose | None, needs: bool) -> None:
+    terms = Terms(purpose=purpose)
+    assert refused(profile, terms) is needs
+    assert not refused(profile, replace(terms, consent=CONSENT))
+
+
+def test_the_hours_of_a_profile_hold_on_a_real_line() -> None:
+    assert planner("us_service").hours("s", None).minutes_on(Weekday.SUN) == (8 * 60, 21 * 60)
+    assert planner("us_marketing").hours("s", None).minutes_on(Weekday.SUN) == (12 * 60, 20 * 60)
+    assert planner("us_service").hours("s", HoursTerms()) == HoursTerms(), "a request's own go before them"
+
+
+def test_on_the_simulated_line_only_what_was_asked_for_holds() -> None:
+    assert planner("us_service", simulated=True).hours("s", None) == HoursTerms()
+    own = planner("us_service", simulated=True, tables={"hours": {"start": "10:00"}})
+    assert own.hours("s", None).start == "10:00"
+    assert planner("us_service", simulated=True).max_per_subject("s") is None
+
+
+@pytest.mark.parametrize(("profile", "most"), [("us_service", 3), ("us_marketing", 3), ("eu", 3), ("none", None)])
+def test_so_many_calls_a_day_about_one_thing(profile: str, most: int | None) -> None:
+    assert planner(profile).max_per_subject("s") == most
+
+
+def test_the_record_shows_the_profile_and_what_was_changed() -> None:
+    changed = planner("eu", tables={"compliance": {"profile": "eu", "disclosure": False}})
+    record = changed.record(CallSpec("+12025550123", "s"), Direction.OUTBOUND)
+    assert record.compliance is not None
+    assert record.compliance.profile == "eu"
+    assert record.compliance.switched_off == ("compliance.disclosure",)
