@@ -97,7 +97,8 @@ class Analyst:
         if outcome is None:
             logger.error("call {} keeps its outcome by {}: an empty form", record.call_id, by_rules.source)
             return replace(by_rules, analysis_error="the model's answer does not fill the form")
-        return gated(with_recorded(outcome, by_rules, plan), plan, record.turns, record.answered_by)
+        whole = with_recorded(outcome, by_rules, plan)
+        return await asyncio.to_thread(gated, whole, plan, record.turns, record.answered_by)
 
     def _models(self, plan: Plan) -> list[str]:
         """The scenario's Claude models, in the order they are asked; none where rules hold its calls."""

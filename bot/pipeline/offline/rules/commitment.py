@@ -31,6 +31,10 @@ _KEY = re.compile(
 )
 
 
+MAX_CHARACTERS = 1500
+"""Of a turn, its end: longer ones are speeches, and the patterns take their time."""
+
+
 class Said(Enum):
     """What one clause says."""
 
@@ -99,6 +103,7 @@ class CommitmentWords:
     def heard(self, text: str) -> Said:
         """What a turn says, the last clear word counting. A question says nothing."""
         said, asks = Said.NOTHING, False
+        text = text[-MAX_CHARACTERS:]
         text = self._rules["no_is_yes"].sub("", text.lower().replace("’", "'"))
         for sentence in self._parted(text):
             if self._is("whole", plain(sentence)):
@@ -166,7 +171,7 @@ class CommitmentWords:
 
     def asked(self, text: str, about: Sequence[str]) -> AskedFor:
         """What the last question of the agent's words asks; `about`: texts on what is to be committed to."""
-        questions = [s for s in _SENTENCES.split(text) if s.rstrip(" \"'»”").endswith("?")]
+        questions = [s for s in _SENTENCES.split(text[-MAX_CHARACTERS:]) if s.rstrip(" \"'»”").endswith("?")]
         if not questions:
             return AskedFor.NOTHING
         last = plain(questions[-1])

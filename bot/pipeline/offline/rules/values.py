@@ -35,6 +35,8 @@ _CURRENCIES = (
     (r"\bpesos?\b|\bmxn\b", "MXN"),
     (r"\b(cad|aud|chf|jpy|nzd|sek|nok|dkk|brl|inr)\b", ""),
 )
+MAX_CHARACTERS = 400
+_MAX_DIGITS = 15
 _AFTERNOON_BEFORE = 7 * 60
 """Nobody who says "at two" means the night."""
 
@@ -54,6 +56,8 @@ class Frame:
 
 def normalised(kind: str, text: str, frame: Frame) -> str:
     """The value in `text`. ValueError says what it is not."""
+    if len(text) > MAX_CHARACTERS:
+        raise ValueError(f"too long for a {kind}")
     found = READERS[kind](text.strip(), frame)
     if not found:
         raise ValueError(f"{text!r} holds no {kind}")
@@ -136,7 +140,7 @@ def _amount(text: str, frame: Frame) -> str:
     number, rest = _number_in_words(plain(text), frame.words)
     if written := re.search(r"\d[\d.,' ]*", text):
         number, rest = _decimal(written[0].strip(" .,'")), plain(text[written.end() :])
-    if number is None:
+    if number is None or number >= 10**_MAX_DIGITS:
         return ""
     if factor := re.match(r"(thousand|mil|k|million|millones|millon)\b", rest):
         number *= 1000 if factor[1] in ("thousand", "mil", "k") else 1_000_000

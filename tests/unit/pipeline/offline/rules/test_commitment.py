@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import tomllib
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -91,3 +92,15 @@ def test_what_the_agent_leaves_open(language: str, said: str, left_open: bool) -
 )
 def test_nothing_said_is_nothing(text: str, something: bool) -> None:
     assert says_something(text, "en") is something
+
+
+@pytest.mark.parametrize("language", ["en", "es"])
+@pytest.mark.parametrize(
+    "piece", ["10 ", "ten in the morning ", "el lunes ", "word ", "yes ", "no ", "if ", "i "]
+)
+def test_no_words_take_long(language: str, piece: str) -> None:
+    """A pattern that backtracks would take for ever; a slow machine does not."""
+    talk = turns(["Does that still work for you?", piece * 3000])
+    began = time.process_time()
+    commitment(talk, language, about=ABOUT)
+    assert time.process_time() - began < 5

@@ -76,6 +76,8 @@ def test_what_is_said_and_what_it_is(frame: Frame, kind: str, said: str, value: 
         ("date", "2/31/2026"),
         ("time", "in the morning"),
         ("amount", "a lot"),
+        ("amount", "1," * 100),
+        ("email", "a" * 500 + "@example.com"),
         ("name", "1234"),
         ("code", "I can't find it right now."),
     ],
