@@ -13,6 +13,7 @@ import contextvars
 import functools
 import sys
 import threading
+import time
 import types
 from collections.abc import Callable, Collection
 from datetime import datetime
@@ -20,17 +21,21 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 import sqlalchemy as sa
-from dbos import DBOS
+from dbos import DBOS, _queue, _workflow_commands
+from dbos import _dbos as _dbos_module
 from dbos._error import DBOSNonExistentWorkflowError as UnknownWorkflowError
 from dbos._error import DBOSWorkflowIDInUseError as WorkflowIdTakenError
 from dbos._sys_db import workflow_is_active
 
 from bot.store.address import PostgresAddress, SqliteAddress
+from bot.store.durable.wake_up import MOVE_SECONDS, QueueWake
 
 __all__ = ["DbosInternals", "UnknownWorkflowError", "WorkflowIdTakenError", "system_url"]
 
 _FIRST = -1
 """DBOS itself gives 0, its highest, to what comes without a priority."""
+_LIMITS_SECONDS = 60.0
+"""How long a queue's limits are taken as they were read; DBOS reads them before each look."""
 _T = TypeVar("_T")
 
 
@@ -54,11 +59,14 @@ def system_url(address: SqliteAddress | PostgresAddress) -> tuple[str, str]:
 class DbosInternals:
     """What the durable engine changes and reads inside one DBOS, from before its launch until its end."""
 
-    def __init__(self, dbos: DBOS) -> None:
-        self._dbos = dbos
+    def __init__(self, dbos: DBOS, *, shared: bool) -> None:
+        """`shared`: other processes may use the database."""
+        self._dbos, self._shared = dbos, shared
         self._asyncio = types.ModuleType("asyncio")
         """As DBOS's modules see it."""
         self._asyncio.__dict__.update(vars(asyncio), to_thread=self._in_thread_of_dbos)
+        self._wakes: dict[str, QueueWake] = {}
+        self._manager = QueueWake(shared=shared)
 
     # -- threads and loops ----------------------------------------------------------------------------
 
@@ -73,6 +81,8 @@ class DbosInternals:
         for module in _modules(self._asyncio):
             module.asyncio = asyncio
         DBOS._configure_asyncio_thread_pool = _CONFIGURE  # type: ignore[method-assign]
+        _dbos_module.queue_thread = _QUEUE_THREAD  # type: ignore[attr-defined]
+        _queue.queue_worker_thread = _QUEUE_WORKER_THREAD
 
     async def _in_thread_of_dbos(self, function: Callable[..., _T], /, *args: Any, **kwargs: Any) -> _T:
         call = functools.partial(contextvars.copy_context().run, function, *args, **kwargs)
@@ -81,6 +91,107 @@ class DbosInternals:
     def run_workflows_on(self, loop: asyncio.AbstractEventLoop) -> None:
         """DBOS takes a loop of its own whenever it does not find this one running, where none can be ended."""
         self._dbos._background_event_loop.target_loop = lambda: loop  # type: ignore[method-assign]
+
+    # -- looking for work -----------------------------------------------------------------------------
+
+    def wait_for_bells(self) -> None:
+        """Have the threads of the queues, from their start, look for work when a bell is rung."""
+
+        def queue_thread(stop_event: threading.Event, dbos: DBOS) -> None:
+            self._watch(dbos._sys_db)
+            self._manager.stop_with(stop_event)
+            _QUEUE_THREAD(self._manager, dbos)  # type: ignore[arg-type]
+
+        def queue_worker_thread(stop_event: threading.Event, dbos: DBOS, queue: Any) -> None:
+            wake = self.wake(queue.name)
+            wake.stop_with(stop_event)
+            wake.ring()
+            _QUEUE_WORKER_THREAD(wake, dbos, queue)  # type: ignore[arg-type]
+
+        _dbos_module.queue_thread = queue_thread  # type: ignore[attr-defined]
+        _queue.queue_worker_thread = queue_worker_thread
+        _workflow_commands._BACKGROUND_JOBS_INTERVAL_SEC = MOVE_SECONDS[self._shared]
+
+    def wake(self, queue_name: str) -> QueueWake:
+        """What the thread of that queue waits on."""
+        return self._wakes.setdefault(queue_name, QueueWake(shared=self._shared))
+
+    def ring_all(self) -> None:
+        """Have every queue's thread look: for work, or that it is to stop."""
+        for wake in [self._manager, *self._wakes.values()]:
+            wake.ring()
+
+    def signal(self, workflow_id: str, topic: str) -> None:
+        """Wake the workflow that receives this topic here. On PostgreSQL a trigger tells all processes."""
+        if (waiter := self.tables.notifications_map.get(f"{workflow_id}::{topic}")) is not None:
+            waiter.set()
+
+    def _watch(self, tables: Any) -> None:
+        """Ring for what goes into a queue or leaves it; note what the looks find."""
+        insert, claim, claim_parts = (
+            tables.init_workflow,
+            tables.start_queued_workflows,
+            tables.start_queued_partitioned_workflows,
+        )
+        limits, partitions, signal = tables.get_queue, tables.get_queue_partitions, tables._signal_notification
+        kept: dict[str, tuple[float, Any]] = {}
+
+        def init_workflow(status: Any, **options: Any) -> Any:
+            result = insert(status, **options)
+            if status["queue_name"] is not None:
+                due_ms = status["delay_until_epoch_ms"]
+                self.wake(status["queue_name"]).ring(None if due_ms is None else due_ms / 1000)
+            return result
+
+        def start_queued_workflows(queue: Any, *args: Any, **options: Any) -> Any:
+            taken, full = claim(queue, *args, **options)
+            self.wake(queue.name).found(bool(taken) or full is not None)
+            return taken, full
+
+        def start_queued_partitioned_workflows(queue: Any, *args: Any, **options: Any) -> Any:
+            taken = claim_parts(queue, *args, **options)
+            self.wake(queue.name).found(bool(taken))
+            return taken
+
+        def get_queue_partitions(queue_name: str) -> Any:
+            waiting = partitions(queue_name)
+            self.wake(queue_name).found(bool(waiting))
+            return waiting
+
+        def get_queue(queue_name: str) -> Any:
+            at, queue = kept.get(queue_name, (-_LIMITS_SECONDS, None))
+            if time.monotonic() - at >= _LIMITS_SECONDS:
+                queue = limits(queue_name)
+                kept[queue_name] = time.monotonic(), queue
+            return queue
+
+        def _signal_notification(channel: str, payload: str) -> None:
+            signal(channel, payload)
+            if (waiter := tables.workflow_events_map.get(payload)) is not None:
+                waiter.set()
+
+        def cancel_timed_out_workflows(_limit: int) -> list[str]:
+            return []  # No workflow of ours has a deadline.
+
+        for function in (
+            cancel_timed_out_workflows,
+            init_workflow,
+            start_queued_workflows,
+            start_queued_partitioned_workflows,
+            get_queue_partitions,
+            get_queue,
+            _signal_notification,
+        ):
+            setattr(tables, function.__name__, function)
+        active = self._dbos._active_workflows_set
+        remove = active._remove
+
+        def _remove(key: str, bucket: Any) -> None:
+            remove(key, bucket)
+            if bucket is not None:
+                self.wake(bucket[0]).ring()
+
+        active._remove = _remove  # type: ignore[method-assign]
 
     # -- workflows ------------------------------------------------------------------------------------
 
@@ -146,6 +257,7 @@ class DbosInternals:
         with self.tables.engine.begin() as connection:
             connection.execute(rows.update().where(theirs).values(priority=_FIRST))
         DBOS._recover_pending_workflows(sorted(processes))
+        self.ring_all()
 
     def forget_workflows(self, before: datetime, limit: int) -> int:
         """Delete workflows that ended before then, at most `limit`; returns how many."""
@@ -162,6 +274,8 @@ class DbosInternals:
 
 
 _CONFIGURE = DBOS._configure_asyncio_thread_pool
+_QUEUE_THREAD = _queue.queue_thread
+_QUEUE_WORKER_THREAD = _queue.queue_worker_thread
 
 
 async def _nothing(_dbos: type[DBOS]) -> None:

@@ -40,7 +40,11 @@ that a half-done workflow could not go on."""
 CALM = 5.0
 """An ordinary queue is looked at so many times more seldom than an urgent one."""
 POLL_SECONDS = 0.1
-"""How often a process asks a queue for work: the median wait of a call for its dialling is half of it."""
+"""How often a process asks an urgent queue that has work; what it enqueues itself it looks for at once, what
+another process does within thirty of these (wake_up.py)."""
+LISTEN_FACTOR = 20.0
+"""How many such intervals until what another process of one SQLite file wrote for a waiting workflow is seen;
+PostgreSQL tells, and what this process writes wakes the workflow at once."""
 LOOK_SECONDS = 4.0
 """How often dead processes' workflows are looked for; after two looks they are begun again."""
 STEP_ATTEMPTS = 30
@@ -136,9 +140,10 @@ class DurableEngine:
         try:
             await asyncio.to_thread(self._prepare)
             dbos = DBOS(config=self._config())
-            self._dbos = DbosInternals(dbos)
+            self._dbos = DbosInternals(dbos, shared=isinstance(self._address, PostgresAddress))
             self._stop_events = dbos.background_thread_stop_events
             self._dbos.keep_threads_apart()
+            self._dbos.wait_for_bells()
             self._dbos.count_running(self._count)
             for name, run in self._workflows.items():
                 DBOS.workflow(name=name, max_recovery_attempts=None)(_coroutine(name, run))
@@ -196,13 +201,19 @@ class DurableEngine:
         if self._dbos is not None and not queues:
             for event in self._stop_events:
                 event.set()
+            self._dbos.ring_all()
 
     def _count(self, queue_name: str, running: int) -> int:
         """How many workflows of a queue with a limit per process count as running here."""
         if queue_name in self._left:
             return sys.maxsize
-        load = self._queues[queue_name].load if queue_name in self._queues else None
-        return running if load is None else max(running, load())
+        if (queue := self._queues.get(queue_name)) is None:
+            return running
+        count = running if queue.load is None else max(running, queue.load())
+        if queue.per_process is not None and count >= queue.per_process:
+            # What frees a place may ring no bell.
+            self._internals.wake(queue_name).found(True)
+        return count
 
     async def close(self) -> None:
         """Leave what is under way to the next process that opens the database. Harmless when not open."""
@@ -239,7 +250,7 @@ class DurableEngine:
             executor_id=self.name,
             log_level="WARNING",
             max_executor_threads=_THREADS,
-            notification_listener_polling_interval_sec=self._poll_seconds * 2,
+            notification_listener_polling_interval_sec=self._poll_seconds * LISTEN_FACTOR,
             scheduler_polling_interval_sec=5.0,
         )
 
@@ -307,6 +318,7 @@ class DurableEngine:
             await _apart(DBOS.send_async(id, message, topic))
         except UnknownWorkflowError:
             return False
+        self._internals.signal(id, topic)
         return True
 
     async def event(self, id: str, key: str, timeout_seconds: float) -> Any:  # noqa: A002
