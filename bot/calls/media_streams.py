@@ -90,6 +90,7 @@ class MediaStreams:
             lambda: line.media_ms,
             vad_start_ms=round(plan.scenario.vad.start_seconds * 1000),
             on_turn=functools.partial(process.listener.turn_completed, plan.call_id),
+            redact=plan.redact,
         )
         keeping = asyncio.create_task(recorder.run(), name=f"recorder {plan.call_id}")
         end = CallEnd(EndedReason.SERVER_SHUTDOWN)

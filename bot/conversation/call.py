@@ -199,7 +199,8 @@ class Call:
             ],
             on_error=self._on_error,
             # Secret keys stand in what pipecat's spans hold of the conversation.
-            tracing=None if scenario.keys.secret else self._recorder.trace.services,
+            # A service's span has the words as they were said.
+            tracing=None if scenario.keys.secret or self.plan.redact else self._recorder.trace.services,
         )
         return Stages(self._line, user, self._output, pipeline, context, services.llms)
 

@@ -1,6 +1,7 @@
 """What is decided about a call before it is answered, and the services that will hold it."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ from bot.conversation import prompt
 from bot.conversation.answer_detection import Detections
 from bot.conversation.fillers import PhraseBook
 from bot.conversation.opening import SpeechStream
+from bot.conversation.redaction import redacted
 from bot.conversation.scenario.scenario import Scenario
 from bot.json_schema import Schema
 from bot.phone_numbers import country_of, zones_of_number
@@ -108,6 +110,13 @@ class Plan:
     @property
     def first_speaker(self) -> Speaker:
         return self.scenario.speaks_first(self.spec.first_speaker)
+
+    @property
+    def redact(self) -> Callable[[str], str] | None:
+        """What is done to what was said before it is kept; None: nothing."""
+        if self.scenario.storage.transcript == "full":
+            return None
+        return functools.partial(redacted, language=languages.of(self.scenario.language))
 
     @property
     def phrases_ahead(self) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,9 +17,13 @@ _BETWEEN = r"[\s,.\-–]*"
 
 
 class Secrets:
-    """Of one call: digits, written together or with blanks, commas and hyphens between them."""
+    """Of one call: digits, written together or with blanks, commas and hyphens between them.
 
-    def __init__(self) -> None:
+    `redact` is applied to every text that is kept, before.
+    """
+
+    def __init__(self, redact: Callable[[str], str] | None = None) -> None:
+        self._redact = redact
         self._pattern: re.Pattern[str] | None = None
         self._known: list[str] = []
 
@@ -32,19 +36,20 @@ class Secrets:
 
     def masked(self, value: Any) -> Any:
         """`value`, a JSON value, without them."""
-        if self._pattern is None:
+        if self._pattern is None and self._redact is None:
             return value
         if isinstance(value, str):
-            return self._pattern.sub(MASK, value)
+            value = value if self._redact is None else self._redact(value)
+            return value if self._pattern is None else self._pattern.sub(MASK, value)
         if isinstance(value, Mapping):
             return {self.masked(name): self.masked(item) for name, item in value.items()}
         if isinstance(value, list | tuple):
             return [self.masked(item) for item in value]
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        if self._pattern is not None and isinstance(value, int | float) and not isinstance(value, bool):
             return MASK if self._pattern.fullmatch(f"{value:.15g}") else value
         return value
 
     def masked_outcome(self, outcome: Outcome | None) -> Outcome | None:
-        if outcome is None or self._pattern is None:
+        if outcome is None or (self._pattern is None and self._redact is None):
             return outcome
         return replace(outcome, summary=self.masked(outcome.summary), fields=self.masked(outcome.fields))

@@ -82,7 +82,9 @@ class Recorder:
         *,
         vad_start_ms: int,
         on_turn: Callable[[Turn], None] = lambda _turn: None,
+        redact: Callable[[str], str] | None = None,
     ) -> None:
+        """`redact`: what is done to every text before it is kept."""
         self._call_id = call_id
         self._store = store
         self._media_ms = media_ms
@@ -91,7 +93,7 @@ class Recorder:
         self.turns: list[Turn] = []
         self.counts = Counts()
         self._on_turn = on_turn
-        self.secrets = Secrets()
+        self.secrets = Secrets(redact)
         """Kept of nothing that is recorded here."""
         self._open: dict[Speaker, int] = {}
         self._final_words: list[str] = []

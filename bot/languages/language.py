@@ -131,6 +131,10 @@ class Notices:
     """With {number}, ours."""
     asks_not_to_be_called: Wording
     """Says that this number is not to be called any more, whatever it is about."""
+    tens: tuple[str, ...]
+    """Numbers of two digits, in which a long one may be dictated."""
+    between_digits: tuple[str, ...]
+    """What may be said between two digits of one number."""
     refuses_recording: Wording
     """An objection to being recorded, at any time."""
     allows_recording: Wording

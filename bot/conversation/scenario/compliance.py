@@ -50,6 +50,13 @@ class RecordingRules(Part):
     """What becomes of it once the callee objects: nothing is left, or what was recorded until then."""
 
 
+class Storage(Part):
+    """[storage]: what is kept of what was said. The recording has its own mode; retention erases by age."""
+
+    transcript: Literal["full", "redacted"] = "full"
+    """redacted: long numbers, written or dictated, and addresses are cut out as they are kept."""
+
+
 @cache
 def profiles() -> dict[str, dict[str, dict[str, Any]]]:
     """Profile → table of a scenario file → what it sets."""

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_validator, model_validator
 
 from bot import languages
-from bot.conversation.scenario.compliance import Compliance, RecordingRules, profiles
+from bot.conversation.scenario.compliance import Compliance, RecordingRules, Storage, profiles
 from bot.conversation.scenario.parts import (
     Agent,
     Example,
@@ -67,6 +67,7 @@ class Scenario(Part):
     instructions: str
     compliance: Compliance = Compliance()
     recording: RecordingRules = RecordingRules()
+    storage: Storage = Storage()
     goal: str | None = None
     """The boolean outcome field that says whether the call reached its goal."""
     first_speaker: Literal["agent", "callee"] = "callee"
@@ -169,7 +170,12 @@ class Scenario(Part):
         own = "profile" in self.compliance.model_fields_set
         name = self.compliance.profile if own else (info.context or {}).get("profile", DEFAULT_PROFILE)
         profile = profiles()[name]
-        for table, part in (("compliance", self.compliance), ("recording", self.recording)):
+        tables: tuple[tuple[str, Compliance | RecordingRules | Storage], ...] = (
+            ("compliance", self.compliance),
+            ("recording", self.recording),
+            ("storage", self.storage),
+        )
+        for table, part in tables:
             given = {key: getattr(part, key) for key in part.model_fields_set - {"profile"}}
             kept = {"profile": name} if table == "compliance" else {}
             object.__setattr__(self, table, type(part).model_validate(profile[table] | given | kept))

@@ -60,6 +60,11 @@ ENGLISH_NOTICES = Notices(
         r"(?:opt|unsubscribe) me(?: out)?",
         r"unsubscribe$",
     ),
+    tens=(
+        *("ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen"),
+        *("nineteen", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety", "hundred"),
+    ),
+    between_digits=("dash", "hyphen", "space", "um", "uh", "er", "then", "and", "triple"),
     # "I have no record of that" and "my medical records" object to nothing.
     refuses_recording=Wording(
         rf"{_NO} (?:you )?(?:to )?(?:record|tape)\b(?! of)(?: (?:me|us|this|it|my|the|our|any|please)\b|$)",

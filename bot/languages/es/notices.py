@@ -44,6 +44,12 @@ SPANISH_NOTICES = Notices(
         r"(?:deme|denme|dame|darme) de baja de (?:\w+ ){0,3}?(?:listas?|llamadas)",
         r"(?:borren?|olviden?|eliminen?) (?:mi|este) (?:numero|telefono)",
     ),
+    tens=(
+        *("diez", "once", "doce", "trece", "catorce", "quince", "dieciséis", "diecisiete", "dieciocho"),
+        *("diecinueve", "veinte", "veintiuno", "veintidós", "veintitrés", "veinticuatro", "veinticinco"),
+        *("treinta", "cuarenta", "cincuenta", "sesenta", "setenta", "ochenta", "noventa", "cien"),
+    ),
+    between_digits=("guión", "espacio", "eh", "y", "luego", "doble"),
     refuses_recording=Wording(
         r"(?:no|nunca|sin|deje de|dejen de|deja de|paren?|detengan?|borren?|apaguen?|elimine|prefiero que no)"
         r"(?: (?!importa\b|problema\b|hay\b)\w+){0,5}? "

@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from bot.conversation.scenario.compliance import Compliance, RecordingRules, profiles
+from bot.conversation.scenario.compliance import Compliance, RecordingRules, Storage, profiles
 from bot.conversation.scenario.parts import Hours
 from bot.conversation.scenario.scenario import Scenario, Scenarios, load_file
 from bot.errors import ScenarioError
@@ -27,9 +27,10 @@ def of(tmp_path: Path, text: str = "", profile: ProfileName = "us_service") -> S
 def test_each_profile_is_whole_and_every_setting_is_one_of_a_file() -> None:
     assert set(profiles()) == set(get_args(ProfileName))
     for name, profile in profiles().items():
-        assert set(profile) == {"compliance", "recording", "hours"}, name
+        assert set(profile) == {"compliance", "recording", "storage", "hours"}, name
         assert set(profile["compliance"]) == set(Compliance.model_fields) - {"profile"}, name
         assert set(profile["recording"]) == set(RecordingRules.model_fields), name
+        assert set(profile["storage"]) == set(Storage.model_fields), name
         assert set(profile["hours"]) <= set(Hours.model_fields), name
 
 
