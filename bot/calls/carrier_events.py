@@ -111,7 +111,8 @@ class CarrierEvents:
             await self.dialler.news(record, "answered")
         if record.call_sid is None:
             await self.process.store.update(plan.call_id, CallChange(call_sid=event.call_sid))
-        await self.process.store.advance(plan.call_id, Status.IN_PROGRESS, at=datetime.now(UTC))
+        identity = CallChange(caller_identity=event.caller_identity or None)
+        await self.process.store.advance(plan.call_id, Status.IN_PROGRESS, at=datetime.now(UTC), change=identity)
         self.process.active_calls.prepare(slot, answered=True)
         self.process.active_calls.build_ahead(slot, event.call_sid)
         return ConnectStream(await self.ingress.stream(plan.call_id, seconds, held_here=False))
@@ -138,6 +139,9 @@ class CarrierEvents:
             return
         if record.call_sid is None and event.call_sid:
             await self._name(record, event.call_sid)
+        if event.caller_identity:
+            known = {**record.caller_identity, **event.caller_identity}
+            await self.process.store.update(record.call_id, CallChange(caller_identity=known))
         if not status.final:
             await self.process.store.advance(record.call_id, status, at=datetime.now(UTC))
             return

@@ -167,6 +167,8 @@ class Answered:
     from_number: str = field(default="", repr=False)
     tries: int = 1
     """How many of our processes were asked, with this one."""
+    caller_identity: Mapping[str, str] = field(default_factory=dict)
+    """How the number that calls was attested and shown, in the carrier's own words."""
 
 
 @dataclass(frozen=True)
@@ -177,6 +179,8 @@ class StatusReported:
     call_id: str | None
     status: Status
     duration_seconds: float | None = None
+    caller_identity: Mapping[str, str] = field(default_factory=dict)
+    """The same, of our number, so far as it is known by then."""
 
 
 class Detection(StrEnum):

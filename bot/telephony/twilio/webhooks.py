@@ -32,6 +32,9 @@ MAX_FIELDS = 200
 MAX_SPEECH = 1000
 """Characters of what a person is heard to say to a yes-or-no question."""
 TRIES = "tries"
+IDENTITY = ("Stir", "Branded")
+"""How the fields begin that say how a number was attested and shown."""
+MAX_IDENTITY = 200
 _SID = "CA0123456789abcdef0123456789abcdef"
 _TWIML = '<Response><Connect><Stream url="wss://bot.example.com/api/phone/media-stream"/></Connect></Response>'
 _DETECTION = {
@@ -133,10 +136,13 @@ def _event(webhook: str, form: Mapping[str, str], query: Mapping[str, str]) -> C
                 to=form.get("To", ""),
                 from_number=form.get("From", ""),
                 tries=int(tries) if tries.isdecimal() and len(tries) < 4 else MAX_FIELDS,
+                caller_identity=_identity(form),
             )
         case "status", []:
             status = _status(form.get("CallStatus"))
-            return None if status is None else StatusReported(call_sid, call_id, status, _seconds(form))
+            if status is None:
+                return None
+            return StatusReported(call_sid, call_id, status, _seconds(form), _identity(form))
         case "amd", []:
             heard = _DETECTION.get(form.get("AnsweredBy", ""))
             return None if heard is None else Detected(call_sid, call_id, heard)
@@ -178,6 +184,15 @@ def _status(text: str | None) -> Status | None:
         return Status(text or "")
     except ValueError:
         return None
+
+
+def _identity(form: Mapping[str, str]) -> dict[str, str]:
+    """StirVerstat, StirStatus and what Twilio says of branded calls; not the passport, which holds the numbers.
+
+    https://www.twilio.com/docs/voice/trusted-calling-with-shakenstir
+    """
+    kept = {name: value for name, value in form.items() if name.startswith(IDENTITY) and value}
+    return {name: value[:MAX_IDENTITY] for name, value in kept.items() if "Passport" not in name}
 
 
 def _seconds(form: Mapping[str, str]) -> float | None:

@@ -54,6 +54,16 @@ def request(path: str, form: dict[str, str], *, token: str = "token") -> Carrier
             {"CallSid": "CA1", "CallStatus": "busy", "CallDuration": "no"},
             StatusReported("CA1", None, Status.BUSY),
         ),
+        (
+            "/status?call_id=c1",
+            {"CallSid": "CA1", "CallStatus": "ringing", "StirStatus": "B", "StirPassportToken": "e30.e30.x"},
+            StatusReported("CA1", "c1", Status.RINGING, None, {"StirStatus": "B"}),
+        ),
+        (
+            "/voice",
+            {"CallSid": "CA1", "StirVerstat": "TN-Validation-Passed-A"},
+            Answered("CA1", None, caller_identity={"StirVerstat": "TN-Validation-Passed-A"}),
+        ),
         ("/status", {"CallSid": "CA1", "CallStatus": "nonsense"}, None),
         ("/amd?call_id=c1", {"CallSid": "CA1", "AnsweredBy": "human"}, Detected("CA1", "c1", Detection.PERSON)),
         (
