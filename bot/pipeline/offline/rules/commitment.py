@@ -93,6 +93,10 @@ class CommitmentWords:
     def found(self, rule: str, text: str) -> bool:
         return bool(self._rules[rule].search(plain(text)))
 
+    def is_weak(self, text: str) -> bool:
+        """Whether all that is taken back is what was just asked: "no, actually not"."""
+        return self._is("weak", plain(text))
+
     def _is(self, rule: str, clause: str) -> bool:
         return bool(self._whole[rule].fullmatch(clause))
 
@@ -242,6 +246,8 @@ def commitment(
         said, topic = words.heard(text), " ".join((agent, *about))
         if said is Said.YES and asked is AskedFor.NOTHING and words.found("asks", agent) and not _polite(text):
             asked = AskedFor.COMMITMENT  # "I have you down for Thursday." – "Yes, correct."
+        if said is Said.UNDO and asked is not AskedFor.COMMITMENT and words.is_weak(text):
+            said = Said.NO
         known = words.days(topic)
         elsewhen = said in (Said.COMMIT, Said.YES) and bool(known) and bool(words.days(text) - known)
         found = given if elsewhen else _judged(said, asked, given)
