@@ -50,6 +50,8 @@ class EndedReason(StrEnum):
 
     CALLEE_HANGUP = "callee_hangup"
     AGENT_HANGUP = "agent_hangup"
+    API_HANGUP = "api_hangup"
+    """Somebody asked for it over HTTP."""
     TRANSFERRED = "transferred"
     VOICEMAIL_REACHED = "voicemail_reached"
     SCREENING_UNANSWERED = "screening_unanswered"
@@ -69,6 +71,22 @@ class EndedReason(StrEnum):
     ERROR_TTS = "error_tts"
     ERROR_LINE = "error_line"
     SERVER_SHUTDOWN = "server_shutdown"
+
+
+class Wait(StrEnum):
+    """Why a call is not dialled yet."""
+
+    SCHEDULED = "scheduled"
+    CALLING_HOURS = "calling_hours"
+    DAILY_CAP = "daily_cap"
+    CONCURRENCY = "concurrency"
+    """Due, and all places of its campaign are taken."""
+    CAMPAIGN_PAUSED = "campaign_paused"
+    NUMBER_BUSY = "number_busy"
+    """Another call of ours, whoever asked for it, is with this number."""
+    NO_LINE = "no_line"
+    SERVER_BUSY = "server_busy"
+    """The machine is late, or the server is stopping: the next moment, or the next start, will do."""
 
 
 class Direction(StrEnum):
@@ -323,6 +341,8 @@ class CallRecord:
     scheduled_at: datetime | None = None
     """Not dialled before: asked for, or put off by hours, limits or a retry's delay. Of a campaign's call: None
     while it has its place among those under way."""
+    waiting_for: Wait | None = None
+    """Why it was last put off; of a call that still waits."""
     key_id: str | None = None
     """A short hash of the API key that asked."""
     campaign_id: str | None = None

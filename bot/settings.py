@@ -74,6 +74,8 @@ class Settings(BaseSettings):
     max_lines_per_key: int | None = Field(default=None, ge=1)
     dials_per_second: float | None = Field(default=None, gt=0)
     """Over all processes. Twilio queues what is beyond an account's own rate."""
+    max_calls_per_number: int = Field(default=1, ge=1)
+    """With one number at a time, over all campaigns and requests; more for a company's switchboard."""
     max_calls_per_number_per_day: int | None = Field(default=None, ge=1)
     drain_seconds: float = Field(default=600, ge=0)
     """How long calls on the line may go on after SIGTERM."""

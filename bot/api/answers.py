@@ -23,6 +23,7 @@ from bot.records import (
     Sentiment,
     Speaker,
     Status,
+    Wait,
 )
 
 
@@ -202,6 +203,7 @@ class CallSummary(ApiAnswer):
     scheduled_at: Time | None = Field(
         description="Not dialled before: as asked for, or put off by hours and limits."
     )
+    waiting_for: Wait | None = Field(description="Why it is not dialled yet; null once it is.")
     attempt: int = Field(description="Which dialling of one wish this is.")
     first_call_id: str | None = Field(description="The first attempt's call; null for the first itself.")
     retried_as: str | None = Field(description="The next attempt's call.")
@@ -246,6 +248,20 @@ class PlacedAnswer(ApiAnswer):
     call_id: str
     call_sid: str | None
     status: Status
+    waiting_for: Wait | None = Field(description="Why it is not dialled yet; null where it is.")
+    opening_preview: str | None = Field(
+        description="What the agent says first to a person; null where the model writes it while the phone rings."
+    )
+
+    @classmethod
+    def of(cls, record: CallRecord, opening_preview: str | None) -> Self:
+        return cls(
+            call_id=record.call_id,
+            call_sid=record.call_sid,
+            status=record.status,
+            waiting_for=_waiting_for(record),
+            opening_preview=opening_preview,
+        )
 
 
 class PageAnswer(ApiAnswer):
@@ -290,4 +306,10 @@ def _fields(record: CallRecord, recording_url: str) -> dict[str, Any]:
         "purpose": record.terms.purpose,
         "consent_to_call": record.terms.consent,
         "recording_url": recording_url if record.recording else None,
+        "waiting_for": _waiting_for(record),
     }
+
+
+def _waiting_for(record: CallRecord) -> Wait | None:
+    waits = record.status is Status.QUEUED and record.dialling_at is None
+    return record.waiting_for if waits else None

@@ -22,6 +22,7 @@ from bot.calls.access import (
     same_origin,
     session_of,
 )
+from bot.calls.idempotency import Asked
 from bot.calls.ingress import is_loopback
 from bot.errors import UnauthorizedError
 
@@ -98,3 +99,11 @@ def _keys(connection: HTTPConnection) -> list[str]:
 
 def _session(connection: HTTPConnection) -> Session | None:
     return session_of(connection.cookies.get(SESSION_COOKIE), _keys(connection), time.time())
+
+
+def asked_by(request: Request, idempotency_key: str | None, request_hash: str | None) -> Asked:
+    """Whose request it is; the hash is of what was asked for, and counts with an Idempotency-Key alone."""
+    if idempotency_key is None:
+        return Asked(key_id_of(request))
+    secret = agent_of(request).store.database.secret
+    return Asked(key_id_of(request), idempotency_key, request_hash, secret)

@@ -1,17 +1,20 @@
 """Calls: place, register, list, read, listen to, hang up."""
 
+import re
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import FileResponse
+from starlette.exceptions import HTTPException
 
 from bot.api.answers import CallAnswer, CallSummary, PageAnswer, PlacedAnswer, RegistrationAnswer
-from bot.api.auth import KEY_REQUIRED, key_id_of
+from bot.api.auth import KEY_REQUIRED, asked_by
 from bot.api.lifespan import agent_of
 from bot.api.problems import ProblemRoute, responses
 from bot.api.requests import CallRequest, ListQuery, RegisterRequest, request_hash
-from bot.calls.idempotency import Asked
 from bot.records import Status
+
+_RANGE = re.compile(r"([0-9]{0,18})-([0-9]{0,18})", re.ASCII)
 
 router = APIRouter(tags=["calls"], route_class=ProblemRoute, dependencies=[KEY_REQUIRED])
 
@@ -38,19 +41,16 @@ async def place_call(
         ),
     ] = None,
 ) -> PlacedAnswer:
-    record = await agent_of(request).placing.place(
+    agent = agent_of(request)
+    record = await agent.placing.place(
         body.spec(),
         body.terms(),
-        Asked(
-            key_id_of(request),
-            idempotency_key,
-            None if idempotency_key is None else request_hash(body),
-        ),
+        asked_by(request, idempotency_key, request_hash(body)),
     )
     response.headers["Location"] = _path(request, "get_call", record.call_id)
     if record.status is Status.QUEUED:
         response.status_code = 202
-    return PlacedAnswer.model_validate(record)
+    return PlacedAnswer.of(record, agent.planner.opening_preview(record))
 
 
 @router.post(
@@ -85,12 +85,24 @@ async def get_call(call_id: str, request: Request) -> CallAnswer:
     responses={
         200: {"content": {"audio/wav": {}}, "description": "The whole recording."},
         206: {"content": {"audio/wav": {}}, "description": "The range that the Range header asked for."},
-        **responses(401, 404, 422, 500),
+        **responses(401, 404, 409, 416, 422, 500),
     },
 )
-async def get_recording(call_id: str, request: Request) -> FileResponse:
+async def get_recording(
+    call_id: str,
+    request: Request,
+    range_: Annotated[
+        str | None, Header(alias="Range", description="Bytes of the file, as in `bytes=0-65535`.")
+    ] = None,
+) -> FileResponse:
     agent = agent_of(request)
     path, stat = await agent.recordings.find(await agent.store.find(call_id))
+    if range_ is not None and not can_be_had(range_, stat.st_size):
+        raise HTTPException(
+            416,
+            f"Ask for bytes of the {stat.st_size} there are, as in Range: bytes=0-65535.",
+            {"Content-Range": f"bytes */{stat.st_size}"},
+        )
     return FileResponse(
         path,
         media_type="audio/wav",
@@ -114,6 +126,21 @@ async def hang_up(call_id: str, request: Request) -> CallAnswer:
 async def cancel_call(call_id: str, request: Request) -> CallAnswer:
     record = await agent_of(request).placing.cancel(call_id)
     return CallAnswer.of(record, _path(request, "get_recording", record.call_id))
+
+
+def can_be_had(asked: str, size: int) -> bool:
+    """Whether a Range header asks for bytes of a file of that size (RFC 9110 section 14). Starlette answers what
+    it cannot read in plain text."""
+    unit, _, ranges = asked.partition("=")
+    found = [_RANGE.fullmatch(part.strip()) for part in ranges.split(",")]
+    if unit.strip().lower() != "bytes" or None in found:
+        return False
+    for first, last in ((part[1], part[2]) for part in found if part is not None):
+        if first and (int(first) >= size or (last and int(last) < int(first))):
+            return False
+        if not first and (not last or int(last) == 0):
+            return False
+    return True
 
 
 def _path(request: Request, route: str, call_id: str) -> str:

@@ -1,4 +1,4 @@
-"""What callers send and get of campaigns: the policy of an upload, progress, bad rows, results."""
+"""What callers send of campaigns: the policy of an upload, and what of a list they ask for."""
 
 import json
 from collections.abc import Mapping
@@ -17,7 +17,6 @@ from pydantic import (
     model_validator,
 )
 
-from bot.api.answers import OutcomeAnswer, Time
 from bot.api.problems import BodyError
 from bot.api.requests import (
     E164,
@@ -35,9 +34,9 @@ from bot.calls.idempotency import Asked
 from bot.conversation.scenario.scenario import DEFAULT_OUTBOUND
 from bot.errors import RequestError
 from bot.phone_numbers import is_country
-from bot.policy import CallPurpose, HoursTerms, RetryTerms, Terms
-from bot.records import AnsweredBy, CallSpec, EndedReason, Speaker, Status
-from bot.store.campaign_records import BadRow, Campaign, CampaignStatus, ContactState, Progress, Result
+from bot.policy import CallPurpose, Terms
+from bot.records import CallSpec, Speaker
+from bot.store.campaign_records import Campaign, CampaignStatus
 from bot.store.kept_json import check_json
 
 MAX_CONCURRENCY = 10_000
@@ -132,6 +131,7 @@ class CampaignRequest(BaseModel):
     )
     webhook_url: Annotated[str, StringConstraints(max_length=2000)] | None = None
     outcome_schema: Annotated[dict[str, Any], AfterValidator(plain_schema)] | None = None
+    dry_run: bool = Field(default=False, description="Only try it: nothing is kept, nobody is called.")
     encoding: Annotated[str, StringConstraints(max_length=40)] | None = Field(
         default=None,
         description="Of a CSV file; found out, and said in `file`, if left out.",
@@ -265,179 +265,10 @@ class ResultsQuery(RowsQuery):
     format: Literal["json", "csv"] | None = Field(
         default=None, description="csv: all of it as one table. Left out: as the Accept header says."
     )
+    separator: Literal[",", ";", "\t", "comma", "semicolon", "tab"] = Field(
+        default=",", description="Of the table: a semicolon where Excel's country writes 1,5."
+    )
 
-
-class _Answer(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
-
-
-class BadRowAnswer(_Answer):
-    line: int = Field(description="Of the file, the header's is 1; of a JSON list, the place, from 1.")
-    code: str
-    field: str | None
-    message: str
-    text: str = Field(description="The row as it was sent, its first 500 characters.")
-
-
-class BadRowsAnswer(_Answer):
-    bad_rows: list[BadRowAnswer]
-    next_cursor: str | None
-
-    @classmethod
-    def of(cls, rows: list[BadRow], limit: int) -> Self:
-        """`rows`: one more than `limit` where there are more."""
-        shown = [BadRowAnswer.model_validate(row) for row in rows[:limit]]
-        return cls(bad_rows=shown, next_cursor=str(shown[-1].line) if len(rows) > limit else None)
-
-
-class EndingAnswer(_Answer):
-    status: Status | None
-    ended_reason: EndedReason | None
-    reached_goal: bool | None = Field(description="Null where nobody was spoken to.")
-    contacts: int
-
-
-class ProgressAnswer(_Answer):
-    """In numbers of contacts, whose sum is `accepted`; but for `said_hello` and `abandoned`, which are calls."""
-
-    queued: int = Field(description="Not called yet.")
-    waiting: int = Field(description="To be called again, or put off by hours or caps.")
-    dialling: int = Field(description="Waiting for a line, or ringing.")
-    on_the_line: int
-    done: int
-    left: int = Field(description="Never called: the campaign was canceled or came to its end first.")
-    reached_goal: int = Field(description="Of those that are done.")
-    said_hello: int = Field(description="Calls that a person answered with words.")
-    abandoned: int = Field(description="Of these: those who heard no word of the agent within two seconds.")
-    done_by_ended_reason: dict[str, int]
-    endings: list[EndingAnswer] = Field(description="Of those that are done, the most frequent first.")
-
-    @classmethod
-    def of(cls, progress: Progress) -> Self:
-        by_reason: dict[str, int] = {}
-        for ending in progress.endings:
-            word = ending.ended_reason or ending.status or "unknown"
-            by_reason[word] = by_reason.get(word, 0) + ending.contacts
-        return cls(
-            **{name: getattr(progress, name) for name in _COUNTS},
-            reached_goal=sum(ending.contacts for ending in progress.endings if ending.reached_goal),
-            done_by_ended_reason=by_reason,
-            endings=[EndingAnswer.model_validate(ending) for ending in progress.endings],
-        )
-
-
-_COUNTS = ("queued", "waiting", "dialling", "on_the_line", "done", "left", "said_hello", "abandoned")
-
-
-class CampaignSummary(_Answer):
-    """A campaign without its progress."""
-
-    campaign_id: str
-    name: str | None
-    status: CampaignStatus
-    why: str | None = Field(description="Why it does not dial at the moment.")
-    created_at: Time
-    start_at: Time | None
-    end_at: Time | None
-    ended_at: Time | None
-    scenario: str
-    action: str
-    context: str | dict[str, Any]
-    callee_name: str | None
-    agent_name: str | None
-    organization: str | None
-    first_speaker: Speaker | None
-    from_number: str | None
-    metadata: dict[str, Any]
-    concurrency: int
-    retry: RetryTerms | None = Field(description="Null: the scenario's.")
-    hours: HoursTerms | None = Field(description="Null: the scenario's.")
-    time_zone: str | None
-    webhook_url: str | None
-    outcome_schema: dict[str, Any] | None
-    variables: list[str] = Field(description="The contacts' columns, in the order of the upload.")
-    accepted: int = Field(description="Contacts.")
-    rejected: int = Field(description="Bad rows; GET …/bad-rows lists them.")
-
-    @classmethod
-    def of(cls, campaign: Campaign, **more: Any) -> Self:
-        return cls.model_validate(
-            {
-                **vars(campaign.spec),
-                **vars(campaign.terms),
-                **vars(campaign),
-                "variables": list(campaign.columns),
-                **more,
-            }
-        )
-
-
-class CampaignAnswer(CampaignSummary):
-    progress: ProgressAnswer
-
-
-class FileAnswer(_Answer):
-    """How a CSV file was read."""
-
-    encoding: str = Field(examples=["utf-8", "windows-1252"])
-    separator: str
-    phone_number_column: str = Field(description="By its name, or because its cells alone are phone numbers.")
-
-
-class CreatedAnswer(CampaignAnswer):
-    file: FileAnswer | None = Field(description="Null for contacts in JSON.")
-    bad_rows: list[BadRowAnswer] = Field(description="The first 100.")
-
-
-class CampaignPageAnswer(_Answer):
-    campaigns: list[CampaignSummary] = Field(description="Newest first.")
-    next_cursor: str | None
-
-
-class ResultAnswer(_Answer):
-    """A contact and its last call."""
-
-    contact_id: str
-    line: int
-    phone_number: str
-    variables: dict[str, Any]
-    state: ContactState
-    attempts: int = Field(description="Calls begun.")
-    due_at: Time | None = Field(description="When it is called again.")
-    call_id: str | None = Field(description="The last call begun.")
-    status: Status | None
-    ended_reason: EndedReason | None
-    answered_by: AnsweredBy | None
-    started_at: Time | None
-    answered_at: Time | None
-    ended_at: Time | None
-    duration_seconds: float | None
-    outcome: OutcomeAnswer | None
-
-    @classmethod
-    def of(cls, result: Result) -> Self:
-        contact, call = result.contact, result.call
-        of_call = {} if call is None else {name: getattr(call, name) for name in _OF_CALL}
-        status = call.status if call is not None else contact.status
-        reason = call.ended_reason if call is not None else contact.ended_reason
-        return cls.model_validate(
-            dict.fromkeys(_OF_CALL)
-            | vars(contact)
-            | of_call
-            | {"contact_id": contact.contact_id, "status": status, "ended_reason": reason}
-        )
-
-
-_OF_CALL = ("answered_by", "started_at", "answered_at", "ended_at", "duration_seconds", "outcome")
-
-
-class ResultsAnswer(_Answer):
-    results: list[ResultAnswer] = Field(description="In the order of the upload.")
-    next_cursor: str | None
-
-    @classmethod
-    def of(cls, results: list[Result], limit: int) -> Self:
-        """`results`: one more than `limit` where there are more."""
-        last = results[limit - 1].contact.position if len(results) > limit else None
-        shown = [ResultAnswer.of(result) for result in results[:limit]]
-        return cls(results=shown, next_cursor=None if last is None else str(last))
+    @property
+    def delimiter(self) -> str:
+        return {"comma": ",", "semicolon": ";", "tab": "\t"}.get(self.separator, self.separator)

@@ -7,30 +7,27 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from bot.api.auth import KEY_REQUIRED, key_id_of
-from bot.api.campaign_bodies import (
-    UPLOAD_BODY,
+from bot.api.auth import KEY_REQUIRED, asked_by
+from bot.api.campaign_answers import (
     BadRowAnswer,
     BadRowsAnswer,
     CampaignAnswer,
-    CampaignListQuery,
     CampaignPageAnswer,
-    CampaignRequest,
     CampaignSummary,
     CreatedAnswer,
+    DryRunAnswer,
     FileAnswer,
     ProgressAnswer,
     ResultsAnswer,
-    ResultsQuery,
-    RowsQuery,
+    overlaps_of,
 )
+from bot.api.campaign_bodies import UPLOAD_BODY, CampaignListQuery, CampaignRequest, ResultsQuery, RowsQuery
 from bot.api.lifespan import agent_of
 from bot.api.problems import ErrorBody, Problem, ProblemRoute, responses
 from bot.api.upload import UploadRoute, opened
 from bot.calls.campaigns import Campaigns, NoContactError
-from bot.calls.campaigns.results import header, row, written
-from bot.calls.idempotency import Asked
-from bot.store.campaign_records import Campaign
+from bot.calls.campaigns.results import MARK, header, row, written
+from bot.store.campaign_records import Campaign, Result
 
 CSV_PAGE = 200
 """Results read at a time for the table: some 6 ms of the event loop."""
@@ -48,7 +45,10 @@ class NoContactBody(ErrorBody):
     status_code=201,
     summary="Call many: contacts as JSON or CSV, under one policy",
     response_model=CreatedAnswer,
-    responses=responses(401, 409, 413, 422, 500),
+    responses={
+        200: {"model": DryRunAnswer, "description": "With `dry_run`: what would be called."},
+        **responses(401, 409, 413, 422, 500),
+    },
     openapi_extra=UPLOAD_BODY,
 )
 async def create_campaign(
@@ -62,16 +62,16 @@ async def create_campaign(
     campaigns = _campaigns(request)
     async with opened(request) as upload:
         wanted = CampaignRequest.of(upload.fields)
-        asked = Asked(
-            key_id_of(request),
-            idempotency_key,
-            None if idempotency_key is None else await upload.digest(),
-        )
+        digest = None if idempotency_key is None else await upload.digest()
+        asked = asked_by(request, idempotency_key, digest)
         campaign = wanted.campaign(asked, now=datetime.now(UTC))
+        rows, form = upload.rows, upload.rows.form
+        file = None if form is None else FileAnswer.model_validate(form)
         try:
-            loaded = await campaigns.create(
-                campaign, upload.rows, columns=upload.rows.columns, country=wanted.country
-            )
+            if wanted.dry_run:
+                tried = await campaigns.try_out(campaign, rows, columns=rows.columns, country=wanted.country)
+                return JSONResponse(DryRunAnswer.tried(tried, file).model_dump(mode="json"))
+            loaded = await campaigns.create(campaign, rows, columns=rows.columns, country=wanted.country)
         except NoContactError as e:
             problem = Problem(code=e.code, message=e.message, field=e.field)
             bad_rows = [BadRowAnswer.model_validate(bad) for bad in e.rejected]
@@ -81,8 +81,8 @@ async def create_campaign(
     response.headers["Location"] = request.url_for("get_campaign", campaign_id=campaign.campaign_id).path
     answer = await _answer(campaigns, campaign)
     bad_rows = [BadRowAnswer.model_validate(bad) for bad in loaded.rejected]
-    file = None if upload.rows.form is None else FileAnswer.model_validate(upload.rows.form)
-    return CreatedAnswer(**dict(answer), file=file, bad_rows=bad_rows)
+    overlaps = overlaps_of(loaded.overlaps)
+    return CreatedAnswer(**dict(answer), file=file, overlaps=overlaps, bad_rows=bad_rows)
 
 
 @router.get("/campaigns", summary="List campaigns, newest first", responses=responses(401, 422, 500))
@@ -163,7 +163,7 @@ async def get_results(
     accepts = request.headers.get("accept", "")
     if query.format == "csv" or (query.format is None and accepts.lower().startswith("text/csv")):
         return StreamingResponse(
-            _table(campaigns, campaign, query.after),
+            _table(request, campaign, query.after, query.delimiter),
             media_type="text/csv; charset=utf-8",
             headers={"Content-Disposition": f'attachment; filename="{campaign_id}.csv"'},
         )
@@ -171,12 +171,20 @@ async def get_results(
     return ResultsAnswer.of(results, query.limit)
 
 
-async def _table(campaigns: Campaigns, campaign: Campaign, after: int) -> AsyncIterator[str]:
+async def _table(request: Request, campaign: Campaign, after: int, separator: str) -> AsyncIterator[str]:
+    campaigns = _campaigns(request)
     fields = campaigns.outcome_fields(campaign)
-    yield written([header(campaign, fields)])
+    yield MARK + written([header(campaign, fields)], separator)
     while results := await campaigns.store.results(campaign.campaign_id, after=after, limit=CSV_PAGE):
-        yield written([row(result, campaign, fields) for result in results])
+        rows = [row(result, campaign, fields, _recording_url(request, result)) for result in results]
+        yield written(rows, separator)
         after = results[-1].contact.position
+
+
+def _recording_url(request: Request, result: Result) -> str | None:
+    if result.call is None or not result.call.recording:
+        return None
+    return request.url_for("get_recording", call_id=result.call.call_id).path
 
 
 async def _answer(campaigns: Campaigns, campaign: Campaign) -> CampaignAnswer:

@@ -17,6 +17,7 @@ from enum import Enum
 
 from loguru import logger
 
+from bot.records import Wait
 from bot.telemetry import metrics
 
 ROOM_FOR_ANSWERED = 0.25
@@ -58,6 +59,13 @@ class Refusal(Enum):
     DRAINING = "This server is shutting down."
     FULL = "All lines are in use; ask again."
     LATE = "This server is at its limit; ask again."
+
+
+def wait_of(refusal: Refusal | None) -> Wait | None:
+    """Why a call waits that is not taken now."""
+    if refusal is None:
+        return None
+    return Wait.NO_LINE if refusal is Refusal.FULL else Wait.SERVER_BUSY
 
 
 @dataclass(frozen=True)
@@ -142,8 +150,9 @@ class LoopProbe:
     def _log(self) -> None:
         lag_ms = self._watch.lag_seconds * 1000
         if self._watch.late:
-            logger.warning(
-                "the event loop is {:.0f} ms late: no more calls are taken until it is on time", lag_ms
+            logger.info(
+                "this machine is busy ({:.0f} ms late): calls go on, and new ones wait until it is on time",
+                lag_ms,
             )
         else:
-            logger.info("the event loop is on time again ({:.0f} ms): calls are taken", lag_ms)
+            logger.debug("on time again ({:.0f} ms): new calls are taken", lag_ms)

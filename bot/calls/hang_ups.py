@@ -33,9 +33,9 @@ class HangUps:
             raise ConflictError(f"Call {call_id!r} is over already: {record.status}.", field="call_id")
         slot = active_calls.slot_of(call_id)
         if slot is not None and slot.holding is not None:
-            await slot.hang_up(EndedReason.AGENT_HANGUP)
+            await slot.hang_up(EndedReason.API_HANGUP)
             return record
-        if record.held_by is not None and await self.others.hang_up(call_id, EndedReason.AGENT_HANGUP):
+        if record.held_by is not None and await self.others.hang_up(call_id, EndedReason.API_HANGUP):
             return record
         if await self.queue.cancel(record.call_id):
             return await store.find(call_id)
@@ -43,7 +43,7 @@ class HangUps:
         if record.call_sid is not None:
             await self.process.carrier.hang_up(record.call_sid)
         answered = record.status is Status.IN_PROGRESS
-        reason = EndedReason.AGENT_HANGUP if answered else EndedReason.CANCELED
+        reason = EndedReason.API_HANGUP if answered else EndedReason.CANCELED
         status = Status.COMPLETED if answered else Status.CANCELED
         await store.advance(call_id, status, at=datetime.now(UTC), change=CallChange(ended_reason=reason))
         await active_calls.release(call_id)

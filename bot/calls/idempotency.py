@@ -19,6 +19,8 @@ class Asked:
     idempotency_key: str | None = None
     request_hash: str | None = None
     """Of what was asked for, where there is an Idempotency-Key."""
+    secret: str = ""
+    """The database's: without API keys, an id that follows from the Idempotency-Key alone could be guessed."""
 
     def id_of(self, kind: str) -> str:
         """`kind`, an underscore and 24 hex digits: the one id of the Idempotency-Key, a new one without.
@@ -27,7 +29,9 @@ class Asked:
         """
         if self.idempotency_key is None:
             return f"{kind}_{secrets.token_hex(12)}"
-        digest = hashlib.sha256(f"{kind}|{self.key_id}|{self.idempotency_key}".encode()).hexdigest()
+        digest = hashlib.sha256(
+            f"{kind}|{self.key_id or self.secret}|{self.idempotency_key}".encode()
+        ).hexdigest()
         return f"{kind}_{digest[:24]}"
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from bot.calls.after_call import Retries
-from bot.calls.capacity import LineRequest
+from bot.calls.capacity import LineRequest, wait_of
 from bot.calls.dialling.dial_once import DialGate
-from bot.calls.dialling.policy import Refuse, Wait, WaitUntil
+from bot.calls.dialling.policy import Refuse, WaitUntil
 from bot.calls.idempotency import UNASKED, Asked, check_same
 from bot.calls.ingress import Ingress
 from bot.calls.process import Process
@@ -18,7 +18,8 @@ from bot.calls.queues import DialQueue
 from bot.calls.webhooks import Webhooks
 from bot.errors import BusyError, ConflictError
 from bot.policy import DEFAULT_TERMS, Terms
-from bot.records import CallRecord, CallSpec, Direction, Status
+from bot.records import CallRecord, CallSpec, Direction, Status, Wait
+from bot.store import CallChange
 
 RESULT_SECONDS = 5.0
 """How long a request waits for the carrier's answer."""
@@ -65,6 +66,8 @@ class Placing:
         if isinstance(decision, WaitUntil):
             message = f"This number is not dialled before {decision.at:%Y-%m-%d %H:%M} UTC: {decision.why}."
             seconds = math.ceil((decision.at - now).total_seconds())
+            if decision.why is Wait.NUMBER_BUSY:
+                message = "This number is on another call of this server: ask again."
             code = "outside_calling_hours" if decision.why is Wait.CALLING_HOURS else None
             raise BusyError(message, retry_after_seconds=seconds, code=code)
         if await self._is_full():
@@ -95,10 +98,24 @@ class Placing:
         if not record.terms.wait and (result is None or result.waits):
             await self._do_not_wait(record)
         if result is None or not result.error:
-            return record
+            return await self._with_reason(record)
         if record.dialling_at is None and record.status is Status.CANCELED:
             return record
         raise result.failure()
+
+    async def _with_reason(self, record: CallRecord) -> CallRecord:
+        """With why it waits, where nothing has put it off yet: its turn did not come."""
+        if record.status is not Status.QUEUED or record.dialling_at is not None or record.waiting_for is not None:
+            return record
+        why = wait_of(self.process.active_calls.refusal())
+        if record.scheduled_at is not None and record.scheduled_at > datetime.now(UTC):
+            why = Wait.SCHEDULED
+        elif why is None and await self._is_full():
+            why = Wait.NO_LINE
+        if why is None:
+            return record
+        await self.process.store.update(record.call_id, CallChange(waiting_for=why))
+        return replace(record, waiting_for=why)
 
     async def _do_not_wait(self, record: CallRecord) -> None:
         """BusyError for a call that was not dialled; it is canceled."""

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from bot.calls.idempotency import UNASKED
 from bot.conversation.call_plan import Plan, Slots, choose
+from bot.conversation.prompt import opening_text
 from bot.conversation.scenario.parts import Limits
 from bot.conversation.scenario.scenario import Scenarios
 from bot.errors import RequestError
@@ -96,6 +97,12 @@ class Planner:
             our_number=record.spec.from_number or self.settings.twilio_phone_number,
             outcome_schema=None if schema is None else checked(schema),
         )
+
+    def opening_preview(self, record: CallRecord) -> str | None:
+        """What is said first to a person; None where the model writes it, or where the scenario is gone."""
+        if record.spec.scenario not in self.scenarios.names:
+            return None
+        return opening_text(record.spec, self.scenarios.get(record.spec.scenario))
 
     def limits(self, record: CallRecord) -> Limits:
         """Of its scenario; the defaults where that is gone."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from loguru import logger
 
-from bot.errors import NotFoundError
+from bot.errors import ConflictError, NotFoundError
 from bot.records import CallRecord
 
 
@@ -23,7 +23,11 @@ class Recordings:
         return self.folder / f"{call_id}.wav"
 
     async def find(self, record: CallRecord) -> tuple[Path, os.stat_result]:
-        """The file and its size. NotFoundError when the call has none, or has it on another server."""
+        """The file and its size. NotFoundError when the call has none, or has it on another server; ConflictError
+        while it is being written."""
+        if not record.status.final:
+            message = f"Call {record.call_id!r} is not over: its recording is there afterwards."
+            raise ConflictError(message, code="not_yet", field="call_id", retryable=True)
         if record.recording is None:
             raise NotFoundError(f"Call {record.call_id!r} has no recording.", field="call_id")
         path = self.folder / record.recording

@@ -21,6 +21,7 @@ from bot.api.answers import as_event
 from bot.api.app import create_app
 from bot.calls.agent import PhoneAgent, open_phone_agent
 from bot.calls.process import CallListener
+from bot.cli.http_protocol import BoundedHttp
 from bot.cli.workers import Parent, Post, bind
 from bot.conversation.scenario.scenario import Scenarios
 from bot.errors import PhoneAgentError
@@ -68,6 +69,7 @@ class PhoneServer(uvicorn.Server):
                 app,
                 host=settings.host,
                 port=settings.port,
+                http=BoundedHttp,
                 log_config=None,
                 access_log=False,
                 ws_max_size=MAX_FRAME_BYTES,

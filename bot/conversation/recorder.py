@@ -352,7 +352,11 @@ class Recorder:
     def _change(self, index: int, **changes: Any) -> None:
         if "text" in changes:
             changes["text"] = self.secrets.masked(changes["text"])
-        self.turns[index] = replace(self.turns[index], **changes)
+        turn = replace(self.turns[index], **changes)
+        if turn.end_ms is not None and turn.end_ms < turn.start_ms:
+            # Its beginning was placed by words that came late, its end by the VAD, which knows.
+            turn = replace(turn, start_ms=max(0, turn.end_ms), end_ms=max(0, turn.end_ms))
+        self.turns[index] = turn
         self._touch(index)
 
     def _complete(self, index: int) -> None:

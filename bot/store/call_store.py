@@ -17,6 +17,7 @@ from bot.records import (
     Outcome,
     PricedItems,
     RecordingConsent,
+    Wait,
 )
 
 
@@ -44,6 +45,7 @@ class CallChange:
     """Parts to write; the others stay."""
     retried_as: str | None = None
     scheduled_at: datetime | None = None
+    waiting_for: Wait | None = None
     followed_by: str | None = None
     held_by: str | None = None
     dialling_at: datetime | None = None

@@ -41,7 +41,7 @@ from bot.store.campaign_rows import (
 from bot.store.database import Database, upsert
 from bot.store.pages import Page, read_page
 from bot.store.rows import Row, call_record, word
-from bot.store.schema import calls
+from bot.store.schema import calls, is_open
 
 _AT_ONCE = 1000
 """Contacts changed in one transaction."""
@@ -216,6 +216,30 @@ class SqlCampaignStore:
         )
         found = (await connection.execute(query)).all()
         return dict.fromkeys(("put_off", "due", "dialling", "on_the_line"), 0) | {row[0]: row[1] for row in found}
+
+    async def overlaps(self, campaign_id: str, numbers: Sequence[str]) -> dict[str | None, int]:
+        """How many of these numbers others are still to call, or are calling: by campaign, and under None those
+        of calls that were asked for one by one."""
+        going = (CampaignStatus.RUNNING.value, CampaignStatus.PAUSED.value)
+        theirs = (
+            sa.select(contacts.c.campaign_id, sa.func.count())
+            .join(campaigns, campaigns.c.campaign_id == contacts.c.campaign_id)
+            .where(
+                contacts.c.phone_number.in_(numbers),
+                contacts.c.campaign_id != campaign_id,
+                contacts.c.state.in_(_OPEN),
+                campaigns.c.status.in_(going),
+            )
+            .group_by(contacts.c.campaign_id)
+        )
+        single = sa.select(sa.func.count(calls.c.phone_number.distinct())).where(
+            calls.c.phone_number.in_(numbers), is_open, calls.c.campaign_id.is_(None)
+        )
+        async with self._database.reader.connect() as connection:
+            found: dict[str | None, int] = {row[0]: row[1] for row in (await connection.execute(theirs)).all()}
+            if alone := (await connection.execute(single)).scalar_one():
+                found[None] = alone
+        return found
 
     # -- dialling -------------------------------------------------------------------------------------
 

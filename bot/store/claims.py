@@ -23,7 +23,7 @@ from bot.store.consents import keep_consent
 from bot.store.database import Database
 from bot.store.do_not_call import do_not_call
 from bot.store.kept_json import as_object
-from bot.store.schema import calls
+from bot.store.schema import calls, on_a_line
 
 
 class Claim(StrEnum):
@@ -35,6 +35,8 @@ class Claim(StrEnum):
     """Canceled, dialled, ended, or erased."""
     DO_NOT_CALL = "do_not_call"
     CAPPED = "capped"
+    NUMBER_BUSY = "number_busy"
+    """As many calls are with the number as may be."""
     FULL = "full"
     """All lines of all processes are taken."""
 
@@ -53,6 +55,11 @@ class SqlClaims:
         async with self._database.reader.connect() as connection:
             return await _dialled(connection, phone_number, since, scenario)
 
+    async def with_number(self, phone_number: str, call_id: str) -> int:
+        """Other calls to or from the number, between their dialling and their end."""
+        async with self._database.reader.connect() as connection:
+            return await _with_number(connection, phone_number, call_id)
+
     async def begin_dialling(
         self,
         call_id: str,
@@ -62,6 +69,7 @@ class SqlClaims:
         max_per_day: int | None,
         max_per_subject: int | None = None,
         lines: int | None = None,
+        at_once: int | None = None,
     ) -> Claim:
         """Writes `dialling_at` of a waiting call, and its consent. `since` is the begin of the callee's day."""
         query = sa.select(
@@ -85,6 +93,8 @@ class SqlClaims:
                 connection, row.phone_number, since, row.scenario
             ):
                 return Claim.CAPPED
+            if at_once is not None and await _with_number(connection, row.phone_number, call_id) >= at_once:
+                return Claim.NUMBER_BUSY
             if lines is not None:
                 await _one_at_a_time(connection, "lines")
                 if await count_lines(connection) >= lines:
@@ -135,6 +145,11 @@ async def _one_at_a_time(connection: AsyncConnection, what: str) -> None:
     if connection.dialect.name == "postgresql":
         lock = sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(what, 0))
         await connection.execute(sa.select(lock))
+
+
+async def _with_number(connection: AsyncConnection, phone_number: str, call_id: str) -> int:
+    others = sa.and_(calls.c.phone_number == phone_number, calls.c.call_id != call_id, on_a_line)
+    return int((await connection.execute(sa.select(sa.func.count()).where(others))).scalar_one())
 
 
 async def _dialled(

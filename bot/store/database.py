@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import sqlalchemy as sa
 from alembic.util.exc import CommandError
 from sqlalchemy import RowMapping, Select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -17,6 +18,7 @@ from bot.settings import Settings
 from bot.store.address import PostgresAddress, SqliteAddress, parse_database_url
 from bot.store.connections import DATABASE_ERRORS, Connections, connect
 from bot.store.migrate import migrate
+from bot.store.schema import installation
 
 _FIXES = {
     "DATA_DIR": "Set DATA_DIR to a folder that this server may write to.",
@@ -30,6 +32,8 @@ class Database:
     def __init__(self, address: SqliteAddress | PostgresAddress) -> None:
         self.address = address
         self._connections: Connections | None = None
+        self.secret = ""
+        """Random, of this database; known once it is open."""
 
     @property
     def shared(self) -> bool:
@@ -58,6 +62,7 @@ class Database:
                 field=self.address.setting,
             ) from error
         self._connections = connections
+        (self.secret,) = await self.column(sa.select(installation.c.secret))
 
     async def close(self) -> None:
         connections, self._connections = self._connections, None

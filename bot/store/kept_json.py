@@ -5,8 +5,6 @@ kept, or a tool or a model gave, nobody can: `to_json` and `from_json` never fai
 cannot be written as JSON again would fail every list that it is in.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import re

@@ -25,6 +25,7 @@ from bot.records import (
     ToolUse,
     Turn,
     TurnLatency,
+    Wait,
 )
 from bot.store.call_store import CallChange
 from bot.store.kept_json import as_object, read, to_json
@@ -40,7 +41,7 @@ _RECORD = (
     *("call_id", "call_sid", "direction", "status", "ended_reason", "error", "answered_by"),
     *("created_at", "started_at", "answered_at", "ended_at", "scheduled_at", "dialling_at", "carrier_ended_at"),
     *("duration_seconds", "answer_to_first_audio_ms", "recording", "vendors"),
-    *("attempt", "first_call_id", "retried_as", "campaign_id", "contact_id"),
+    *("attempt", "first_call_id", "retried_as", "campaign_id", "contact_id", "waiting_for"),
     *("key_id", "request_hash", "followed_by", "held_by"),
     *("disclosed_at", "hello_to_first_word_ms", "abandoned", "caller_identity"),
 )
@@ -113,6 +114,7 @@ def call_record(row: RowMapping, turns: Iterable[Turn] = ()) -> CallRecord:
             "ended_reason": word(EndedReason, row["ended_reason"]),
             "answered_by": word(AnsweredBy, row["answered_by"]),
             "recording": row["recording"] or None,
+            "waiting_for": word(Wait, row["waiting_for"]),
             "vendors": {slot: str(vendor) for slot, vendor in as_object(row["vendors"]).items()},
             "turns": tuple(turns),
             "counts": Counts(**{name: row[name] for name in _COUNTS}),

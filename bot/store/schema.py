@@ -74,6 +74,7 @@ calls = sa.Table(
     sa.Column("first_call_id", sa.Text),
     sa.Column("retried_as", sa.Text),
     sa.Column("scheduled_at", UtcDateTime),
+    sa.Column("waiting_for", sa.Text),
     sa.Column("key_id", sa.Text),
     sa.Column("campaign_id", sa.Text),
     sa.Column("contact_id", sa.Text),
@@ -147,6 +148,9 @@ turns = sa.Table(
     sa.Column("tools", sa.JSON, nullable=False),
     sa.Column("keys", sa.Boolean, nullable=False, server_default=sa.false()),
 )
+
+installation = sa.Table("installation", metadata, sa.Column("secret", sa.Text, primary_key=True))
+"""One row: a random text that only this database knows, for ids that nobody may guess."""
 
 tokens = sa.Table(
     "tokens",

@@ -128,6 +128,7 @@ async def measure(database: str, url: str | None, *, calls: int, at_once: int, i
             data_dir=Path(folder),
             database_url=url,
             port=_free_port(),
+            max_calls_per_number=at_once,
         )
         ends = Ends()
         async with serving(settings, listener=ends) as agent:

@@ -136,6 +136,7 @@ async def server(
             "DATABASE_URL": "",
             "API_KEYS": "",
             "MAX_CALLS": "200",
+            "MAX_CALLS_PER_NUMBER": "200",
             "STOCK": "plain" if name == "stock-plain" else "",
             **(environment or {}),
         }

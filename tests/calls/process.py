@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
-from tests.busy import ANY_LAG_MS
+from tests.busy import ANY_CALLS, ANY_LAG_MS
 from tests.calls.server import README_BODY, SCENARIO_FOLDERS
 from tests.warm import Process, start_server
 
@@ -80,6 +80,7 @@ async def server_process(folder: Path, environment: Mapping[str, Any]) -> AsyncI
         "DATA_DIR": str(folder),
         "PIPELINES_DIR": str(scenarios),
         "MAX_LOOP_LAG_MS": str(ANY_LAG_MS),
+        "MAX_CALLS_PER_NUMBER": str(ANY_CALLS),
         **{name.upper(): _plain(value) for name, value in environment.items()},
     }
     log = folder / "log"

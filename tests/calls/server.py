@@ -37,7 +37,7 @@ from bot.store.durable.engine import DurableEngine
 from bot.telephony.carrier import Carrier
 from bot.telephony.simulated.carrier import SimulatedCarrier
 from bot.telephony.simulated.script import Conversation
-from tests.busy import ANY_LAG_MS
+from tests.busy import ANY_CALLS, ANY_LAG_MS
 from tests.profiles import held_to
 from tests.simulators.anthropic import AnthropicLatency, AnthropicSimulator
 from tests.simulators.deepgram import DeepgramSimulator
@@ -210,6 +210,7 @@ async def running_server(
             "port": port,
             "data_dir": data_dir,
             "max_loop_lag_ms": ANY_LAG_MS,
+            "max_calls_per_number": ANY_CALLS,
             **environment,
         }
         settings = Settings(_env_file=None, **fields)

@@ -19,7 +19,7 @@ from bot.api import router
 from bot.api.answers import as_event
 from bot.calls.agent import open_phone_agent
 from bot.settings import Settings
-from tests.busy import ANY_LAG_MS
+from tests.busy import ANY_CALLS, ANY_LAG_MS
 from tests.calls.process import ServerProcess, free_port, server_process
 from tests.calls.server import CHARACTER_MS, hear, say, silence, steps, texts_of, vendors, wait
 from tests.simulators.llm_replies import Reply, RuleReplies, ToolUse
@@ -155,6 +155,7 @@ async def test_an_app_of_somebody_else_records_its_own_end(tmp_path: Path) -> No
             public_host=f"http://127.0.0.1:{port}",
             data_dir=tmp_path,
             max_loop_lag_ms=ANY_LAG_MS,
+            max_calls_per_number=ANY_CALLS,
             **sims.keys(),
         )
         async with open_phone_agent(settings, present=as_event) as agent:

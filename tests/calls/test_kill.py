@@ -19,7 +19,7 @@ import httpx
 from bot.records import CallRecord, Speaker
 from bot.settings import Settings
 from bot.store import SqlCallStore, open_database
-from tests.busy import ANY_LAG_MS
+from tests.busy import ANY_CALLS, ANY_LAG_MS
 from tests.calls.server import README_BODY, ROOT, shared_voice
 
 OPENING = (
@@ -40,6 +40,7 @@ async def server(
         "HOST": "127.0.0.1",
         "PORT": str(port),
         "MAX_LOOP_LAG_MS": str(ANY_LAG_MS),
+        "MAX_CALLS_PER_NUMBER": str(ANY_CALLS),
         "DATA_DIR": str(data_dir),
         "PIPELINES_DIR": str(ROOT / "pipelines"),
     }

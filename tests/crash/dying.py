@@ -33,7 +33,7 @@ from bot.settings import Settings
 from bot.store import Database, SqlCallStore, open_database
 from bot.store.address import parse_database_url
 from bot.telephony.simulated.script import Conversation
-from tests.busy import ANY_LAG_MS
+from tests.busy import ANY_CALLS, ANY_LAG_MS
 from tests.simulators.faults import Plan
 from tests.simulators.twilio import OWN_NUMBER, TwilioSimulator, Unanswered
 
@@ -122,6 +122,7 @@ async def _serve(orders: Orders) -> None:
         data_dir=Path(orders.data_dir),
         max_calls=5,
         max_loop_lag_ms=ANY_LAG_MS,
+        max_calls_per_number=ANY_CALLS,
     )
     resources = _NoModels(settings)
     name = "appointment_confirmation"

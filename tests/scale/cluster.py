@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
-from tests.busy import ANY_LAG_MS
+from tests.busy import ANY_CALLS, ANY_LAG_MS
 from tests.calls.server import README_BODY, SCENARIO_FOLDERS, Vendors
 from tests.scale.proxy import proxy
 from tests.warm import Process, start_server
@@ -196,7 +196,12 @@ def environment(settings: Mapping[str, object]) -> dict[str, str]:
         name.upper(): value.get_secret_value() if isinstance(value, SecretStr) else str(value)
         for name, value in settings.items()
     }
-    return {"PATH": os.environ["PATH"], "MAX_LOOP_LAG_MS": str(ANY_LAG_MS), **texts}
+    return {
+        "PATH": os.environ["PATH"],
+        "MAX_LOOP_LAG_MS": str(ANY_LAG_MS),
+        "MAX_CALLS_PER_NUMBER": str(ANY_CALLS),
+        **texts,
+    }
 
 
 def free_ports(count: int) -> list[int]:

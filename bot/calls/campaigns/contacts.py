@@ -1,7 +1,5 @@
 """A contact as it was uploaded, whatever the upload's form."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -5,8 +5,6 @@ rows: a quote that is never closed. The csv module takes all that follows for on
 a bad row after a hundred lines at most, and the lines behind its first are read again for themselves.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import re

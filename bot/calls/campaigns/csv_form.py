@@ -5,8 +5,6 @@ with the column called as they call it. What is certain is taken and said in the
 with what it seems to be.
 """
 
-from __future__ import annotations
-
 import codecs
 import csv
 import re

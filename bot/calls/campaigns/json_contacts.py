@@ -3,8 +3,6 @@
 A hundred thousand objects at once are ten times the size of their text.
 """
 
-from __future__ import annotations
-
 import codecs
 import json
 import re

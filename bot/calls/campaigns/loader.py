@@ -7,8 +7,8 @@ each of the loop's system calls, and running calls would hear it. Two millisecon
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -25,6 +25,8 @@ CHUNK = 500
 """Rows in one transaction: some ten milliseconds of the writer that all calls share."""
 TOLD_ROWS = 100
 """Bad rows that are told with the answer; all of them are kept."""
+Overlaps = dict[str | None, int]
+"""How many of a campaign's numbers others are still to call: by campaign; None: calls asked for one by one."""
 _T = TypeVar("_T")
 
 
@@ -34,6 +36,7 @@ class Loaded:
 
     campaign: Campaign
     rejected: tuple[BadRow, ...] = ()
+    overlaps: Mapping[str | None, int] = field(default_factory=dict)
     repeated: bool = False
     """The campaign was there already, by the same Idempotency-Key."""
 
@@ -78,7 +81,15 @@ async def _load(store: SqlCampaignStore, campaign: Campaign, rows: Iterable[RawR
     good: list[Contact] = []
     bad: list[BadRow] = []
     told: list[BadRow] = []
+    overlaps: Overlaps = {}
     rejected = 0
+
+    async def keep() -> None:
+        await store.add_rows(campaign.campaign_id, good, bad, datetime.now(UTC))
+        await count_overlaps(store, campaign, [contact.phone_number for contact in good], overlaps)
+        good.clear()
+        bad.clear()
+
     async for raw in in_slices(rows):
         judged = judge.judge(raw)
         if isinstance(judged, Contact):
@@ -89,13 +100,9 @@ async def _load(store: SqlCampaignStore, campaign: Campaign, rows: Iterable[RawR
             if len(told) < TOLD_ROWS:
                 told.append(judged)
         if len(good) + len(bad) >= CHUNK:
-            await store.add_rows(campaign.campaign_id, good, bad, datetime.now(UTC))
-            good, bad = [], []
-    await store.add_rows(campaign.campaign_id, good, bad, datetime.now(UTC))
-    if not judge.accepted:
-        first = "; ".join(f"line {row.line}: {row.message}" for row in told[:3])
-        message = f"None of the {rejected} rows can be called. {first}" if rejected else "There are no contacts."
-        raise NoContactError(message, told, rejected)
+            await keep()
+    await keep()
+    check_any(judge, told, rejected)
     columns = tuple(judge.columns)
     await store.loaded(
         campaign.campaign_id,
@@ -113,7 +120,24 @@ async def _load(store: SqlCampaignStore, campaign: Campaign, rows: Iterable[RawR
         zones=tuple(sorted(judge.zones)),
         touched_at=None,
     )
-    return Loaded(campaign, tuple(told))
+    return Loaded(campaign, tuple(told), overlaps)
+
+
+async def count_overlaps(
+    store: SqlCampaignStore, campaign: Campaign, numbers: Sequence[str], counted: Overlaps
+) -> None:
+    """Adds to `counted` who else is still to call these numbers."""
+    found = await store.overlaps(campaign.campaign_id, numbers) if numbers else {}
+    for other, contacts in found.items():
+        counted[other] = counted.get(other, 0) + contacts
+
+
+def check_any(judge: Judge, told: Sequence[BadRow], rejected: int) -> None:
+    """NoContactError where not one row can be called."""
+    if not judge.accepted:
+        first = "; ".join(f"line {row.line}: {row.message}" for row in told[:3])
+        message = f"None of the {rejected} rows can be called. {first}" if rejected else "There are no contacts."
+        raise NoContactError(message, told, rejected)
 
 
 async def _drop(store: SqlCampaignStore, campaign_id: str) -> None:

@@ -31,6 +31,7 @@ LAST = (
     "summary",
     "claimed",
     "unbacked_claims",
+    "recording_url",
 )
 NOTED = ("messages", "callback", "do_not_call")
 """What tools note in `outcome.fields` beside the scenario's own."""
@@ -55,8 +56,10 @@ def _noted(outcome_fields: Sequence[str]) -> list[str]:
     return [name for name in NOTED if name not in outcome_fields]
 
 
-def row(result: Result, campaign: Campaign, outcome_fields: Sequence[str]) -> list[str]:
-    """The cells below `header`. What is not known is empty."""
+def row(
+    result: Result, campaign: Campaign, outcome_fields: Sequence[str], recording_url: str | None = None
+) -> list[str]:
+    """The cells below `header`. What is not known is empty. `recording_url`: of the contact's call, if any."""
     contact, call = result.contact, result.call
     outcome = None if call is None else call.outcome
     status = contact.status if call is None or contact.status is not None else call.status
@@ -75,6 +78,7 @@ def row(result: Result, campaign: Campaign, outcome_fields: Sequence[str]) -> li
         None if outcome is None else outcome.summary,
         None if outcome is None else outcome.claimed or None,
         None if outcome is None else outcome.unbacked_claims or None,
+        recording_url,
     )
     fields = {} if outcome is None else outcome.fields
     return [
@@ -86,10 +90,14 @@ def row(result: Result, campaign: Campaign, outcome_fields: Sequence[str]) -> li
     ]
 
 
-def written(rows: Iterable[Sequence[str]]) -> str:
-    """CSV as RFC 4180 has it: commas, CRLF."""
+MARK = "\ufeff"
+"""In front of the table: without it Excel takes UTF-8 for the code page of its country."""
+
+
+def written(rows: Iterable[Sequence[str]], separator: str = ",") -> str:
+    """CSV as RFC 4180 has it, with CRLF."""
     text = io.StringIO()
-    csv.writer(text).writerows(rows)
+    csv.writer(text, delimiter=separator).writerows(rows)
     return text.getvalue()
 
 
@@ -101,5 +109,5 @@ def safe(value: Any) -> str:
         return value.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
     if not isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
-    text = str(value)
+    text = str(value).replace("\0", "")
     return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text

@@ -25,14 +25,15 @@ from loguru import logger
 
 from bot.calls.campaigns import rules
 from bot.calls.campaigns.contacts import RawRow
+from bot.calls.campaigns.dry_run import Tried, try_out
 from bot.calls.campaigns.loader import TOLD_ROWS, Loaded, load
-from bot.calls.dialling.policy import Refuse, Wait, WaitUntil, unlimited
+from bot.calls.dialling.policy import Refuse, WaitUntil, unlimited
 from bot.calls.idempotency import check_same
 from bot.calls.planner import Planner
 from bot.calls.queues import DialQueue
 from bot.errors import ConflictError, NotFoundError, PhoneAgentError
 from bot.policy import HoursTerms
-from bot.records import CallRecord, Direction, EndedReason, Status
+from bot.records import CallRecord, Direction, EndedReason, Status, Wait
 from bot.store.campaign_records import Campaign, CampaignStatus, Contact, Progress
 from bot.store.campaigns import SqlCampaignStore
 from bot.store.durable.engine import DurableEngine
@@ -88,24 +89,41 @@ class Campaigns:
     ) -> Loaded:
         """Keeps the campaign with its contacts, and begins it. A campaign with that id and request_hash is given
         as it is. `columns`: the variables, where all contacts have the same. RequestError, ConflictError."""
-        self._planner.forget(self._planner.record(campaign.spec, Direction.OUTBOUND).call_id)
-        self._check_url(campaign.terms.webhook_url)
-        hours = self._hours_of(campaign)
-        rules.check_texts(campaign.spec)
-        if columns is not None:
-            rules.check_columns(campaign.spec, columns)
+        judge = self._judge(campaign, columns, country)
         kept = await self._kept(campaign)
         if kept is not None:
             rejected = await self.store.bad_rows(kept.campaign_id, limit=TOLD_ROWS)
             return Loaded(kept, tuple(rejected), repeated=True)
-        needs_consent = self._planner.needs_consent(campaign.spec.scenario, campaign.terms.purpose)
-        judge = rules.Judge(campaign, country=country, hours=hours, needs_consent=needs_consent)
         loaded = await load(self.store, campaign, rows, judge)
         if campaign.start_at is not None and datetime.now(UTC) < campaign.start_at:
             await self.store.note_why(campaign.campaign_id, FOR_ITS_START)
             loaded = replace(loaded, campaign=replace(loaded.campaign, why=FOR_ITS_START))
         await self._wake(campaign.campaign_id)
         return loaded
+
+    async def try_out(
+        self,
+        campaign: Campaign,
+        rows: Iterable[RawRow],
+        *,
+        columns: Collection[str] | None = None,
+        country: str | None = None,
+    ) -> Tried:
+        """What `create` would do, without doing it."""
+        judge, scenario = self._judge(campaign, columns, country), self._scenarios.get(campaign.spec.scenario)
+        hours = self._hours_of(campaign)
+        return await try_out(self.store, campaign, rows, judge, scenario=scenario, hours=hours)
+
+    def _judge(self, campaign: Campaign, columns: Collection[str] | None, country: str | None) -> rules.Judge:
+        """Of the campaign's rows. RequestError where it cannot be held."""
+        self._planner.forget(self._planner.record(campaign.spec, Direction.OUTBOUND).call_id)
+        self._check_url(campaign.terms.webhook_url)
+        hours = self._hours_of(campaign)
+        rules.check_texts(campaign.spec)
+        if columns is not None:
+            rules.check_columns(campaign.spec, columns)
+        needs_consent = self._planner.needs_consent(campaign.spec.scenario, campaign.terms.purpose)
+        return rules.Judge(campaign, country=country, hours=hours, needs_consent=needs_consent)
 
     async def _kept(self, campaign: Campaign) -> Campaign | None:
         """The campaign that is there with its id; None: it is ours to load."""
@@ -182,7 +200,7 @@ class Campaigns:
             return None
         now = datetime.now(UTC)
         if campaign.status is CampaignStatus.PAUSED:
-            return WaitUntil(now + timedelta(seconds=PAUSED_SECONDS), Wait.SCHEDULED)
+            return WaitUntil(now + timedelta(seconds=PAUSED_SECONDS), Wait.CAMPAIGN_PAUSED)
         if campaign.status is CampaignStatus.CANCELED or _is_past(campaign.end_at, now):
             why = "was canceled" if campaign.status is CampaignStatus.CANCELED else "has come to its end"
             return Refuse("campaign_over", f"The campaign of this call {why}.", "campaign_id")

@@ -28,7 +28,7 @@ from bot.calls.dialling.time_zones import local_day, zones_of
 from bot.calls.planner import Planner
 from bot.errors import CarrierError, ConflictError, DialUnconfirmedError
 from bot.policy import HoursTerms
-from bot.records import CallRecord
+from bot.records import CallRecord, Wait
 from bot.store import CallChange, SqlCallStore
 from bot.store.claims import Claim, SqlClaims
 from bot.telemetry import tally
@@ -44,6 +44,10 @@ FRESH_SECONDS = 2.0
 later one would not be waited for by who takes it over."""
 
 
+NUMBER_BUSY = timedelta(seconds=10)
+"""How soon a call asks again whether another one with its number is over."""
+
+
 class DialGate:
     """One process's, over the lists and counts of all."""
 
@@ -54,6 +58,7 @@ class DialGate:
         self._claims = SqlClaims(store.database)
         self._planner, self._campaigns = planner, campaigns
         settings = planner.settings
+        self._at_once = settings.max_calls_per_number
         self._max_per_day, self._lines = settings.max_calls_per_number_per_day, settings.max_lines
 
     async def __call__(self, record: CallRecord, now: datetime) -> Go | WaitUntil | Refuse:
@@ -65,7 +70,10 @@ class DialGate:
         known = Number(
             zones_of(number, record.terms.time_zone), do_not_call=await self._do_not_call.is_listed(number)
         )
-        return self._rule(record, now, known, capped=await self._is_capped(record, since))
+        decision = self._rule(record, now, known, capped=await self._is_capped(record, since))
+        if isinstance(decision, Go) and await self._claims.with_number(number, record.call_id) >= self._at_once:
+            return WaitUntil(now + NUMBER_BUSY, Wait.NUMBER_BUSY)
+        return decision
 
     async def _is_capped(self, record: CallRecord, since: datetime) -> bool:
         """Whether the number had its calls of the day: of all, or about this."""
@@ -85,7 +93,10 @@ class DialGate:
             max_per_day=self._max_per_day,
             max_per_subject=self._planner.max_per_subject(record.spec.scenario),
             lines=self._lines,
+            at_once=self._at_once,
         )
+        if claim is Claim.NUMBER_BUSY:
+            return WaitUntil(now + NUMBER_BUSY, Wait.NUMBER_BUSY)
         if claim is Claim.DO_NOT_CALL:
             return LISTED
         if claim is not Claim.CAPPED:
@@ -187,7 +198,7 @@ class DialOnce:
             with tally.dialling(call_id, self.carrier.vendor):
                 sid = await self._dial(order)
         except DialUnconfirmedError:
-            adopted = await self._adopt(call_id, order, decided)
+            adopted = await self._adopted_if_known(call_id, order, decided)
             if adopted is None:
                 await self._see_that_it_is_ours(call_id, decided)
                 raise
@@ -209,6 +220,13 @@ class DialOnce:
         known = await self.store.get(call_id)
         if known is not None and known.dialling_at != decided:
             raise NotClaimedError(Claim.BEGUN)
+
+    async def _adopted_if_known(self, call_id: str, order: DialOrder, decided: datetime) -> str | None:
+        try:
+            return await self._adopt(call_id, order, decided)
+        except CarrierError as e:
+            logger.warning("the carrier cannot be asked whether it has dialled: {}", e.message)
+            return None
 
     async def _adopt(self, call_id: str, order: DialOrder, decided: datetime) -> str | None:
         """A call to that number which no record has; None: the carrier has none."""

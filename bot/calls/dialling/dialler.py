@@ -20,16 +20,17 @@ from typing import Any
 
 from loguru import logger
 
+from bot.calls.capacity import wait_of
 from bot.calls.dialling.dial_once import DialGate, DialOnce, NotClaimedError
 from bot.calls.dialling.following import NEWS, Following, broken
-from bot.calls.dialling.policy import Go, Refuse, Wait, WaitUntil
+from bot.calls.dialling.policy import Go, Refuse, WaitUntil
 from bot.calls.ingress import Ingress
 from bot.calls.process import Process
 from bot.calls.queues import DIAL, HOLD_KEY, KEYS, LINES, DialQueue, hop_id, key_id
 from bot.calls.webhooks import EventType
 from bot.calls.webhooks.delivery import CallEvents
 from bot.errors import BusyError, CarrierError, ConflictError, DialUnconfirmedError, PhoneAgentError
-from bot.records import CallRecord, Direction, EndedReason, Status
+from bot.records import CallRecord, Direction, EndedReason, Status, Wait
 from bot.store import CallChange
 from bot.store.claims import Claim
 from bot.store.connections import DATABASE_ERRORS, retry_database
@@ -189,6 +190,7 @@ class Dialler:
                 return await self._put_off(record, Claim.FULL, hop)
             return await self._dial_now(record, hop_id(call_id, hop))
         except BusyError:
+            await self._note_wait(record, wait_of(self._active_calls.refusal()) or Wait.NO_LINE)
             return _waits(hop)
         except NotClaimedError as e:
             return await self._put_off(record, e.why, hop)
@@ -216,17 +218,23 @@ class Dialler:
     async def _put_off(self, record: CallRecord, why: Claim | WaitUntil | Refuse, hop: int) -> dict[str, Any]:
         """To a later hop, or for ever."""
         if isinstance(why, WaitUntil):
-            if why.why is not Wait.CONCURRENCY:  # it stays due since when it was
-                await self._store.update(record.call_id, CallChange(scheduled_at=why.at))
+            stays_due = why.why in (Wait.CONCURRENCY, Wait.NUMBER_BUSY)
+            at = None if stays_due else why.at
+            await self._store.update(record.call_id, CallChange(scheduled_at=at, waiting_for=why.why))
             seconds = max(1.0, (why.at - datetime.now(UTC)).total_seconds())
             return {"waits": True, "again_seconds": seconds}
         if isinstance(why, Refuse):
             return await self._refused(record, why.error(), why.ended_reason)
         if why is Claim.FULL:
             self._full_until = time.monotonic() + NO_LINE_SECONDS
+            await self._note_wait(record, Wait.NO_LINE)
             return _waits(hop)
         # Overtaken: cancelled, or begun by a run of this workflow that died.
         return {"waits": True, "again_seconds": NO_LINE_SECONDS}
+
+    async def _note_wait(self, record: CallRecord, why: Wait) -> None:
+        if record.waiting_for is not why:
+            await self._store.update(record.call_id, CallChange(waiting_for=why))
 
     async def _dial_now(self, record: CallRecord, workflow: str) -> dict[str, Any]:
         call_id = record.call_id

@@ -12,13 +12,12 @@ minutes are looked at one by one: that is exact without a case for each way cloc
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from bot.calls.dialling.time_zones import Zones, instant, local_day
 from bot.errors import RequestError
 from bot.policy import HoursTerms, RetryOn, RetryTerms, Weekday
-from bot.records import AnsweredBy, EndedReason, Status
+from bot.records import AnsweredBy, EndedReason, Status, Wait
 
 ANY_TIME = HoursTerms()
 LONGEST_DELAY_SECONDS = 7 * 24 * 3600.0
@@ -29,16 +28,6 @@ _SEARCHED_DAYS = 15
 _MINUTE = timedelta(minutes=1)
 _NEAR = timedelta(hours=3)
 """No change of clocks shifts a day's beginning or end by more."""
-
-
-class Wait(StrEnum):
-    """Why a call waits."""
-
-    SCHEDULED = "scheduled"
-    CALLING_HOURS = "calling_hours"
-    DAILY_CAP = "daily_cap"
-    CONCURRENCY = "concurrency"
-    """Due, and all places of its campaign are taken."""
 
 
 @dataclass(frozen=True)

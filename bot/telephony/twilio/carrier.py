@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from loguru import logger
 from twilio.base.exceptions import (  # type: ignore[import-untyped]  # ships no py.typed
+    TwilioException,
     TwilioRestException,
     TwilioServiceException,
 )
@@ -149,6 +150,7 @@ class TwilioCarrier(TwilioWebhooks):
                     provider=self.vendor,
                     status=error.status,
                     carrier_code=error.carrier_code,
+                    retryable=error.retryable,
                 ) from error
             raise
         logger.info("Twilio dials {} as {}", masked(order.to), call.sid)
@@ -243,6 +245,15 @@ class TwilioCarrier(TwilioWebhooks):
                 status=error.status,
                 carrier_code=error.code,
                 retryable=error.status == 429 or error.status >= 500,
+            ) from error
+        except TwilioException as error:
+            # A list that is refused: the SDK raises it with the answer, and has no words for it.
+            status = next((int(answer.status_code) for answer in error.args[1:]), 0)
+            raise CarrierError(
+                f"Twilio answered {status}" if status else "Twilio's answer cannot be read",
+                provider=self.vendor,
+                status=status,
+                retryable=status == 429 or status >= 500,
             ) from error
         except NoAnswerError as error:
             unreached = error.failure is Failure.UNREACHED

@@ -4,7 +4,7 @@ https://www.twilio.com/docs/usage/webhooks/webhooks-security. The SDK adds port 
 tries the variant with a port, so the variants of WebSocket URLs are built here.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import urlsplit, urlunsplit
 
 from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]  # ships no py.typed
@@ -13,18 +13,30 @@ HEADER = "X-Twilio-Signature"
 _WEBSOCKET_PORTS = {"ws": 80, "wss": 443}
 
 
-def sign(auth_token: str, url: str, params: Mapping[str, str] | None = None) -> str:
+Fields = Mapping[str, str | Sequence[str]]
+"""Of a form. A key that stands there more than once has several values, and Twilio signs all of them."""
+
+
+class _MultiDict(dict[str, str | Sequence[str]]):
+    """Fields as the validator reads those of Django."""
+
+    def getlist(self, name: str) -> Sequence[str]:
+        value = self[name]
+        return [value] if isinstance(value, str) else value
+
+
+def sign(auth_token: str, url: str, params: Fields | None = None) -> str:
     """The signature Twilio sends for this URL (with its query) and these form fields."""
-    return str(RequestValidator(auth_token).compute_signature(url, dict(params or {})))
+    return str(RequestValidator(auth_token).compute_signature(url, _MultiDict(params or {})))
 
 
-def holds(auth_token: str, url: str, params: Mapping[str, str] | None, signature: str) -> bool:
+def holds(auth_token: str, url: str, params: Fields | None, signature: str) -> bool:
     """Whether `signature` is this account's for the URL, with or without its default port.
 
     `url` is the public URL, never the request's own: a proxy changes that one.
     """
     validator = RequestValidator(auth_token)
-    fields = dict(params or {})
+    fields = _MultiDict(params or {})
     return any(bool(validator.validate(variant, fields, signature)) for variant in _variants(url))
 
 

@@ -5,7 +5,7 @@ decoded and joined again.
 """
 
 from collections.abc import Mapping
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit, urlunsplit
 
 from bot.errors import ForbiddenError, RequestError
 from bot.records import Status
@@ -93,8 +93,9 @@ class TwilioWebhooks:
         return Callbacks(paths.of_call(origin, "voice", call_id), paths.of_call(origin, "status", call_id))
 
     def read(self, request: CarrierRequest, origin: str) -> CarrierEvent | None:
-        form = _form(request.body)
-        if not self._signed(f"{origin}{request.target}", form, request):
+        fields = _form(request.body)
+        form = {name: values[-1] for name, values in fields.items()}
+        if not self._signed(f"{origin}{request.target}", fields, request):
             raise ForbiddenError(f"The {signatures.HEADER} does not hold for this URL and form.")
         return _event(request.webhook, form, dict(parse_qsl(urlsplit(request.target).query)))
 
@@ -111,15 +112,15 @@ class TwilioWebhooks:
     def admits(self, request: CarrierRequest, origin: str) -> bool:
         return self._signed(f"{with_scheme(origin, websocket=True)}{request.target}", {}, request)
 
-    def _signed(self, url: str, form: Mapping[str, str], request: CarrierRequest) -> bool:
+    def _signed(self, url: str, form: signatures.Fields, request: CarrierRequest) -> bool:
         signature = request.headers.get(signatures.HEADER.lower())
         return bool(signature) and signatures.holds(self.auth_token, url, form, signature or "")
 
 
-def _form(body: bytes) -> dict[str, str]:
+def _form(body: bytes) -> dict[str, list[str]]:
     """The urlencoded fields, empty ones too: they are part of what was signed."""
     try:
-        return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS))
+        return parse_qs(body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS)
     except ValueError:
         raise RequestError("The body is not an urlencoded form.", code="invalid_form") from None
 

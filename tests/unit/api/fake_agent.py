@@ -73,7 +73,18 @@ A_CALL = CallRecord(
 )
 
 
-_PARTS = ("carrier", "placing", "registrations", "hang_ups", "carrier_events", "media_streams", "store", "engine")
+_PARTS = (
+    "carrier",
+    "placing",
+    "registrations",
+    "hang_ups",
+    "carrier_events",
+    "media_streams",
+    "store",
+    "engine",
+    "planner",
+    "database",
+)
 
 
 @dataclass
@@ -119,6 +130,11 @@ class FakeAgent:
         if name not in _PARTS:
             raise AttributeError(name)
         return self
+
+    secret = "of this database"
+
+    def opening_preview(self, record: CallRecord) -> str | None:
+        return f"Hello, {record.spec.callee_name}."
 
     @property
     def recordings(self) -> Recordings:

@@ -23,7 +23,7 @@ from bot.store import SqlCallStore
 from bot.telephony.carrier import API_PATH, CarrierCall, CarrierRequest, Detection, DialOrder, Instruction
 from bot.telephony.media import MediaStream
 from bot.telephony.twilio import twiml
-from bot.telephony.twilio.signatures import HEADER
+from bot.telephony.twilio.signatures import HEADER, Fields
 from bot.telephony.twilio.webhooks import TwilioWebhooks
 from tests.unit.pipeline.memory_socket import MemorySocket
 
@@ -96,7 +96,7 @@ class NotingCarrier(TwilioWebhooks):
         self._fail("recent_calls")
         return self.recent
 
-    def _signed(self, url: str, form: Mapping[str, str], request: CarrierRequest) -> bool:
+    def _signed(self, url: str, form: Fields, request: CarrierRequest) -> bool:
         return request.headers.get(HEADER.lower()) == SIGNED
 
     def _fail(self, name: str) -> None:

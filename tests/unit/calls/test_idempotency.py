@@ -20,6 +20,12 @@ def test_the_same_key_of_the_same_client_is_the_same_id() -> None:
     assert len(set(ids)) == len(ids)
 
 
+def test_without_api_keys_an_id_does_not_follow_from_the_key_alone() -> None:
+    ids = {Asked(None, "order-1", secret=secret).id_of("call") for secret in ("of one database", "of another")}
+    assert len(ids) == 2
+    assert Asked("key", "order-1", secret="x").id_of("call") == Asked("key", "order-1").id_of("call")
+
+
 def test_without_a_key_each_id_is_new() -> None:
     assert len({Asked().id_of("call") for _ in range(3)}) == 3
 

@@ -195,7 +195,7 @@ def heard_out(turns: Sequence[Turn], ended_reason: EndedReason | None, language:
 def _cut_by_us(turns: Sequence[Turn], ended_reason: EndedReason | None, words: Words) -> bool:
     """By a stop of the server, or by a request: the agent itself says goodbye or uses its tool."""
     if ended_reason is not EndedReason.AGENT_HANGUP:
-        return ended_reason is EndedReason.SERVER_SHUTDOWN
+        return ended_reason in (EndedReason.SERVER_SHUTDOWN, EndedReason.API_HANGUP)
     if any(tool.name == "end_call" for turn in turns for tool in turn.tools):
         return False
     said = [turn for turn in turns if turn.text.strip()]

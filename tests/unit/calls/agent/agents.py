@@ -24,7 +24,7 @@ from bot.store import Database
 from bot.store.address import parse_database_url
 from bot.telephony.carrier import CarrierRequest
 from bot.telephony.twilio.signatures import HEADER
-from tests.busy import ANY_LAG_MS
+from tests.busy import ANY_CALLS, ANY_LAG_MS
 from tests.unit.calls.calls_in_memory import (
     SIGNED,
     NotingCarrier,
@@ -114,6 +114,7 @@ def settings(tmp_path: Path, **changes: Any) -> Settings:
         "data_dir": tmp_path,
         "max_calls": 1,
         "max_loop_lag_ms": ANY_LAG_MS,
+        "max_calls_per_number": ANY_CALLS,
         "host": "127.0.0.1",
         **changes,
     }

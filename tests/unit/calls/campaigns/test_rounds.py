@@ -17,10 +17,10 @@ from bot.calls.campaigns import rounds as dialer
 from bot.calls.campaigns.contacts import RawRow
 from bot.calls.campaigns.rounds import call_id_of, next_call
 from bot.calls.campaigns.rules import BREAKER_CALLS
-from bot.calls.dialling.policy import Refuse, Wait, WaitUntil
+from bot.calls.dialling.policy import Refuse, WaitUntil
 from bot.errors import ConflictError, NotFoundError, RequestError
 from bot.policy import HoursTerms, Terms
-from bot.records import CallRecord, EndedReason, Status
+from bot.records import CallRecord, EndedReason, Status, Wait
 from bot.store import CallChange
 from bot.store.campaign_records import CampaignStatus, Contact, ContactState
 from tests.unit.calls.campaigns.campaigns import (

@@ -21,7 +21,7 @@ from bot.settings import Settings
 from bot.store.address import parse_database_url
 from bot.store.database import Database
 from bot.telephony.carrier import CarrierCall, DialOrder
-from tests.busy import ANY_LAG_MS
+from tests.busy import ANY_CALLS, ANY_LAG_MS
 from tests.unit.calls.calls_in_memory import NotingCarrier, QuietResources, ShakyStore, webhook
 
 TO = "+12025550123"
@@ -99,6 +99,7 @@ def build(
         "database_url": url or f"sqlite:///{tmp_path / 'calls.db'}",
         "max_calls": 10,
         "max_loop_lag_ms": ANY_LAG_MS,
+        "max_calls_per_number": ANY_CALLS,
         **changes,
     }
     settings = Settings(_env_file=None, **fields)

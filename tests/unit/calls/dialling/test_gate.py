@@ -14,16 +14,17 @@ import pytest
 from bot.calls.campaigns import Campaigns
 from bot.calls.dialling.dial_once import DialGate
 from bot.calls.dialling.do_not_call import DoNotCall
-from bot.calls.dialling.policy import LISTED, Go, Refuse, Wait, WaitUntil
+from bot.calls.dialling.policy import LISTED, Go, Refuse, WaitUntil
 from bot.calls.planner import Planner
 from bot.conversation.scenario.scenario import Scenarios, load_file
 from bot.policy import HoursTerms, Terms
-from bot.records import CallRecord, CallSpec, Direction, Status
+from bot.records import CallRecord, CallSpec, Direction, Status, Wait
 from bot.settings import Settings
 from bot.store import Database, SqlCallStore
 from bot.store.address import SqliteAddress
 from bot.store.claims import Claim, SqlClaims
 from bot.store.do_not_call import SqlDoNotCallStore
+from tests.busy import ANY_CALLS
 
 NOON = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
 """A Monday, in New York."""
@@ -48,7 +49,9 @@ async def store(tmp_path: Path) -> AsyncIterator[SqlCallStore]:
 def gate(store: SqlCallStore, tmp_path: Path) -> DialGate:
     (tmp_path / "office.toml").write_text(OFFICE, encoding="utf-8")
     scenarios = Scenarios([load_file(tmp_path / "office.toml")])
-    settings = Settings(_env_file=None, max_calls_per_number_per_day=2, data_dir=tmp_path)
+    settings = Settings(
+        _env_file=None, max_calls_per_number_per_day=2, max_calls_per_number=ANY_CALLS, data_dir=tmp_path
+    )
     planner = Planner(scenarios, settings, {}, "simulated", simulated_line=True)
     return DialGate(store, planner, DoNotCall(SqlDoNotCallStore(store.database)), cast(Campaigns, NoCampaigns()))
 

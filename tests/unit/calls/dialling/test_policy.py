@@ -14,7 +14,6 @@ from bot.calls.dialling.policy import (
     Go,
     Number,
     Refuse,
-    Wait,
     WaitUntil,
     allowed,
     ending_of,
@@ -25,7 +24,7 @@ from bot.calls.dialling.policy import (
 )
 from bot.calls.dialling.time_zones import zones_of
 from bot.policy import HoursTerms, RetryOn, RetryTerms, Weekday, minutes_of
-from bot.records import AnsweredBy, EndedReason, Status
+from bot.records import AnsweredBy, EndedReason, Status, Wait
 
 NEW_YORK = ZoneInfo("America/New_York")
 MADRID = ZoneInfo("Europe/Madrid")
