@@ -66,7 +66,9 @@ class Problem(BaseModel):
     message: str = Field(description="What is wrong and what to do about it.")
     field: str | None = Field(default=None, description="The field of the request that is meant.")
     provider: str | None = Field(default=None, description="The vendor that refused.")
-    provider_code: int | None = Field(default=None, description="The vendor's own error number.")
+    provider_code: int | None = Field(
+        default=None, description="The vendor's own error number, or its HTTP status."
+    )
     retryable: bool = Field(default=False, description="Whether the same request may succeed later.")
 
 
@@ -261,7 +263,7 @@ def _ours(error: PhoneAgentError) -> Problem:
         message=error.message,
         field=error.field,
         provider=error.provider,
-        provider_code=error.carrier_code if isinstance(error, CarrierError) else None,
+        provider_code=(error.carrier_code or error.status or None) if isinstance(error, CarrierError) else None,
         retryable=error.retryable,
     )
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 PHONE_NUMBER = "phone_number"
 MAX_ROW_BYTES = 64 * 1024
@@ -24,7 +24,7 @@ class RawRow:
     problem: tuple[str, str] | None = None
 
     @classmethod
-    def bad(cls, line: int, text: str, code: str, words: str) -> RawRow:
+    def bad(cls, line: int, text: str, code: str, words: str) -> Self:
         return cls(line, text.rstrip("\n")[:KEPT_TEXT], problem=(code, words))
 
 

@@ -30,6 +30,8 @@ _LONGEST_ESCAPE = 12
 """Bytes of a pair of halves."""
 _LONE, _LONE_ESCAPE = "\ufdd0", rb"\ufdd0"
 """A character that text never has (Unicode 23.7), in the place of half a one: yajl would read that as "?"."""
+_Value = tuple[Any, tuple[str, str] | None]
+"""A value, and what keeps it from being used: code and words."""
 
 
 class JsonContacts:
@@ -118,10 +120,6 @@ class JsonContacts:
             reason = str(e).removeprefix("b'").split("\n")[0].partition("\\n")[0]
             place = f", behind contact {line}" if line else ""
             raise RequestError(f"The body is not JSON: {reason}{place}.", code="invalid_json") from e
-
-
-_Value = tuple[Any, tuple[str, str] | None]
-"""A value, and what keeps it from being used: code and words."""
 
 
 def _built(first: tuple[str, Any], events: Iterator[tuple[str, Any]]) -> _Value:

@@ -197,8 +197,12 @@ class DialOnce:
         try:
             with tally.dialling(call_id, self.carrier.vendor):
                 sid = await self._dial(order)
-        except DialUnconfirmedError:
-            adopted = await self._adopted_if_known(call_id, order, decided)
+        except DialUnconfirmedError as unconfirmed:
+            try:
+                adopted = await self._adopt(call_id, order, decided)
+            except CarrierError as e:
+                logger.warning("the carrier cannot be asked whether it has dialled: {}", e.message)
+                adopted, unconfirmed.retryable = None, True  # all of it is out of order, not this call
             if adopted is None:
                 await self._see_that_it_is_ours(call_id, decided)
                 raise
@@ -220,13 +224,6 @@ class DialOnce:
         known = await self.store.get(call_id)
         if known is not None and known.dialling_at != decided:
             raise NotClaimedError(Claim.BEGUN)
-
-    async def _adopted_if_known(self, call_id: str, order: DialOrder, decided: datetime) -> str | None:
-        try:
-            return await self._adopt(call_id, order, decided)
-        except CarrierError as e:
-            logger.warning("the carrier cannot be asked whether it has dialled: {}", e.message)
-            return None
 
     async def _adopt(self, call_id: str, order: DialOrder, decided: datetime) -> str | None:
         """A call to that number which no record has; None: the carrier has none."""

@@ -150,7 +150,6 @@ class TwilioCarrier(TwilioWebhooks):
                     provider=self.vendor,
                     status=error.status,
                     carrier_code=error.carrier_code,
-                    retryable=error.retryable,
                 ) from error
             raise
         logger.info("Twilio dials {} as {}", masked(order.to), call.sid)

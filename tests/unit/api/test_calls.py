@@ -28,7 +28,8 @@ README_REQUEST: dict[str, Any] = {
 def test_the_readme_request_is_answered_201(client: TestClient, agent: FakeAgent) -> None:
     answer = client.post("/api/phone/call", json=README_REQUEST)
     assert answer.status_code == 201
-    assert answer.json() == {"call_id": "c_01", "call_sid": "CA1", "status": "initiated"}
+    placed = {"call_id": "c_01", "call_sid": "CA1", "status": "initiated", "waiting_for": None}
+    assert answer.json() == placed | {"opening_preview": "Hello, John."}
     assert answer.headers["location"] == "/api/phone/calls/c_01"
     assert agent.specs == [CallSpec(scenario="appointment_confirmation", **README_REQUEST)]
 
@@ -286,3 +287,26 @@ def test_paths_follow_the_prefix_of_the_app(agent: FakeAgent) -> None:
     with TestClient(app) as client:
         call = client.get("/tenant/api/phone/calls/c_01").json()
         assert call["recording_url"] == "/tenant/api/phone/calls/c_01/recording"
+
+
+@pytest.mark.parametrize(
+    "asked", ["junk", "bytes=5-2", "bytes=6-", "bytes=99-100", "bytes=-0", "bytes=-", "lines=1-2"]
+)
+def test_a_range_that_is_not_there_is_an_error_in_json(client: TestClient, tmp_path: Path, asked: str) -> None:
+    path = tmp_path / "recordings" / "c_01.wav"
+    path.parent.mkdir()
+    path.write_bytes(b"abcdef")
+    answer = client.get("/api/phone/calls/c_01/recording", headers={"Range": asked})
+    assert (answer.status_code, answer.headers["content-range"]) == (416, "bytes */6")
+    assert answer.json()["error"]["code"] == "requested_range_not_satisfiable"
+
+
+@pytest.mark.parametrize(("asked", "got"), [("bytes=4-99", b"ef"), ("bytes=-2", b"ef"), ("bytes=0-0", b"a")])
+def test_a_range_beyond_the_end_is_what_there_is(
+    client: TestClient, tmp_path: Path, asked: str, got: bytes
+) -> None:
+    path = tmp_path / "recordings" / "c_01.wav"
+    path.parent.mkdir()
+    path.write_bytes(b"abcdef")
+    answer = client.get("/api/phone/calls/c_01/recording", headers={"Range": asked})
+    assert (answer.status_code, answer.content) == (206, got)

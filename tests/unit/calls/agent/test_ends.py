@@ -167,7 +167,7 @@ async def test_an_end_that_cannot_be_kept_at_once_is_kept_later(
     await harness.agent.hang_ups.hang_up(call.call_id)
     await streaming
     record = await harness.record(call.call_id)
-    assert (record.status, record.ended_reason) == (Status.COMPLETED, EndedReason.AGENT_HANGUP)
+    assert (record.status, record.ended_reason) == (Status.COMPLETED, EndedReason.API_HANGUP)
     assert len(tried) == 3
 
 

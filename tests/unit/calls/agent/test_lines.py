@@ -241,7 +241,7 @@ async def test_a_hang_up_between_the_answer_and_the_media_socket(harness: AgentH
     call = await harness.agent.placing.place(SPEC)
     twiml = await harness.answer(call.call_id, "CA1")
     record = await harness.agent.hang_ups.hang_up(call.call_id)
-    assert (record.status, record.ended_reason) == (Status.COMPLETED, EndedReason.AGENT_HANGUP)
+    assert (record.status, record.ended_reason) == (Status.COMPLETED, EndedReason.API_HANGUP)
     assert harness.carrier.hung_up == ["CA1"]
     assert harness.lines == 0
     socket, streaming = harness.connect(twiml, "CA1")
@@ -268,7 +268,7 @@ async def test_a_hang_up_while_the_call_is_prepared(
     may_go.set()
     await streaming
     record = await harness.record(call.call_id)
-    assert (record.status, record.ended_reason) == (Status.COMPLETED, EndedReason.AGENT_HANGUP)
+    assert (record.status, record.ended_reason) == (Status.COMPLETED, EndedReason.API_HANGUP)
     assert harness.carrier.hung_up == ["CA1"]
     assert harness.lines == 0
 
@@ -280,7 +280,7 @@ async def test_a_hang_up_on_the_line(harness: AgentHarness) -> None:
     await harness.agent.hang_ups.hang_up(call.call_id)
     await streaming
     record = await harness.record(call.call_id)
-    assert (record.status, record.ended_reason) == (Status.COMPLETED, EndedReason.AGENT_HANGUP)
+    assert (record.status, record.ended_reason) == (Status.COMPLETED, EndedReason.API_HANGUP)
     assert harness.carrier.hung_up == ["CA1"]
     assert harness.agent.active_calls.slots == []
 

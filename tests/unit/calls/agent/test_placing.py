@@ -83,6 +83,17 @@ async def test_an_unconfirmed_dial_without_a_call_fails(harness: AgentHarness) -
     assert (await harness.the_record()).status is Status.FAILED
 
 
+async def test_an_outage_of_the_carrier_is_its_own_error_and_no_second_dialling(harness: AgentHarness) -> None:
+    """It answers 500 to the dial, and its list of calls is refused, too."""
+    harness.carrier.failures["dial"] = DialUnconfirmedError("HTTP 500", provider="twilio", status=500)
+    harness.carrier.failures["recent_calls"] = CarrierError("HTTP 405", provider="twilio", status=405)
+    with pytest.raises(DialUnconfirmedError) as caught:
+        await harness.agent.placing.place(SPEC)
+    assert (caught.value.status, caught.value.retryable) == (500, True)
+    assert len(harness.carrier.dialled) == 1
+    assert (await harness.the_record()).status is Status.FAILED
+
+
 async def test_all_lines_taken_queues_the_call_or_refuses_who_does_not_wait(
     harness: AgentHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:

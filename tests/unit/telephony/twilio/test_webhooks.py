@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 from urllib.parse import urlencode
 
 import pytest
@@ -140,3 +143,16 @@ def test_a_media_socket_is_signed_for_its_own_scheme() -> None:
     signature = signatures.sign("token", f"wss://bot.example.com{target}")
     assert TWILIO.admits(CarrierRequest(target, headers={"x-twilio-signature": signature}), ORIGIN)
     assert not TWILIO.admits(CarrierRequest(target), ORIGIN)
+
+
+def test_a_key_that_stands_twice_is_signed_with_all_its_values() -> None:
+    """As Twilio's own validator takes them: SIP headers may come more than once."""
+    body = b"CallSid=CA1&SipHeader_X-Tag=b&SipHeader_X-Tag=a&CallStatus=completed&SipHeader_X-Tag=a"
+    url = f"{ORIGIN}{BELOW}/status"
+    data = url + "CallSidCA1" + "CallStatuscompleted" + "SipHeader_X-Taga" + "SipHeader_X-Tagb"
+    signature = base64.b64encode(hmac.new(b"token", data.encode(), hashlib.sha1).digest()).decode()
+    headers = {"x-twilio-signature": signature}
+    event = TWILIO.read(CarrierRequest(f"{BELOW}/status", "/status", body, headers), ORIGIN)
+    assert isinstance(event, StatusReported)
+    with pytest.raises(ForbiddenError):
+        TWILIO.read(CarrierRequest(f"{BELOW}/status", "/status", body.replace(b"=b", b"=c"), headers), ORIGIN)
