@@ -72,7 +72,7 @@ async def test_a_table_becomes_calls_and_a_table_of_results(tmp_path: Path) -> N
         assert [call["callee_name"] for call in calls] == ["Guest 0", "Guest 1"]
         assert all(after["started_at"] >= before["ended_at"] for before, after in itertools.pairwise(calls))
         answer = await server.http.get(f"{URL}/{campaign_id}/results", params={"format": "csv"})
-        rows = list(csv.DictReader(io.StringIO(answer.text, newline="")))
+        rows = list(csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff"), newline="")))
         assert [row["phone_number"] for row in rows] == [call["phone_number"] for call in calls]
         assert [row["call_id"] for row in rows] == [call["call_id"] for call in calls]
         assert {(row["state"], row["status"], row["reached_goal"], row["answered_by"]) for row in rows} == {

@@ -405,7 +405,7 @@ def test_results_as_a_table_no_spreadsheet_computes(client: TestClient, agent: A
     )
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     assert f'filename="{campaign_id}.csv"' in answer.headers["content-disposition"]
-    names, *rows = csv.reader(io.StringIO(answer.text, newline=""))
+    names, *rows = csv.reader(io.StringIO(answer.text.removeprefix("\ufeff"), newline=""))
     assert names[:5] == ["line", "phone_number", "'=1+1", "variable_status", "balance"]
     assert names[-2:] == ["confirmed", "outcome_status"]
     first, second = (dict(zip(names, row, strict=True)) for row in rows)
@@ -421,7 +421,7 @@ def test_the_table_has_what_tools_noted(client: TestClient, agent: Agent) -> Non
     outcome = Outcome(True, "s", {"confirmed": True, "messages": messages, "callback": "=Friday"})
     campaign_id = finished(client, agent, f"phone_number,messages\n{A},mine\n", outcome)
     answer = client.get(f"{URL}/{campaign_id}/results", params={"format": "csv"})
-    (only,) = csv.DictReader(io.StringIO(answer.text, newline=""))
+    (only,) = csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff"), newline=""))
     assert json.loads(only["messages"]) == messages
     assert (only["callback"], only["do_not_call"], only["variable_messages"]) == ("'=Friday", "", "mine")
 
@@ -438,3 +438,36 @@ def test_the_upload_is_in_the_api_s_description(client: TestClient) -> None:
     content = post["requestBody"]["content"]
     assert sorted(content) == ["application/json", "multipart/form-data", "text/csv"]
     assert "concurrency" in content["multipart/form-data"]["schema"]["properties"]
+
+
+def test_a_dry_run_shows_the_rows_and_keeps_nothing(client: TestClient) -> None:
+    table = f"Telefon;Name\n{A};Zoë\n{B};Ann\n12;Bob\n".encode("cp1252")
+    query = {"action": "Confirm your visit, {{name}}", "dry_run": "true", "callee_name": "{{name}}"}
+    answer = client.post(URL, params=query, content=table, headers={"content-type": "text/csv"})
+    assert answer.status_code == 200, answer.text
+    tried = answer.json()
+    assert (tried["accepted"], tried["rejected"], tried["dry_run"]) == (2, 1, True)
+    assert tried["file"] == {"encoding": "windows-1252", "separator": ";", "phone_number_column": "telefon"}
+    first, second = tried["first"]
+    assert (first["phone_number"], first["callee_name"], first["action"]) == (A, "Zoë", "Confirm your visit, Zoë")
+    assert second["opening"] is None, "the model writes it"
+    assert second["local_times"]
+    assert [bad["line"] for bad in tried["bad_rows"]] == [4]
+    assert client.get(URL).json()["campaigns"] == []
+
+
+def test_an_upload_says_whose_calls_it_overlaps(client: TestClient) -> None:
+    def upload(*numbers: str) -> Any:
+        body = {"action": "Ask", "contacts": [{"phone_number": number} for number in numbers]}
+        return client.post(URL, json=body).json()
+
+    first = upload(A)
+    second = upload(A, B)
+    assert (first["overlaps"], second["overlaps"]) == ([], [{"campaign_id": first["campaign_id"], "contacts": 1}])
+
+
+def test_the_table_may_have_the_separator_that_excel_wants(client: TestClient) -> None:
+    created = client.post(URL, json={"action": "Ask", "contacts": [{"phone_number": A}]}).json()
+    path = f"{URL}/{created['campaign_id']}/results"
+    answer = client.get(path, params={"format": "csv", "separator": "semicolon"})
+    assert answer.content.startswith("\ufeffline;phone_number;".encode())
