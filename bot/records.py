@@ -379,6 +379,8 @@ class Registration:
     voice_url: str
     status_url: str
     """For the dialling's status callbacks; without them the record ends with the media stream."""
+    warning: str | None
+    """Why the carrier may not reach these URLs."""
     token_seconds: float
     """How long the one-use media token lives, from the fetching of `voice_url`."""
     expires_at: datetime

@@ -141,6 +141,10 @@ class Settings(BaseSettings):
 
 def load_settings() -> Settings:
     """The environment and .env. SettingsError names every variable that is wrong."""
+    for name in dotenv_values(".env"):
+        known = [field.upper() for field in Settings.model_fields]
+        if name.upper() not in known and (meant := did_you_mean(name.upper(), known)):
+            logger.warning(".env: {} is no setting of this server{}", name, meant)
     try:
         return Settings()
     except ValidationError as e:

@@ -273,6 +273,7 @@ class RegistrationAnswer(ApiAnswer):
     call_id: str
     voice_url: str = Field(description="What your carrier is to fetch when the callee picks up.")
     status_url: str = Field(description="For your carrier's status callbacks; optional.")
+    warning: str | None = Field(description="Why your carrier may not reach these URLs.")
     token_seconds: float = Field(description="How long the one-use media token lives once voice_url was fetched.")
     expires_at: Time = Field(description="Until when the call waits to be dialled.")
 

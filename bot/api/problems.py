@@ -105,8 +105,10 @@ class ProblemRoute(APIRoute):
         async def answer(request: Request) -> Response:
             try:
                 # PostgreSQL has no text with U+0000, so nothing kept has such a name.
-                if "\0" in request.url.path or "%00" in request.url.query:
-                    raise NotFoundError("No path and no parameter of this API holds a NUL character.")
+                if "\0" in request.url.path:
+                    raise NotFoundError("No path of this API holds a NUL character.")
+                if "%00" in request.url.query and 422 in self.responses:
+                    raise RequestError("No parameter holds a NUL character.", code="invalid_field")
                 return await handle(_limited(request, self.max_body_bytes))
             except Exception as error:
                 return problem(request, error)

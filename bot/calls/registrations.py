@@ -58,6 +58,7 @@ class Registrations:
             call_id=plan.call_id,
             voice_url=where.voice_url,
             status_url=where.status_url,
+            warning=f"{origin} is an address of this machine alone: set PUBLIC_HOST." if is_local(origin) else None,
             token_seconds=float(plan.scenario.limits.ring_seconds),
             expires_at=record.created_at + timedelta(seconds=REGISTRATION_SECONDS),
         )
