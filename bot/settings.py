@@ -11,10 +11,11 @@ from typing import Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from dotenv import dotenv_values
+from loguru import logger
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from bot.errors import SettingsError, described
+from bot.errors import SettingsError, described, did_you_mean
 from bot.policy import DEFAULT_PROFILE, ProfileName
 
 SHORTEST_SECRET = 6

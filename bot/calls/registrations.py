@@ -3,10 +3,11 @@
 import functools
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 from bot.calls.carrier_events import REGISTERED, CarrierEvents
 from bot.calls.dialling.do_not_call import DoNotCall
-from bot.calls.ingress import Ingress
+from bot.calls.ingress import Ingress, is_loopback
 from bot.calls.process import Process
 from bot.calls.queues import AfterCallQueue
 from bot.calls.webhooks import Webhooks
@@ -15,6 +16,7 @@ from bot.records import CallSpec, Direction, EndedReason, Registration, Status
 
 REGISTRATION_SECONDS = 3600.0
 """How long a registered call waits to be dialled."""
+_LOCAL = "PUBLIC_HOST is an address of this machine alone: no carrier elsewhere reaches these URLs."
 EXPIRE = "expire_registration"
 
 
@@ -58,7 +60,7 @@ class Registrations:
             call_id=plan.call_id,
             voice_url=where.voice_url,
             status_url=where.status_url,
-            warning=f"{origin} is an address of this machine alone: set PUBLIC_HOST." if is_local(origin) else None,
+            warning=_LOCAL if is_loopback(urlsplit(origin).hostname or "") else None,
             token_seconds=float(plan.scenario.limits.ring_seconds),
             expires_at=record.created_at + timedelta(seconds=REGISTRATION_SECONDS),
         )

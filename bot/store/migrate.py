@@ -9,6 +9,7 @@ of the time. A test holds both ways to the same schema.
 """
 
 import asyncio
+import secrets
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -19,7 +20,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from bot.store.schema import metadata
+from bot.store.schema import installation, metadata
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 0x70686F6E65  # "phone"
@@ -42,9 +43,11 @@ async def migrate(writer: AsyncEngine) -> None:
 def _create_or_upgrade(connection: Connection) -> None:
     if inspect(connection).get_table_names():
         upgrade(connection)
-        return
-    metadata.create_all(connection, checkfirst=False)
-    MigrationContext.configure(connection).stamp(ScriptDirectory.from_config(_config()), "head")
+    else:
+        metadata.create_all(connection, checkfirst=False)
+        MigrationContext.configure(connection).stamp(ScriptDirectory.from_config(_config()), "head")
+    if connection.execute(installation.select()).first() is None:
+        connection.execute(installation.insert().values(secret=secrets.token_hex(32)))
 
 
 def upgrade(connection: Connection) -> None:

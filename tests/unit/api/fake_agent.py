@@ -163,6 +163,7 @@ class FakeAgent:
             "c_01",
             "https://bot.example.com/api/phone/twilio/voice",
             "https://bot.example.com/api/phone/twilio/status",
+            None,
             120.0,
             NOON,
         )

@@ -177,6 +177,7 @@ def test_a_registered_call_needs_no_action(client: TestClient, agent: FakeAgent)
         "call_id": "c_01",
         "voice_url": "https://bot.example.com/api/phone/twilio/voice",
         "status_url": "https://bot.example.com/api/phone/twilio/status",
+        "warning": None,
         "token_seconds": 120.0,
         "expires_at": "2026-03-02T12:00:00.123Z",
     }
