@@ -2,8 +2,8 @@
 
 schemathesis sends requests of every kind to a server with the simulated carrier, all phases, and looks at each
 answer: no 5xx, no status, header, type or shape that the document does not name. Two checks are left out: that a
-request which fits its schema is accepted (whether a number exists, no schema says), and that a wrong key is refused
-(it is sent beside the right one, in the other of the two headers).
+request which fits its schema is accepted (whether a number exists, no schema says), and that a wrong key is
+refused (it is sent beside the right one, in the other of the two headers).
 """
 
 import asyncio
