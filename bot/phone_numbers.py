@@ -34,7 +34,6 @@ _KINDS = {
     PhoneNumberType.TOLL_FREE: "toll-free",
 }
 _LINES = {PhoneNumberType.FIXED_LINE, PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE}
-_PREMIUM = "is a premium-rate number: whoever is called there is paid by the minute, and it is not dialled"
 _NO_CODE = "has no country code that exists; as in +12025550123"
 _NO_NUMBER = "no such number can exist in its country; check the digits after the country code"
 
@@ -85,16 +84,17 @@ def read_number(given: Any, country: str | None) -> PhoneNumber:
         raise ValueError("has digits in brackets or behind a slash at its end: extensions cannot be dialled")
     digits = "".join(_DIGITS.findall(text))
     if text.startswith("+"):
-        return _not_premium(_read(digits))
+        return _read(digits)
     if country is None:
         raise ValueError("has no + and country code; or give the campaign's country")
-    return _not_premium(_read_national(digits, country))
+    return _read_national(digits, country)
 
 
-def _not_premium(number: PhoneNumber) -> PhoneNumber:
-    if number.kind == PhoneNumberType.PREMIUM_RATE:
-        raise ValueError(_PREMIUM)
-    return number
+def check_dialled(e164: str) -> str:
+    """ValueError for a number that is paid by who calls it."""
+    if _read(e164[1:]).kind == PhoneNumberType.PREMIUM_RATE:
+        raise ValueError("is a premium-rate number: who calls it pays by the minute, and it is not dialled")
+    return e164
 
 
 def read_e164(value: str) -> str:
@@ -103,7 +103,7 @@ def read_e164(value: str) -> str:
         raise ValueError("write it in E.164: +, country code, number, no spaces, as in +12025550123")
     if len(value) - 1 not in _LENGTHS:
         raise ValueError("is no possible number: with its country code it has 7 to 15 digits, as in +12025550123")
-    number = _not_premium(_read(value[1:])).e164
+    number = _read(value[1:]).e164
     if number != value and not number.startswith(f"+{_MEXICO}"):
         raise ValueError(f"is not dialled so from abroad: write {number}")
     return number

@@ -25,7 +25,7 @@ from bot.conversation.scenario.parts import Hours, Retry
 from bot.conversation.scenario.scenario import DEFAULT_OUTBOUND
 from bot.errors import RequestError
 from bot.json_schema import checked
-from bot.phone_numbers import read_e164
+from bot.phone_numbers import check_dialled, read_e164
 from bot.policy import CallConsent, CallPurpose, Terms, zone
 from bot.records import CallSpec, Speaker, Status
 from bot.store.kept_json import check_json
@@ -128,7 +128,7 @@ class SpecRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    phone_number: E164
+    phone_number: Annotated[E164, AfterValidator(check_dialled)]
     context: Annotated[str | dict[str, Any], AfterValidator(_context)] = Field(
         default="",
         description="What the agent may know and tell, as text or an object; at most 64 KiB.",

@@ -18,7 +18,7 @@ from bot.calls.campaigns.contacts import RawRow, variable_name
 from bot.calls.dialling.policy import next_allowed, unlimited
 from bot.conversation import templates
 from bot.errors import RequestError
-from bot.phone_numbers import PhoneNumber, read_number
+from bot.phone_numbers import PhoneNumber, check_dialled, read_number
 from bot.policy import CallConsent, HoursTerms, zone
 from bot.records import CallSpec, EndedReason, Status
 from bot.store.campaign_records import BadRow, Campaign, Contact
@@ -192,6 +192,7 @@ class Judge:
             return BadRow(raw.line, raw.problem[0], raw.problem[1], None, raw.text)
         try:
             number = read_number(raw.phone_number, self._country)
+            check_dialled(number.e164)
         except ValueError as e:
             return self._bad(raw, "bad_phone_number", str(e), "phone_number")
         digits = int(number.e164[1:])
