@@ -70,7 +70,7 @@ _MEANT_COUNTRY = {"UK": "GB", "EN": "GB", "EL": "GR", "USA": "US"}
 
 def _country(value: str) -> str:
     if (meant := _MEANT_COUNTRY.get(value.upper())) is not None:
-        raise ValueError(f"is no country's code: write {meant}")
+        raise ValueError(f"is no country of two letters: write {meant}")
     if not is_country(value.upper()):
         raise ValueError("is no country of two letters, like US")
     return value.upper()
