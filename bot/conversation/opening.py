@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from pipecat.frames.frames import (
@@ -199,6 +199,8 @@ async def write(
 ) -> str:
     """The opening of the first model that has one. VendorError when it does not come."""
     context = LLMContext(messages=[{"role": "user", "content": prompt.WRITE_OPENING}])
+    # Nothing stands in for an opening that is refused: the scenario's spare one does.
+    brief = replace(brief, cannot_answer="")
     services = await asyncio.to_thread(llm.build, members, resources, brief)
     count_for(usage, services)
     collector = await _OneStage(services).run(LLMContextFrame(context=context))

@@ -257,12 +257,6 @@ def shared_prompt(scenario: Scenario) -> str:
         parts.append("Find out and record with record_outcome:\n" + "\n".join(lines))
         if any(field.type in READERS for field in scenario.outcome):
             parts.append(_READ_BACK)
-    language = languages.of(scenario.language)
-    if language.code != "en":
-        parts.append(
-            f"Speak {language.name} only: every word of yours is in it, also numbers, dates and times, whatever "
-            "language these instructions, the action and the context are in."
-        )
     return "\n\n".join(parts)
 
 
@@ -282,6 +276,13 @@ def own_prompt(spec: CallSpec, scenario: Scenario, direction: Direction, when: s
     if spec.action:
         parts.append(f"The purpose of the call:\n<action>\n{_data(spec.action)}\n</action>")
     parts.append(f"All you know about the matter:\n<context>\n{_data(context) or '(nothing)'}\n</context>")
+    # Last: what stands nearest to the talk is followed best.
+    language = languages.of(scenario.language)
+    if language.code != "en":
+        parts.append(
+            f"Speak {language.name} only: every word of yours is in it, also numbers, dates and times, whatever "
+            "language these instructions, the action and the context are in."
+        )
     return "\n\n".join(parts)
 
 

@@ -220,7 +220,7 @@ class OpenAISimulator(LoopbackServer):
             await response.prepare(request)
         if await self._break(request, exchange, stream, None):
             return response
-        await stream.send({}, finish=_FINISH[stop])
+        await stream.send({}, finish=_FINISH.get(stop, stop))
         if (exchange.request.body.get("stream_options") or {}).get("include_usage"):
             prompt = exchange.prompt_tokens
             total = {"prompt_tokens": prompt, "completion_tokens": sent, "total_tokens": prompt + sent}

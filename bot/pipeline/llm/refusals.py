@@ -41,8 +41,12 @@ class Refusals:
     _turns: list[_Turn] = field(default_factory=list)
 
     def may_be_declined(self, context: LLMContext) -> bool:
-        """Whether the phrase answers: the callee has said something, and it is not the only answer they get."""
-        return bool(self.phrase) and len(context.get_messages()) > 1 and self.in_a_row < MOST_IN_A_ROW
+        """Whether the phrase answers: the callee has said something (our own notes stand in brackets), and it is
+        not the only answer they get."""
+        messages: list[Any] = context.get_messages()
+        said = (str(m["content"]) for m in messages if _is_user(m) and m.get("content"))
+        heard = any(not text.startswith("(") for text in said)
+        return bool(self.phrase) and heard and self.in_a_row < MOST_IN_A_ROW
 
     def answered(self, context: LLMContext, refused_by: set[str]) -> None:
         """A model had a reply, maybe after others had refused."""

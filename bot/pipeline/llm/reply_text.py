@@ -39,15 +39,59 @@ _CLOSING = {"*": "*", "(": ")", "[": "]"}
 _ROLES = ("agent", "assistant", "ai", "ai assistant", "bot", "agente", "asistente")
 
 
-class ReplyText:
-    """One reply. `feed` each piece, `finish` at its end; `names`: the agent's, as it may sign its lines."""
+_LABELS = (
+    *("thought", "thoughts", "thinking", "reasoning", "analysis", "internal note", "internal", "note to self"),
+    *("scratchpad", "pensamiento", "razonamiento", "nota interna"),
+)
+_LABEL = re.compile(rf"\s*\**(?:{'|'.join(_LABELS)})\**\s*:\**", re.IGNORECASE)
+_ANSWER = re.compile(r"\n\s*|\b(?:final answer|answer|response|reply|respuesta)\**\s*:\**\s*", re.IGNORECASE)
+"""Reasoning with a label ends with its line, or where the answer has a label too."""
+_ASIDE = re.compile(rf"[(\[*]\s*(?:{'|'.join(_LABELS)})\s*:", re.IGNORECASE)
+_GREETINGS = (
+    *("hello", "hi", "hey", "good morning", "good afternoon", "good evening"),
+    *("hola", "buenos días", "buenas"),
+)
+_GREETING = re.compile(
+    r"\s*(?:hello|hi|hey|good (?:morning|afternoon|evening)|hola|buenos d[ií]as|buenas(?: (?:tardes|noches))?)"
+    r"(?: (?:there|again|de nuevo|otra vez))?(?-i:,? (?:(?:Mrs?|Ms|Dra?|Sra?)\.? )?[A-Z][\w'-]+){0,3}"
+    r"\s*[,.!]+\s*",
+    re.IGNORECASE,
+)
+_INTRODUCES = ("this is", "i'm", "i am", "my name is", "it's", "soy", "le habla", "me llamo")
+LONGEST_GREETING = 160
+_MEETS = re.compile(
+    r"\b(?:hello|hi|hey|hola|buen[oa]s|good (?:morning|afternoon|evening)|who|qui[eé]n|speaking|this is|my name|"
+    r"soy|habla|put you|transfer|hold on|one moment|here (?:he|she) is|person is on the line|what was that|"
+    r"repeat)\b",
+    re.IGNORECASE,
+)
 
-    def __init__(self, names: Iterable[str] = ()) -> None:
+
+def is_met(callee: str) -> bool:
+    """Whether a greeting may answer these words of the callee: a greeting, "who is this?", a new voice."""
+    return bool(_MEETS.search(callee))
+
+
+class ReplyText:
+    """One reply. `feed` each piece, `finish` at its end.
+
+    `names`: the agent's, as it may sign its lines. `greeted`: it has said who it is, and need not again.
+    """
+
+    def __init__(self, names: Iterable[str] = (), *, greeted: bool = False) -> None:
+        names = tuple(names)
         roles = "|".join(re.escape(name) for name in (*names, *_ROLES) if name)
         self._role = re.compile(rf"\s*\**(?:{roles})\**\s*:\**\s*", re.IGNORECASE)
         self._names = tuple(name.lower() for name in (*names, *_ROLES) if name)
+        own = "|".join(re.escape(name) for name in names if name) or "(?!)"
+        self._introduction = re.compile(
+            rf"(?:and )?(?:{'|'.join(_INTRODUCES)}) (?:{own})\b[^.!?]{{0,100}}[.!]\s*", re.IGNORECASE
+        )
         self._held = ""
         self._at_start = True
+        self._may_greet_again = greeted
+        self._spoke = False
+        self._reasoned = False
         self._until: re.Pattern[str] | None = None
         """Inside of thoughts or a call: where it ends."""
         self._drop_space = False
@@ -64,9 +108,21 @@ class ReplyText:
         """What was held, now that nothing follows."""
         return self._drain(over=True)
 
+    @property
+    def called_or_reasoned(self) -> bool:
+        """Nothing was said where a reply should be: a tool call in words, or mere reasoning."""
+        return self.called_in_words or (self._reasoned and not self._spoke)
+
     def _drain(self, *, over: bool) -> str:
+        text = self._drained(over=over)
+        self._spoke = self._spoke or bool(text.strip())
+        return text
+
+    def _drained(self, *, over: bool) -> str:
         out: list[str] = []
         while self._held:
+            if self._reasoned and self._until is None and not (self._spoke or out):
+                self._held = self._held.lstrip()
             if self._drop_space and not self._at_start and self._until is None:
                 self._held = self._held.lstrip(" ")
                 self._drop_space = not self._held
@@ -75,12 +131,13 @@ class ReplyText:
                 if not self._skip_hidden(over=over):
                     break
             elif self._at_start:
-                if self._may_be_role() and not over:
+                if not self._begin(over=over):
                     break
-                if role := self._role.match(self._held):
-                    self._held = self._held[role.end() :]
-                    self._drop_space = True
-                self._at_start = False
+            elif self._may_greet_again:
+                if not over and self._may_be_greeting():
+                    break
+                self._may_greet_again = False
+                self._held = self._without_greeting()
             elif (special := re.search(r"[<*(\[]", self._held)) is None:
                 out.append(self._held)
                 self._held = ""
@@ -102,6 +159,39 @@ class ReplyText:
             name.startswith(text) or text.strip() == name for name in self._names
         )
 
+    def _begin(self, *, over: bool) -> bool:
+        """Leave out a role's name, or a label and the reasoning behind it; False: wait for more."""
+        if (self._may_be_role() or self._may_be_label()) and not over:
+            return False
+        if label := _LABEL.match(self._held):
+            self._held, self._until, self._reasoned = self._held[label.end() :], _ANSWER, True
+            return True
+        if role := self._role.match(self._held):
+            self._held = self._held[role.end() :]
+            self._drop_space = True
+        self._at_start = False
+        return True
+
+    def _may_be_label(self) -> bool:
+        text = self._held.lstrip(" \n*").lower()
+        return any(label.startswith(text.strip()) for label in _LABELS) if text else False
+
+    def _may_be_greeting(self) -> bool:
+        """Whether a greeting begins the reply, and the sentence behind it is not here yet."""
+        text = re.sub(r"\b(mrs?|ms|dra?|sra?)\.", r"\1", self._held.lstrip().lower())
+        begins = any(word.startswith(text) or re.match(rf"{word}\b", text) for word in _GREETINGS)
+        return begins and len(text) < LONGEST_GREETING and len(re.findall(r"[.!?]\s+\S", text)) < 2
+
+    def _without_greeting(self) -> str:
+        """What is left of the reply; all of it where a greeting is all it is."""
+        greeting = _GREETING.match(self._held)
+        if greeting is None:
+            return self._held
+        rest = self._held[greeting.end() :]
+        if introduction := self._introduction.match(rest):
+            rest = rest[introduction.end() :]
+        return rest[:1].upper() + rest[1:] if rest.strip() else self._held
+
     def _skip_hidden(self, *, over: bool) -> bool:
         assert self._until is not None
         if end := self._until.search(self._held):
@@ -117,6 +207,11 @@ class ReplyText:
         text = self._held
         if text[0] == "<":
             return self._tag(text, over=over)
+        if aside := _ASIDE.match(text):
+            self._held, self._reasoned = text[aside.end() :], True
+            self._until = re.compile(re.escape(_CLOSING[text[0]]))
+            self._drop_space = True
+            return ""
         closing = text.find(_CLOSING[text[0]], 1)
         if closing < 0:
             may_come = (

@@ -45,7 +45,7 @@ from bot.pipeline.line.line_ends import UnfinishedFrame
 from bot.pipeline.llm import events
 from bot.pipeline.llm.fallback import AttemptError, Attempts, Candidate, Waits
 from bot.pipeline.llm.refusals import Refusals
-from bot.pipeline.llm.reply_text import ReplyText
+from bot.pipeline.llm.reply_text import ReplyText, is_met
 from bot.pipeline.usage import Metered, Usage
 from bot.pipeline.vendor import Circuit
 from bot.telemetry import metrics
@@ -55,9 +55,9 @@ _GO_ON = (
     "Do not repeat them, and do not mention this.)"
 )
 _TOOLS_CUT = "(No tool of your reply was run: it broke off. Call again what is needed, and do not mention this.)"
-_CALL_TOOLS = (
-    "(You wrote a tool call as text. Nothing of it was said and no tool was run. Call the tool itself, or go on "
-    "speaking; do not mention this.)"
+_NO_SPEECH = (
+    "(You wrote a tool call, or your reasoning, as text. Nothing of it was said and no tool was run. Call the "
+    "tool itself, or say your reply alone; do not mention this.)"
 )
 _NOT_JSON = "The arguments were not a JSON object, so the tool was not run. Call it again with a JSON object."
 _CHARACTERS_PER_TOKEN = 4
@@ -203,7 +203,7 @@ class FallbackLLMService(Metered, LLMService[Any]):
 
     @traced_llm
     async def _process_context(self, context: LLMContext) -> None:
-        self._reply = reply = _Reply(speech=ReplyText(self._names))
+        self._reply = reply = _Reply(speech=ReplyText(self._names, greeted=_has_greeted(context)))
         self._at_work = True
         try:
             # Not pipecat's line, which holds all that was said, and secret keys.
@@ -278,7 +278,7 @@ class FallbackLLMService(Metered, LLMService[Any]):
                 raise
             logger.warning("the reply broke off: {}", e)
             metrics.vendor_failed(self._models[0].vendor, "broke_off")
-            hint = _CALL_TOOLS if reply.speech.called_in_words else _GO_ON if said.strip() else ""
+            hint = _NO_SPEECH if reply.speech.called_or_reasoned else _GO_ON if said.strip() else ""
             if called and not reply.refused_by:
                 hint = f"{hint} {_TOOLS_CUT}".strip()
             reply.speech = ReplyText(self._names)
@@ -348,8 +348,8 @@ class FallbackLLMService(Metered, LLMService[Any]):
                     raise _CutError(reason, ending)
                 await self._begin()  # an empty reply is one, too
                 reply.reason = reason or reply.reason
-                if reply.speech.called_in_words and not reply.blocks:
-                    raise AttemptError("it wrote a tool call as text")
+                if reply.speech.called_or_reasoned and not reply.blocks:
+                    raise AttemptError("it wrote no speech, but a tool call or its reasoning")
 
     async def _begin(self) -> None:
         if not self._reply.begun:
@@ -386,6 +386,14 @@ class FallbackLLMService(Metered, LLMService[Any]):
                 cache_read_input_tokens=usage.cache_read,
             )
         )
+
+
+def _has_greeted(context: LLMContext) -> bool:
+    """Whether the agent has spoken, and the callee's last words are none that are answered with a greeting."""
+    messages = [m for m in context.get_messages() if isinstance(m, dict) and isinstance(m.get("content"), str)]
+    spoke = any(m["role"] == "assistant" for m in messages)
+    last = next((str(m["content"]) for m in reversed(messages) if m["role"] == "user"), "")
+    return spoke and not is_met(last)
 
 
 def settings_of(model: str, instructions: str | None) -> LLMSettings:

@@ -9,11 +9,12 @@ lines.py        bad lines, silence, goodbyes, Flux
 spanish.py      Spanish by scenario
 tools.py        tools that take their time
 meaning.py      what commits, keys, what is dictated
+written.py      what a model writes that is no speech, and what it will not say
 """
 
 from __future__ import annotations
 
-from tests.benchmarks.situations import answering, faults, lines, manners, meaning, spanish, tools, turns
+from tests.benchmarks.situations import answering, faults, lines, manners, meaning, spanish, tools, turns, written
 from tests.benchmarks.situations.situation import Situation
 
 ALL: tuple[Situation, ...] = (
@@ -25,4 +26,5 @@ ALL: tuple[Situation, ...] = (
     *spanish.SITUATIONS,
     *tools.SITUATIONS,
     *meaning.SITUATIONS,
+    *written.SITUATIONS,
 )

@@ -57,7 +57,8 @@ class Dialogue(TalkState):
         if spoken is not None:
             self._unheard(spoken)
         self._calls, self._answers, self._again, self._unopened = [], [], False, cut and opens
-        prompts = self._words.sentences(spoken or "")[-1:]  # "Are you still there?", said after the last reply
+        # Said after the last reply: "Are you still there?", "Hello? I can't hear you."
+        prompts = self._words.sentences(spoken or "")[-2:]
         prompted = any(last.endswith("?") and not was_heard(last, self._last) for last in prompts)
         if prompted and not cut and not self._says_something(heard):
             text = self._utter(self._pending())
@@ -186,6 +187,8 @@ class Dialogue(TalkState):
             Intent.WHO: f"{capital(self._introduction())}.",
             Intent.WHY: self._why(),
         }
+        if self._unopened and said.keys() & meaning:
+            meaning |= {Intent.WHY}  # the opening was cut before it said so
         return [text for intent, text in said.items() if intent in meaning and text]
 
     def _answer(self, question: str) -> str:

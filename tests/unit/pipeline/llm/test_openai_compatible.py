@@ -160,6 +160,15 @@ async def test_tools_of_a_reply_that_was_cut_do_not_run() -> None:
         assert it.tools.used == []
 
 
+async def test_a_content_filter_in_mid_reply_ends_with_the_phrase() -> None:
+    uses = (ToolUse("end_call", {}),)
+    async with stage(brain=lambda _: Reply("Sure, take", uses, stop_reason="content_filter")) as it:
+        await it.ask()
+        await it.over()
+        assert it.text == f"Sure, take… {BRIEF.cannot_answer}"
+        assert it.tools.used == []
+
+
 @pytest.mark.parametrize("fault", [Refuse(429, retry_after=60), Refuse(503), ErrorEvent(0)])
 async def test_a_refusal_goes_down_the_ladder(fault: OpenAIFault) -> None:
     async with stage(fault, fault, behind=(LOCAL,)) as it:
@@ -235,6 +244,8 @@ def choice(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
         (choice({"content": ""}), []),
         (choice({"content": None, "reasoning": "hm"}), []),
         (choice({}, "stop"), [Stopped("stop", Tokens())]),
+        (choice({"refusal": "No."}, "stop"), [Stopped("stop", Tokens(), ReplyEnd.REFUSED)]),
+        (choice({}, "content_filter"), [Stopped("content_filter", Tokens(), ReplyEnd.REFUSED)]),
         (choice({}, "length"), [Stopped("length", Tokens(), ReplyEnd.CUT)]),
         ({"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 3}}, [Tokens(9, 3)]),
         (

@@ -353,7 +353,7 @@ async def test_a_refusal_is_the_next_models_turn_at_once() -> None:
 
 async def test_where_all_refuse_to_write_an_opening_it_is_an_error_and_no_loop() -> None:
     async with stage(brain=lambda _: Reply(stop_reason="refusal")) as it:
-        await it.ask()
+        await it.pipeline.queue(LLMContextFrame(LLMContext([TALK[0]])))
         await it.over()
         assert (it.text, it.models, it.error()) == ("", [FIRST, SECOND], True)
 
@@ -526,3 +526,22 @@ async def test_tools_are_strict_where_the_server_takes_them_and_loose_where_not(
             asked = [exchange.request.body["tools"][0].get("strict", False) for exchange in it.sim.exchanges]
             assert (asked, it.text) == ([takes, takes], SAID * 2)
             assert len(it.sim.rejected) == (not takes), "asked once"
+
+
+async def test_a_second_greeting_is_not_said_but_to_a_new_voice() -> None:
+    again = "Hello there, this is Alex. Thursday works."
+    async with stage(brain=lambda _: Reply(again)) as it:
+        await it.pipeline.queue(talk())
+        await it.over()
+        await it.pipeline.queue(talk("Sure.", "Hi, this is her husband."))
+        await it.over(2)
+        assert it.text == "This is Alex. Thursday works." + again, "the name is unknown to this stage"
+
+
+async def test_reasoning_alone_is_asked_again_for_speech() -> None:
+    answers = iter((Reply("Reasoning: they want to know."), Reply(SAID)))
+    async with stage(brain=lambda _: next(answers)) as it:
+        await it.ask()
+        await it.over()
+        assert it.text == SAID
+        assert "say your reply alone" in told(it, 1)
