@@ -189,7 +189,7 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.globals["nav_items"] = (("/", "Calls"), ("/phone", "Softphone"), ("/docs", "API"))
+_TEMPLATES.globals["nav_items"] = (("/", "Calls"), ("/docs", "API"))
 _TEMPLATES.filters.update(
     iso=_iso,
     utc=_utc,
