@@ -81,6 +81,7 @@ async def server_process(folder: Path, environment: Mapping[str, Any]) -> AsyncI
         "PIPELINES_DIR": str(scenarios),
         "MAX_LOOP_LAG_MS": str(ANY_LAG_MS),
         "MAX_CALLS_PER_NUMBER": str(ANY_CALLS),
+        "COMPLIANCE_PROFILE": "none",  # no calling hours: a test of calls passes at night, too
         **{name.upper(): _plain(value) for name, value in environment.items()},
     }
     log = folder / "log"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
 import socket
 import sys
@@ -160,7 +159,9 @@ async def cluster(
     pipelines.mkdir()
     for source in SCENARIO_FOLDERS:
         for file in source.glob("*.toml"):
-            shutil.copy(file, pipelines)
+            # Without a profile's calling hours: a test of calls passes at night, too.
+            text = file.read_text(encoding="utf-8").replace('profile = "us_service"', 'profile = "none"')
+            (pipelines / file.name).write_text(text, encoding="utf-8")
     common = {
         **sims.keys(),
         "api_keys": API_KEY,
@@ -200,6 +201,7 @@ def environment(settings: Mapping[str, object]) -> dict[str, str]:
         "PATH": os.environ["PATH"],
         "MAX_LOOP_LAG_MS": str(ANY_LAG_MS),
         "MAX_CALLS_PER_NUMBER": str(ANY_CALLS),
+        "COMPLIANCE_PROFILE": "none",
         **texts,
     }
 
