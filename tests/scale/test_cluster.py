@@ -119,7 +119,7 @@ async def test_a_hang_up_finds_the_call(running: ClusterHarness) -> None:
     answer = await (await running.not_holding()).http.post(f"/api/phone/calls/{call_id}/hangup")
     assert answer.status_code == 200, answer.text
     call = await running.cluster.ended(call_id, within=10.0)
-    assert (call["status"], call["ended_reason"]) == ("completed", "agent_hangup")
+    assert (call["status"], call["ended_reason"]) == ("completed", "api_hangup")
 
 
 async def test_the_carriers_detection_finds_the_call(running: ClusterHarness) -> None:
