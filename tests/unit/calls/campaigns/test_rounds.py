@@ -12,6 +12,7 @@ from unittest.mock import AsyncMock
 from zoneinfo import ZoneInfo
 
 import pytest
+import sqlalchemy as sa
 
 from bot.calls.campaigns import rounds as dialer
 from bot.calls.campaigns.contacts import RawRow
@@ -23,6 +24,7 @@ from bot.policy import HoursTerms, Terms
 from bot.records import CallRecord, EndedReason, Status, Wait
 from bot.store import CallChange
 from bot.store.campaign_records import CampaignStatus, Contact, ContactState
+from bot.store.campaign_rows import contacts
 from tests.unit.calls.campaigns.campaigns import (
     BUSY,
     COMPLETED,
@@ -82,12 +84,15 @@ async def test_a_retry_waits_for_its_time_and_its_room_and_goes_before_new_conta
         await harness.create(table(3), concurrency=1)
         await harness.until(lambda: len(harness.placed) == 1)
         first = harness.placed[0]
-        await harness.end(first, BUSY, retry_at=datetime.now(UTC) + timedelta(seconds=1.0))
+        await harness.end(first, BUSY, retry_at=datetime.now(UTC) + timedelta(hours=1))
         await harness.until(lambda: len(harness.placed) == 2)
         await quiet(harness)
         progress = await harness.campaigns.progress("campaign_1")
         assert (progress.waiting, progress.queued, progress.dialling) == (1, 1, 1)
-        await asyncio.sleep(1.5)
+        async with harness.store.database.writer.begin() as connection:
+            retries = sa.update(contacts).where(contacts.c.due_at.is_not(None))
+            await connection.execute(retries.values(due_at=datetime.now(UTC)))
+        await quiet(harness)
         assert harness.numbers() == [number(0), number(1)], "due, and without room"
         await harness.end(harness.placed[1])
         await harness.until(lambda: len(harness.placed) == 3)
