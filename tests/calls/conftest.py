@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import warnings
-from collections.abc import Callable, Mapping
 
 import pytest
-import uvloop
 
 with warnings.catch_warnings():
     # pipecat 1.14 defines classes upon its own deprecated ones; the import is what warns.
@@ -44,8 +41,3 @@ def _ready() -> None:
 def _log() -> None:
     """Anew for each test: pytest gives each its own stderr."""
     set_up("DEBUG")
-
-
-def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """The loop of the server itself: it costs half of asyncio's own."""
-    return {"loop": uvloop.new_event_loop}
