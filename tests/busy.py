@@ -19,7 +19,7 @@ ANY_LAG_MS = 60_000
 """A server that takes calls however late its event loop is, for MAX_LOOP_LAG_MS."""
 ANY_CALLS = 1000
 """Calls with one number at a time, for tests whose calls all go to the same: MAX_CALLS_PER_NUMBER."""
-PLACES = 3 * (os.cpu_count() or 1)
+PLACES = 4 * (os.cpu_count() or 1)
 """A test of a call takes a fifth of a core, and more as it begins: both ends, its vendors and its server."""
 _FOLDER = Path(tempfile.gettempdir()) / f"phone-agent-tests-{os.getuid()}"
 _LOOK_SECONDS = 0.1

@@ -99,7 +99,7 @@ async def test_hanging_up_while_they_talk(tmp_path: Path) -> None:
         assert answer.status_code == 200
         call = await server.ended(call_id)
         await server.all_over()
-        assert (call["status"], call["ended_reason"]) == ("completed", "agent_hangup")
+        assert (call["status"], call["ended_reason"]) == ("completed", "api_hangup")
         (simulated,) = sims.twilio.network.calls
         await simulated.ended.wait()
         assert simulated.status == "completed"

@@ -23,7 +23,9 @@ async def test_the_readmes_call(tmp_path: Path) -> None:
         answer = await server.http.post("/api/phone/call", json=dict(README_BODY))
         assert answer.status_code == 201
         placed = answer.json()
-        assert set(placed) == {"call_id", "call_sid", "status"}
+        assert set(placed) == {"call_id", "call_sid", "status", "opening_preview", "waiting_for"}
+        assert placed["opening_preview"].startswith(OPENING)
+        assert placed["waiting_for"] is None
         assert placed["call_sid"].startswith("CA")
         assert placed["status"] in ("queued", "initiated", "ringing")
         call = await server.ended(placed["call_id"], within=80)

@@ -23,8 +23,8 @@ from tests.busy import ANY_CALLS, ANY_LAG_MS
 from tests.calls.server import README_BODY, ROOT, shared_voice
 
 OPENING = (
-    "Hi John, this is Alex calling from Downtown Dental. I'm calling to confirm your dentist appointment "
-    "Thursday at 2pm. Does that still work for you?"
+    "Hi John, this is Alex, an AI assistant, calling from Downtown Dental. This call is recorded. I'm calling to "
+    "confirm your dentist appointment Thursday at 2pm. Does that still work for you?"
 )
 LOST_AT_MOST = timedelta(seconds=2)
 
