@@ -25,7 +25,7 @@ class RetryOn(StrEnum):
     FAILED = "failed"
     """The carrier could not dial it."""
     MACHINE = "machine"
-    """A menu, a screening nobody answered, a recorded "not available"."""
+    """A menu, hold music, a screening nobody answered, a recorded "not available"."""
 
 
 class Weekday(StrEnum):

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from bot.policy import DEFAULT_TERMS, Terms
 
@@ -56,6 +56,7 @@ class EndedReason(StrEnum):
     VOICEMAIL_REACHED = "voicemail_reached"
     SCREENING_UNANSWERED = "screening_unanswered"
     MENU_REACHED = "menu_reached"
+    HOLD_TIMEOUT = "hold_timeout"
     SILENCE = "silence"
     MAX_DURATION = "max_duration"
     DIAL_BUSY = "dial_busy"
@@ -97,6 +98,11 @@ class Direction(StrEnum):
 class Speaker(StrEnum):
     AGENT = "agent"
     CALLEE = "callee"
+    RECORDING = "recording"
+    """A queue's announcement, or what else is played to one who waits: nobody's words."""
+
+
+FirstSpeaker = Literal[Speaker.AGENT, Speaker.CALLEE]
 
 
 @dataclass(frozen=True)
@@ -113,7 +119,7 @@ class CallSpec:
     callee_name: str | None = None
     agent_name: str | None = None
     organization: str | None = None
-    first_speaker: Speaker | None = None
+    first_speaker: FirstSpeaker | None = None
     from_number: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
 
@@ -239,6 +245,8 @@ class AnsweredBy(StrEnum):
     SCREENING = "screening"
     """A phone or a service that asks who calls and why, with a person behind it."""
     MENU = "menu"
+    HOLD = "hold"
+    """Somebody is expected to come on: music, a queue, or a person who asked to wait."""
     UNAVAILABLE = "unavailable"
     """The carrier, or a full mailbox: nobody hears what is said."""
     NOBODY = "nobody"

@@ -19,6 +19,7 @@ from bot.records import (
     CostPart,
     Direction,
     EndedReason,
+    FirstSpeaker,
     PricedItems,
     Sentiment,
     Speaker,
@@ -178,7 +179,7 @@ class CallSummary(ApiAnswer):
     callee_name: str | None
     agent_name: str | None
     organization: str | None
-    first_speaker: Speaker | None
+    first_speaker: FirstSpeaker | None
     metadata: dict[str, Any]
     created_at: Time
     started_at: Time | None

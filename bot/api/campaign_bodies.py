@@ -35,7 +35,7 @@ from bot.conversation.scenario.scenario import DEFAULT_OUTBOUND
 from bot.errors import RequestError
 from bot.phone_numbers import is_country
 from bot.policy import CallPurpose, Terms
-from bot.records import CallSpec, Speaker
+from bot.records import CallSpec, FirstSpeaker
 from bot.store.campaign_records import Campaign, CampaignStatus
 from bot.store.kept_json import check_json
 
@@ -104,7 +104,7 @@ class CampaignRequest(BaseModel):
     callee_name: Annotated[str, StringConstraints(max_length=200)] | None = None
     agent_name: Annotated[str, StringConstraints(max_length=200)] | None = None
     organization: Annotated[str, StringConstraints(max_length=200)] | None = None
-    first_speaker: Speaker | None = None
+    first_speaker: FirstSpeaker | None = None
     from_number: E164 | None = None
     metadata: Annotated[dict[str, Any], AfterValidator(_json)] = Field(
         default_factory=dict, description="Of every call; the contact's variables are added as `variables`."

@@ -27,7 +27,7 @@ from bot.errors import RequestError
 from bot.json_schema import checked
 from bot.phone_numbers import check_dialled, read_e164
 from bot.policy import CallConsent, CallPurpose, Terms, zone
-from bot.records import CallSpec, Speaker, Status
+from bot.records import CallSpec, FirstSpeaker, Status
 from bot.store.kept_json import check_json
 
 MAX_CONTEXT_BYTES = 64 * 1024
@@ -138,7 +138,7 @@ class SpecRequest(BaseModel):
     agent_name: Name | None = Field(default=None, examples=["Alex"])
     organization: Name | None = Field(default=None, examples=["Downtown Dental"])
     scenario: Name = Field(default=DEFAULT_OUTBOUND, description="A file in pipelines/, without its ending.")
-    first_speaker: Speaker | None = Field(default=None, description="Overrides the scenario's.")
+    first_speaker: FirstSpeaker | None = Field(default=None, description="Overrides the scenario's.")
     metadata: Annotated[dict[str, Any], AfterValidator(_metadata)] = Field(
         default_factory=dict,
         description="Yours: returned untouched; at most 16 KiB.",

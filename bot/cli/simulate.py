@@ -20,7 +20,7 @@ from bot.calls.process import CallListener
 from bot.cli.server import serving
 from bot.conversation.scenario.scenario import DEFAULT_OUTBOUND, Scenario, Scenarios
 from bot.policy import CallConsent, Terms
-from bot.records import CallRecord, CallSpec, Speaker, ToolUse, Turn, TurnLatency
+from bot.records import CallRecord, CallSpec, ToolUse, Turn, TurnLatency
 from bot.settings import Settings, load_settings
 from bot.telephony.simulated.carrier import SimulatedCarrier
 
@@ -173,7 +173,7 @@ def _without_account(settings: Settings, folder: Path) -> Settings:
 
 
 def _print_turn(turn: Turn) -> None:
-    who = "agent " if turn.speaker is Speaker.AGENT else "callee"
+    who = f"{turn.speaker:<6}"
     cut = "  (interrupted)" if turn.interrupted else ""
     print(f"{turn.start_ms / 1000:6.1f} s  {who}  {turn.text}{cut}", flush=True)
     if turn.latency is not None:

@@ -5,8 +5,14 @@ receptionist's is. A machine is what words itself as one, in as many pieces as i
 has begun; or a tone behind a long greeting; or what Twilio's detection takes for one where the words left it
 open. Twilio's word alone overrules no person who has answered. Every wait has a deadline, so a line that never
 falls silent is spoken to as well.
+
+Hold is what makes the agent wait, at any time of the call: a queue's words, music, or a person who asks to. It
+is over when somebody comes on: at once for who answers a phone or greets, and for anything said after a wait
+without music or announcements. After music only short words behind which it is quiet are believed besides:
+announcements are long.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -37,6 +43,14 @@ STRETCH_SECONDS = 1.0
 """Silence, beyond the VAD's own, that parts what two say; menus pause for less between their sentences."""
 BEEP_SECONDS = 0.3
 """Between a beep and the VAD's word that all is silent, where it took the beep for speech."""
+SHORT_WAIT_SECONDS = 60.0
+"""A person who said "one moment" and is still away by then is asked whether they are there."""
+SHORT_WORDS = 8
+"""Of who comes on after music without a greeting."""
+NEW_VOICE_WORDS = 4
+"""So few words after music, as "Cardiology." or "Hello?", are another person's, who is told who calls."""
+WORDLESS_SECONDS = 3.0
+"""Music over which nothing was said for so long is nobody's background."""
 _KEPT_CHARACTERS = 600
 """Of what was heard: a sentence of a machine, and its neighbours."""
 
@@ -80,14 +94,19 @@ def machine_of(words: str, language: Language, *, spoken_to: bool = False) -> An
         return AnsweredBy.SCREENING
     if answering.mailbox_full.found_in(words):
         return AnsweredBy.UNAVAILABLE
-    if answering.tone.found_in(words) or answering.voicemail.found_in(words):
+    queued = answering.queue.found_in(words)
+    if answering.tone.found_in(words) or (answering.voicemail.found_in(words) and not queued):
         return AnsweredBy.VOICEMAIL
+    if queued and not answering.menu.found_in(words):
+        return AnsweredBy.HOLD
     if answering.unavailable.found_in(words):
         return AnsweredBy.UNAVAILABLE
     if answering.menu.found_in(words):
         return AnsweredBy.MENU
     if not spoken_to and answering.asks_for_message.found_in(words):
         return AnsweredBy.VOICEMAIL
+    if answering.patience.found_in(words) and not answering.taking_over.found_in(words):
+        return AnsweredBy.HOLD
     return None
 
 
@@ -110,6 +129,10 @@ class AnswerDetection:
     """Tones heard since it was answered."""
     spoke_words: bool = False
     """The agent's last answer to a menu was words, not keys."""
+    line_quiet: bool = True
+    """Nothing sounds on the line, music neither."""
+    new_person: bool = False
+    """Who came on after a hold may not know who calls: say it, also where the opening was said before."""
     _beep_at: float | None = None
     _finals: list[str] = field(default_factory=list)
     _interim: str = ""
@@ -129,6 +152,20 @@ class AnswerDetection:
     _human: bool = False
     """The carrier takes them for a person."""
     _machine_spoken_to_at: float | None = None
+    _answered: bool = False
+    """Somebody has answered in words that are a person's: no sound makes them a machine any more."""
+    _music: bool = False
+    """It sounds."""
+    _words_at: float = -1e9
+    _over_agent: bool = False
+    """The present stretch began while the agent spoke: "hold on" then means "let me speak"."""
+    _held_at: float = 0.0
+    _recorded: bool = False
+    """In this hold music or a recording was heard."""
+    _soft: bool = False
+    """A person asked to wait for a moment only."""
+    _same_stretch: bool = False
+    """The words that began the hold are still going on: more of them may take it back."""
 
     # -- events ---------------------------------------------------------------------------------------
 
@@ -140,11 +177,12 @@ class AnswerDetection:
         """What the callee has said so far is heard from now on; the wait for their hello begins here."""
         self.answered_at = now
 
-    def speech_started(self, now: float) -> None:
+    def speech_started(self, now: float, *, over_agent: bool = False) -> None:
         if self._speaking_since is None:
             self._speaking_since = now
-            if self._silent_since is not None and now - self._silent_since >= STRETCH_SECONDS:
+            if self._silent_since is None or now - self._silent_since >= STRETCH_SECONDS:
                 self._stretch.clear()
+                self._same_stretch, self._over_agent = False, over_agent
 
     def speech_stopped(self, now: float) -> None:
         if self._speaking_since is not None:
@@ -154,7 +192,7 @@ class AnswerDetection:
 
     def words(self, piece: str, now: float, *, final: bool) -> None:
         """A transcript: an interim one is replaced by the next, a final one stays."""
-        self._piece = piece
+        self._piece, self._words_at = piece, now
         if final:
             self._stretch.append(piece)
         if final:
@@ -169,6 +207,17 @@ class AnswerDetection:
         recording = self.language.answering.recording.found_in(text)
         if self.who in (None, AnsweredBy.PERSON) and not recording and machine_of(text, self.language) is None:
             self._turns += 1
+            self._answered = True
+
+    def music(self, sounding: bool, now: float) -> None:
+        """Hold music began to sound, or ended."""
+        self._music = sounding
+        if not sounding:
+            return
+        if self.who is AnsweredBy.HOLD:
+            self._recorded, self._soft = True, False
+        elif now - self._words_at >= WORDLESS_SECONDS and self._may_hold:
+            self._hold(now, recorded=True)
 
     def beep(self, now: float) -> None:
         """A tone was heard, and the silence behind it."""
@@ -227,7 +276,7 @@ class AnswerDetection:
         """Whether a tone would mean something."""
         if not self.may_be_machine:
             return False
-        return self.machine or (self._turns == 0 and now - self.answered_at <= MACHINE_WINDOW_SECONDS)
+        return self.machine or (not self._answered and now - self.answered_at <= MACHINE_WINDOW_SECONDS)
 
     @property
     def machine(self) -> bool:
@@ -290,18 +339,16 @@ class AnswerDetection:
 
     def _open_to_doubt(self, now: float) -> bool:
         """Whether what is no word of the callee's may still make them a machine."""
-        return self.may_be_machine and not self.machine and self._turns == 0
+        return self.may_be_machine and not self.machine and not self._answered
 
     def _judge_words(self, now: float) -> None:
-        if not self.may_be_machine:
-            return
-        found = machine_of(self._text, self.language, spoken_to=self.opened)
-        if found is None or (found is not self.who and not self._may_turn_out(found, now)):
-            return
-        if found is self.who:
+        found = machine_of(self._text, self.language, spoken_to=self.opened) if self.may_be_machine else None
+        if found in (None, AnsweredBy.HOLD) or not (found is self.who or self._may_turn_out(found, now)):
+            self._judge_hold(now)
+        elif found is self.who:
             self._by_words = True
-            return
-        self._become(found, by_words=True)
+        else:
+            self._become(found, by_words=True)
 
     def _may_turn_out(self, found: AnsweredBy, now: float) -> bool:
         """Whether words of `found` are believed of what is there."""
@@ -324,6 +371,12 @@ class AnswerDetection:
                 )
             case AnsweredBy.MENU:
                 return found is not AnsweredBy.MENU
+            case AnsweredBy.HOLD:
+                if found is not AnsweredBy.MENU or not self._recorded:
+                    return True
+                # A queue that offers one key ("or press 1 to be called back") goes on being one.
+                parts = re.split(r"[.,;?!]", ". ".join([*self._stretch, self._interim]))
+                return sum(map(self.language.answering.menu.found_in, parts)) > 1
             case _:
                 return found in (AnsweredBy.VOICEMAIL, AnsweredBy.SCREENING)
 
@@ -332,14 +385,73 @@ class AnswerDetection:
         self._machine_spoken_to_at = None
         self._piece = ""
 
+    # -- hold -----------------------------------------------------------------------------------------
+
+    @property
+    def _stretch_text(self) -> str:
+        return " ".join([*self._stretch, self._interim]).strip()
+
+    @property
+    def _may_hold(self) -> bool:
+        """Whether what is there may let the agent wait. A menu is to be answered first."""
+        if self.who is AnsweredBy.MENU:
+            return self._machine_spoken_to_at is not None
+        return self.who in (None, AnsweredBy.PERSON, AnsweredBy.UNAVAILABLE)
+
+    def _judge_hold(self, now: float) -> None:
+        answering, words = self.language.answering, self._stretch_text
+        recorded = self.may_be_machine and machine_of(words, self.language, spoken_to=True) is AnsweredBy.HOLD
+        put = answering.putting_on_hold.found_in(words)
+        soft = (
+            not put and not self._over_agent and not words.endswith("?") and answering.short_wait.found_in(words)
+        )
+        if self.who is AnsweredBy.HOLD:
+            if recorded:
+                self._recorded, self._soft = True, False
+            elif self._same_stretch and not self._recorded and not (put or soft):
+                self._return_to_person(now)  # "hold on" went on as something else
+        elif (recorded or put or soft) and self._may_hold:
+            self._hold(now, recorded=recorded, soft=soft)
+
+    def _hold(self, now: float, *, recorded: bool, soft: bool = False) -> None:
+        self._become(AnsweredBy.HOLD, by_words=True)
+        self._held_at, self._recorded, self._soft = now, recorded, soft
+        self._same_stretch = not recorded or bool(self._stretch_text)
+        self._finals[:] = self._stretch  # what was said before is no machine's
+
+    def is_recording(self, text: str) -> bool:
+        """Whether a turn that is over was said by a recording to one who waits."""
+        answering = self.language.answering
+        asks = answering.putting_on_hold.found_in(text) or answering.short_wait.found_in(text)
+        if self.who is not AnsweredBy.HOLD:
+            return False
+        return self._recorded and (not asks or machine_of(text, self.language) is AnsweredBy.HOLD)
+
+    def _hold_is_over(self, now: float, silent: float) -> bool:
+        """Whether somebody has come on."""
+        answering, words = self.language.answering, self._stretch_text
+        asked = words if self._same_stretch else self._piece
+        if self._music or machine_of(words, self.language, spoken_to=True) is not None:
+            return False
+        if answering.putting_on_hold.found_in(asked) or answering.short_wait.found_in(asked):
+            return False
+        if not self._recorded or self._greets(self._piece) or answering.taking_over.found_in(words):
+            return True
+        short = len(words.split()) <= SHORT_WORDS and now - silent >= UNCERTAIN_PAUSE_SECONDS - 0.001
+        return short and self.line_quiet
+
     # -- a person after a machine ---------------------------------------------------------------------
 
     def _person_came_on(self, now: float) -> bool:
         """Whether what was said last, and is over, is a person's."""
+        if self._soft and self.who is AnsweredBy.HOLD and now - self._held_at >= SHORT_WAIT_SECONDS:
+            return True  # they may have gone: they are asked
         silent = self._silent_since
         if self._speaking_since is not None or silent is None or now - silent < PERSON_PAUSE_SECONDS - 0.001:
             return False
         piece, answering = self._piece, self.language.answering
+        if self.who is AnsweredBy.HOLD:
+            return bool(piece) and self._hold_is_over(now, silent)
         if not piece or answering.holding.found_in(piece):
             return False
         if machine_of(piece, self.language, spoken_to=True) is not None:
@@ -361,7 +473,12 @@ class AnswerDetection:
 
     def _return_to_person(self, now: float) -> None:
         # Who goes on talking with the agent has no use for the opening.
-        self.opened = self.who is AnsweredBy.MENU and self.spoke_words and not self._greets(self._piece)
+        if self.who is AnsweredBy.HOLD:
+            words = self._stretch_text
+            few = self._recorded and 0 < len(words.split()) <= NEW_VOICE_WORDS
+            self.new_person = self.opened and (few or self.language.answering.taking_over.found_in(words))
+        else:
+            self.opened = self.who is AnsweredBy.MENU and self.spoke_words and not self._greets(self._piece)
         self.who, self._by_words = AnsweredBy.PERSON, False
         self.greeting_over = False
         self.answered_at = now

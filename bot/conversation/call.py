@@ -215,7 +215,13 @@ class Call:
             speculating=Speculating(voice, self._recorder, allowed=lambda: user.will_answer),
             asked=lambda: user.asked,
         )
-        user = UserContext(context, strategies, self, stop_timeout=scenario.turn.stop_timeout_seconds)
+        user = UserContext(
+            context,
+            strategies,
+            self,
+            stop_timeout=scenario.turn.stop_timeout_seconds,
+            is_recording=lambda text: self._flow.is_recording(text),  # noqa: PLW0108 - built later
+        )
         return user
 
     def _barge_in(self, user: UserContext, voice: VoiceActivity) -> BargeIn:
@@ -365,7 +371,7 @@ class Call:
         self._flow.note_listening()
 
     def callee_window(self, pcm: bytes) -> None:
-        self._flow.listen_for_beep(pcm)
+        self._flow.listen_for_sounds(pcm)
 
     def agent_audio_begins(self, now: float) -> None:
         if self._fillers.begins_to_sound():
@@ -412,8 +418,11 @@ class Call:
         self._flow.note_callee_presence()
 
     def callee_turn_over(self, text: str) -> None:
-        self._recorder.callee_turn_over(text)
+        self._recorder.callee_turn_over(text, recording=self._flow.is_recording(text))
         self._flow.note_callee_turn_over(text)
+
+    def recording_was_callee(self) -> None:
+        self._recorder.recording_was_callee()
 
     def agent_words(self, text: str) -> None:
         self._disclosure.note_words(text)

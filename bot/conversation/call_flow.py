@@ -19,9 +19,12 @@ from bot.conversation.replies import Replies
 from bot.conversation.silence import Silence, SilenceWatch
 from bot.conversation.stages import Stages
 from bot.pipeline.turns.beep import BeepDetector
+from bot.pipeline.turns.music import MusicDetector
 from bot.records import AnsweredBy, EndedReason, RecordingConsent
 from bot.telephony.carrier import Detection
 
+CUT_IN_SECONDS = 0.5
+"""Who begins to speak so soon after the agent has stopped began while it spoke."""
 WARNING_SECONDS = 30.0
 """How long before the longest duration the model learns of it."""
 
@@ -63,7 +66,8 @@ class CallFlow:
         self._callee_speaks = self._turn_open = self._tools_work = False
         limits = plan.scenario.limits
         self._warned = limits.max_duration_seconds <= WARNING_SECONDS
-        self._beeps = BeepDetector()
+        self._beeps, self._music = BeepDetector(), MusicDetector()
+        self._agent_speaks, self._agent_spoke_at = False, 0.0
         self._silence = SilenceWatch(limits.silence_seconds, limits.silence_prompts, self._line.opened_at)
         plan.detections.listen(self._note_detection)
 
@@ -125,6 +129,7 @@ class CallFlow:
     # -- the opening ----------------------------------------------------------------------------------
 
     async def _open_or_answer_machine(self, now: float) -> None:
+        self._detection.line_quiet = self._music.quiet
         decision = self._detection.decide(now)
         if self._detection.machine:
             await self._machine.treat(now)
@@ -132,7 +137,10 @@ class CallFlow:
         if self._machine.engaged:
             await self._machine.release()
             self._silence.begin_again(time.monotonic())
-            if not decision.open:
+            if not decision.open and self._detection.new_person:
+                self._user.answering = True
+                await self._machine.introduce()
+            elif not decision.open:
                 await self._machine.let_model_answer()
         if decision.open:
             self._user.answering = True
@@ -254,7 +262,9 @@ class CallFlow:
         self._changed.set()
 
     def note_agent_speech(self, speaking: bool) -> None:
-        self._silence.agent_speaks(speaking, time.monotonic())
+        now = time.monotonic()
+        self._agent_speaks, self._agent_spoke_at = speaking, now
+        self._silence.agent_speaks(speaking, now)
         self._changed.set()
 
     def note_agent_turn(self, text: str) -> None:
@@ -275,7 +285,8 @@ class CallFlow:
         if speaking:
             self._turn_open = True
             self._recording.note_speech()
-            self._detection.speech_started(now)
+            over_agent = self._agent_speaks or now - self._agent_spoke_at < CUT_IN_SECONDS
+            self._detection.speech_started(now, over_agent=over_agent)
         else:
             self._detection.speech_stopped(now)
         self._changed.set()
@@ -323,8 +334,15 @@ class CallFlow:
         self._detection.detected(detection, time.monotonic())
         self._changed.set()
 
-    def listen_for_beep(self, pcm: bytes) -> None:
+    def is_recording(self, text: str) -> bool:
+        """Whether the words of a turn are nobody's."""
+        return self._detection.is_recording(text)
+
+    def listen_for_sounds(self, pcm: bytes) -> None:
         now = time.monotonic()
+        if self._music.hear(pcm):
+            self._detection.music(self._music.sounding, now)
+            self._changed.set()
         if self._detection.alert(now) and self._beeps.hear(pcm):
             self._detection.beep(now)
             self._changed.set()

@@ -23,6 +23,7 @@ from bot.pipeline.offline.rules.values import READERS
 from bot.records import CallSpec, Direction
 
 PERSON_CAME_ON = f"({menu.MENU_OVER}: a person is on the line.)"
+BACK_FROM_HOLD = "(You were on hold. Somebody is on the line now, perhaps another person than before.)"
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
@@ -197,6 +198,11 @@ def voicemail_text(spec: CallSpec, scenario: Scenario, our_number: str | None = 
 def screening_text(spec: CallSpec, scenario: Scenario) -> str:
     """Who calls and why, for a machine that asks."""
     return said_first(render(scenario.screening.text, variables(spec, scenario)), spec, scenario)
+
+
+def hold_text(spec: CallSpec, scenario: Scenario) -> str:
+    """Who calls and why, for the person who comes on after hold music."""
+    return render(scenario.hold.text, variables(spec, scenario))
 
 
 def transfer_failed(target: str, verdict: str) -> str:

@@ -176,10 +176,11 @@ class Recorder:
             speculations_dropped=counts.speculations_dropped + (not kept),
         )
 
-    def callee_turn_over(self, text: str) -> None:
+    def callee_turn_over(self, text: str, *, recording: bool = False) -> None:
+        """`recording`: nobody's words."""
         self.trace.turn_over()
         self._timing.turn_at = time.monotonic()
-        self._timing.owed = bool(text)
+        self._timing.owed = bool(text) and not recording
         # What a longer reply measured after its first audio belongs to that reply, not to the next.
         self._timing.llm_s = self._timing.sentence_s = self._timing.tts_s = None
         index = self._open.pop(Speaker.CALLEE, None)
@@ -188,10 +189,18 @@ class Recorder:
         if index is None:
             return
         if said:
-            self._change(index, text=said, end_ms=self.turns[index].end_ms or self._media_ms())
+            speaker = Speaker.RECORDING if recording else Speaker.CALLEE
+            end_ms = self.turns[index].end_ms or self._media_ms()
+            self._change(index, text=said, end_ms=end_ms, speaker=speaker)
             self._complete(index)
         else:
             self._drop(index)
+
+    def recording_was_callee(self) -> None:
+        """The last turn of a recording was said by somebody after all."""
+        last = next((turn for turn in reversed(self.turns) if turn.text), None)
+        if last is not None and last.speaker is Speaker.RECORDING:
+            self._change(last.index, speaker=Speaker.CALLEE)
 
     def agent_words(self, text: str) -> None:
         index = self._open.get(Speaker.AGENT)

@@ -72,6 +72,16 @@ class Answering:
     """Recordings say so, and have more to say; persons do too, now and then."""
     holding: Wording
     """The callee is being fetched, or the caller queued: nobody is there yet."""
+    queue: Wording
+    """A recording keeps the caller waiting."""
+    patience: Wording
+    """Said while one waits, by a recording or by who comes on; by itself a recording's."""
+    putting_on_hold: Wording
+    """A person lets the caller wait, or puts them through to another one."""
+    short_wait: Wording
+    """A person will be back in a moment: whole sentences."""
+    taking_over: Wording
+    """Somebody else comes on, who does not know yet who calls."""
     person: Wording
     """Who comes on after a machine."""
     refusing: Wording
@@ -187,6 +197,10 @@ class Language:
     """With variables."""
     screening_reply: str
     """Who calls and why, in one sentence to a machine that asks; with variables."""
+    after_hold: str
+    """Who calls and why, to the person who comes on after hold music; with variables."""
+    hold_goodbye: str
+    """Where nobody comes back."""
     transferring: str
     transfer_failed: str
     """After a transfer that nobody took: the agent is back."""

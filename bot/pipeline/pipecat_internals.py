@@ -65,6 +65,17 @@ class UserAggregator(LLMUserAggregator):
             None, UserTurnStoppedParams(enable_user_speaking_frames=True)
         )
 
+    def keeps(self, text: str) -> bool:
+        """Whether the words of a turn become a message."""
+        return True
+
+    async def _push_aggregation(self, *, run_llm: bool = True) -> str:
+        text = self.aggregation_string()
+        if text and not self.keeps(text):
+            await self.reset()  # type: ignore[no-untyped-call]
+            return text
+        return await super()._push_aggregation(run_llm=run_llm)
+
     async def speculate(self, speculation: UserTurnSpeculation) -> None:
         """Run the model for a turn that has not ended yet."""
         await super()._run_speculative_inference(speculation)

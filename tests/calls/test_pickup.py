@@ -39,6 +39,10 @@ def beep(for_ms: int = 400, hertz: int = 1000) -> dict[str, Any]:
     return {"do": "beep", "for_ms": for_ms, "hertz": hertz}
 
 
+def music(for_ms: int) -> dict[str, Any]:
+    return {"do": "music", "for_ms": for_ms}
+
+
 def menu(text: str, keys: str) -> dict[str, Any]:
     return {"do": "menu", "text": text, "keys": keys, "pause_ms": 2500}
 
@@ -67,6 +71,7 @@ async def test_machines_with_nobody_behind_them(tmp_path: Path) -> None:
             "no beep": steps(say(GREETING), wait()),
             "screener": steps(say("Please state your name and why you are calling."), *screened),
             "menu": steps(menu("For billing, press 4. For sales, press 5.", keys="9")),
+            "hold": steps(say("Miller and Sons, please hold."), music(32_000), wait()),
             "carrier": steps(
                 say("The number you have dialed is not in service. Please check the number."), wait()
             ),
@@ -79,6 +84,7 @@ async def test_machines_with_nobody_behind_them(tmp_path: Path) -> None:
         "no beep": ("completed", "voicemail_reached"),
         "screener": ("completed", "screening_unanswered"),
         "menu": ("completed", "menu_reached"),
+        "hold": ("completed", "hold_timeout"),
         "carrier": ("completed", "dial_failed"),
     }
     assert {name: call["answered_by"] for name, call in calls.items()} == {
@@ -88,6 +94,7 @@ async def test_machines_with_nobody_behind_them(tmp_path: Path) -> None:
         "no beep": "voicemail",
         "screener": "screening",
         "menu": "menu",
+        "hold": "hold",
         "carrier": "unavailable",
     }
     waits_ms = {}
@@ -104,6 +111,7 @@ async def test_machines_with_nobody_behind_them(tmp_path: Path) -> None:
         "no beep": [MESSAGE],
         "screener": [ANSWER],
         "menu": [],
+        "hold": ["I have been on hold for a while, so I'll hang up now. Goodbye."],
         "carrier": [],
     }
     assert whole == MESSAGE, "the beep came over it, so it was said again from its beginning"
@@ -145,6 +153,35 @@ async def test_persons_behind_machines(tmp_path: Path) -> None:
     assert {call["outcome"]["fields"].get("confirmed") for call in calls.values()} == {True}
     tools = [(tool["name"], tool["arguments"]) for turn in calls["menu"]["transcript"] for tool in turn["tools"]]
     assert ("send_digits", {"digits": "2"}) in tools
+
+
+async def test_on_hold_nothing_is_said_or_asked_and_who_comes_on_hears_who_calls(tmp_path: Path) -> None:
+    callee = steps(
+        say("Hello?"),
+        hear(),
+        say("Let me transfer you."),
+        music(5600),
+        say("You are number two in the queue."),
+        silence(1200),
+        say("Thanks for holding, how can I help?"),
+        *CONFIRMS,
+    )
+    replies = RuleReplies([], otherwise=Reply("Thank you."))
+    async with vendors(callee, replies) as sims, running_server(tmp_path, **sims.keys()) as server:
+        call = await server.ended(await server.call(scenario="machines"))
+        asked = [exchange.request for exchange in sims.anthropic.exchanges if exchange.request.tool_names]
+    turns = [(turn["speaker"], turn["text"]) for turn in call["transcript"]]
+    assert turns[:6] == [
+        ("callee", "Hello?"),
+        ("agent", OPENING),
+        ("callee", "Let me transfer you."),
+        ("recording", "You are number two in the queue."),
+        ("callee", "Thanks for holding, how can I help?"),
+        ("agent", "Hi, this is Alex again."),
+    ]
+    assert not any("number two" in str(request.body) for request in asked)
+    assert len(asked) == 1, "for the yes"
+    assert call["transcript"][5]["start_ms"] - call["transcript"][4]["end_ms"] < 1000
 
 
 async def test_a_person_s_hello_is_answered_at_once_and_silence_soon(tmp_path: Path) -> None:

@@ -207,6 +207,7 @@ _BY_REASON = {
     EndedReason.DIAL_FAILED: RetryOn.FAILED,
     EndedReason.VOICEMAIL_REACHED: RetryOn.VOICEMAIL,
     EndedReason.MENU_REACHED: RetryOn.MACHINE,
+    EndedReason.HOLD_TIMEOUT: RetryOn.MACHINE,
     EndedReason.SCREENING_UNANSWERED: RetryOn.MACHINE,
 }
 """The dial_* of a completed call: a recording of the network picked up and said so."""
@@ -214,6 +215,7 @@ _BY_CALLEE = {
     AnsweredBy.VOICEMAIL: RetryOn.VOICEMAIL,
     AnsweredBy.SCREENING: RetryOn.MACHINE,
     AnsweredBy.MENU: RetryOn.MACHINE,
+    AnsweredBy.HOLD: RetryOn.MACHINE,
     AnsweredBy.UNAVAILABLE: RetryOn.MACHINE,
     AnsweredBy.NOBODY: RetryOn.MACHINE,
 }

@@ -16,6 +16,7 @@ from bot.conversation.call_plan import Plan
 from bot.conversation.hang_up import Goodbye
 from bot.conversation.machines.policy import (
     UNHEARD_SECONDS,
+    HoldWatch,
     MachineAct,
     MenuWatch,
     ScreeningWatch,
@@ -50,7 +51,9 @@ class MachineHandling:
         self._user = stages.user
         self._resources, self._changed = resources, stages.changed
         self._treated: AnsweredBy | None = None
-        self._watch: VoicemailWatch | ScreeningWatch | MenuWatch | UnavailableWatch | None = None
+        self._watch: VoicemailWatch | ScreeningWatch | MenuWatch | HoldWatch | UnavailableWatch | None = None
+        self._patience = plan.scenario.hold.longest_seconds
+        """What is left of it for music and queues."""
         self._stream: SpeechStream | None = None
         self._making: asyncio.Task[None] | None = None
         self._lost = self._speaking = False
@@ -93,6 +96,9 @@ class MachineHandling:
                     speaking=self._stages.line.playing_ms() > 0,
                 )
                 await self._act(act, EndedReason.MENU_REACHED)
+            case HoldWatch() as watch:
+                if watch.decide(now) is MachineAct.END:
+                    await self._goodbye.say(self._plan.scenario.phrases.hold_goodbye, EndedReason.HOLD_TIMEOUT)
             case UnavailableWatch() as watch:
                 reason = unavailable_reason(detection.text, detection.language)
                 await self._act(watch.decide(now, silence=detection.silence(now)), reason)
@@ -103,8 +109,11 @@ class MachineHandling:
     async def release(self) -> None:
         """A person has come on: nothing more is said to the machine, and the person is listened to."""
         logger.info("a person came on after {}", self._treated)
-        self._treated = self._watch = None
         await self._fall_silent()
+        if isinstance(self._watch, HoldWatch):
+            self._stages.note(prompt.BACK_FROM_HOLD)
+            self._stages.user.take_back()
+        self._leave()
         if self._menu_noted:
             self._menu_noted = False
             await self._note(prompt.PERSON_CAME_ON)
@@ -129,11 +138,26 @@ class MachineHandling:
             await asyncio.gather(self._making, return_exceptions=True)
             self._making = None
 
+    def _leave(self) -> None:
+        """What is treated is treated no more."""
+        if isinstance(self._watch, HoldWatch):
+            self._patience = max(0.0, self._watch.until - time.monotonic())
+        self._treated = self._watch = None
+
+    async def introduce(self) -> None:
+        """Tell a person who came on after a hold who calls, with what was made meanwhile."""
+        stream = self._stream
+        if stream is None or stream.silent:
+            await self._stages.say(prompt.hold_text(self._plan.spec, self._plan.scenario))
+        else:
+            stream.play_to(self._stages.output.begin("introduction", stream.text or "", opening=True))
+
     # -- beginning ------------------------------------------------------------------------------------
 
     async def _begin(self, now: float) -> None:
         detection, scenario = self.detection, self._plan.scenario
-        logger.info("{} picked up", detection.who)
+        logger.info("on the line: {}", detection.who)
+        self._leave()
         self._treated = detection.who
         self._user.hear_only()
         await self._fall_silent()
@@ -153,6 +177,10 @@ class MachineHandling:
             case AnsweredBy.MENU:
                 menu = scenario.menu
                 self._watch = MenuWatch(now, menu.policy == "navigate", menu.max_steps, detection.language)
+            case AnsweredBy.HOLD:
+                self._watch = HoldWatch(now + self._patience)
+                if detection.opened:
+                    await self._make(prompt.hold_text(self._plan.spec, scenario))
             case AnsweredBy.UNAVAILABLE:
                 self._watch = UnavailableWatch(now)
             case _:

@@ -170,6 +170,16 @@ class MenuWatch:
 
 
 @dataclass
+class HoldWatch:
+    """Waits for somebody to come on, `longest_seconds` in all."""
+
+    until: float
+
+    def decide(self, now: float) -> MachineAct:
+        return MachineAct.WAIT if now < self.until else MachineAct.END
+
+
+@dataclass
 class UnavailableWatch:
     """Lets a carrier's message end, in case a mailbox follows, and hangs up."""
 

@@ -119,6 +119,7 @@ class Phrases(Part):
     goodbye: str = ""
     fillers: tuple[str, ...] = Field(default=(), min_length=1)
     bridges: tuple[str, ...] = Field(default=(), min_length=1)
+    hold_goodbye: str = ""
     transferring: str = ""
     transfer_failed: str = ""
     disclosure: str = ""
@@ -243,6 +244,15 @@ class Menu(Part):
     """Whom or what to reach through it, in words for the model; left out: a person who can help."""
     max_steps: int = Field(default=10, ge=1, le=50)
     """Keys pressed or words said before it is given up; a menu heard three times is given up as well."""
+
+
+class Hold(Part):
+    """[hold]: music, a queue, or a callee who asks to wait. The agent is silent until somebody comes on."""
+
+    longest_seconds: float = Field(default=300, ge=10, le=3600)
+    """All the waiting of a call together; then the agent says goodbye."""
+    text: Template = ""
+    """Said to the person who comes on in the middle of a call. Left out: the one of the scenario's language."""
 
 
 class Example(Part):

@@ -19,6 +19,7 @@ from bot.conversation.scenario.compliance import Compliance, RecordingRules, Sto
 from bot.conversation.scenario.parts import (
     Agent,
     Example,
+    Hold,
     Hours,
     Inbound,
     KeySettings,
@@ -101,6 +102,7 @@ class Scenario(Part):
     voicemail: Voicemail = Voicemail()
     screening: Screening = Screening()
     menu: Menu = Menu()
+    hold: Hold = Hold()
     example: Example = Example()
     outcome: tuple[OutcomeField, ...] = ()
     transfer: tuple[TransferTarget, ...] = ()
@@ -193,7 +195,7 @@ class Scenario(Part):
     @model_validator(mode="after")
     def _in_its_language(self) -> Scenario:
         """Fills in what the language has to say where the file says nothing."""
-        language = languages.of(self.language)
+        language, known = languages.of(self.language), languages.knows(self.language)
         given, left_out = self.phrases.model_fields_set, []
         needed = Phrases.model_fields.keys() - {"trouble_call_back"}
         wanted = self.compliance
@@ -213,6 +215,8 @@ class Scenario(Part):
                 spoken[name] = self.phrases.trouble
             elif name == "cannot_answer" and name not in given and not languages.knows(self.language):
                 continue  # the call ends with `trouble` instead
+            elif name == "hold_goodbye" and name not in given and "silence_goodbye" in given and not known:
+                spoken[name] = self.phrases.silence_goodbye
             elif name not in given:
                 left_out += [f"phrases.{name}"] * (name in needed)
                 spoken[name] = language.phrase(name)
@@ -224,7 +228,10 @@ class Scenario(Part):
         if "text" not in screening.model_fields_set:
             left_out += ["screening.text"] * (self.direction == "outbound" and screening.policy == "answer")
             screening = screening.model_copy(update={"text": language.screening_reply})
-        if left_out and not languages.knows(self.language):
+        hold = self.hold
+        if "text" not in hold.model_fields_set:
+            hold = hold.model_copy(update={"text": language.after_hold if known else screening.text})
+        if left_out and not known:
             raise ValueError(
                 f"language: there are no phrases for language {self.language!r}, "
                 f"only for {', '.join(languages.KNOWN)}; say them here: {', '.join(left_out)}"
@@ -232,6 +239,7 @@ class Scenario(Part):
         object.__setattr__(self, "phrases", self.phrases.model_copy(update=spoken))
         object.__setattr__(self, "voicemail", voicemail)
         object.__setattr__(self, "screening", screening)
+        object.__setattr__(self, "hold", hold)
         return self
 
     @model_validator(mode="after")

@@ -12,6 +12,20 @@ _CALLED = (
     r"(?:called|dialed|dialled|reached)|you wish to (?:reach|call))"
 )
 _NOW = r"(?:currently |temporarily |presently |now )?"
+_LATER = r"(?!.*\b(?:call|text|email|get back|let you know)\b)"
+_WELL = (
+    r"(?:oh|um|uh|ok|okay|yes|yeah|sure|well|right|alright|all right|sorry|so|of course|"
+    r"actually|let me see|hmm|and|hey)"
+)
+_MOMENT = r"(?:second|seconds|sec|secs|moment|moments|minute|minutes|min|tick)"
+_WAIT = (
+    rf"(?:(?:just |please )?(?:hold|hang|wait)(?: on| up)?(?: (?:for )?(?:just )?(?:a|one)(?: quick|"
+    rf" short)? {_MOMENT})?|"
+    rf"(?:just |give me (?:just )?)?(?:a|one|another|two|a few|a quick|a couple of)(?: more| quick)? {_MOMENT}|"
+    r"bear with me|(?:ill be )?right back|ill be back)"
+)
+_ILL = r"(?:let me|ill|i will|i need to|i have to|im going to|im gonna|im just going to)"
+_LOOK = r"(?:check|look|see|have a look|take a look|get|grab|find|pull|open|fetch|go|ask|write|turn|put)"
 
 ENGLISH_MACHINES = Answering(
     tone=Wording(
@@ -130,6 +144,74 @@ ENGLISH_MACHINES = Answering(
         r"next available (?:\w+ )?(?:agent|representative|operator|assistant)",
         r"(?:you are|youre) (?:number|caller)",
         r"^thank you$|^thanks$|^got it$",
+    ),
+    queue=Wording(
+        r"(?:stay|remain|hold|holding|wait) on the line",
+        r"(?:continue|continuing) (?:to hold|holding)",
+        r"(?:please|just|kindly) (?:stand by|wait for (?:the|our) next)",
+        r"next (?:available|free) (?:\w+ ){0,3}(?:agent|representative|operator|assistant|advisor|adviser|"
+        r"specialist|"
+        r"associate|person|member)",
+        r"(?:agent|representative|operator|assistant|advisor|adviser|specialist|associate|someone|"
+        r"team member|we) "
+        r"(?:will|shall) (?:be with|attend to|assist|be right with) you",
+        r"(?:in|on) the order (?:in which )?(?:it was|they were|it is|received|your call)",
+        r"you(?: are|re)? (?:now |currently )?(?:number|caller(?: number)?|in position|position) "
+        r"(?:\d+|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|\w+ty)",
+        r"you(?: are|re) (?:now |currently )?(?:next|first|\d+(?:st|nd|rd|th)|second|third|fourth|fifth) in "
+        r"(?:the )?(?:line|queue)",
+        r"your (?:place|position) in (?:the )?(?:line|queue)",
+        r"\w+ (?:callers?|calls|people) (?:are )?(?:ahead of|before|in front of) you",
+        r"(?:estimated|approximate|expected|average|current|anticipated) (?:wait(?:ing)?|hold)(?: time)?",
+        r"(?:higher|heavier|larger|longer|more calls) than (?:usual|normal|average|expected)",
+        r"(?:unusually )?(?:high|heavy|large) (?:\w+ )?(?:call volumes?|volumes? of calls|number of calls)",
+        r"all (?:of )?(?:our |the )?(?:\w+ ){0,3}(?:agents|representatives|operators|assistants|advisors|"
+        r"advisers|"
+        r"specialists|associates|lines|staff|team members|team) (?:are|is) (?:\w+ ){0,2}(?:busy|assisting|"
+        r"helping|"
+        r"serving|engaged|on (?:other|another)|speaking)",
+        r"(?:currently |busy )?(?:assisting|helping|serving) other (?:callers|customers|patients|clients|guests)",
+        r"we(?:ll| will) be (?:right )?with you (?:as soon as|shortly|in a (?:moment|minute|few))",
+        r"your call (?:will be|is being|has been placed|is in)[\w ]{0,20}(?:answered|queue|transferred|"
+        r"connected|line)",
+        r"someone will (?:answer|take|pick up) your call",
+    ),
+    patience=Wording(
+        r"(?:your call is|calls are) (?:very |really )?important to us",
+        r"we (?:\w+ )?(?:value|appreciate) your (?:call|business|patience)",
+    ),
+    putting_on_hold=Wording(
+        r"(?:please|can you|could you|would you|will you|do you mind|just|gonna need you to) (?:please |"
+        r"just |kindly )?"
+        r"hold(?: on)?(?: the line| please)*(?= for| while| one| a| just|$)",
+        r"^(?:[\w ]{0,60} )?hold(?: on)? (?:please|the line)$",
+        r"(?:put|place|putting|placing|pop|popping) you (?:on|in a) (?:a )?(?:brief |quick |short )?hold",
+        r"(?<!cant )(?<!cannot )(?<!not )(?:transfer|connect|patch|switch|forward)(?:ring|ing)? (?:you|"
+        r"your call|this call|the call)"
+        r"(?! the| my| some| your| a (?:payment|deposit))",
+        r"(?:put|putting|pass|passing) (?:you|your call) (?:through|over|on to|onto|across)",
+        r"let me (?:see|check|find out) (?:if|whether) (?:he|she|they|hes|shes|theyre|somebody|someone|"
+        r"the \w+|dr \w+|doctor \w+|"
+        r"mr \w+|mrs \w+|ms \w+|anybody|anyone) (?:(?:is|are) )?(?:in|available|free|here|around|there)",
+        r"(?:let me|ill|i will|im going to|going to) (?:just )?(?:get|grab|fetch|find|go get) (?:him|her|"
+        r"them|somebody|"
+        r"someone|you (?:somebody|someone|to|over|the)|the (?:manager|owner|doctor|nurse|scheduler|supervisor|"
+        r"person|right))",
+    ),
+    short_wait=Wording(
+        rf"^{_LATER}(?:{_WELL} )*(?:(?:can|could|would|will) you )?{_WAIT}(?: {_WAIT}| please| thanks|"
+        rf" thank you| for me"
+        rf"| okay)*(?: (?:while |and |so )?(?:i|{_ILL}) {_LOOK}(?: \w+){{0,7}})?$",
+        rf"^{_LATER}(?:{_WELL} )*let me (?:just |quickly )?{_LOOK}(?: \w+){{0,7}}$",
+    ),
+    taking_over=Wording(
+        r"(?:how|what) (?:can|may|could) (?:i|we) (?:help|do for|assist)",
+        r"(?:may|can|could) i (?:help|assist) you",
+        r"this is (?!(?:a|an|your|not|for|to)\b)(?:\w+ ){0,3}\w+(?: speaking)?$",
+        r"^(?:\w+ ){0,4}\w+ speaking$",
+        r"who(?:s| is| am i) (?:this|calling|speaking)",
+        r"(?:youre|you are) (?:through to|speaking (?:to|with)|talking to)",
+        r"^(?:good (?:morning|afternoon|evening))\b",
     ),
     person=Wording(
         r"^(?:oh )?(?:hello|hi|hey)$",

@@ -118,6 +118,10 @@ ENGLISH = Language(
         "Please call us back. Thank you, goodbye."
     ),
     screening_reply="This is {{agent_name}}[[ from {{organization}}]].[[ I'm calling to {{reason}}.]]",
+    after_hold=(
+        "Hello, this is {{agent_name}}[[ from {{organization}}]].[[ I'm calling to {{reason}}.]][[ {{question}}]]"
+    ),
+    hold_goodbye="I have been on hold for a while, so I'll hang up now. Goodbye.",
     transferring="I'll put you through now.",
     transfer_failed="I'm sorry, nobody is free to take your call just now.",
     dictation=DictationWords(

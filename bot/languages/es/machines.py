@@ -9,6 +9,19 @@ _DIGIT = (
     r"(?:\d|cero|uno|dos|tres|cuatro|cinco|seis|siete|ocho|nueve|asterisco|estrella|almohadilla|gato|numeral)"
 )
 _PRESS = r"(?:pulse|presione|marque|oprima|digite|pulsa|presiona|marca|teclee)"
+_LATER = r"(?!.*\b(?:llamo luego|llamare|le llamo|te llamo|mensaje|correo)\b)"
+_WELL = r"(?:ay|ah|eh|ok|si|claro|bueno|vale|a ver|pues|perdon|perdone|disculpe|mire|oiga|muy bien|de acuerdo)"
+_WAIT = (
+    r"(?:(?:(?:espere|espera|espereme|esperame|aguarde|aguarda|deme|dame|me da|permitame) )?(?:solo )?un "
+    r"(?:momento|momentito|segundo|segundito|minuto|minutito|instante|ratito)|"
+    r"(?:espere|espera|espereme|esperame|aguarde|permitame)|ahora (?:mismo )?vuelvo|enseguida vuelvo)"
+)
+_ILL = r"(?:dejeme|dejame|permitame|voy a|tengo que)"
+_LOOK = (
+    r"(?:ver|mirar|comprobar|revisar|consultar|buscar|preguntar|apuntar|coger|tomar|veo|miro|reviso|busco|"
+    r"consulto|"
+    r"compruebo|pregunto|cojo)(?:lo|la)?"
+)
 
 SPANISH_MACHINES = Answering(
     tone=Wording(
@@ -106,6 +119,55 @@ SPANISH_MACHINES = Answering(
         r"(?:estamos|estoy) (?:conectando|transfiriendo|intentando)",
         r"su llamada es (?:muy )?importante",
         r"^(?:muchas )?gracias$",
+    ),
+    queue=Wording(
+        r"(?:espere|permanezca|aguarde|mantengase|siga|continue|quedese)(?: \w+){0,2} (?:en|"
+        r"a) (?:la )?(?:linea|espera)",
+        r"no (?:cuelgue|corte)(?: por favor)? (?:su|en|le|enseguida|un|sera|seguimos)",
+        r"(?:proximo|siguiente|primer) (?:\w+ )?(?:agente|operador|operadora|representante|asesor|asesora|"
+        r"ejecutivo|"
+        r"ejecutiva)",
+        r"(?:nuestros|nuestras|todos|todas)(?: nuestros| nuestras| los| las)? (?:agentes|operadores|operadoras|"
+        r"representantes|asesores|asesoras|ejecutivos|ejecutivas|lineas|companeros) (?:estan|se encuentran)",
+        r"(?:sera|seran) (?:atendid[oa]s?|contestad[oa]s?)",
+        r"(?:le|lo|la) (?:atenderemos|atenderan|atendera|atendemos) (?:en|lo antes|enseguida|a la|por)",
+        r"(?:usted )?(?:es|esta en|ocupa) (?:el |la )?(?:numero|lugar|posicion|turno|puesto)",
+        r"su (?:lugar|posicion|turno) en la (?:fila|cola|lista)",
+        r"(?:llamadas|personas|clientes) (?:delante|por delante|antes que usted)",
+        r"tiempo (?:estimado |aproximado |promedio |medio )?(?:de espera|estimado)",
+        r"(?:alto|gran|elevado|mayor) (?:volumen|numero) de llamadas",
+        r"en (?:breve|unos (?:momentos|instantes|minutos)) (?:le|lo|la|un|uno|una|sera)",
+        r"por orden de (?:llegada|llamada|entrada)",
+        r"su llamada (?:esta siendo|sera|ha sido puesta)",
+    ),
+    patience=Wording(
+        r"su llamada es (?:muy )?importante",
+        r"(?:agradecemos|apreciamos) su (?:paciencia|llamada|espera)",
+    ),
+    putting_on_hold=Wording(
+        r"(?:no (?:me )?cuelgue|(?:puede|podria|quiere|le importa) (?:esperar|aguardar))",
+        r"^(?:[\w ]{0,60} )?(?:espere|aguarde|espereme|aguardeme|no cuelgue)(?: un (?:momento|segundo|momentito|"
+        r"segundito|instante|minuto))?(?: por favor)?(?: en (?:la )?linea)?(?: por favor)?$",
+        r"(?:le|lo|la) (?:comunico|paso|conecto|transfiero|voy a (?:pasar|comunicar|transferir|conectar))"
+        r"(?! (?:el|un|una|los|las|la (?!llamada))\b)",
+        r"(?:voy a|dejeme|permitame) (?:ver|comprobar|mirar) si (?:esta|el|ella|la|alguien|hay alguien|"
+        r"se encuentra)",
+        r"(?:voy a|dejeme|permitame) (?:pasarle|pasarlo|pasarla|comunicarle|comunicarlo|comunicarla|transferirle|"
+        r"transferirlo|transferirla|conectarle|ponerle|buscar a|avisar a|llamar a)",
+        r"(?:ponerle|ponerlo|ponerla|dejarle|dejarlo|dejarla) en espera",
+    ),
+    short_wait=Wording(
+        rf"^{_LATER}(?:{_WELL} )*{_WAIT}(?: {_WAIT}| por favor| gracias)*(?: (?:que |y |"
+        rf"mientras )?(?:{_ILL} )?{_LOOK}"
+        r"(?: \w+){0,7})?$",
+        rf"^{_LATER}(?:{_WELL} )*(?:dejeme|dejame|permitame|a ver si) {_LOOK}(?: \w+){{0,7}}$",
+    ),
+    taking_over=Wording(
+        r"en que (?:puedo|podemos|le puedo|lo puedo|la puedo|te puedo) (?:ayudar|servir|atender)\w*",
+        r"(?:le (?:habla|atiende|saluda)|habla|soy) (?:\w+ ){0,3}\w+$",
+        r"al habla$",
+        r"(?:con quien hablo|quien (?:llama|habla|es))",
+        r"^(?:buenos dias|buenas tardes|buenas noches)\b",
     ),
     person=Wording(
         r"^(?:hola|alo|diga|digame|bueno|si|mande)(?: \w+){0,2}$",

@@ -178,6 +178,10 @@ SPANISH = Language(
         "Por favor, devuélvanos la llamada. Gracias y hasta pronto."
     ),
     screening_reply="Le habla {{agent_name}}[[ de {{organization}}]].[[ Llamo para {{reason}}.]]",
+    after_hold=(
+        "Hola, le habla {{agent_name}}[[ de {{organization}}]].[[ Llamo para {{reason}}.]][[ {{question}}]]"
+    ),
+    hold_goodbye="Llevo un buen rato en espera, así que voy a colgar. Adiós.",
     transferring="Le paso ahora mismo.",
     transfer_failed="Lo siento, en este momento nadie puede atender su llamada.",
     dictation=DictationWords(

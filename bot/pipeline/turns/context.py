@@ -83,6 +83,10 @@ class ConversationListener(Protocol):
 
     def callee_turn_over(self, text: str) -> None: ...
 
+    def recording_was_callee(self) -> None:
+        """The last turn that was taken for a recording's was said by somebody after all."""
+        ...
+
     def agent_words(self, text: str) -> None:
         """Words of the agent that were heard."""
         ...
@@ -115,7 +119,9 @@ class UserContext(UserAggregator):
         listener: ConversationListener,
         *,
         stop_timeout: float,
+        is_recording: Callable[[str], bool] = lambda _text: False,
     ) -> None:
+        """`is_recording`: whether the words of a turn were said by nobody, so that no model is to read them."""
         super().__init__(
             context,
             params=LLMUserAggregatorParams(
@@ -127,6 +133,8 @@ class UserContext(UserAggregator):
         self.answering = False
         self.muted = False
         self._opened_before_answering = True
+        self._is_recording = is_recording
+        self._left_out = ""
         self._kept_guess = False
         """The turn that was over last is answered by a reply that was begun before."""
         self._turn_open = self._keys_open = False
@@ -162,6 +170,17 @@ class UserContext(UserAggregator):
     def answer_once(self) -> None:
         """The next run of the model is let through; later turns are heard only."""
         self._opened_before_answering = False
+
+    def keeps(self, text: str) -> bool:
+        self._left_out = text if self._is_recording(text) else ""
+        return not self._left_out
+
+    def take_back(self) -> None:
+        """The turn that was left out last was said by somebody after all."""
+        if self._left_out:
+            self.context.add_message({"role": "user", "content": self._left_out})
+            self._listener.recording_was_callee()
+            self._left_out = ""
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         match frame:

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain
+from itertools import chain, cycle, islice
 from typing import Protocol
 
 import numpy as np
@@ -25,6 +25,7 @@ from bot.telephony.simulated.script import (
     HearStep,
     InterruptStep,
     MenuStep,
+    MusicStep,
     PressStep,
     SayStep,
     SilenceStep,
@@ -41,6 +42,8 @@ _LOUD = 8 * FRAME_SAMPLES
 _SPOKEN_FRAMES = 5
 """Loud frames in a row of ten that make a start of speech: 100 ms, so that a click is none."""
 _BEEP_AMPLITUDE = 8000
+_CHORDS = ((262, 330, 392, 523), (220, 262, 330, 440), (175, 220, 262, 349), (196, 247, 294, 392))
+"""Hertz."""
 
 
 class Voice(Protocol):
@@ -105,6 +108,21 @@ def noise_payloads() -> tuple[str, ...]:
 def beep_payloads(for_ms: int, hertz: int) -> tuple[str, ...]:
     time = np.arange(math.ceil(for_ms / FRAME_MS) * FRAME_SAMPLES) / SAMPLE_RATE
     return _payloads(_BEEP_AMPLITUDE * np.sin(2 * math.pi * hertz * time))
+
+
+@cache
+def music_payloads() -> tuple[str, ...]:
+    """Hold music of 4.8 s, played in a loop: two rounds of four chords of plucked strings."""
+    chord = int(0.6 * SAMPLE_RATE)
+    time = np.arange(2 * chord) / SAMPLE_RATE
+    played = np.zeros(10 * chord)
+    for index, chord_hertz in enumerate(_CHORDS * 2):
+        for hertz in chord_hertz:
+            for partial, amplitude in ((1, 1.0), (2, 0.5), (3, 0.25)):
+                wave = amplitude * np.sin(2 * math.pi * partial * hertz * time) * np.exp(-time / 0.5)
+                played[index * chord : (index + 2) * chord] += 1400 * wave
+    played[:chord] += played[8 * chord : 9 * chord]  # the last chord rings on into the next round
+    return _payloads(played[: 8 * chord])
 
 
 class SpokenLines:
@@ -280,6 +298,8 @@ class Callee:
                 yield from self._wait(step.for_ms)
             case BeepStep():
                 yield from beep_payloads(step.for_ms, step.hertz)
+            case MusicStep():
+                yield from islice(cycle(music_payloads()), math.ceil(step.for_ms / FRAME_MS))
             case WaitForHangUpStep():
                 yield from self._wait(step.within_ms)
                 return False

@@ -75,6 +75,13 @@ class BeepStep(_Strict):
     hertz: Annotated[int, Field(ge=100, le=3_000)] = 1000
 
 
+class MusicStep(_Strict):
+    """Hold music: chords, one every 0.6 s."""
+
+    do: Literal["music"]
+    for_ms: Milliseconds
+
+
 class MenuStep(_Strict):
     """Say `text`, `times` at most, until one of `keys` is pressed; it interrupts. Without it, hang up."""
 
@@ -104,6 +111,7 @@ Step = Annotated[
     | PressStep
     | SilenceStep
     | BeepStep
+    | MusicStep
     | MenuStep
     | HangUpStep
     | WaitForHangUpStep,

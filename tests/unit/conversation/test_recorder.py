@@ -90,6 +90,15 @@ def test_a_callees_turn_from_noise_to_words(call: Call) -> None:
     assert done == [turn]
 
 
+def test_what_a_recording_said_is_marked_and_given_back_to_the_callee(call: Call) -> None:
+    recorder = call.recorder
+    for words in ("You are number two.", "Cardiology."):
+        recorder.callee_words(words, final=True)
+        recorder.callee_turn_over(words, recording=True)
+    recorder.recording_was_callee()
+    assert [turn.speaker for turn in recorder.turns] == [Speaker.RECORDING, Speaker.CALLEE]
+
+
 def test_noise_is_no_turn_and_renumbers_none(call: Call) -> None:
     recorder = call.recorder
     recorder.callee_speech_started()

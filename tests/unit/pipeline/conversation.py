@@ -32,6 +32,8 @@ class Diary:
     def callee_words(self, text: str, *, final: bool) -> None:
         self._note("final" if final else "interim", text)
 
+    def recording_was_callee(self) -> None: ...
+
     def callee_turn_over(self, text: str) -> None:
         self._note("callee", text)
 

@@ -84,7 +84,10 @@ def silence() -> Frame:
 
 @asynccontextmanager
 async def turns_harness(
-    interruption: InterruptionSettings | None = None, *, voice: VoiceActivity | None = None
+    interruption: InterruptionSettings | None = None,
+    *,
+    voice: VoiceActivity | None = None,
+    recordings: tuple[str, ...] = (),
 ) -> AsyncIterator[TurnsHarness]:
     context, diary, behind = LLMContext(messages=[]), Diary(), Collector()
     strategies = turn.build(
@@ -96,7 +99,7 @@ async def turns_harness(
         speculating=Speculating(VoiceActivity(), diary, allowed=lambda: True),
         asked=lambda: user.asked,
     )
-    user = UserContext(context, strategies, diary, stop_timeout=2.0)
+    user = UserContext(context, strategies, diary, stop_timeout=2.0, is_recording=lambda text: text in recordings)
     async with running([user, behind]) as pipeline:
         yield TurnsHarness(user, behind, diary, context, pipeline)
 
@@ -137,6 +140,20 @@ async def test_a_turn_the_opening_began_in_is_answered_by_the_opening() -> None:
         assert harness.runs == 0
         await harness.hear("Yes?")
         await until(lambda: harness.runs == 1)
+
+
+async def test_the_words_of_a_recording_are_in_no_message_unless_they_are_taken_back() -> None:
+    async with turns_harness(recordings=("You are number two.", "Cardiology.")) as harness:
+        harness.user.answering = True
+        for count, words in enumerate(("You are number two.", "Cardiology."), start=1):
+            await harness.hear(words)
+            await harness.diary.until("callee", count)
+        assert (harness.callee, harness.runs) == ([], 0)
+        harness.user.take_back()
+        harness.user.take_back()
+        await harness.hear("Yes?")
+        await until(lambda: harness.runs == 1)
+        assert harness.callee == ["Cardiology.", "Yes?"]
 
 
 async def test_the_callees_audio_ends_here() -> None:
