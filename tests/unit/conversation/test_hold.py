@@ -186,7 +186,7 @@ def test_music_over_a_talk_is_background_and_music_alone_is_hold() -> None:
     watch = talking()
     watch.words("and then we", LATE - 1, final=False)
     watch.music(True, LATE)
-    assert watch.who is AnsweredBy.PERSON
+    assert who(watch) is AnsweredBy.PERSON
     watch.music(False, LATE + 10)
     watch.music(True, LATE + 20)
     assert who(watch) is AnsweredBy.HOLD
@@ -226,7 +226,7 @@ def test_a_mailbox_after_a_hold_is_one() -> None:
     watch = talking()
     says(watch, "I'll put you through.", LATE, LATE + 1)
     says(watch, "You have reached the voicemail of Mary. Leave a message after the tone.", LATE + 20, LATE + 24)
-    assert who(watch) is AnsweredBy.VOICEMAIL
+    assert watch.who is AnsweredBy.VOICEMAIL
 
 
 def test_a_beep_after_a_talk_and_a_hold_decides_nothing() -> None:
