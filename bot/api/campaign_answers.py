@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from bot.api.answers import OutcomeAnswer, Time
 from bot.calls.campaigns.dry_run import Tried
 from bot.policy import HoursTerms, RetryTerms
-from bot.records import AnsweredBy, EndedReason, Speaker, Status
+from bot.records import AnsweredBy, EndedReason, FirstSpeaker, Status
 from bot.store.campaign_records import BadRow, Campaign, CampaignStatus, ContactState, Progress, Result
 
 
@@ -91,7 +91,7 @@ class CampaignSummary(_Answer):
     callee_name: str | None
     agent_name: str | None
     organization: str | None
-    first_speaker: Speaker | None
+    first_speaker: FirstSpeaker | None
     from_number: str | None
     metadata: dict[str, Any]
     concurrency: int

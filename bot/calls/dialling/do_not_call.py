@@ -7,7 +7,8 @@ from loguru import logger
 
 from bot.calls.dialling.policy import LISTED
 from bot.errors import NotFoundError
-from bot.records import CallRecord, Direction
+from bot.phone_numbers import can_be_called_back
+from bot.records import CallRecord
 from bot.store.do_not_call import Listed, ListedBy, SqlDoNotCallStore
 
 
@@ -49,9 +50,9 @@ class DoNotCall:
 
     async def keep_promise(self, record: CallRecord) -> None:
         """After a call in which the agent said that it is the last: the list may have been out of reach then."""
-        outcome = record.outcome
-        if record.direction is Direction.OUTBOUND and outcome and outcome.fields.get("do_not_call") is True:
-            await self.asked_for(record.spec.phone_number, record.call_id)
+        outcome, number = record.outcome, record.spec.phone_number
+        if outcome and outcome.fields.get("do_not_call") is True and can_be_called_back(number):
+            await self.asked_for(number, record.call_id)
 
     async def remove(self, phone_number: str) -> None:
         """NotFoundError where it was not on the list."""

@@ -93,6 +93,7 @@ class FakeGoodbye:
 
 class FakePlan:
     call_id = "call_1"
+    our_number = None
     spec = CallSpec("+12025550123", "x", action="Confirm Thursday", agent_name="Alex")
     slots = type("Slots", (), {"tts": None})()
     scenario = Scenario(
