@@ -42,7 +42,7 @@ CALM = 5.0
 POLL_SECONDS = 0.1
 """How often a process asks an urgent queue that has work; what it enqueues itself it looks for at once, what
 another process does within thirty of these (wake_up.py)."""
-LISTEN_FACTOR = 20.0
+LISTEN_FACTOR = 5.0
 """How many such intervals until what another process of one SQLite file wrote for a waiting workflow is seen;
 PostgreSQL tells, and what this process writes wakes the workflow at once."""
 LOOK_SECONDS = 4.0

@@ -26,7 +26,17 @@ SCENARIOS = {
 MACHINES = {
     *("voicemail_late_beep", "voicemail_person", "screening", "screening_unanswered", "menu", "unavailable"),
 }
-SMALL = {"silent", "voicemail", "hangs_up", "busy", "no_answer", "interrupter", "transfer_target", *MACHINES}
+SMALL = {
+    "silent",
+    "hold",
+    "voicemail",
+    "hangs_up",
+    "busy",
+    "no_answer",
+    "interrupter",
+    "transfer_target",
+    *MACHINES,
+}
 
 
 def test_what_is_shipped() -> None:
