@@ -27,6 +27,7 @@ def create_app(settings: Settings) -> FastAPI:
             # What is loaded now stays: the collector need not walk it during calls.
             gc.collect()
             gc.freeze()
+            gc.enable()
             yield
             gc.unfreeze()
             app.state.phone_agent = None

@@ -42,6 +42,7 @@ from bot.calls.webhooks.delivery import CallEvents, Present
 from bot.conversation.scenario.scenario import DEFAULT_OUTBOUND, Scenarios
 from bot.conversation.tools.declared.mcp_server import McpServers
 from bot.conversation.transfers.transfers import Transfers
+from bot.pipeline import warm_up
 from bot.pipeline.resources import Resources
 from bot.records import Health
 from bot.settings import Settings
@@ -214,10 +215,10 @@ class PhoneAgent:
 
     async def _prepare_scenarios(self) -> None:
         """Load what only some scenarios need, and say what they miss."""
-        vendors = set()
+        vendors: set[str] = set()
         for scenario in map(self.planner.scenarios.get, self.planner.scenarios.names):
             slots = self.planner.slots(scenario.name)
-            vendors.add(slots.stt.vendor)
+            vendors |= {slots.stt.vendor, *(member.vendor for member in slots.llms)}
             if missing := scenario.missing(self._resources.environment):
                 logger.warning("{}.toml: set {} in the environment or in .env", scenario.name, ", ".join(missing))
             if strangers := slots.strangers(scenario.language):
@@ -230,6 +231,8 @@ class PhoneAgent:
                 await self._mcp.load()
         if "pocketsphinx" in vendors:
             await asyncio.to_thread(self._resources.decoders.load)
+        if "openai_compatible" in vendors:
+            await asyncio.to_thread(warm_up.openai)
         if "moonshine" in vendors:
             await asyncio.to_thread(self._resources.moonshine.load)
 

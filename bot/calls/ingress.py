@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 from loguru import logger
 
 from bot.errors import ForbiddenError, SettingsError
@@ -164,10 +164,10 @@ async def find_public_url(settings: Settings) -> str | None:
 async def _ngrok_tunnel(settings: Settings) -> str | None:
     """The agent's tunnel to our port. https://ngrok.com/docs/agent/api#list-tunnels"""
     try:
-        async with httpx.AsyncClient(timeout=NGROK_SECONDS, trust_env=False) as client:
+        async with httpx2.AsyncClient(timeout=NGROK_SECONDS, trust_env=False) as client:
             answer = await client.get(f"{settings.ngrok_api_url.rstrip('/')}/api/tunnels")
             tunnels = answer.json()["tunnels"]
-    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+    except (httpx2.HTTPError, ValueError, KeyError, TypeError):
         return None
     ours: list[str] = []
     for tunnel in tunnels if isinstance(tunnels, list) else []:

@@ -47,7 +47,8 @@ async def _watch(settings: Settings) -> None:
 
 
 def _serve(settings: Settings, post: Post | None) -> None:
-    gc.disable()  # what an import makes stays: to look for garbage in it is a seventh of its time
+    # What an import makes stays: to look for garbage in it is a seventh of its time. The app enables it again.
+    gc.disable()
     server = import_module("bot.cli.server")
-    gc.enable()
+    gc.freeze()
     server.run(settings, post)

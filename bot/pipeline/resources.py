@@ -1,5 +1,7 @@
 """What the stages of all calls share: clients, TLS, models, the local voice. One per process."""
 
+from __future__ import annotations
+
 import asyncio
 import ssl
 import threading
@@ -7,11 +9,9 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
-from anthropic import AsyncAnthropic, Timeout
-from openai import AsyncOpenAI
 
 from bot.pipeline import warm_up
 from bot.pipeline.offline.moonshine_stt import MoonshineModel
@@ -23,7 +23,11 @@ from bot.pipeline.vendor import Circuit
 from bot.public_http import Outgoing
 from bot.settings import Settings, environment, with_scheme
 
-LLM_TIMEOUT = Timeout(connect=2.0, read=8.0, write=5.0, pool=2.0)
+if TYPE_CHECKING:  # the SDKs take a second each, and a process without their keys needs neither
+    from anthropic import AsyncAnthropic
+    from openai import AsyncOpenAI
+
+LLM_TIMEOUT = httpx2.Timeout(connect=2.0, read=8.0, write=5.0, pool=2.0)
 """Seconds. The SDK's default is 600 s, which on a phone is silence for ever."""
 LLM_RETRIES = 0
 """The fallback asks again itself, and knows which model."""
@@ -67,6 +71,8 @@ class Resources:
 
     def openai(self, base_url: str, api_key: str) -> AsyncOpenAI:
         """The client of an OpenAI-compatible server, one for all calls and threads."""
+        from openai import AsyncOpenAI
+
         with self._building:
             client = self._openai.get((base_url, api_key))
             if client is None:
@@ -103,6 +109,8 @@ class Resources:
         self.tls = ssl.create_default_context()
         key = self.settings.anthropic_api_key
         if key is not None:
+            from anthropic import AsyncAnthropic
+
             self.anthropic = AsyncAnthropic(
                 api_key=key.get_secret_value(),
                 base_url=with_scheme(self.settings.anthropic_base_url, websocket=False),

@@ -26,8 +26,15 @@ data: {"type":"message_stop"}
 
 
 def claude() -> None:
-    """One reply through the SDK on a loop of its own: 60 ms of imports and schemas. Belongs in a thread."""
+    """One reply through the SDK on a loop of its own, and the imports. Belongs in a thread."""
+    from pipecat.services.anthropic import llm  # noqa: F401
+
     asyncio.run(_one_reply())
+
+
+def openai() -> None:
+    """Imports alone, a second of them. Belongs in a thread."""
+    from pipecat.services.openai import llm  # noqa: F401
 
 
 def deepgram() -> None:

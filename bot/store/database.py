@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from alembic.util.exc import CommandError
 from sqlalchemy import RowMapping, Select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
@@ -17,7 +16,7 @@ from bot.errors import SettingsError
 from bot.settings import Settings
 from bot.store.address import PostgresAddress, SqliteAddress, parse_database_url
 from bot.store.connections import DATABASE_ERRORS, Connections, connect
-from bot.store.migrate import migrate
+from bot.store.migrate import NewerSchemaError, migrate
 from bot.store.schema import installation
 
 _FIXES = {
@@ -49,7 +48,7 @@ class Database:
             except BaseException:
                 await connections.close()
                 raise
-        except CommandError as error:
+        except NewerSchemaError as error:
             raise SettingsError(
                 f"{self.address.label} was written by a newer version of this program ({error}). "
                 "Start that version, or give another DATABASE_URL.",

@@ -11,7 +11,6 @@ from bot.calls.costs import prices
 from bot.calls.evidence import as_claimed, gated
 from bot.calls.finish import call_costs, field_schema, outcome_by_rules, was_reached, with_recorded
 from bot.calls.outcome import form, reading
-from bot.calls.outcome.asking import WAITS, AnalysisError, Asker, Question
 from bot.calls.planner import Planner
 from bot.conversation.call_plan import Plan
 from bot.conversation.notes import recorded_in
@@ -25,10 +24,10 @@ from bot.store import CallChange, SqlCallStore
 
 
 class Analyst:
-    """One process's. `waits`: seconds before each request to the model."""
+    """One process's. `waits`: seconds before each request to the model; None: asking's own."""
 
     def __init__(
-        self, *, resources: Resources, planner: Planner, store: SqlCallStore, waits: Sequence[float] = WAITS
+        self, *, resources: Resources, planner: Planner, store: SqlCallStore, waits: Sequence[float] | None = None
     ) -> None:
         self._resources = resources
         self._planner = planner
@@ -78,6 +77,8 @@ class Analyst:
         client, models = self._resources.anthropic, self._models(plan)
         if done or client is None or not models or not was_reached(record.turns, record.answered_by):
             return by_rules
+        from bot.calls.outcome.asking import WAITS, AnalysisError, Asker, Question  # imports the SDK
+
         fields = field_schema(plan)
         noted = as_claimed(by_rules)
         recorded = {name: noted.fields[name] for name in noted.recorded if name in noted.fields}
@@ -87,7 +88,9 @@ class Analyst:
             form.system_prompt(plan), form.call_text(plan, record, recorded), form.answer_schema(fields)
         )
         try:
-            answer = await Asker(client, models, usage, waits=self._waits).ask(question)
+            answer = await Asker(client, models, usage, waits=WAITS if self._waits is None else self._waits).ask(
+                question
+            )
         except AnalysisError as e:
             logger.error("call {} keeps its outcome by {}: {}", record.call_id, by_rules.source, e)
             return replace(by_rules, analysis_error=str(e))

@@ -64,7 +64,7 @@ class Asker:
         models: Sequence[str],
         usage: Usage,
         *,
-        waits: Sequence[float] = WAITS,
+        waits: Sequence[float],
     ) -> None:
         self._client = client.with_options(timeout=REQUEST_TIMEOUT, max_retries=0)
         self._models = list(models)

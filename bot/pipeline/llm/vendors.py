@@ -13,12 +13,9 @@ from urllib.parse import urlsplit
 from pipecat.frames.frames import Frame, LLMContextFrame
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.llm_service import LLMService
-from pipecat.services.openai.base_llm import OpenAILLMSettings
 from pydantic import Field, field_validator
 
-from bot.pipeline.llm.claude import ClaudeModel
 from bot.pipeline.llm.fallback import Waits
-from bot.pipeline.llm.openai_compatible import OpenAIModel
 from bot.pipeline.llm.service import FallbackLLMService, Model
 from bot.pipeline.offline.rules.dialogue import Dialogue
 from bot.pipeline.offline.rules.llm import RuleLLMService
@@ -176,13 +173,19 @@ def build(members: Sequence[LlmVendor], resources: Resources, brief: LlmBrief) -
     return (service, *rules)
 
 
-def _claude(member: Claude, resources: Resources, brief: LlmBrief) -> ClaudeModel:
+def _claude(member: Claude, resources: Resources, brief: LlmBrief) -> Model:
+    from bot.pipeline.llm.claude import ClaudeModel
+
     assert resources.anthropic is not None
     name = member.model_name(resources.settings)
     return ClaudeModel(name, member.max_tokens, brief.instructions, resources.anthropic, shared=brief.shared)
 
 
-def _openai(member: OpenAICompatible, resources: Resources, brief: LlmBrief) -> OpenAIModel:
+def _openai(member: OpenAICompatible, resources: Resources, brief: LlmBrief) -> Model:
+    from pipecat.services.openai.base_llm import OpenAILLMSettings
+
+    from bot.pipeline.llm.openai_compatible import OpenAIModel
+
     settings = OpenAILLMSettings(
         model=member.model,
         system_instruction=brief.prompt,

@@ -15,17 +15,22 @@ Connections are not kept between requests: a reused one that the far side has ju
 from a request that got lost after it was read.
 """
 
+from __future__ import annotations
+
 import asyncio
 import base64
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 import aiohttp
 from loguru import logger
-from twilio.http.response import Response  # type: ignore[import-untyped]  # ships no py.typed
+
+if TYPE_CHECKING:  # imports requests, which only its own client needs
+    from twilio.http.response import Response  # type: ignore[import-untyped]  # ships no py.typed
 
 CONNECT_SECONDS = 2.0
 TOTAL_SECONDS = 5.0
@@ -153,6 +158,8 @@ class TwilioHttp:
                 method, target, data=body, headers=headers, allow_redirects=False
             ) as answer:
                 text = await answer.text()
+                from twilio.http.response import Response
+
                 return answer.status, Response(answer.status, text, answer.headers)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             return NoAnswerError(Failure.UNREACHED, _short(error)), None
