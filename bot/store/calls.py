@@ -17,8 +17,8 @@ from bot.records import CallRecord, Status, Turn, may_follow
 from bot.store.call_store import NO_CHANGE, CallChange
 from bot.store.database import Database, upsert
 from bot.store.pages import Page, read_page
-from bot.store.rows import Row, call_record, call_row, change_row, turn_record, turn_row
-from bot.store.schema import calls, held, on_a_line, tokens, turns, unfollowed
+from bot.store.rows import Row, call_record, call_row, change_row, reply_row, turn_record, turn_row
+from bot.store.schema import REPLY_PARTS, calls, held, on_a_line, replies, tokens, turns, unfollowed
 
 _FIRST_STANDS = ("ended_reason", "error", "ended_at")
 
@@ -37,16 +37,20 @@ class SqlCallStore:
         await self.database.open()
 
     async def close(self) -> None:
-        """Keeps a new call, with the turns it may have. ConflictError when its id or sid is taken."""
         await self.database.close()
 
     async def add(self, record: CallRecord) -> None:
+        """Keeps a new call, with the turns it may have. ConflictError when its id or sid is taken."""
         rows = [turn_row(record.call_id, turn) for turn in record.turns]
+        timed = [row for turn in record.turns if (row := reply_row(record.call_id, turn)) is not None]
         try:
             async with self.database.writer.begin() as connection:
                 await connection.execute(calls.insert(), call_row(record))
                 if rows:
                     await connection.execute(turns.insert(), rows)
+                if timed:
+                    scenario = {"scenario": record.spec.scenario}
+                    await connection.execute(replies.insert(), [row | scenario for row in timed])
         except IntegrityError as error:
             raise ConflictError(f"Call {record.call_id} is kept already.") from error
 
@@ -122,6 +126,12 @@ class SqlCallStore:
                 await connection.execute(statement)
             except IntegrityError as error:
                 raise _no_call(call_id) from error
+            if (timed := reply_row(call_id, turn)) is not None:
+                scenario = sa.select(calls.c.scenario).where(calls.c.call_id == call_id).scalar_subquery()
+                reply = upsert(connection, replies).values(timed | {"scenario": scenario})
+                measured = {name: reply.excluded[name] for name in REPLY_PARTS}
+                keys = [replies.c.call_id, replies.c.index]
+                await connection.execute(reply.on_conflict_do_update(index_elements=keys, set_=measured))
 
     async def issue_token(self, call_id: str, token_hash: str, expires_at: datetime) -> None:
         """Lets the holder of the token open one media socket for the call. Only the hash is kept.

@@ -64,7 +64,7 @@ def call_row(record: CallRecord) -> Row:
             "consent": _consent_row(record.consent),
         }
         | asdict(record.counts)
-        | {f"cost_{part.value}": _priced_row(record.costs.get(part)) for part in CostPart}
+        | {name: value for part in CostPart for name, value in _cost_row(part, record.costs.get(part)).items()}
     )
 
 
@@ -75,6 +75,15 @@ def turn_row(call_id: str, turn: Turn) -> Row:
         "latency": None if turn.latency is None else asdict(turn.latency),
         "tools": [asdict(tool) for tool in turn.tools],
     }
+
+
+def reply_row(call_id: str, turn: Turn) -> Row | None:
+    """The reply's latency for figures, without its scenario; None where there is none, or none yet."""
+    latency = turn.latency
+    if latency is None or latency.voice_to_voice_ms is None or not turn.complete:
+        return None
+    at = {"call_id": call_id, "index": turn.index, "at_seconds": int(turn.started_at.timestamp())}
+    return at | asdict(latency)
 
 
 def change_row(change: CallChange) -> Row:
@@ -89,7 +98,8 @@ def change_row(change: CallChange) -> Row:
     }
     counts, costs = row.pop("counts"), row.pop("costs") or {}
     row |= {} if counts is None else asdict(counts)
-    row |= {f"cost_{part.value}": _priced_row(priced) for part, priced in costs.items()}
+    for part, priced in costs.items():
+        row |= _cost_row(part, priced)
     return {column: value for column, value in row.items() if value is not None}
 
 
@@ -161,10 +171,15 @@ def _consent_row(consent: RecordingConsent | None) -> Row | None:
     return row | times | {"words": storable(consent.words), "said": storable(consent.said)}
 
 
-def _priced_row(priced: PricedItems | None) -> Row | None:
+def _cost_row(part: CostPart, priced: PricedItems | None) -> Row:
+    kept, usd = f"cost_{part.value}", f"usd_{part.value}"
     if priced is None:
-        return None
-    return {"items": [asdict(item) for item in priced.items], "prices_of": priced.prices_of.isoformat()}
+        return {kept: None, usd: None}
+    amounts = [item.usd for item in priced.items if item.usd is not None]
+    return {
+        kept: {"items": [asdict(item) for item in priced.items], "prices_of": priced.prices_of.isoformat()},
+        usd: sum(amounts) if len(amounts) == len(priced.items) else None,
+    }
 
 
 @overload

@@ -4,13 +4,14 @@ JSON is kept as text JSON also on PostgreSQL, not JSONB: metadata goes back to i
 JSONB reorders keys, drops doubled ones and refuses the character U+0000.
 """
 
+from dataclasses import fields
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
-from bot.records import FINAL_STATUSES, CostPart, Direction, Status
+from bot.records import FINAL_STATUSES, CostPart, Direction, Status, TurnLatency
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -69,6 +70,8 @@ calls = sa.Table(
     sa.Column("outcome", sa.JSON(none_as_null=True)),
     # A part of the costs a column: different processes write them at different times, and none waits.
     *(sa.Column(f"cost_{part.value}", sa.JSON(none_as_null=True)) for part in CostPart),
+    # Its sum, which figures add up; NULL where a price is unknown.
+    *(sa.Column(f"usd_{part.value}", sa.Double) for part in CostPart),
     sa.Column("terms", sa.JSON, nullable=False, server_default="{}"),
     sa.Column("attempt", sa.Integer, nullable=False, server_default="1"),
     sa.Column("first_call_id", sa.Text),
@@ -148,6 +151,21 @@ turns = sa.Table(
     sa.Column("tools", sa.JSON, nullable=False),
     sa.Column("keys", sa.Boolean, nullable=False, server_default=sa.false()),
 )
+
+REPLY_PARTS = tuple(field.name for field in fields(TurnLatency))
+
+replies = sa.Table(
+    "replies",
+    metadata,
+    sa.Column("call_id", sa.Text, sa.ForeignKey("calls.call_id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("index", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at_seconds", sa.BigInteger, nullable=False),
+    sa.Column("scenario", sa.Text, nullable=False),
+    *(sa.Column(part, sa.Double) for part in REPLY_PARTS),
+    sa.Index("replies_by_time", "at_seconds"),
+)
+"""The latency of each complete turn once more, narrow and typed, for figures of tens of thousands.
+`at_seconds` is Unix time."""
 
 installation = sa.Table("installation", metadata, sa.Column("secret", sa.Text, primary_key=True))
 """One row: a random text that only this database knows, for ids that nobody may guess."""
