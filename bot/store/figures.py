@@ -22,9 +22,8 @@ from bot.store.database import Database
 from bot.store.schema import REPLY_PARTS, calls, replies
 
 TOTAL, *STAGES = REPLY_PARTS
-MOST_REPLIES = 50_000
-"""Counted at most, the newest: what a page may cost has a bound."""
-MOST_CALLS = 50_000
+MOST_COUNTED = 50_000
+"""Replies, and calls, the newest: what a page may cost has a bound."""
 _FINE_MS, _FINE_STEPS, _COARSE_MS, _LAST = 10, 200, 50, 360
 """Buckets of 10 ms to 2 s, of 50 ms to 10 s, and one for what is beyond."""
 _DAY = 86_400
@@ -100,7 +99,7 @@ class ReplyFigures:
     means_by_day: Mapping[date, Mapping[str, float]]
     means_by_scenario: Mapping[str, Mapping[str, float]]
     cut: bool
-    """There were more than MOST_REPLIES."""
+    """There were more than MOST_COUNTED."""
 
 
 @dataclass
@@ -138,9 +137,14 @@ class CallFigures:
     endings: Mapping[str, int] = field(default_factory=dict)
     """Of calls that are over, by `ended_reason`, or by status where there is none; most frequent first."""
 
+    @property
+    def cut(self) -> bool:
+        """There were more than MOST_COUNTED."""
+        return self.whole.placed == MOST_COUNTED
+
 
 class FigureSearch:
-    """Reads only, of MOST_REPLIES and MOST_CALLS at most, by the indexes of time."""
+    """Reads only, of MOST_COUNTED at most, by the indexes of time."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -155,7 +159,7 @@ class FigureSearch:
                 *([replies.c.scenario == period.scenario] if period.scenario else ()),
             )
             .order_by(replies.c.at_seconds.desc())
-            .limit(MOST_REPLIES)
+            .limit(MOST_COUNTED)
             .subquery()
         )
         day = (period.local(newest.c.at_seconds) // _DAY).label("day")
@@ -183,13 +187,13 @@ class FigureSearch:
             _percentiles(by_scenario),
             _means((_date(on), number, rest) for on, _, number, *rest in summed),
             _means((scenario, number, rest) for _, scenario, number, *rest in summed),
-            sum(number for _, _, number, *_ in summed) == MOST_REPLIES,
+            sum(number for _, _, number, *_ in summed) == MOST_COUNTED,
         )
 
     async def calls(self, period: Period) -> CallFigures:
         query = _call_counts(period)
-        whole, by_day, by_hour, by_number = CallCounts(), {}, {}, {}
-        endings: dict[str, int] = {}
+        whole, endings = CallCounts(), dict[str, int]()
+        by_day, by_hour, by_number = dict[date, CallCounts](), dict[int, CallCounts](), dict[str, CallCounts]()
         async with self._database.reader.connect() as connection:
             rows = (await connection.execute(query)).all()
         for kind, key, number, over, *rest in rows:
@@ -241,7 +245,7 @@ def _call_counts(period: Period) -> sa.CompoundSelect[tuple[object, ...]]:
         )
         .where(*counted, *([calls.c.scenario == period.scenario] if period.scenario else ()))
         .order_by(calls.c.created_at.desc())
-        .limit(MOST_CALLS)
+        .limit(MOST_COUNTED)
         .cte("each")
     )
     sums = [sa.func.coalesce(sa.func.sum(each.c[name]), 0) for name in _SUMMED]

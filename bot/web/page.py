@@ -25,6 +25,16 @@ from bot.calls.agent import PhoneAgent
 from bot.calls.ingress import is_loopback
 from bot.errors import ConflictError, NotFoundError, PhoneAgentError, RequestError
 
+STAGE_WORDS = {
+    "vad": "silence noticed",
+    "stt": "words",
+    "turn": "turn over",
+    "llm": "first token",
+    "sentence": "sentence",
+    "tts": "voice",
+    "line": "line",
+}
+"""The stages of a reply, as readers are told of them."""
 _STATUS = ((NotFoundError, 404), (ConflictError, 409), (RequestError, 422))
 
 
@@ -178,6 +188,11 @@ def _plain(name: object) -> str:
     return "–" if name is None else str(name).replace("_", " ").replace("-", " ")
 
 
+def _day(seconds: int) -> str:
+    """Unix time of a day, whatever the zone."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d}"
+
+
 def _usd(value: float | None) -> str:
     return "–" if value is None else f"${value:.4f}" if value < 0.1 else f"${value:,.2f}"
 
@@ -189,7 +204,8 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.globals["nav_items"] = (("/", "Calls"), ("/docs", "API"))
+_TEMPLATES.globals["nav_items"] = (("/", "Calls"), ("/figures", "Figures"), ("/docs", "API"))
+_TEMPLATES.globals["stage_words"] = STAGE_WORDS
 _TEMPLATES.filters.update(
     iso=_iso,
     utc=_utc,
@@ -197,5 +213,6 @@ _TEMPLATES.filters.update(
     words=_words,
     plain=_plain,
     usd=_usd,
+    day=_day,
     pretty=lambda v: json.dumps(v, indent=2),
 )

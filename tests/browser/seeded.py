@@ -49,12 +49,14 @@ _ENDINGS = (
 )
 
 
-def talk(answered: datetime) -> tuple[Turn, ...]:
+def talk(answered: datetime, slow: float = 1.0) -> tuple[Turn, ...]:
+    """`slow`: how much longer than 720 ms replies took."""
     turns, at = [], 400
     for index, (speaker, text) in enumerate(_TALK):
         length = 300 + 60 * len(text)
         agent = speaker is Speaker.AGENT
-        latency = TurnLatency(720.0, 210.0, 90.0, 60.0, 180.0, 60.0, 110.0, 10.0) if agent and index > 1 else None
+        parts = (720.0, 210.0, 90.0, 60.0, 180.0, 60.0, 110.0, 10.0)
+        latency = TurnLatency(*(slow * part for part in parts)) if agent and index > 1 else None
         tools = (ToolUse("record_outcome", {"confirmed": True}, {"ok": True}, at + 200),) if index == 3 else ()
         turns.append(
             Turn(
@@ -92,6 +94,7 @@ def calls(count: int, now: datetime | None = None, *, turns: bool = True) -> Ite
                 callee_name=chance.choice(("John Miller", "Ana Gómez", "Zoë O'Neil", None)),
                 agent_name="Alex",
                 organization="Downtown Dental",
+                from_number=chance.choice((None, "+12025550190", "+12025550191")),
             ),
             direction=Direction.OUTBOUND,
             status=status,
@@ -105,7 +108,7 @@ def calls(count: int, now: datetime | None = None, *, turns: bool = True) -> Ite
             error="Overloaded" if reason is EndedReason.ERROR_LLM else None,
             recording=f"call_{number:05}.wav" if number == 0 else None,
             vendors={"carrier": "twilio", "stt": "deepgram", "llm": "anthropic", "tts": "elevenlabs"},
-            turns=talk(answered) if answered is not None and turns else (),
+            turns=talk(answered, chance.lognormvariate(0, 0.35)) if answered is not None and turns else (),
             counts=Counts(1, 3, 1),
             answered_by=who,
             outcome=Outcome(

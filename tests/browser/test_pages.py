@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import numpy as np
-from playwright.async_api import Browser, expect
+import pytest
+from playwright.async_api import Browser, Response, expect
 from pydantic import SecretStr
 
 from bot.pipeline.line.recording import wav_header
@@ -21,7 +22,11 @@ pytestmark = needs_browser
 SHOTS = Path(os.environ.get("SCREENSHOTS", Path(__file__).parents[2] / "site" / "screenshots"))
 """CI keeps the folder."""
 CALL = "/calls/call_00000"
-PAGES = {"calls": "/", "call": CALL}
+PAGES = {"calls": "/", "call": CALL, "figures": "/figures"}
+READY = {"call": ".player[data-ready]", "figures": "#figures[data-ready]"}
+"""What a page shows once its scripts have done their work."""
+MOST_BYTES = 300_000
+"""Of a page with all it loads; the recording of a call is no part of its page."""
 
 
 def write_recording(path: Path, seconds: float = 30.0) -> None:
@@ -44,12 +49,12 @@ async def seeded_server(data_dir: Path, *, count: int = 70, key: str = "") -> As
         yield server
 
 
-async def test_every_page_in_every_dress(tmp_path: Path) -> None:
+@pytest.mark.parametrize("phone", [False, True], ids=["desktop", "phone"])
+async def test_every_page_in_every_dress(tmp_path: Path, phone: bool) -> None:
     SHOTS.mkdir(parents=True, exist_ok=True)
     async with seeded_server(tmp_path) as server, open_browser() as browser:
-        for phone in (False, True):
-            for dark in (False, True):
-                await _look(server, browser, phone=phone, dark=dark)
+        for dark in (False, True):
+            await _look(server, browser, phone=phone, dark=dark)
 
 
 async def _look(server: RunningServer, browser: Browser, *, phone: bool, dark: bool) -> None:
@@ -59,8 +64,8 @@ async def _look(server: RunningServer, browser: Browser, *, phone: bool, dark: b
     problems = Problems(page)
     for name, path in PAGES.items():
         await page.goto(server.url + path, wait_until="load")
-        if name == "call":
-            await expect(page.locator(".player[data-ready]")).to_be_visible()
+        if name in READY:
+            await expect(page.locator(READY[name])).to_be_visible()
         await page.screenshot(path=SHOTS / f"{name}-{dress}.png", full_page=True)
         width = await page.evaluate("() => [document.documentElement.scrollWidth, innerWidth]")
         assert width[0] <= width[1], f"{name} is wider than the {dress} screen"
@@ -69,6 +74,20 @@ async def _look(server: RunningServer, browser: Browser, *, phone: bool, dark: b
             assert await faults(page) == [], f"{name} {dress}"
         problems.said.clear()  # axe-core's own style sheet is refused, as it should be
     await visit.close()
+
+
+async def test_every_page_is_light(tmp_path: Path) -> None:
+    """What a browser that comes for the first time is sent for each."""
+    async with seeded_server(tmp_path) as server, open_browser() as browser:
+        for name, path in PAGES.items():
+            visit = await context(browser)
+            page = await visit.new_page()
+            loaded: list[Response] = []
+            page.on("response", loaded.append)
+            await page.goto(server.url + path, wait_until="load")
+            sizes = {each.url: len(await each.body()) for each in loaded if not each.url.endswith("/recording")}
+            assert sum(sizes.values()) < MOST_BYTES, f"{name}: {sizes}"
+            await visit.close()
 
 
 async def test_what_callees_say_is_text(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ function tellTimes(root) {
     time.title = at.toISOString();
     time.dataset.told = "";
   }
+  for (const number of root.querySelectorAll("data[value]")) number.textContent = Number(number.value).toLocaleString();
 }
 
 function notice(words) {

@@ -10,7 +10,7 @@ from bot.calls.access import SIGN_IN_TRIES, SignInLimit
 from bot.web import sign_in
 from tests.unit.web.conftest import Pages, open_pages
 
-LOCKED = ["/", "/calls", "/calls/call_1", "/calls/call_1/live"]
+LOCKED = ["/", "/calls", "/calls/call_1", "/calls/call_1/live", "/figures"]
 
 
 @pytest.fixture(autouse=True)
