@@ -83,7 +83,7 @@ async def test_every_page_is_light(tmp_path: Path) -> None:
             visit = await context(browser)
             page = await visit.new_page()
             loaded: list[Response] = []
-            page.on("response", loaded.append)
+            page.on("response", lambda answer, loaded=loaded: loaded.append(answer))  # type: ignore[misc]
             await page.goto(server.url + path, wait_until="load")
             sizes = {each.url: len(await each.body()) for each in loaded if not each.url.endswith("/recording")}
             assert sum(sizes.values()) < MOST_BYTES, f"{name}: {sizes}"
