@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -218,7 +218,7 @@ class FigureSearch:
         )
 
 
-def _call_counts(period: Period) -> sa.CompoundSelect[tuple[object, ...]]:
+def _call_counts(period: Period) -> sa.CompoundSelect[Any]:
     """The calls are read once, and counted by each key."""
     counted = (calls.c.created_at >= period.since, calls.c.created_at < period.before)
     local = period.local(_seconds(calls.c.created_at))

@@ -77,7 +77,7 @@ def _charts(period: Period, replies: ReplyFigures, calls: CallFigures) -> dict[s
     x = [(day - _EPOCH).days * 86_400 for day in days]
     of_day = [replies.by_day.get(day) for day in days]
     means = [replies.means_by_day.get(day) for day in days]
-    spent = [counts.usd if (counts := calls.by_day.get(day)) else 0.0 for day in days]
+    spent: list[float | None] = [counts.usd if (counts := calls.by_day.get(day)) else 0.0 for day in days]
     by_hour = [calls.by_hour.get(hour) for hour in hours]
     return {
         "latency": chart(
@@ -107,8 +107,8 @@ def _charts(period: Period, replies: ReplyFigures, calls: CallFigures) -> dict[s
             "bars",
             "%",
             hours,
-            Curve("answered", "--agent-soft", [_percent(c and c.answer_rate) for c in by_hour]),
-            Curve("by a person", "--agent", [_percent(c and c.person_rate) for c in by_hour]),
+            Curve("answered", "--agent-soft", [None if c is None else _percent(c.answer_rate) for c in by_hour]),
+            Curve("by a person", "--agent", [None if c is None else _percent(c.person_rate) for c in by_hour]),
         ),
     }
 

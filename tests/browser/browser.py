@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, Response, async_playwright
 from playwright.sync_api import sync_playwright
 
 NAMES = ("google-chrome", "google-chrome-stable", "chromium", "chromium-browser")
@@ -65,6 +65,21 @@ class Problems:
     def _outside(self, request: Any) -> None:
         if not request.url.startswith(("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:")):
             self.said.append(f"asked for {request.url}")
+
+
+class Loaded:
+    """What a page was sent, from now on."""
+
+    def __init__(self, page: Page) -> None:
+        self._answers: list[Response] = []
+        page.on("response", self._note)
+
+    def _note(self, answer: Response) -> None:
+        self._answers.append(answer)
+
+    async def sizes(self) -> dict[str, int]:
+        """Bytes, by address."""
+        return {answer.url: len(await answer.body()) for answer in self._answers}
 
 
 async def faults(page: Page) -> Sequence[str]:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.async_api import Browser, Response, expect
+from playwright.async_api import Browser, expect
 from pydantic import SecretStr
 
 from bot.pipeline.line.recording import wav_header
-from tests.browser.browser import Problems, context, faults, needs_browser, open_browser
+from tests.browser.browser import Loaded, Problems, context, faults, needs_browser, open_browser
 from tests.browser.seeded import SCRIPT, calls
 from tests.calls.server import RunningServer, running_server
 
@@ -82,10 +82,9 @@ async def test_every_page_is_light(tmp_path: Path) -> None:
         for name, path in PAGES.items():
             visit = await context(browser)
             page = await visit.new_page()
-            loaded: list[Response] = []
-            page.on("response", lambda answer, loaded=loaded: loaded.append(answer))  # type: ignore[misc]
+            loaded = Loaded(page)
             await page.goto(server.url + path, wait_until="load")
-            sizes = {each.url: len(await each.body()) for each in loaded if not each.url.endswith("/recording")}
+            sizes = {url: size for url, size in (await loaded.sizes()).items() if not url.endswith("/recording")}
             assert sum(sizes.values()) < MOST_BYTES, f"{name}: {sizes}"
             await visit.close()
 
