@@ -124,6 +124,11 @@ class ActiveCalls:
     def slot_of(self, call_id: str) -> CallSlot | None:
         return self._slots.get(call_id)
 
+    def holds(self, call_id: str) -> bool:
+        """Whether the call's line is here."""
+        slot = self._slots.get(call_id)
+        return slot is not None and slot.holding is not None
+
     def refusal(self, request: LineRequest = LineRequest.NEW) -> Refusal | None:
         """Why no line is given now; None where one is."""
         load = Load(self.lines_taken, self.lag.late, draining=self.draining, closed=self.closed)

@@ -8,7 +8,7 @@ import functools
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Protocol
 
@@ -28,6 +28,9 @@ from bot.calls.dialling.do_not_call import DoNotCall
 from bot.calls.finish import keep_opening
 from bot.calls.hang_ups import HangUps
 from bot.calls.ingress import Ingress
+from bot.calls.live import EventHub, Feeds
+from bot.calls.live.neighbours import Neighbours
+from bot.calls.live.reporting import LiveStore
 from bot.calls.media_streams import MediaStreams
 from bot.calls.outcome import Analyst
 from bot.calls.placing import Placing
@@ -71,6 +74,8 @@ class Backends:
     carrier: Carrier
     engine: DurableEngine | None = None
     """On the store's database; None: one that looks at its queues as often as it should."""
+    live: EventHub = field(default_factory=EventHub)
+    """Hears of the store's writings, where that was made with a LiveStore."""
 
 
 class PhoneAgent:
@@ -104,14 +109,24 @@ class PhoneAgent:
             spent=functools.partial(keep_opening, store),
         )
         process = Process(
-            settings, store, self.engine, carrier, self.planner, self.active_calls, listener or CallListener()
+            settings,
+            store,
+            self.engine,
+            carrier,
+            self.planner,
+            self.active_calls,
+            listener or CallListener(),
+            backends.live,
         )
         self.recordings = process.recordings
 
         # What is begun durably, and what decides about it.
         self.do_not_call = DoNotCall(SqlDoNotCallStore(database))
         self._queue = DialQueue(process)
-        self.webhooks = Webhooks(self.engine, SqlDeliveryStore(database), lambda: resources.outgoing, settings)
+        deliveries = SqlDeliveryStore(database)
+        self.webhooks = Webhooks(
+            self.engine, deliveries, lambda: resources.outgoing, settings, live=backends.live
+        )
         events = CallEvents(self.engine, store, self.webhooks, present)
         self.campaigns = Campaigns(
             engine=self.engine,
@@ -136,9 +151,10 @@ class PhoneAgent:
         self._ingress = Ingress(settings, carrier, store, address)
         self._dialler = Dialler(process, self._queue, gate=gate, ingress=self._ingress, events=events)
         transfers = Transfers(carrier, self._ingress)
-        self._others = OtherProcesses(
-            open_news(database), self.active_calls, transfers, self._ingress, self.engine.others
-        )
+        news = open_news(database)
+        self._others = OtherProcesses(news, self.active_calls, transfers, self._ingress, self.engine.others)
+        self._neighbours = Neighbours(backends.live, news, self.active_calls.holds)
+        self.feeds = Feeds(backends.live, self._neighbours, store, deliveries, self.active_calls.holds)
         self.carrier_events = CarrierEvents(process, self._ingress, self._dialler, self._others)
         self.media_streams = MediaStreams(
             process, self._ingress, self._others, self.carrier_events, self.do_not_call
@@ -190,6 +206,9 @@ class PhoneAgent:
             self._background.keep("the sweep of recordings", self.retention.sweep_hourly)
             self._background.keep("the adoption of orphaned calls", self._adopt_orphans)
             self._background.keep("the watch of the event loop", LoopProbe(self.active_calls.lag).run)
+            if self.store.database.shared:
+                self._background.keep("events for other processes", self._neighbours.send)
+                self._background.keep("events of other processes", self._neighbours.renew)
             stack.push_async_callback(self.stop_calls)
             self._opened = stack.pop_all()
         self._ready = True
@@ -251,6 +270,7 @@ class PhoneAgent:
         """No new calls; those on the line end, phones stop ringing."""
         self._ready = False
         await self._shutdown.end(apologise=apologise, hurry=hurry)
+        self.feeds.hub.close()
 
     # -- how it stands --------------------------------------------------------------------------------
 
@@ -292,10 +312,9 @@ async def open_phone_agent(
     """A phone agent, ready; closed when the block ends. `scenarios`: default those of the settings' folder."""
     started = time.monotonic()
     scenarios = scenarios or Scenarios.load(settings.pipelines_dir, settings.compliance_profile)
-    resources = Resources(settings)
-    backends = Backends(
-        resources, SqlCallStore(open_database(settings)), build_carrier(settings, resources, own_port)
-    )
+    resources, live = Resources(settings), EventHub()
+    store = SqlCallStore(open_database(settings), LiveStore(live))
+    backends = Backends(resources, store, build_carrier(settings, resources, own_port), live=live)
     agent = PhoneAgent(backends, scenarios, present=present, listener=listener, own_port=own_port)
     await agent.open()
     try:

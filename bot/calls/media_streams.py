@@ -4,7 +4,6 @@ Whatever happens on a line, its call's record is completed.
 """
 
 import asyncio
-import functools
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -16,6 +15,7 @@ from bot.calls.carrier_events import CarrierEvents
 from bot.calls.cluster.other_processes import OtherProcesses
 from bot.calls.finish import finish
 from bot.calls.ingress import UNAUTHORIZED_CLOSE, Ingress
+from bot.calls.live.reporting import LiveCall
 from bot.calls.process import Process
 from bot.conversation.call import Call, CallBackend, CallEnd, NeverAgain
 from bot.conversation.recorder import Recorder
@@ -25,7 +25,7 @@ from bot.pipeline.line.recording import Recording
 from bot.records import EndedReason
 from bot.store import CallChange
 from bot.store.connections import retry_database
-from bot.telemetry import metrics
+from bot.telemetry import metrics, trouble
 from bot.telephony.carrier import CarrierRequest, try_hang_up
 from bot.telephony.media import MediaStream, Socket
 
@@ -84,18 +84,19 @@ class MediaStreams:
         mode = plan.scenario.recording.mode
         recorded = mode not in ("off", "ask") and await _opened(recording)
         line = Line(stream, recording=recording if recorded or mode == "ask" else None)
+        live = LiveCall(plan.call_id, process.live, process.listener)
         recorder = Recorder(
             plan.call_id,
             process.store,
             lambda: line.media_ms,
             vad_start_ms=round(plan.scenario.vad.start_seconds * 1000),
-            on_turn=functools.partial(process.listener.turn_completed, plan.call_id),
+            reports=live,
             redact=plan.redact,
         )
         keeping = asyncio.create_task(recorder.run(), name=f"recorder {plan.call_id}")
         end = CallEnd(EndedReason.SERVER_SHUTDOWN)
         try:
-            with metrics.call_on_line():
+            with metrics.call_on_line(), trouble.heard_by(live.vendor_trouble):
                 end = await self._converse(slot, line, recorder, recorded=recorded)
         except Exception as e:
             logger.opt(exception=e).error("the call broke")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from bot.calls.active_calls import ActiveCalls
+from bot.calls.live.hub import EventHub
 from bot.calls.planner import Planner
 from bot.calls.recordings import Recordings
 from bot.records import Turn
@@ -36,6 +37,8 @@ class Process:
     planner: Planner
     active_calls: ActiveCalls
     listener: CallListener = field(default_factory=CallListener)
+    live: EventHub = field(default_factory=EventHub)
+    """What happens in calls, for those who follow."""
 
     @property
     def recordings(self) -> Recordings:

@@ -13,7 +13,8 @@ from loguru import logger
 
 from bot.calls.process import Process
 from bot.errors import CarrierError, ConflictError, DialUnconfirmedError, PhoneAgentError
-from bot.records import CallRecord
+from bot.records import CallRecord, EndedReason, Status
+from bot.store.call_store import CallChange
 from bot.store.claims import SqlClaims
 from bot.store.connections import DATABASE_ERRORS
 from bot.store.durable.engine import DurableEngine
@@ -179,6 +180,9 @@ class DialQueue:
         """End a call that waits to be dialled. False: its dialling has begun, or it is over."""
         if not await self._claims.cancel_waiting(call_id, at=datetime.now(UTC)):
             return False
+        self._store.listener.status_changed(
+            call_id, Status.CANCELED, CallChange(ended_reason=EndedReason.CANCELED)
+        )
         # Its workflow finds it over when its time comes; what is due after a call is due now.
         await self.after_calls.begin(call_id)
         self._listener.call_ended(call_id)

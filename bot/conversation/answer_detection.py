@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bot import languages
+from bot.conversation.answer_reason import reason
 from bot.languages import Language
 from bot.records import AnsweredBy, Speaker
 from bot.telephony.carrier import Detection
@@ -271,6 +272,12 @@ class AnswerDetection:
             return self.who
         heard = self._speaking_since is not None or self._silent_since is not None or bool(self._text)
         return AnsweredBy.PERSON if heard or self._human else AnsweredBy.NOBODY
+
+    @property
+    def why(self) -> str:
+        """What `answered_by` rests on, for people."""
+        words, human = self._by_words, self._human
+        return reason(self.answered_by, self._text, words, self.beeps > 0, self._music, carrier_says_person=human)
 
     def alert(self, now: float) -> bool:
         """Whether a tone would mean something."""

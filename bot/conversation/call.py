@@ -45,7 +45,7 @@ from bot.pipeline.turns.context import AssistantContext, UserContext
 from bot.pipeline.turns.interjection import Interjection
 from bot.pipeline.turns.speculation import Speculating
 from bot.pipeline.turns.vad import VoiceActivity
-from bot.records import AnsweredBy, Direction, EndedReason, Outcome, RecordingConsent
+from bot.records import AnsweredBy, Direction, EndedReason, Outcome, RecordingConsent, Speaker
 from bot.telephony.carrier import EndsCalls
 from bot.telephony.media import MediaStream
 
@@ -165,6 +165,7 @@ class Call:
             keys=self._keys,
             disclosure=self._disclosure,
             recording=line.recording,
+            report_who=recorder.answer_detected,
             never_again=self.never_call_again,
             waiting=lambda: self._handover.waiting,
         )
@@ -383,6 +384,12 @@ class Call:
         if speaking:
             self._tts_errors = 0
         self._flow.note_agent_speech(speaking)
+        if speaking:
+            self._recorder.reports.turn_passed(Speaker.AGENT, speaking=True)
+        else:
+            self._recorder.reports.turn_passed(
+                Speaker.CALLEE if self._flow.callee_speaks else None, speaking=self._flow.callee_speaks
+            )
 
     async def key_pressed(self, key: str) -> None:
         await self._keys.press(key)
@@ -403,10 +410,12 @@ class Call:
     def callee_speech_started(self, late_seconds: float = 0.0) -> None:
         self._recorder.callee_speech_started(late_seconds)
         self._flow.note_callee_speech(True)
+        self._recorder.reports.turn_passed(Speaker.CALLEE, speaking=True)
 
     def callee_speech_stopped(self, silence_seconds: float, late_seconds: float = 0.0) -> None:
         self._recorder.callee_speech_stopped(silence_seconds, late_seconds)
         self._flow.note_callee_speech(False)
+        self._recorder.reports.turn_passed(Speaker.CALLEE, speaking=False)
 
     def callee_words(self, text: str, *, final: bool) -> None:
         if text.strip():
@@ -420,6 +429,7 @@ class Call:
     def callee_turn_over(self, text: str) -> None:
         self._recorder.callee_turn_over(text, recording=self._flow.is_recording(text))
         self._flow.note_callee_turn_over(text)
+        self._recorder.reports.turn_passed(Speaker.AGENT if self._flow.reply_owed else None, speaking=False)
 
     def recording_was_callee(self) -> None:
         self._recorder.recording_was_callee()

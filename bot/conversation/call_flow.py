@@ -43,6 +43,7 @@ class CallFlow:
         keys: Keys,
         disclosure: DisclosureWatch,
         recording: CallRecording | None,
+        report_who: Callable[[AnsweredBy, str], None],
         never_again: Callable[[str], Awaitable[object]],
         waiting: Callable[[], bool],
     ) -> None:
@@ -61,7 +62,8 @@ class CallFlow:
             at_person=lambda: self._at_person,
             in_gap=lambda: self._in_gap,
         )
-        self._waiting = waiting
+        self._waiting, self._report_who = waiting, report_who
+        self._reported: AnsweredBy | None = None
         self._opening_lost = self._opening_said_again = False
         self._callee_speaks = self._turn_open = self._tools_work = False
         limits = plan.scenario.limits
@@ -131,6 +133,7 @@ class CallFlow:
     async def _open_or_answer_machine(self, now: float) -> None:
         self._detection.line_quiet = self._music.quiet
         decision = self._detection.decide(now)
+        self._note_who()
         if self._detection.machine:
             await self._machine.treat(now)
             return
@@ -148,6 +151,13 @@ class CallFlow:
         elif self._opening_lost and not self._opening_said_again:
             self._opening_said_again = True
             await self._say_opening()
+
+    def _note_who(self) -> None:
+        who = self._detection.answered_by
+        known = self._detection.who is not None or (self._detection.opened and who is AnsweredBy.PERSON)
+        if known and who is not self._reported:
+            self._reported = who
+            self._report_who(who, self._detection.why)
 
     async def _say_opening(self) -> None:
         self._disclosure.begin()

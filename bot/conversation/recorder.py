@@ -16,7 +16,8 @@ from pipecat.frames.frames import MetricsFrame
 from pipecat.metrics.metrics import TextAggregationMetricsData, TTFBMetricsData
 
 from bot.conversation.masking import Secrets
-from bot.records import Counts, Speaker, ToolUse, Turn, TurnLatency
+from bot.conversation.reports import NO_REPORTS, CallReports
+from bot.records import AnsweredBy, Counts, Speaker, ToolUse, Turn, TurnLatency
 from bot.telemetry import metrics
 from bot.telemetry.tracing import CallTrace
 
@@ -72,7 +73,7 @@ class _Timing:
 
 
 class Recorder:
-    """`media_ms` gives the line's media clock; `on_turn` is given each complete turn."""
+    """`media_ms` gives the line's media clock; `reports` hears of all that is kept, as it comes."""
 
     def __init__(
         self,
@@ -81,7 +82,7 @@ class Recorder:
         media_ms: Callable[[], int],
         *,
         vad_start_ms: int,
-        on_turn: Callable[[Turn], None] = lambda _turn: None,
+        reports: CallReports = NO_REPORTS,
         redact: Callable[[str], str] | None = None,
     ) -> None:
         """`redact`: what is done to every text before it is kept."""
@@ -92,7 +93,7 @@ class Recorder:
         self.trace = CallTrace(call_id)
         self.turns: list[Turn] = []
         self.counts = Counts()
-        self._on_turn = on_turn
+        self.reports = reports
         self.secrets = Secrets(redact)
         """Kept of nothing that is recorded here."""
         self._open: dict[Speaker, int] = {}
@@ -175,6 +176,7 @@ class Recorder:
             speculations_kept=counts.speculations_kept + kept,
             speculations_dropped=counts.speculations_dropped + (not kept),
         )
+        self.reports.reply_guessed(kept=kept)
 
     def callee_turn_over(self, text: str, *, recording: bool = False) -> None:
         """`recording`: nobody's words."""
@@ -230,6 +232,10 @@ class Recorder:
         )
         self._complete(index)
 
+    def answer_detected(self, answered_by: AnsweredBy, why: str) -> None:
+        """`why` may quote the callee."""
+        self.reports.answer_detected(answered_by, self.secrets.masked(why))
+
     def tool_used(self, name: str, arguments: dict[str, Any], result: Any) -> None:
         """Belongs to the reply being spoken, or to the next one."""
         self.trace.tool_used(name)
@@ -237,6 +243,7 @@ class Recorder:
         use = ToolUse(name, masked(arguments), masked(result), self._media_ms())
         index = self._open.get(Speaker.AGENT)
         last = index if index is not None else self._last_agent_turn()
+        self.reports.tool_used(use)
         if last is not None:
             self._change(last, tools=(*self.turns[last].tools, use))
         else:
@@ -271,6 +278,7 @@ class Recorder:
         named = {name.removesuffix("_ms"): ms for name, ms in asdict(latency).items()}
         metrics.turn_taken(named)
         self.trace.voice_began(named)
+        self.reports.reply_timed(latency)
         self._timing = _Timing()
         index = self._open.get(Speaker.AGENT)
         if index is not None and self.turns[index].latency is None:
@@ -356,6 +364,8 @@ class Recorder:
         turn = Turn(len(self.turns), speaker, text, now - late, max(0, start_ms), complete=False)
         self.turns.append(turn)
         self._open[speaker] = turn.index
+        if text:
+            self._change(turn.index, text=text)
         self._touch(turn.index)
 
     def _change(self, index: int, **changes: Any) -> None:
@@ -367,10 +377,13 @@ class Recorder:
             turn = replace(turn, start_ms=max(0, turn.end_ms), end_ms=max(0, turn.end_ms))
         self.turns[index] = turn
         self._touch(index)
+        if not turn.complete and "text" in changes:
+            self.reports.words_came(turn)
+        elif turn.complete and {"speaker", "complete"} & changes.keys():
+            self.reports.turn_completed(turn)
 
     def _complete(self, index: int) -> None:
         self._change(index, complete=True)
-        self._on_turn(self.turns[index])
 
     def _drop(self, index: int) -> None:
         """A noise, not a turn: its index stays, empty, so that no kept turn is renumbered."""

@@ -17,6 +17,7 @@ from bot.records import (
     Outcome,
     PricedItems,
     RecordingConsent,
+    Status,
     Wait,
 )
 
@@ -58,3 +59,13 @@ class CallChange:
 
 
 NO_CHANGE = CallChange()
+
+
+class StoreListener:
+    """What the store has written of calls; this one hears nothing. Called in the event loop."""
+
+    def status_changed(self, call_id: str, status: Status, change: CallChange) -> None:
+        """With what was written along with it."""
+
+    def outcome_written(self, call_id: str, outcome: Outcome) -> None:
+        """By rules at the end of the call, or by the model later."""

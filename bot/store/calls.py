@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.errors import ConflictError, NotFoundError
 from bot.records import CallRecord, Status, Turn, may_follow
-from bot.store.call_store import NO_CHANGE, CallChange
+from bot.store.call_store import NO_CHANGE, CallChange, StoreListener
 from bot.store.database import Database, upsert
 from bot.store.pages import Page, read_page
 from bot.store.rows import Row, call_record, call_row, change_row, reply_row, turn_record, turn_row
@@ -29,8 +29,8 @@ class SqlCallStore:
     Every method is one transaction: when it returns, what it wrote survives a kill of the process.
     """
 
-    def __init__(self, database: Database) -> None:
-        self.database = database
+    def __init__(self, database: Database, listener: StoreListener | None = None) -> None:
+        self.database, self.listener = database, listener or StoreListener()
 
     async def open(self) -> None:
         """Connects and brings the schema up to date. SettingsError when the database cannot be used."""
@@ -53,6 +53,7 @@ class SqlCallStore:
                     await connection.execute(replies.insert(), [row | scenario for row in timed])
         except IntegrityError as error:
             raise ConflictError(f"Call {record.call_id} is kept already.") from error
+        self.listener.status_changed(record.call_id, record.status, CallChange(waiting_for=record.waiting_for))
 
     async def get(self, call_id: str) -> CallRecord | None:
         """The call with its turns."""
@@ -100,12 +101,23 @@ class SqlCallStore:
         if status.final and change.ended_at is None:
             columns["ended_at"] = sa.func.coalesce(calls.c.ended_at, at)
         where = sa.and_(calls.c.call_id == call_id, calls.c.status.in_(earlier))
-        return await self._update(where, columns)
+        if not await self._update(where, columns):
+            return False
+        self.listener.status_changed(call_id, status, change)
+        self._note_outcome(call_id, change)
+        return True
 
     async def update(self, call_id: str, change: CallChange) -> bool:
         """Writes `change` whatever the status; returns whether there is such a call."""
         columns = _written(change_row(change)) or {"status": calls.c.status}
-        return await self._update(calls.c.call_id == call_id, columns)
+        known = await self._update(calls.c.call_id == call_id, columns)
+        if known:
+            self._note_outcome(call_id, change)
+        return known
+
+    def _note_outcome(self, call_id: str, change: CallChange) -> None:
+        if change.outcome is not None:
+            self.listener.outcome_written(call_id, change.outcome)
 
     async def put_turn(self, call_id: str, turn: Turn) -> None:
         """Writes the turn, or rewrites it: (call_id, index) is its identity.

@@ -41,6 +41,8 @@ class News:
 
     process = "alone"
     """This process's name among them."""
+    alone = True
+    """There can be no others."""
 
     def on(self, kind: str, handler: Handler) -> None:
         """Who hears news and questions of a kind; one handler each, before `open`."""
@@ -51,8 +53,8 @@ class News:
     async def close(self) -> None:
         return
 
-    async def send(self, call_id: str, kind: str, data: Any = None) -> None:
-        """To all other processes. Never raises for a database that is away: the news are lost."""
+    async def send(self, call_id: str, kind: str, data: Any = None, *, to: str | None = None) -> None:
+        """To all other processes, or to one. Never raises for a database that is away: the news are lost."""
 
     async def ask(self, call_id: str, kind: str, data: Any = None, *, timeout_seconds: float) -> Any:
         """The first answer of another process; None when none came in time."""
@@ -74,6 +76,8 @@ class Message:
 
 class PostgresNews(News):
     """One process's listener and sender. The listener has a connection of its own, opened again when lost."""
+
+    alone = False
 
     def __init__(self, database: Database) -> None:
         assert isinstance(database.address, PostgresAddress)
@@ -108,8 +112,8 @@ class PostgresNews(News):
         await asyncio.gather(*filter(None, (self._listening, *self._tasks)), return_exceptions=True)
         self._listening = None
 
-    async def send(self, call_id: str, kind: str, data: Any = None) -> None:
-        await self._send(self._base, self._message(call_id, kind, data))
+    async def send(self, call_id: str, kind: str, data: Any = None, *, to: str | None = None) -> None:
+        await self._send(self._base if to is None else f"{self._base}_{to}", self._message(call_id, kind, data))
 
     async def ask(self, call_id: str, kind: str, data: Any = None, *, timeout_seconds: float) -> Any:
         message = self._message(call_id, kind, data, reply_to=self.process)

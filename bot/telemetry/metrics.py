@@ -23,6 +23,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics import disable_created_metrics
 
+from bot.telemetry import trouble
+
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 PARTS = ("voice_to_voice", "vad", "stt", "turn", "llm", "sentence", "tts", "line", "answer_to_first_audio")
 """Of a reply's latency, as records.TurnLatency names them, and what the callee waited for the first sound."""
@@ -157,6 +159,7 @@ def observe_loop_lag(seconds: float) -> None:
 
 def vendor_failed(vendor: str, kind: FailureKind) -> None:
     _failures.labels(vendor, kind).inc()
+    trouble.report(vendor, kind)
 
 
 def prompt_read(vendor: str, *, fresh: int, written: int, cached: int) -> None:
@@ -168,6 +171,7 @@ def prompt_read(vendor: str, *, fresh: int, written: int, cached: int) -> None:
 def vendor_reconnected(vendor: str) -> None:
     """A connection of a call that was lost is there again."""
     _reconnects.labels(vendor).inc()
+    trouble.report(vendor, "reconnected")
 
 
 def dialled(carrier: str, result: DialResult) -> None:

@@ -26,6 +26,8 @@ from bot.api.answers import as_event
 from bot.api.problems import install
 from bot.calls.agent import Backends, PhoneAgent
 from bot.calls.carriers import build_carrier
+from bot.calls.live import EventHub
+from bot.calls.live.reporting import LiveStore
 from bot.cli.server import PhoneServer
 from bot.conversation.scenario.scenario import Scenarios
 from bot.pipeline.offline.voice import LocalVoice
@@ -228,9 +230,10 @@ async def running_server(
             )
         files = [path for folder in SCENARIO_FOLDERS for path in sorted(folder.glob("*.toml"))]
         scenarios = Scenarios(held_to(profile, path) for path in [*files, *more_scenarios])
-        store = SqlCallStore(open_database(settings))
+        live = EventHub()
+        store = SqlCallStore(open_database(settings), LiveStore(live))
         engine = DurableEngine(store.database.address, poll_seconds=POLL_SECONDS)
-        agent = PhoneAgent(Backends(resources, store, carrier, engine), scenarios, present=as_event)
+        agent = PhoneAgent(Backends(resources, store, carrier, engine, live), scenarios, present=as_event)
         app = _idle_apps.pop() if _idle_apps else _app()
         app.state.agent = agent
         http_server = PhoneServer(app, settings, announcing=False)

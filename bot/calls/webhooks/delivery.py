@@ -21,6 +21,8 @@ from typing import Any, TypeVar
 
 from loguru import logger
 
+from bot.calls.live.events import WebhookTried
+from bot.calls.live.hub import EventHub
 from bot.calls.queues import independent_step
 from bot.calls.webhooks.rules import (
     MAX_ATTEMPTS,
@@ -107,12 +109,14 @@ class Webhooks:
         outgoing: Callable[[], Outgoing],
         settings: Settings,
         *,
+        live: EventHub | None = None,
         schedule: Schedule = backoff_seconds,
         timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> None:
         """SettingsError as `check_settings` raises it."""
         self.deliveries = deliveries
         self._engine, self._settings, self._schedule = engine, settings, schedule
+        self._live = live or EventHub()
         self._sender = Sender(
             outgoing,
             check_settings(settings),
@@ -237,6 +241,16 @@ class Webhooks:
         # The URL may hold a token: its path and query are for the API's caller only.
         what = f"webhook {delivery.type} ({delivery.delivery_id})"
         metrics.webhook_attempted(delivery.type, "failed" if wait is not None else status.value)
+        self._live.publish(
+            WebhookTried(
+                call_id=delivery.call_id,
+                delivery_id=delivery.delivery_id,
+                type=delivery.type,
+                status=status.value,
+                attempt=attempt.number,
+                status_code=attempt.status_code,
+            )
+        )
         if status is DeliveryStatus.DELIVERED:
             logger.info("{} delivered at attempt {}", what, attempt.number)
         elif wait is not None:

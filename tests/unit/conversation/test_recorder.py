@@ -12,6 +12,7 @@ from pipecat.metrics.metrics import TextAggregationMetricsData, TTFBMetricsData
 
 from bot.conversation import recorder as recorder_module
 from bot.conversation.recorder import CLOSING_TRIES, KEEP_SECONDS, Greeted, Recorder, greeted
+from bot.conversation.reports import CallReports
 from bot.records import Speaker, Turn, TurnLatency
 from tests.unit.clocks import VirtualLoop, run
 
@@ -42,6 +43,14 @@ class MemoryStore:
 
 
 @dataclass
+class Completed(CallReports):
+    turns: list[Turn]
+
+    def turn_completed(self, turn: Turn) -> None:
+        self.turns.append(turn)
+
+
+@dataclass
 class Call:
     recorder: Recorder
     clock: Clock
@@ -58,7 +67,9 @@ def call(monkeypatch: pytest.MonkeyPatch) -> Call:
     clock, media_ms = Clock(), [0]
     monkeypatch.setattr(recorder_module, "time", SimpleNamespace(monotonic=clock.monotonic))
     complete: list[Turn] = []
-    recorder = Recorder("call-1", MemoryStore(), lambda: media_ms[0], vad_start_ms=160, on_turn=complete.append)
+    recorder = Recorder(
+        "call-1", MemoryStore(), lambda: media_ms[0], vad_start_ms=160, reports=Completed(complete)
+    )
     return Call(recorder, clock, media_ms, complete)
 
 

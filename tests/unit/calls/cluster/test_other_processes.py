@@ -52,7 +52,7 @@ class OneNews(News):
     async def close(self) -> None:
         self.post.processes.remove(self)
 
-    async def send(self, call_id: str, kind: str, data: Any = None) -> None:
+    async def send(self, call_id: str, kind: str, data: Any = None, *, to: str | None = None) -> None:
         await self.ask(call_id, kind, data, timeout_seconds=0)
 
     async def ask(self, call_id: str, kind: str, data: Any = None, *, timeout_seconds: float) -> Any:

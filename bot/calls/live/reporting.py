@@ -1,0 +1,75 @@
+"""From what is reported of calls to events: by the call itself, the store, vendors, webhooks."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from bot.calls.live.events import (
+    AnswerDetected,
+    ReplyGuessed,
+    ReplyTimed,
+    StatusChanged,
+    TurnPassed,
+    VendorTrouble,
+)
+from bot.calls.live.history import outcome_written, tool_used, turn_completed, words_of
+from bot.calls.live.hub import EventHub
+from bot.calls.process import CallListener
+from bot.conversation.reports import CallReports
+from bot.records import AnsweredBy, Outcome, Speaker, Status, ToolUse, Turn, TurnLatency
+from bot.store.call_store import CallChange, StoreListener
+
+
+class LiveCall(CallReports):
+    """One call on the line."""
+
+    def __init__(self, call_id: str, hub: EventHub, listener: CallListener) -> None:
+        self._call_id, self._hub, self._listener = call_id, hub, listener
+        self._passed: tuple[Any, bool] = (None, False)
+
+    def words_came(self, turn: Turn) -> None:
+        self._hub.publish(words_of(self._call_id, turn))
+
+    def turn_completed(self, turn: Turn) -> None:
+        self._listener.turn_completed(self._call_id, turn)
+        self._hub.publish(turn_completed(self._call_id, turn))
+
+    def turn_passed(self, holder: Speaker | None, *, speaking: bool) -> None:
+        if (holder, speaking) != self._passed:
+            self._passed = holder, speaking
+            self._hub.publish(
+                TurnPassed.model_validate({"call_id": self._call_id, "holder": holder, "speaking": speaking})
+            )
+
+    def reply_timed(self, latency: TurnLatency) -> None:
+        self._hub.publish(ReplyTimed(call_id=self._call_id, **asdict(latency)))
+
+    def tool_used(self, use: ToolUse) -> None:
+        self._hub.publish(tool_used(self._call_id, use))
+
+    def answer_detected(self, answered_by: AnsweredBy, why: str) -> None:
+        self._hub.publish(AnswerDetected(call_id=self._call_id, answered_by=answered_by, why=why))
+
+    def reply_guessed(self, *, kept: bool) -> None:
+        self._hub.publish(ReplyGuessed(call_id=self._call_id, kept=kept))
+
+    def vendor_trouble(self, vendor: str, what: str) -> None:
+        self._hub.publish(VendorTrouble(call_id=self._call_id, vendor=vendor, what=what))
+
+
+class LiveStore(StoreListener):
+    """What the store has written of calls."""
+
+    def __init__(self, hub: EventHub) -> None:
+        self._hub = hub
+
+    def status_changed(self, call_id: str, status: Status, change: CallChange) -> None:
+        self._hub.publish(
+            StatusChanged(
+                call_id=call_id, status=status, ended_reason=change.ended_reason, waiting_for=change.waiting_for
+            )
+        )
+
+    def outcome_written(self, call_id: str, outcome: Outcome) -> None:
+        self._hub.publish(outcome_written(call_id, outcome))
