@@ -361,7 +361,7 @@ class Recorder:
     def _begin(self, speaker: Speaker, text: str, start_ms: int) -> None:
         now = datetime.now(UTC)
         late = timedelta(milliseconds=self._media_ms() - start_ms)
-        turn = Turn(len(self.turns), speaker, text, now - late, max(0, start_ms), complete=False)
+        turn = Turn(len(self.turns), speaker, "", now - late, max(0, start_ms), complete=False)
         self.turns.append(turn)
         self._open[speaker] = turn.index
         if text:
@@ -371,13 +371,14 @@ class Recorder:
     def _change(self, index: int, **changes: Any) -> None:
         if "text" in changes:
             changes["text"] = self.secrets.masked(changes["text"])
-        turn = replace(self.turns[index], **changes)
+        before = self.turns[index]
+        turn = replace(before, **changes)
         if turn.end_ms is not None and turn.end_ms < turn.start_ms:
             # Its beginning was placed by words that came late, its end by the VAD, which knows.
             turn = replace(turn, start_ms=max(0, turn.end_ms), end_ms=max(0, turn.end_ms))
         self.turns[index] = turn
         self._touch(index)
-        if not turn.complete and "text" in changes:
+        if not turn.complete and turn.text != before.text:
             self.reports.words_came(turn)
         elif turn.complete and {"speaker", "complete"} & changes.keys():
             self.reports.turn_completed(turn)
