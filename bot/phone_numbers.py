@@ -38,6 +38,10 @@ _NO_CODE = "has no country code that exists; as in +12025550123"
 _NO_NUMBER = "no such number can exist in its country; check the digits after the country code"
 
 
+CUT = "\u2026"
+"""Of a masked number, between its country code and its last two digits."""
+
+
 @dataclass(frozen=True, slots=True)
 class PhoneNumber:
     """A number that exists in its country's plan."""
@@ -242,6 +246,15 @@ def parts(number: str) -> tuple[str, str] | None:
     if parsed is None:
         return None
     return f"+{parsed.country_code}", phonenumbers.national_significant_number(parsed)
+
+
+def masked_number(number: str, *, digits: int) -> str:
+    """Its country code and its last digits, "+1…23"; without digits "+1". What is no number of a country, or is
+    masked already, stays as it is."""
+    found = None if CUT in number else parts(number)
+    if found is None:
+        return number.partition(CUT)[0] if CUT in number and not digits else number
+    return f"{found[0]}{CUT}{number[-digits:]}" if digits else found[0]
 
 
 def region_and_kind(number: str) -> tuple[str, str] | None:

@@ -68,13 +68,15 @@ async def register_call(body: RegisterRequest, request: Request) -> Registration
 @router.get("/calls", summary="List calls, newest first", responses=responses(401, 422, 500))
 async def list_calls(query: Annotated[ListQuery, Query()], request: Request) -> PageAnswer:
     page = await agent_of(request).store.page(status=query.status, limit=query.limit, cursor=query.cursor)
-    calls = [CallSummary.of(call, _path(request, "get_recording", call.call_id)) for call in page.items]
+    shown = map(agent_of(request).planner.shown, page.items)
+    calls = [CallSummary.of(call, _path(request, "get_recording", call.call_id)) for call in shown]
     return PageAnswer(calls=calls, next_cursor=page.next_cursor)
 
 
 @router.get("/calls/{call_id}", summary="Read a call", responses=responses(401, 404, 422, 500))
 async def get_call(call_id: str, request: Request) -> CallAnswer:
-    record = await agent_of(request).store.find(call_id)
+    agent = agent_of(request)
+    record = agent.planner.shown(await agent.store.find(call_id))
     return CallAnswer.of(record, _path(request, "get_recording", call_id))
 
 

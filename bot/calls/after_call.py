@@ -32,7 +32,7 @@ from bot.records import CallRecord, Direction, Status
 from bot.store import CallChange, SqlCallStore
 from bot.store.connections import retry_database
 from bot.store.durable.engine import DurableEngine
-from bot.store.retention import is_erased
+from bot.store.retention import SqlRetentionStore, is_erased
 from bot.telemetry import tally, tracing
 
 AFTERS_AT_ONCE = 64
@@ -111,6 +111,7 @@ class AfterCall:
     analyst: Analyst
     retries: Retries
     do_not_call: DoNotCall
+    kept: SqlRetentionStore
 
     def register(self) -> None:
         self.engine.workflow(AFTER_CALL, self._after)
@@ -130,13 +131,15 @@ class AfterCall:
             await retry_database(lambda: queue.begin_analysis(call_id, last=again is None))
 
     async def _analysis(self, call_id: str, last: bool) -> None:
-        """`last`: no attempt follows; the call is done with its outcome."""
+        """`last`: no attempt follows; the call is done with its outcome. What need not stay of it goes."""
+        planner = self.retries.planner
         with logger.contextualize(call_id=call_id):
             await independent_step(self.engine, "analyse", lambda: self._analyse(call_id))
             await self.events.announce(call_id, EventType.CALL_ANALYZED)
             if last:
                 await self._follow_up(call_id, None)
-            self.retries.planner.forget(call_id)
+            await independent_step(self.engine, "drop", lambda: self.kept.keep_only(call_id, planner.kept))
+            planner.forget(call_id)
 
     async def _follow_up(self, call_id: str, again: dict[str, str] | None) -> None:
         try:

@@ -127,7 +127,7 @@ class PhoneAgent:
         self.webhooks = Webhooks(
             self.engine, deliveries, lambda: resources.outgoing, settings, live=backends.live
         )
-        events = CallEvents(self.engine, store, self.webhooks, present)
+        events = CallEvents(self.engine, store, self.webhooks, lambda record: present(self.planner.kept(record)))
         self.campaigns = Campaigns(
             engine=self.engine,
             store=SqlCampaignStore(database),
@@ -144,6 +144,7 @@ class PhoneAgent:
             Analyst(resources=resources, planner=self.planner, store=store),
             retries,
             self.do_not_call,
+            SqlRetentionStore(database),
         )
 
         # What the carrier and the other processes reach.

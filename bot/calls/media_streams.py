@@ -4,6 +4,7 @@ Whatever happens on a line, its call's record is completed.
 """
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -28,6 +29,9 @@ from bot.store.connections import retry_database
 from bot.telemetry import metrics, trouble
 from bot.telephony.carrier import CarrierRequest, try_hang_up
 from bot.telephony.media import MediaStream, Socket
+
+AROUND_MS = 700
+"""Silenced before and after a turn: its beginning and end are known by the VAD, to half a second."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ class MediaStreams:
             await try_hang_up(process.carrier, line.call_sid)
             await line.close()
         finally:
-            await _put_away(recorder, keeping, recording)
+            await _put_away(recorder, keeping, recording, redacted=plan.scenario.storage.recording == "redacted")
             metrics.turn_taken({"answer_to_first_audio": end.answer_to_first_audio_ms})
             process.active_calls.resources.scripts.forget(stream.call_sid)
             slot.call = None
@@ -126,7 +130,9 @@ class MediaStreams:
 
     async def _converse(self, slot: CallSlot, line: Line, recorder: Recorder, *, recorded: bool) -> CallEnd:
         process, active_calls = self.process, self.process.active_calls
-        name = process.recordings.path(slot.plan.call_id).name if recorded else None
+        # One that is to be redacted has no name before: should this process die, nobody gets it as it is.
+        named = recorded and slot.plan.scenario.storage.recording != "redacted"
+        name = process.recordings.path(slot.plan.call_id).name if named else None
         await process.store.update(slot.plan.call_id, CallChange(recording=name, held_by=process.engine.name))
         recorder.trace.answered()
         plan, services = await active_calls.prepared(slot, line.call_sid)
@@ -151,7 +157,9 @@ async def _opened(recording: Recording) -> bool:
     return True
 
 
-async def _put_away(recorder: Recorder, keeping: asyncio.Task[None], recording: Recording) -> None:
+async def _put_away(
+    recorder: Recorder, keeping: asyncio.Task[None], recording: Recording, *, redacted: bool
+) -> None:
     recorder.trace.close()
     try:
         await recorder.close()
@@ -164,3 +172,15 @@ async def _put_away(recorder: Recorder, keeping: asyncio.Task[None], recording: 
         await recording.close()
     except OSError as e:
         logger.error("the recording is cut short: {}", e)
+    if redacted:
+        await _redact(recording, recorder.cut_spans())
+
+
+async def _redact(recording: Recording, spans: Iterable[tuple[int, int | None]]) -> None:
+    """Silent around what was cut out of the transcript; deleted, where that fails."""
+    around = [(begin - AROUND_MS, None if end is None else end + AROUND_MS) for begin, end in spans]
+    try:
+        await recording.silence(around)
+    except OSError as e:
+        logger.error("the recording cannot be redacted, and is deleted: {}", e)
+        await recording.stop(delete=True)

@@ -5,9 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from bot import languages
 from bot.calls.idempotency import UNASKED
 from bot.conversation.call_plan import Plan, Slots, choose
+from bot.conversation.kept import kept
 from bot.conversation.prompt import opening_text
+from bot.conversation.scenario.compliance import storage_of
 from bot.conversation.scenario.parts import Limits
 from bot.conversation.scenario.scenario import Scenarios
 from bot.errors import RequestError
@@ -138,6 +141,16 @@ class Planner:
             return asked or HoursTerms()
         found = self.scenarios.get(scenario)
         return HoursTerms() if self.simulated_line and not found.has_own_hours else found.hours.terms
+
+    def kept(self, record: CallRecord) -> CallRecord:
+        """What stays of the call, once it is over."""
+        name = record.spec.scenario
+        language = self.scenarios.get(name).language if name in self.scenarios.names else "en"
+        return kept(record, storage_of(record.compliance), languages.of(language))
+
+    def shown(self, record: CallRecord) -> CallRecord:
+        """As it may be looked at: of a call that is over, what stays of it, also before the rest is dropped."""
+        return self.kept(record) if record.status.final else record
 
     def retry_of(self, record: CallRecord) -> RetryTerms | None:
         """The request's policy, or else its scenario's; None where that is gone."""

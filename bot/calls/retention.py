@@ -246,10 +246,11 @@ class Retention:
             await asyncio.sleep(SWEEP_SECONDS)
 
     async def sweep(self) -> int:
-        """Deletes this machine's recordings that were erased, here or elsewhere; how many."""
+        """Deletes this machine's recordings that were erased, here or elsewhere, or are no call's; how many."""
         here = await self._recordings.call_ids()
         deleted = 0
         for begin in range(0, len(here), AT_ONCE):
-            erased = await self._store.recordings_erased(here[begin : begin + AT_ONCE])
+            before = self._now() - timedelta(seconds=SWEEP_SECONDS)
+            erased = await self._store.recordings_gone(here[begin : begin + AT_ONCE], before)
             deleted += await self._recordings.delete(erased)
         return deleted

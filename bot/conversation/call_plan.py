@@ -1,7 +1,7 @@
 """What is decided about a call before it is answered, and the services that will hold it."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from bot.audio import Speech
 from bot.conversation import prompt
 from bot.conversation.answer_detection import Detections
 from bot.conversation.fillers import PhraseBook
+from bot.conversation.masking import Redact
 from bot.conversation.opening import SpeechStream
 from bot.conversation.redaction import redacted
 from bot.conversation.scenario.scenario import Scenario
@@ -112,7 +113,7 @@ class Plan:
         return self.scenario.speaks_first(self.spec.first_speaker)
 
     @property
-    def redact(self) -> Callable[[str], str] | None:
+    def redact(self) -> Redact | None:
         """What is done to what was said before it is kept; None: nothing."""
         if self.scenario.storage.transcript == "full":
             return None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
+from bot.conversation.redaction import REDACTED
 from bot.records import Outcome
 
 MASK = "****"
@@ -16,13 +17,21 @@ _BETWEEN = r"[\s,.\-–]*"
 """What a model or a voice puts between the digits it repeats."""
 
 
+class Redact(Protocol):
+    """What is done to a text before it is kept."""
+
+    def __call__(self, text: str, *, utterance: bool = False) -> str:
+        """`utterance`: somebody said it in one go."""
+        ...
+
+
 class Secrets:
     """Of one call: digits, written together or with blanks, commas and hyphens between them.
 
     `redact` is applied to every text that is kept, before.
     """
 
-    def __init__(self, redact: Callable[[str], str] | None = None) -> None:
+    def __init__(self, redact: Redact | None = None) -> None:
         self._redact = redact
         self._pattern: re.Pattern[str] | None = None
         self._known: list[str] = []
@@ -33,6 +42,11 @@ class Secrets:
             self._known = sorted([*self._known, digits], key=len, reverse=True)
             written = "|".join(_BETWEEN.join(known) for known in self._known)
             self._pattern = re.compile(rf"(?<!\d)(?:{written})(?!\d)")
+
+    def said(self, text: str) -> str:
+        """An utterance without them."""
+        text = text if self._redact is None else self._redact(text, utterance=True)
+        return text if self._pattern is None else self._pattern.sub(MASK, text)
 
     def masked(self, value: Any) -> Any:
         """`value`, a JSON value, without them."""
@@ -45,11 +59,15 @@ class Secrets:
             return {self.masked(name): self.masked(item) for name, item in value.items()}
         if isinstance(value, list | tuple):
             return [self.masked(item) for item in value]
-        if self._pattern is not None and isinstance(value, int | float) and not isinstance(value, bool):
-            return MASK if self._pattern.fullmatch(f"{value:.15g}") else value
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            written = str(value) if isinstance(value, int) else f"{value:.15g}"
+            if self._pattern is not None and self._pattern.fullmatch(written):
+                return MASK
+            return value if self._redact is None or self._redact(written) == written else REDACTED
         return value
 
     def masked_outcome(self, outcome: Outcome | None) -> Outcome | None:
         if outcome is None or (self._pattern is None and self._redact is None):
             return outcome
-        return replace(outcome, summary=self.masked(outcome.summary), fields=self.masked(outcome.fields))
+        texts = ("summary", "fields", "evidence", "claimed", "unbacked_claims", "analysis_error")
+        return replace(outcome, **{name: self.masked(getattr(outcome, name)) for name in texts})

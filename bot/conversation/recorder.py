@@ -15,7 +15,7 @@ from loguru import logger
 from pipecat.frames.frames import MetricsFrame
 from pipecat.metrics.metrics import TextAggregationMetricsData, TTFBMetricsData
 
-from bot.conversation.masking import Secrets
+from bot.conversation.masking import Redact, Secrets
 from bot.conversation.reports import NO_REPORTS, CallReports
 from bot.records import AnsweredBy, Counts, Speaker, ToolUse, Turn, TurnLatency
 from bot.telemetry import metrics
@@ -83,7 +83,7 @@ class Recorder:
         *,
         vad_start_ms: int,
         reports: CallReports = NO_REPORTS,
-        redact: Callable[[str], str] | None = None,
+        redact: Redact | None = None,
     ) -> None:
         """`redact`: what is done to every text before it is kept."""
         self._call_id = call_id
@@ -96,6 +96,8 @@ class Recorder:
         self.reports = reports
         self.secrets = Secrets(redact)
         """Kept of nothing that is recorded here."""
+        self._cut: set[int] = set()
+        """Turns that something was cut out of."""
         self._open: dict[Speaker, int] = {}
         self._final_words: list[str] = []
         self._interim = ""
@@ -336,6 +338,10 @@ class Recorder:
         """The turns that hold words, in order of their beginning."""
         return tuple(turn for turn in self.turns if turn.text)
 
+    def cut_spans(self) -> tuple[tuple[int, int | None], ...]:
+        """Beginning and end, on the media clock, of the turns that something was cut out of; None: not over."""
+        return tuple((self.turns[index].start_ms, self.turns[index].end_ms) for index in sorted(self._cut))
+
     async def _keep(self) -> None:
         for index in sorted(self._dirty):
             turn = self.turns[index]
@@ -370,7 +376,9 @@ class Recorder:
 
     def _change(self, index: int, **changes: Any) -> None:
         if "text" in changes:
-            changes["text"] = self.secrets.masked(changes["text"])
+            said, changes["text"] = changes["text"], self.secrets.said(changes["text"])
+            if changes["text"] != said:
+                self._cut.add(index)
         before = self.turns[index]
         turn = replace(before, **changes)
         if turn.end_ms is not None and turn.end_ms < turn.start_ms:

@@ -145,6 +145,8 @@ class Notices:
     """Numbers of two digits, in which a long one may be dictated."""
     between_digits: tuple[str, ...]
     """What may be said between two digits of one number."""
+    before_secrets: tuple[str, ...]
+    """What says of the digits behind it that they are nobody else's: a PIN's, a card's."""
     refuses_recording: Wording
     """An objection to being recorded, at any time."""
     allows_recording: Wording

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
 from bot.records import CallRecord, Status
 from bot.store.database import Database
+from bot.store.number_key import number_key
 from bot.store.pages import Page, read_page
 from bot.store.rows import call_record
 from bot.store.schema import calls, is_open, on_a_line
@@ -19,7 +21,7 @@ class CallFilter:
     """Calls that fit all of it; None or empty: any."""
 
     text: str = ""
-    """In the number, the names, the action or the id."""
+    """In the number, the names, the action or the id; a masked number is found by all of it."""
     status: Status | None = None
     live: bool = False
     """Not over yet."""
@@ -29,12 +31,13 @@ class CallFilter:
     since: datetime | None = None
     before: datetime | None = None
 
-    @property
-    def conditions(self) -> list[sa.ColumnElement[bool]]:
+    def conditions(self, secret: str) -> list[sa.ColumnElement[bool]]:
+        """`secret`: the database's."""
         where: list[sa.ColumnElement[bool]] = []
         if self.text:
             searched = ("phone_number", "callee_name", "organization", "action", "call_id")
-            where.append(sa.or_(*(calls.c[name].icontains(self.text, autoescape=True) for name in searched)))
+            found = [calls.c[name].icontains(self.text, autoescape=True) for name in searched]
+            where.append(sa.or_(*found, calls.c.number_key == number_key(self.text, secret)))
         if self.status is not None:
             where.append(calls.c.status == self.status.value)
         if self.live:
@@ -69,8 +72,11 @@ class CallSearch:
 
     async def page(self, wanted: CallFilter, *, limit: int = 50, cursor: str | None = None) -> Page[CallRecord]:
         """Newest first, without their turns. RequestError on a cursor that is not ours."""
-        query, order = sa.select(calls).where(*wanted.conditions), (calls.c.created_at, calls.c.call_id)
+        query, order = self._found(wanted), (calls.c.created_at, calls.c.call_id)
         return await read_page(self._database.reader, query, order, call_record, limit=limit, cursor=cursor)
+
+    def _found(self, wanted: CallFilter) -> sa.Select[Any]:
+        return sa.select(calls).where(*wanted.conditions(self._database.secret))
 
     async def counts(self, since: datetime) -> DayCounts:
         reached = calls.c.outcome["reached_goal"].as_boolean() == sa.true()

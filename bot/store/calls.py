@@ -207,7 +207,7 @@ class SqlCallStore:
     async def _one(self, where: sa.ColumnElement[bool]) -> CallRecord | None:
         async with self.database.reader.connect() as connection:
             row = (await connection.execute(sa.select(calls).where(where))).mappings().one_or_none()
-            return None if row is None else call_record(row, await _turns(connection, row["call_id"]))
+            return None if row is None else call_record(row, await turns_of(connection, row["call_id"]))
 
     async def _update(self, where: sa.ColumnElement[bool], columns: Row) -> bool:
         async with self.database.writer.begin() as connection:
@@ -231,7 +231,8 @@ def _written(row: Row) -> dict[str, Any]:
     }
 
 
-async def _turns(connection: AsyncConnection, call_id: str) -> Sequence[Turn]:
+async def turns_of(connection: AsyncConnection, call_id: str) -> Sequence[Turn]:
+    """By index."""
     query = sa.select(turns).where(turns.c.call_id == call_id).order_by(turns.c.index)
     return [turn_record(row) for row in (await connection.execute(query)).mappings()]
 

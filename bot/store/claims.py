@@ -23,6 +23,7 @@ from bot.store.consents import keep_consent
 from bot.store.database import Database
 from bot.store.do_not_call import do_not_call
 from bot.store.kept_json import as_object
+from bot.store.number_key import has_number
 from bot.store.schema import calls, on_a_line
 
 
@@ -53,7 +54,10 @@ class SqlClaims:
         One that the carrier refused has rung nowhere and does not count.
         """
         async with self._database.reader.connect() as connection:
-            return await _dialled(connection, phone_number, since, scenario)
+            return await _dialled(connection, self._has(phone_number), since, scenario)
+
+    def _has(self, phone_number: str) -> sa.ColumnElement[bool]:
+        return has_number(phone_number, self._database.secret)
 
     async def with_number(self, phone_number: str, call_id: str) -> int:
         """Other calls to or from the number, between their dialling and their end."""
@@ -77,8 +81,8 @@ class SqlClaims:
             *(calls.c.scenario, calls.c.terms),
         )
         async with self._database.writer.begin() as connection:
-            mine = query.where(calls.c.call_id == call_id).with_for_update()
-            row = (await connection.execute(mine)).one_or_none()
+            this = query.where(calls.c.call_id == call_id).with_for_update()
+            row = (await connection.execute(this)).one_or_none()
             if row is None or row.status != Status.QUEUED.value:
                 return Claim.OVER
             if row.dialling_at is not None or row.call_sid is not None:
@@ -87,10 +91,11 @@ class SqlClaims:
             listed = sa.select(do_not_call.c.phone_number).where(do_not_call.c.phone_number == row.phone_number)
             if (await connection.execute(listed)).first() is not None:
                 return Claim.DO_NOT_CALL
-            if max_per_day is not None and await _dialled(connection, row.phone_number, since) >= max_per_day:
+            mine = self._has(row.phone_number)
+            if max_per_day is not None and await _dialled(connection, mine, since) >= max_per_day:
                 return Claim.CAPPED
             if max_per_subject is not None and max_per_subject <= await _dialled(
-                connection, row.phone_number, since, row.scenario
+                connection, mine, since, row.scenario
             ):
                 return Claim.CAPPED
             if at_once is not None and await _with_number(connection, row.phone_number, call_id) >= at_once:
@@ -153,13 +158,13 @@ async def _with_number(connection: AsyncConnection, phone_number: str, call_id: 
 
 
 async def _dialled(
-    connection: AsyncConnection, phone_number: str, since: datetime, scenario: str | None = None
+    connection: AsyncConnection, has_number: sa.ColumnElement[bool], since: datetime, scenario: str | None = None
 ) -> int:
     refused = sa.and_(calls.c.status == Status.FAILED.value, calls.c.call_sid.is_(None))
     # A call that its owner dials by himself has no dialling_at.
     at = sa.func.coalesce(calls.c.dialling_at, calls.c.started_at)
     query = sa.select(sa.func.count()).where(
-        calls.c.phone_number == phone_number,
+        has_number,
         calls.c.direction == Direction.OUTBOUND.value,
         at >= since,
         sa.not_(refused),

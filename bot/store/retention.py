@@ -11,8 +11,8 @@ Calls that are not over are never touched: the process that holds them writes th
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import astuple, dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -20,16 +20,19 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.phone_numbers import parts
-from bot.records import FINAL_STATUSES, Status
+from bot.phone_numbers import CUT, parts
+from bot.records import FINAL_STATUSES, CallRecord, Status
+from bot.store.calls import turns_of
 from bot.store.campaign_records import CampaignStatus, ContactState, contact_id_at, contact_place
 from bot.store.campaign_rows import bad_rows, campaigns, contacts
 from bot.store.consents import forget_old_consents
 from bot.store.database import Database, upsert
 from bot.store.deliveries import deliveries
 from bot.store.do_not_call import do_not_call
+from bot.store.kept_json import as_object
+from bot.store.number_key import has_number, number_key
 from bot.store.openings import openings
-from bot.store.rows import Row, word
+from bot.store.rows import Row, call_record, call_row, turn_row, word
 from bot.store.schema import UtcDateTime, calls, metadata, turns
 
 AT_ONCE = 200
@@ -94,7 +97,7 @@ class SqlRetentionStore:
 
     async def of_number(self, phone_number: str) -> Sequence[Standing]:
         """All calls to or from the number."""
-        return await self._standing(calls.c.phone_number == phone_number)
+        return await self._standing(has_number(phone_number, self._database.secret))
 
     async def standing(self, call_ids: Collection[str]) -> Sequence[Standing]:
         return await self._standing(calls.c.call_id.in_(list(call_ids)))
@@ -127,6 +130,7 @@ class SqlRetentionStore:
                     "of": row["call_id"],
                     "number": country_of(row["phone_number"]),
                     "counted": _counted(row["outcome"]),
+                    "unproved": {k: v for k, v in as_object(row["terms"]).items() if k != "consent"},
                 }
                 for row in rows
             ]
@@ -135,6 +139,30 @@ class SqlRetentionStore:
                 calls=sum(any(row[mark.name] is None for mark in marks) for row in rows),
                 recordings=sum(Kept.RECORDING in kept and row["recording"] is not None for row in rows),
             )
+
+    async def keep_only(self, call_id: str, kept: Callable[[CallRecord], CallRecord]) -> None:
+        """What `kept` leaves of a call that is over, and of its contact if that is not called again."""
+        async with self._database.writer.begin() as connection:
+            query = sa.select(calls).where(calls.c.call_id == call_id, _over())
+            row = (await connection.execute(query.with_for_update())).mappings().one_or_none()
+            if row is None:
+                return
+            record = call_record(row, await turns_of(connection, call_id))
+            left = kept(record)
+            if left == record:
+                return
+            changed = {name: value for name, value in call_row(left).items() if name in _REDACTED}
+            if left.spec.phone_number != record.spec.phone_number:
+                changed["number_key"] = number_key(record.spec.phone_number, self._database.secret)
+            await connection.execute(calls.update().where(calls.c.call_id == call_id).values(changed))
+            for before, after in zip(record.turns, left.turns, strict=True):
+                if before != after:
+                    this = sa.and_(turns.c.call_id == call_id, turns.c.index == after.index)
+                    values = {name: turn_row(call_id, after)[name] for name in ("text", "tools")}
+                    await connection.execute(turns.update().where(this).values(values))
+            await connection.execute(openings.delete().where(openings.c.call_id == call_id))
+            if record.contact_id is not None:
+                await _keep_contact(connection, record, kept)
 
     async def open_contacts(self, phone_number: str) -> Sequence[str]:
         """Contacts of the number that are being called, or to be."""
@@ -227,33 +255,47 @@ class SqlRetentionStore:
         async with self._database.reader.connect() as connection:
             return (await connection.execute(query)).scalar_one_or_none() or 0
 
-    async def recordings_erased(self, call_ids: Collection[str]) -> frozenset[str]:
-        """Of these calls, those whose recording was erased."""
+    async def recordings_gone(self, call_ids: Collection[str], before: datetime) -> frozenset[str]:
+        """Of these calls, those whose recording was erased, or that ended before then and have none: a process
+        that died had not silenced it yet."""
+        unnamed = sa.and_(
+            _over(), calls.c.recording.is_(None) | (calls.c.recording == ""), calls.c.ended_at < before
+        )
         query = sa.select(calls.c.call_id).where(
-            calls.c.call_id.in_(list(call_ids)), calls.c.recording_erased_at.is_not(None)
+            calls.c.call_id.in_(list(call_ids)), sa.or_(calls.c.recording_erased_at.is_not(None), unnamed)
         )
         async with self._database.reader.connect() as connection:
             return frozenset((await connection.execute(query)).scalars())
 
 
 _BETWEEN_DIGITS = (*" -./()\t\u00a0\u2009\u202f", *"\u2010\u2011\u2012\u2013\u2014\u2015")
-_COUNTRY = re.compile(r"\+[0-9]{1,3}", re.ASCII)
+_COUNTRY = re.compile(rf"(\+[0-9]{{1,3}})(?:{CUT}[0-9]*)?", re.ASCII)
 _CONTACT_OVER = (ContactState.DONE.value, ContactState.LEFT.value)
 _NO_CONTACT: Row = {"phone_number": "", "variables": {}}
-_READ = (calls.c.call_id, calls.c.phone_number, calls.c.recording, calls.c.outcome, calls.c.contact_id)
+_READ = (
+    *(calls.c.call_id, calls.c.phone_number, calls.c.recording, calls.c.outcome, calls.c.contact_id),
+    calls.c.terms,
+)
+_REDACTED = (
+    *("phone_number", "action", "context", "callee_name", "agent_name", "organization", "metadata"),
+    *("outcome", "consent", "terms", "error"),
+)
+"""Columns of a call that `keep_only` may change."""
 _COUNTED = ("reached_goal", "callee_sentiment", "source", "analysis_error")
 """Of an outcome: what says nothing of the callee beyond how the call went."""
 
 
 def is_erased(phone_number: str) -> bool:
-    """Whether this is what an erasure leaves of a number: its country code, or nothing."""
+    """Whether this is what an erasure or a mask leaves of a number: its country code, or nothing, or "+1…23"."""
     return not phone_number or _COUNTRY.fullmatch(phone_number) is not None
 
 
 def country_of(phone_number: str) -> str:
     """What stays of a number: "+1"; nothing where it is none."""
+    if (masked := _COUNTRY.fullmatch(phone_number)) is not None:
+        return masked[1]
     found = parts(phone_number)
-    return found[0] if found is not None else phone_number if is_erased(phone_number) else ""
+    return found[0] if found is not None else ""
 
 
 def _national(phone_number: str) -> str:
@@ -277,7 +319,8 @@ def _emptied(kept: Collection[Kept], at: datetime) -> sa.Update:
         values |= {"action": "", "context": "", "outcome": sa.bindparam("counted", type_=calls.c.outcome.type)}
     if Kept.NUMBER in kept:
         values |= {"phone_number": sa.bindparam("number"), "callee_name": None, "metadata": {}}
-        values |= {"error": None, "request_hash": None}
+        values |= {"error": None, "request_hash": None, "number_key": None}
+        values |= {"terms": sa.bindparam("unproved", type_=calls.c.terms.type)}
     return calls.update().where(calls.c.call_id == sa.bindparam("of")).values(values)
 
 
@@ -313,12 +356,30 @@ async def _erase_around(
 
 
 async def _erase_contact(connection: AsyncConnection, call: Mapping[Any, Any]) -> int:
+    mine = _last_contact(call["contact_id"], call["call_id"])
+    return (await connection.execute(contacts.update().where(mine).values(_NO_CONTACT))).rowcount
+
+
+def _last_contact(contact_id: str, call_id: str) -> sa.ColumnElement[bool]:
     """The contact whose last call this is, and who is not called again."""
     try:
-        campaign_id, position = contact_place(call["contact_id"])
+        campaign_id, position = contact_place(contact_id)
     except ValueError:
-        return 0
+        return sa.false()
     mine = sa.and_(contacts.c.campaign_id == campaign_id, contacts.c.position == position)
     over = contacts.c.state.in_(_CONTACT_OVER)
-    last = sa.and_(contacts.c.call_id == call["call_id"], contacts.c.phone_number != "")
-    return (await connection.execute(contacts.update().where(mine, over, last).values(_NO_CONTACT))).rowcount
+    return sa.and_(mine, over, contacts.c.call_id == call_id, contacts.c.phone_number != "")
+
+
+async def _keep_contact(
+    connection: AsyncConnection, record: CallRecord, kept: Callable[[CallRecord], CallRecord]
+) -> None:
+    """Number and variables of the contact whose last call this is, as number and metadata of the call."""
+    mine = _last_contact(record.contact_id or "", record.call_id)
+    row = (await connection.execute(sa.select(contacts).where(mine))).mappings().one_or_none()
+    if row is not None:
+        spec = kept(replace(record, spec=replace(record.spec, metadata=as_object(row["variables"])))).spec
+        nameless = {name: value for name, value in spec.metadata.items() if name != "callee_name"}
+        variables = nameless if spec.callee_name is None else spec.metadata
+        values: Row = {"phone_number": spec.phone_number, "variables": variables}
+        await connection.execute(contacts.update().where(mine).values(values))

@@ -95,10 +95,12 @@ calls = sa.Table(
     sa.Column("hello_to_first_word_ms", sa.Double),
     sa.Column("abandoned", sa.Boolean),
     sa.Column("caller_identity", sa.JSON, nullable=False, server_default="{}"),
+    sa.Column("number_key", sa.Text),
     sa.Index("calls_by_age", "created_at", "call_id"),
     sa.Index("calls_by_status_and_age", "status", "created_at", "call_id"),
     sa.Index("calls_by_sid", "call_sid", unique=True),
     sa.Index("calls_by_number_and_age", "phone_number", "created_at"),
+    sa.Index("calls_by_number_key", "number_key"),
     sa.Index("calls_by_campaign", "campaign_id", "status", "scheduled_at"),
 )
 

@@ -82,7 +82,7 @@ async def _list(request: Request, template: str) -> Response:
         request,
         template,
         query=query,
-        calls=page.items,
+        calls=list(map(agent.planner.shown, page.items)),
         older=None if page.next_cursor is None else query.link(cursor=page.next_cursor),
         counts=await search.counts(midnight),
         scenarios=agent.planner.scenarios.names,
@@ -104,7 +104,7 @@ async def live_call(call_id: str, request: Request) -> Response:
 
 async def _call(request: Request, call_id: str, template: str) -> Response:
     agent = agent_of(request)
-    record = await agent.store.find(call_id)
+    record = agent.planner.shown(await agent.store.find(call_id))
     deliveries = (await agent.webhooks.deliveries.page(call_id=call_id)).items
     return render(
         request,

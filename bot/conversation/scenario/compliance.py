@@ -1,4 +1,4 @@
-"""[compliance] and [recording]: what the law asks of a call, by profile, each setting with a name of its own.
+"""[compliance], [recording], [storage]: what the law asks of a call, by profile, each setting with its own name.
 
 A profile is data: `profiles.toml` says what each sets where a scenario file says nothing. A file may change every
 one; what it changed stands in the record and in the log.
@@ -15,6 +15,7 @@ from pydantic import Field
 
 from bot.conversation.scenario.parts import Part
 from bot.policy import DEFAULT_PROFILE, CallPurpose, ProfileName
+from bot.records import RulesOfCall
 
 
 class Compliance(Part):
@@ -50,11 +51,32 @@ class RecordingRules(Part):
     """What becomes of it once the callee objects: nothing is left, or what was recorded until then."""
 
 
-class Storage(Part):
-    """[storage]: what is kept of what was said. The recording has its own mode; retention erases by age."""
+Kept = Literal["full", "redacted", "none"]
 
-    transcript: Literal["full", "redacted"] = "full"
-    """redacted: long numbers, written or dictated, and addresses are cut out as they are kept."""
+
+class Storage(Part):
+    """[storage]: what stays of a call once it is over and its outcome known; retention erases that by age.
+
+    `bot/conversation/kept.py` does it.
+    """
+
+    transcript: Kept = "full"
+    """redacted: long numbers, written or dictated, and addresses are cut out of all texts. none: of what was said
+    nothing stays but the outcome, which is redacted too."""
+    recording: Kept = "full"
+    """redacted: silent where something was cut out of the transcript. none: there is none, as with mode "off"."""
+    numbers: Kept = "full"
+    """redacted: country and last two digits stay of the callee's number. none: the country."""
+
+
+def storage_of(rules: RulesOfCall | None) -> Storage:
+    """As the call's record has it: its scenario may have changed, or be gone."""
+    if rules is None or rules.profile not in profiles():
+        return Storage()
+    own = {
+        name.removeprefix("storage."): value for name, value in rules.changed.items() if name[:8] == "storage."
+    }
+    return Storage.model_validate(profiles()[rules.profile]["storage"] | own)
 
 
 @cache

@@ -184,6 +184,7 @@ class Scenario(Part):
             self._changed |= {
                 f"{table}.{key}": value for key, value in given.items() if value != profile[table].get(key)
             }
+        self._recording_as_kept()
         by_profile = Hours.model_validate(profile["hours"])
         self._own_hours = bool(self.hours.model_fields_set)
         if not self._own_hours:
@@ -191,6 +192,21 @@ class Scenario(Part):
         elif self.hours != by_profile:
             self._changed["hours"] = self.hours.model_dump(mode="json")
         return self
+
+    def _recording_as_kept(self) -> None:
+        """What [storage] says of recordings, where [recording] and the transcript allow it."""
+        storage, mode = self.storage, self.recording.mode
+        if storage.recording == "none":
+            if mode != "off" and "recording.mode" in self._changed:
+                raise ValueError(f'storage.recording: "none" and recording.mode = "{mode}" exclude each other')
+            object.__setattr__(self, "recording", self.recording.model_copy(update={"mode": "off"}))
+        elif storage.recording == "redacted" and storage.transcript == "full":
+            if "storage.recording" in self._changed:
+                raise ValueError(
+                    'storage.recording: "redacted" is silent where the transcript is redacted: set it, too'
+                )
+            object.__setattr__(self, "storage", storage.model_copy(update={"recording": "full"}))
+            self._changed["storage.recording"] = "full"
 
     @model_validator(mode="after")
     def _in_its_language(self) -> Scenario:

@@ -65,6 +65,11 @@ ENGLISH_NOTICES = Notices(
         *("nineteen", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety", "hundred"),
     ),
     between_digits=("dash", "hyphen", "space", "um", "uh", "er", "then", "and", "triple"),
+    before_secrets=(
+        *("pin", "pin code", "pin number", "cvv", "cvc", "cvv2", "security code", "passcode", "password", "card"),
+        *("card number", "account", "account number", "routing number", "social security", "social"),
+        *("ending in", "ends in", "ends with", "last four", "last four digits"),
+    ),
     # "I have no record of that" and "my medical records" object to nothing.
     refuses_recording=Wording(
         rf"{_NO} (?:you )?(?:to )?(?:record|tape)\b(?! of)(?: (?:me|us|this|it|my|the|our|any|please)\b|$)",

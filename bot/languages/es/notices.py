@@ -47,9 +47,16 @@ SPANISH_NOTICES = Notices(
     tens=(
         *("diez", "once", "doce", "trece", "catorce", "quince", "dieciséis", "diecisiete", "dieciocho"),
         *("diecinueve", "veinte", "veintiuno", "veintidós", "veintitrés", "veinticuatro", "veinticinco"),
+        *("veintiséis", "veintisiete", "veintiocho", "veintinueve", "ciento", "doscientos", "trescientos"),
+        *("cuatrocientos", "quinientos", "seiscientos", "setecientos", "ochocientos", "novecientos"),
         *("treinta", "cuarenta", "cincuenta", "sesenta", "setenta", "ochenta", "noventa", "cien"),
     ),
     between_digits=("guión", "espacio", "eh", "y", "luego", "doble"),
+    before_secrets=(
+        *("pin", "cvv", "cvc", "código de seguridad", "clave", "contraseña", "tarjeta", "número de tarjeta"),
+        *("cuenta", "número de cuenta", "termina en", "terminada en", "acaba en", "últimos cuatro"),
+        *("últimas cuatro", "últimas cuatro cifras", "dni", "nie"),
+    ),
     refuses_recording=Wording(
         r"(?:no|nunca|sin|deje de|dejen de|deja de|paren?|detengan?|borren?|apaguen?|elimine|prefiero que no)"
         r"(?: (?!importa\b|problema\b|hay\b)\w+){0,5}? "

@@ -6,6 +6,7 @@ at any moment: the header is rewritten with it, so a killed server leaves a file
 
 import asyncio
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -99,6 +100,22 @@ class Recording:
             if delete and self.kept:
                 self.kept = False
                 await asyncio.to_thread(self.path.unlink, missing_ok=True)
+
+    async def silence(self, spans: Iterable[tuple[int, int | None]]) -> None:
+        """Make both sides silent in these spans of the media clock, ms; None: to the end. To be called once it is
+        closed. OSError."""
+        if self.kept:
+            await asyncio.to_thread(self._silence, tuple(spans))
+
+    def _silence(self, spans: Iterable[tuple[int, int | None]]) -> None:
+        with self.path.open("r+b") as file:
+            for begin_ms, end_ms in spans:
+                begin, end = (
+                    _HEADER.size + 4 * min(self._frames, max(0, round(ms * SAMPLES_PER_MS)))
+                    for ms in (begin_ms, self._frames if end_ms is None else end_ms)
+                )
+                file.seek(begin)
+                file.write(bytes(max(0, end - begin)))
 
     def callee(self, mulaw: bytes, at_ms: float) -> None:
         """The callee's audio, heard by us at `at_ms` of the media clock."""
