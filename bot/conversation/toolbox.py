@@ -184,7 +184,8 @@ class Toolbox:
         schema = self._schema(tool)
         wrong = None if tool.checks_itself else mistake_in(arguments, schema.properties, schema.required)
         if wrong is not None:
-            logger.warning("the arguments of {} do not fit its schema; it is not run: {}", tool.name, wrong)
+            # What is wrong with them quotes them.
+            logger.warning("the arguments of {} do not fit its schema; it is not run", tool.name)
             result = {"error": f"{tool.name} {NOT_RUN}{wrong} Call it again with arguments that fit its schema."}
             self._used(tool.name, arguments, result)
             return result

@@ -171,7 +171,7 @@ class BargeIn(FrameProcessor):
             case BargeInAct.HOLD:
                 await self._agent.hold()
             case BargeInAct.RESUME:
-                logger.debug("no interruption: {!r}", self._interjection.words)
+                logger.debug("no interruption")
                 await self._agent.resume()
             case BargeInAct.INTERRUPT:
                 self._released_at = now

@@ -141,7 +141,7 @@ class EarlyReply(BaseUserTurnStopStrategy):  # type: ignore[no-untyped-call]  # 
             return
         self._guesses += not self._quiet
         self._guess = Guess(text=words)
-        logger.debug("a reply is begun early, on {!r}", words)
+        logger.debug("a reply is begun early, on {} words", len(words.split()))
         await self.trigger_user_turn_inference_triggered(speculation=self._guess)
 
     def _note_refusal(self) -> None:

@@ -23,6 +23,7 @@ from bot.records import CallRecord, CallSpec, Direction, EndedReason, Status
 from bot.store import Database, SqlCallStore
 from bot.store.address import SqliteAddress
 from bot.store.durable.engine import DurableEngine
+from bot.store.retention import SqlRetentionStore
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
@@ -43,6 +44,9 @@ class AfterCallHarness:
         return RetryTerms(attempts=2, delay_seconds=60, on=(RetryOn.BUSY,))
 
     def forget(self, call_id: str) -> None: ...
+
+    def kept(self, record: CallRecord) -> CallRecord:
+        return replace(record, spec=replace(record.spec, phone_number="+1…23"))
 
     async def keep_promise(self, _record: CallRecord) -> None: ...
 
@@ -89,6 +93,7 @@ async def harness(tmp_path: Path) -> AsyncIterator[AfterCallHarness]:
         cast(Analyst, harness),
         Retries(harness.store, cast(Planner, harness), cast(DialQueue, harness), cast(Campaigns, harness)),
         cast(DoNotCall, harness),
+        SqlRetentionStore(harness.store.database),
     )
     await harness.store.open()
     harness.after.register()
@@ -104,6 +109,17 @@ async def test_a_call_that_nothing_follows_is_done_with_its_outcome(harness: Aft
     await harness.over("a", Status.FAILED)
     await harness.until(("a", "done"))
     assert harness.of("a") == ["call_ended", "analysed", "call_analyzed", "done"]
+
+
+async def test_what_need_not_stay_of_a_call_goes_once_its_outcome_is_known(harness: AfterCallHarness) -> None:
+    await harness.over("a")
+    await harness.until(("a_2", "placed"))
+    assert (await harness.store.find("a")).spec.phone_number == "+12025550123", "its analysis may need it"
+    harness.thinks.set()
+    async with asyncio.timeout(30):
+        while (await harness.store.find("a")).spec.phone_number != "+1…23":  # noqa: ASYNC110  # a workflow does it
+            await asyncio.sleep(0.01)
+    assert (await harness.store.find("a_2")).spec.phone_number == "+12025550123", "it is to be dialled yet"
 
 
 async def test_the_next_attempt_does_not_wait_for_the_outcome(harness: AfterCallHarness) -> None:

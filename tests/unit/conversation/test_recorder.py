@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
@@ -10,9 +11,14 @@ import pytest
 from pipecat.frames.frames import MetricsFrame
 from pipecat.metrics.metrics import TextAggregationMetricsData, TTFBMetricsData
 
+from bot import languages
 from bot.conversation import recorder as recorder_module
 from bot.conversation.recorder import CLOSING_TRIES, KEEP_SECONDS, Greeted, Recorder, greeted
+<<<<<<< HEAD
 from bot.conversation.reports import CallReports
+=======
+from bot.conversation.redaction import redacted
+>>>>>>> 890735d (Say and test what [storage] keeps; log no words of a call)
 from bot.records import Speaker, Turn, TurnLatency
 from tests.unit.clocks import VirtualLoop, run
 
@@ -368,3 +374,22 @@ def test_how_soon_a_hello_is_answered(
     hello_ended: int | None, first_word: int | None, now: int, met: tuple[float | None, bool | None]
 ) -> None:
     assert greeted(hello_ended, first_word, now) == Greeted(*met)
+
+
+def test_turns_that_something_was_cut_out_of_are_known(call: Call) -> None:
+    recorder = Recorder(
+        *("call-1", MemoryStore(), lambda: call.media_ms[0]),
+        vad_start_ms=160,
+        redact=functools.partial(redacted, language=languages.of("en")),
+    )
+    for text in ("Hello there.", "four one one one", "It is Thursday."):
+        call.media_ms[0] += 1000
+        recorder.callee_words(text, final=True)
+        call.media_ms[0] += 500
+        recorder.callee_turn_over(text)
+    recorder.agent_words("So that is 4111 1111 1111 1111.")
+    assert [turn.text for turn in recorder.kept_turns()] == [
+        *("Hello there.", "[redacted]", "It is Thursday."),
+        "So that is [redacted].",
+    ]
+    assert recorder.cut_spans() == ((2500, 3000), (4500, None))

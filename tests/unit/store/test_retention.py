@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from bot.records import CallSpec, EndedReason, Outcome, Sentiment, Status
+from bot.policy import CallConsent, CallPurpose, Terms
+from bot.records import CallRecord, CallSpec, EndedReason, Outcome, Sentiment, Status
 from bot.store import SqlCallStore
+from bot.store.call_search import CallFilter, CallSearch
 from bot.store.campaign_records import BadRow, Campaign, CampaignStatus, Contact, ContactState
 from bot.store.campaign_rows import bad_rows, contacts
 from bot.store.campaigns import SqlCampaignStore
+from bot.store.claims import SqlClaims
 from bot.store.deliveries import Delivery, SqlDeliveryStore
 from bot.store.do_not_call import do_not_call
 from bot.store.openings import openings
@@ -72,7 +75,7 @@ async def test_a_recording_goes_alone(store: SqlCallStore, retention: SqlRetenti
     assert before is not None
     assert await retention.erase(["call-1"], [Kept.RECORDING], LATER) == Erased(calls=1, recordings=1)
     assert await store.get("call-1") == replace(before, recording=None)
-    assert await retention.recordings_erased(["call-1", "call-2"]) == {"call-1"}
+    assert await retention.recordings_gone(["call-1", "call-2"], NOON) == {"call-1"}
     assert await retention.erase(["call-1"], [Kept.RECORDING], LATER) == Erased(), "repeated, it finds nothing"
 
 
@@ -296,3 +299,86 @@ async def test_a_refused_row_and_a_reason_do_not_keep_the_callee(
         )
     assert kept == ["", "", "", "+12025550124,Zoë", "no number"]
     assert reasons == {NUMBER: None, "+12025550124": "John is angry"}
+
+
+def masked(record: CallRecord) -> CallRecord:
+    spec = replace(record.spec, phone_number="+1…23", action="", metadata={"cut": len(record.spec.metadata)})
+    turns_left = tuple(replace(turn, text="", tools=()) for turn in record.turns)
+    return replace(record, spec=spec, turns=turns_left, error=None)
+
+
+async def test_of_a_call_that_is_over_only_what_is_kept_stays(
+    store: SqlCallStore, retention: SqlRetentionStore
+) -> None:
+    await keep(store, "call-1")
+    await keep(store, "call-2", ended=None)
+    before = [await store.find("call-1"), await store.find("call-2")]
+    for call_id in ("call-1", "call-2", "call-3"):
+        await retention.keep_only(call_id, masked)
+        await retention.keep_only(call_id, lambda record: record)
+    assert await store.find("call-1") == masked(before[0])
+    assert await store.find("call-2") == before[1], "it is not over"
+    async with store.database.reader.connect() as connection:
+        assert [row.call_id for row in (await connection.execute(sa.select(openings))).all()] == ["call-2"]
+
+
+async def test_a_masked_call_is_found_by_its_whole_number(
+    store: SqlCallStore, retention: SqlRetentionStore
+) -> None:
+    """By a search, an erasure on request and the day's cap, until its number is erased."""
+    search, claims = CallSearch(store.database), SqlClaims(store.database)
+    await keep(store, "call-1", dialling_at=NOON)
+    await retention.keep_only("call-1", masked)
+
+    async def found(number: str) -> tuple[list[str], list[str], int]:
+        page = await search.page(CallFilter(text=number))
+        standing = await retention.of_number(number)
+        counted = await claims.dialled_since(number, NOON)
+        return [call.call_id for call in page.items], [each.call_id for each in standing], counted
+
+    assert await found(NUMBER) == (["call-1"], ["call-1"], 1)
+    assert await found("+12025550199") == ([], [], 0)
+    assert await retention.erase(["call-1"], [Kept.NUMBER], LATER) == Erased(calls=1, deliveries=1)
+    assert (await store.find("call-1")).spec.phone_number == "+1"
+    assert await found(NUMBER) == ([], [], 0)
+
+
+async def test_a_contact_is_masked_with_its_last_call(store: SqlCallStore, retention: SqlRetentionStore) -> None:
+    campaign_store = SqlCampaignStore(store.database)
+    await campaign_store.add(Campaign("camp", CallSpec("", "s"), CampaignStatus.LOADING, NOON))
+    rows = [Contact("camp", position, position, NUMBER, {"a": 1, "b": 2}) for position in range(2)]
+    await campaign_store.add_rows("camp", rows, [], NOON)
+    async with store.database.writer.begin() as connection:
+        done = contacts.update().where(contacts.c.position == 0)
+        await connection.execute(done.values(state=ContactState.DONE.value, call_id="call-1"))
+        again = contacts.update().where(contacts.c.position == 1)
+        await connection.execute(again.values(state=ContactState.RETRY.value, call_id="call-2"))
+    for position, call_id in enumerate(("call-1", "call-2")):
+        await keep(store, call_id, campaign_id="camp", contact_id=rows[position].contact_id)
+        await retention.keep_only(call_id, masked)
+    results = await campaign_store.results("camp")
+    assert [result.contact.phone_number for result in results] == ["+1…23", NUMBER], "one is called again"
+    assert [dict(result.contact.variables) for result in results] == [{"cut": 2}, {"a": 1, "b": 2}]
+
+
+async def test_the_proof_of_a_consent_leaves_the_call_with_its_number(
+    store: SqlCallStore, retention: SqlRetentionStore
+) -> None:
+    terms = Terms(purpose=CallPurpose.MARKETING, consent=CallConsent("web_form", "2026-01-01", "form 17"))
+    await keep(store, "call-1", terms=terms)
+    await retention.erase(["call-1"], [Kept.TRANSCRIPT], LATER)
+    assert (await store.find("call-1")).terms == terms
+    await retention.erase(["call-1"], [Kept.NUMBER], LATER)
+    assert (await store.find("call-1")).terms == Terms(purpose=CallPurpose.MARKETING)
+
+
+async def test_a_recording_that_no_call_names_is_nobodys(
+    store: SqlCallStore, retention: SqlRetentionStore
+) -> None:
+    """A process died before it had silenced it."""
+    await keep(store, "call-1", recording=None)
+    await keep(store, "call-2", recording=None, ended=None)
+    await keep(store, "call-3")
+    calls_here = ["call-1", "call-2", "call-3", "call-4"]
+    assert await retention.recordings_gone(calls_here, NOON) == frozenset(), "its end may just be written"
+    assert await retention.recordings_gone(calls_here, LATER) == {"call-1"}

@@ -29,6 +29,7 @@ from bot.store.campaigns import SqlCampaignStore
 from bot.store.claims import Claim, SqlClaims
 from bot.store.do_not_call import SqlDoNotCallStore
 from bot.store.durable.engine import DurableEngine
+from bot.store.retention import SqlRetentionStore
 
 SCENARIO = Scenario.model_validate(
     {
@@ -97,6 +98,7 @@ class CampaignHarness:
             cast(Analyst, _NoAnalyst()),
             Retries(self.store, planner, cast(DialQueue, self), self.campaigns),
             DoNotCall(SqlDoNotCallStore(self.store.database)),
+            SqlRetentionStore(self.store.database),
         )
 
     async def place(self, record: CallRecord) -> None:

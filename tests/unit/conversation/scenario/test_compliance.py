@@ -95,3 +95,19 @@ def test_an_unknown_profile_is_refused_with_those_there_are(tmp_path: Path) -> N
 def test_the_setting_is_for_scenarios_that_name_none() -> None:
     assert Settings(_env_file=None).compliance_profile == "us_service"
     assert Settings(_env_file=None, compliance_profile="eu").compliance_profile == "eu"
+
+
+def test_no_recording_is_kept_where_none_is_made(tmp_path: Path) -> None:
+    assert of(tmp_path, '[storage]\nrecording = "none"\n').recording.mode == "off"
+    with pytest.raises(ScenarioError, match=r'storage\.recording: "none" and recording\.mode = "ask"'):
+        of(tmp_path, '[storage]\nrecording = "none"\n[recording]\nmode = "ask"\n')
+
+
+def test_a_recording_is_redacted_by_its_transcript(tmp_path: Path) -> None:
+    text = '[storage]\ntranscript = "{}"\nrecording = "redacted"\n'
+    assert of(tmp_path, text.format("none")).storage.recording == "redacted"
+    with pytest.raises(ScenarioError, match=r'storage\.recording: "redacted"'):
+        of(tmp_path, text.format("full"))
+    eu = of(tmp_path, '[storage]\ntranscript = "full"\n', "eu")
+    assert eu.storage.recording == "full", "the profile's follows"
+    assert eu.rules.changed == {"storage.transcript": "full", "storage.recording": "full"}

@@ -175,3 +175,33 @@ async def test_a_recording_that_is_stopped_takes_no_more(tmp_path: Path, delete:
     if not delete:
         with wave.open(str(recording.path)) as wav:
             assert wav.getnframes() == 800
+
+
+async def test_both_sides_are_silent_where_it_was_redacted(tmp_path: Path) -> None:
+    recording = Recording(tmp_path / "a.wav")
+    await recording.open()
+    speech = bytes([0x10]) * 8000
+    recording.callee(speech, 0)
+    recording.agent(speech, 0)
+    await recording.close()
+    whole = channels(tmp_path / "a.wav")
+    await recording.silence([(-500, 100), (300, 400), (900, None), (5000, 6000)])
+    for before, after in zip(whole, channels(tmp_path / "a.wav"), strict=True):
+        assert len(after) == len(before)
+        for begin, end, silent in (
+            (0, 100, True),
+            (100, 300, False),
+            (300, 400, True),
+            (400, 900, False),
+            (900, 1000, True),
+        ):
+            piece = slice(begin * 16, end * 16)
+            assert after[piece] == (bytes(len(before[piece])) if silent else before[piece])
+
+
+async def test_there_is_nothing_to_silence_of_a_recording_that_is_gone(tmp_path: Path) -> None:
+    recording = Recording(tmp_path / "a.wav")
+    await recording.open()
+    await recording.stop(delete=True)
+    await recording.silence([(0, 100)])
+    assert not (tmp_path / "a.wav").exists()
