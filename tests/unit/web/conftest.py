@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from bot import web
 from bot.api import router
 from bot.api.problems import install
+from bot.calls.planner import Planner
 from bot.conversation.scenario.scenario import Scenarios
 from bot.settings import Settings
 from bot.store import SqlCallStore, open_database
@@ -52,7 +53,7 @@ async def open_pages(
         settings=made,
         store=store,
         carrier=SimpleNamespace(simulated=True),
-        planner=SimpleNamespace(scenarios=Scenarios.load(Path("pipelines"))),
+        planner=Planner(Scenarios.load(Path("pipelines")), made, {}, "simulated", simulated_line=True),
         webhooks=SimpleNamespace(page=no_deliveries),
     )
     transport = httpx.ASGITransport(app, client=(client, 5000), raise_app_exceptions=False)
