@@ -14,11 +14,8 @@ from pipecat.metrics.metrics import TextAggregationMetricsData, TTFBMetricsData
 from bot import languages
 from bot.conversation import recorder as recorder_module
 from bot.conversation.recorder import CLOSING_TRIES, KEEP_SECONDS, Greeted, Recorder, greeted
-<<<<<<< HEAD
-from bot.conversation.reports import CallReports
-=======
 from bot.conversation.redaction import redacted
->>>>>>> 890735d (Say and test what [storage] keeps; log no words of a call)
+from bot.conversation.reports import CallReports
 from bot.records import Speaker, Turn, TurnLatency
 from tests.unit.clocks import VirtualLoop, run
 
