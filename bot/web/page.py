@@ -204,7 +204,12 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.globals["nav_items"] = (("/", "Calls"), ("/figures", "Figures"), ("/docs", "API"))
+_TEMPLATES.globals["nav_items"] = (
+    ("/", "Calls"),
+    ("/campaigns", "Campaigns"),
+    ("/figures", "Figures"),
+    ("/docs", "API"),
+)
 _TEMPLATES.globals["stage_words"] = STAGE_WORDS
 _TEMPLATES.filters.update(
     iso=_iso,

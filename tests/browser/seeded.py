@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 from bot.policy import Terms
@@ -25,6 +26,10 @@ from bot.records import (
     Turn,
     TurnLatency,
 )
+from bot.store import Database
+from bot.store.campaign_records import BadRow, Campaign, CampaignStatus, Contact, ContactState
+from bot.store.campaign_rows import contacts
+from bot.store.campaigns import SqlCampaignStore
 
 SCRIPT = "<script>document.title = 'owned'</script>"
 """What a callee may say, and a page must show as words."""
@@ -128,3 +133,40 @@ def calls(count: int, now: datetime | None = None, *, turns: bool = True) -> Ite
             },
             terms=Terms(),
         )
+
+
+CAMPAIGN = "campaign_seeded"
+
+
+async def keep_campaign(database: Database, kept: Sequence[CallRecord], waiting: int = 12) -> None:
+    """A paused campaign whose contacts `kept` are, and some more that were not called yet."""
+    store, now = SqlCampaignStore(database), datetime.now(UTC)
+    spec = replace(kept[0].spec, phone_number="", action="Confirm your appointment on {{date}}", callee_name=None)
+    await store.add(
+        Campaign(CAMPAIGN, spec, CampaignStatus.LOADING, now, name="Reminders of November", touched_at=now)
+    )
+    people = [
+        Contact(
+            CAMPAIGN,
+            position,
+            position + 2,
+            f"+1202555{position:04}",
+            {"callee_name": ("John Miller", "Ana Gómez", "Zoë O'Neil")[position % 3], "date": "Thursday at 2pm"},
+        )
+        for position in range(len(kept) + waiting)
+    ]
+    bad = [BadRow(9, "invalid_number", "'12' is no phone number", "phone_number", "12,Bob,Friday at 10am")]
+    await store.add_rows(CAMPAIGN, people, bad, now)
+    await store.loaded(
+        CAMPAIGN, accepted=len(people), rejected=1, columns=("callee_name", "date"), zones=("America/New_York",)
+    )
+    async with database.writer.begin() as connection:
+        for position, call in enumerate(kept):
+            ended = {"status": call.status, "ended_reason": call.ended_reason, "call_id": call.call_id}
+            goal = None if call.outcome is None else call.outcome.reached_goal
+            mine = contacts.c.position == position, contacts.c.campaign_id == CAMPAIGN
+            values = {**ended, "state": ContactState.DONE, "attempts": 1, "reached_goal": goal}
+            await connection.execute(contacts.update().where(*mine).values(values))
+    await store.change_status(
+        CAMPAIGN, [CampaignStatus.RUNNING], CampaignStatus.PAUSED, why="paused by request", at=now
+    )

@@ -15,14 +15,21 @@ from pydantic import SecretStr
 
 from bot.pipeline.line.recording import wav_header
 from tests.browser.browser import Loaded, Problems, context, faults, needs_browser, open_browser
-from tests.browser.seeded import SCRIPT, calls
+from tests.browser.seeded import CAMPAIGN, SCRIPT, calls, keep_campaign
 from tests.calls.server import RunningServer, running_server
 
 pytestmark = needs_browser
 SHOTS = Path(os.environ.get("SCREENSHOTS", Path(__file__).parents[2] / "site" / "screenshots"))
 """CI keeps the folder."""
 CALL = "/calls/call_00000"
-PAGES = {"calls": "/", "call": CALL, "figures": "/figures"}
+PAGES = {
+    "calls": "/",
+    "call": CALL,
+    "figures": "/figures",
+    "campaigns": "/campaigns",
+    "campaign": f"/campaigns/{CAMPAIGN}",
+    "campaign_new": "/campaigns/new",
+}
 READY = {"call": ".player[data-ready]", "figures": "#figures[data-ready]"}
 """What a page shows once its scripts have done their work."""
 MOST_BYTES = 300_000
@@ -43,8 +50,10 @@ def write_recording(path: Path, seconds: float = 30.0) -> None:
 @asynccontextmanager
 async def seeded_server(data_dir: Path, *, count: int = 70, key: str = "") -> AsyncIterator[RunningServer]:
     async with running_server(data_dir, api_keys=(SecretStr(key),) if key else ()) as server:
-        for record in calls(count):
+        kept = list(calls(count))
+        for record in kept:
             await server.agent.store.add(record)
+        await keep_campaign(server.agent.store.database, kept[:40])
         write_recording(data_dir / "recordings" / "call_00000.wav")
         yield server
 

@@ -23,8 +23,8 @@ function notice(words) {
 }
 
 // The API's answer as JSON; an Error with its own words where it refuses.
-async function api(path, body, method = "POST") {
-  const headers = { "X-CSRF-Token": csrf };
+async function api(path, body, method = "POST", more = {}) {
+  const headers = { "X-CSRF-Token": csrf, ...more };
   if (body !== undefined && !(body instanceof FormData)) headers["Content-Type"] = "application/json";
   const sent = body === undefined || body instanceof FormData ? body : JSON.stringify(body);
   let answer;
