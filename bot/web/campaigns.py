@@ -90,7 +90,7 @@ async def list_campaigns(request: Request) -> Response:
 async def new_campaign(request: Request) -> Response:
     agent = agent_of(request)
     scenarios = agent.planner.scenarios
-    outbound = [name for name in scenarios.names if scenarios.get(name).direction == Direction.OUTBOUND]
+    outbound = [name for name in scenarios.names if scenarios.get(name).direction == "outbound"]
     return render(request, "campaign_new.html", scenarios=outbound, default=scenarios.default(Direction.OUTBOUND))
 
 

@@ -78,7 +78,7 @@
       parts.push(node("p", [`${count(other.contacts, "number is", "numbers are")} also to be called by `, whose, ": who comes second waits."], { class: "note" }));
     }
     parts.push(node("h3", `The first ${answer.first.length} as they would be called`));
-    parts.push(table("First rows", ["Line", "Who", "What for", "First words", "Their time now", "Called from"], answer.first.map((row) => [
+    parts.push(table("First rows", ["Line", "Who", "What for", "First words", "Their time now", "Called from then on"], answer.first.map((row) => [
       String(row.line),
       row.callee_name ? [row.callee_name, node("br", []), node("span", row.phone_number, { class: "hint" })] : row.phone_number,
       row.action || "–",

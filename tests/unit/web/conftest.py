@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -17,10 +19,12 @@ from pydantic import SecretStr
 from bot import web
 from bot.api import router
 from bot.api.problems import install
+from bot.calls.campaigns import Campaigns
 from bot.calls.planner import Planner
 from bot.conversation.scenario.scenario import Scenarios
 from bot.settings import Settings
 from bot.store import SqlCallStore, open_database
+from bot.store.campaigns import SqlCampaignStore
 from bot.store.pages import Page
 
 
@@ -42,6 +46,8 @@ async def open_pages(
     store = SqlCallStore(open_database(made))
     await store.open()
 
+    campaigns = SqlCampaignStore(store.database)
+
     async def no_deliveries(**_: Any) -> Page[Any]:
         return Page(())
 
@@ -54,6 +60,11 @@ async def open_pages(
         store=store,
         carrier=SimpleNamespace(simulated=True),
         planner=Planner(Scenarios.load(Path("pipelines")), made, {}, "simulated", simulated_line=True),
+        campaigns=SimpleNamespace(
+            store=campaigns,
+            get=partial(Campaigns.get, cast(Campaigns, SimpleNamespace(store=campaigns))),
+            progress=lambda campaign_id: campaigns.progress(campaign_id, datetime.now(UTC)),
+        ),
         webhooks=SimpleNamespace(page=no_deliveries),
     )
     transport = httpx.ASGITransport(app, client=(client, 5000), raise_app_exceptions=False)

@@ -10,7 +10,17 @@ from bot.calls.access import SIGN_IN_TRIES, SignInLimit
 from bot.web import sign_in
 from tests.unit.web.conftest import Pages, open_pages
 
-LOCKED = ["/", "/calls", "/calls/call_1", "/calls/call_1/live", "/figures"]
+LOCKED = [
+    "/",
+    "/calls",
+    "/calls/call_1",
+    "/calls/call_1/live",
+    "/figures",
+    "/campaigns",
+    "/campaigns/new",
+    "/campaigns/1",
+    "/campaigns/1/live",
+]
 
 
 @pytest.fixture(autouse=True)
