@@ -213,6 +213,26 @@ def is_e164(number: str) -> bool:
     return parsed is not None and phonenumbers.format_number(parsed, PhoneNumberFormat.E164) == number
 
 
+MAX_EXTENSION = 32
+"""Keys of an extension with its waits: Twilio's limit for keys that follow an answer."""
+
+
+def read_extension(text: str) -> str:
+    """Keys to press behind the answer: 0-9, *, #, w for half a second, W for a whole one. ValueError: it is none.
+
+    Written as people write it: spaces count for nothing, a comma is two seconds as in a phone's address book.
+    """
+    keys = re.sub(r"\s", "", text).replace(",", "WW")
+    if not keys.strip("wW") or re.search(r"[^0-9*#wW]", keys):
+        raise ValueError(
+            f"{text!r} is no extension like ww204: keys are 0-9, * and #, waits are w (half a second), W (one) "
+            "and a comma (two)"
+        )
+    if len(keys) > MAX_EXTENSION:
+        raise ValueError(f"has {len(keys)} keys and waits, of {MAX_EXTENSION} at most; a comma counts as two")
+    return keys
+
+
 _HIDDEN = frozenset({"+266696687", "+7378742833", "+2562533", "+8656696", "+86282452253"})
 """What Twilio gives for a caller who hides: ANONYMOUS, RESTRICTED, BLOCKED, UNKNOWN, UNAVAILABLE on a keypad.
 Source: https://help.twilio.com/articles/223179988."""

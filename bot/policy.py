@@ -5,7 +5,7 @@ What is None here is the scenario's or the settings' to say.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
@@ -113,6 +113,8 @@ class Terms:
     """IANA name; None: the number says."""
     wait: bool = True
     """False: refuse the request rather than queue it."""
+    extension: str | None = field(default=None, repr=False)
+    """Keys pressed once the call is answered, as `bot.phone_numbers.read_extension` gives them."""
     webhook_url: str | None = None
     outcome_schema: dict[str, Any] | None = None
     """JSON Schema of `outcome.fields`, instead of the scenario's fields."""

@@ -25,7 +25,7 @@ from bot.conversation.scenario.parts import Hours, Retry
 from bot.conversation.scenario.scenario import DEFAULT_OUTBOUND
 from bot.errors import RequestError
 from bot.json_schema import checked
-from bot.phone_numbers import check_dialled, read_e164
+from bot.phone_numbers import check_dialled, read_e164, read_extension
 from bot.policy import CallConsent, CallPurpose, Terms, zone
 from bot.records import CallSpec, FirstSpeaker, Status
 from bot.store.kept_json import check_json
@@ -83,6 +83,7 @@ Action = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, m
 
 Schedule = Annotated[AwareDatetime, AfterValidator(_schedule)]
 TimeZone = Annotated[str, StringConstraints(max_length=100), AfterValidator(_time_zone)]
+Extension = Annotated[str, StringConstraints(max_length=100), AfterValidator(read_extension)]
 
 
 class RetryRequest(Retry):
@@ -218,6 +219,12 @@ class CallRequest(SpecRequest):
         description="Where the callee's clock stands, as an IANA name; by his number if left out.",
         examples=["America/New_York"],
     )
+    extension: Extension | None = Field(
+        default=None,
+        description="Keys pressed once the call is answered: 0-9, *, #; w waits half a second, W one, a comma "
+        "two; 32 at most. The agent speaks when somebody answers behind them.",
+        examples=["ww204"],
+    )
     purpose: CallPurpose | None = Field(default=None, description="The scenario's if left out.")
     consent: ConsentRequest | None = Field(
         default=None, description="The callee's, to be called: a marketing call needs it where its profile asks."
@@ -240,6 +247,7 @@ class CallRequest(SpecRequest):
             hours=None if self.hours is None else self.hours.terms,
             time_zone=self.time_zone,
             wait=self.wait,
+            extension=self.extension,
             webhook_url=self.webhook_url,
             outcome_schema=self.outcome_schema,
             purpose=self.purpose,

@@ -30,9 +30,11 @@ from bot.telephony.carrier import (
     EndCall,
     Instruction,
     LegEvent,
+    PressKeys,
     RefuseBusy,
     SayAndEnd,
     StatusReported,
+    seconds_for,
 )
 
 MOST_TRIES = 3
@@ -103,7 +105,8 @@ class CarrierEvents:
             return SayAndEnd(message, plan.scenario.language) if message else RefuseBusy()
         slot.call_sid = event.call_sid
         # Before anything is awaited: whatever fails from here on, the line is freed in time.
-        seconds = plan.scenario.limits.ring_seconds
+        extension = None if inbound else plan.extension
+        seconds = plan.scenario.limits.ring_seconds + seconds_for(extension or "")
         gone = functools.partial(self.never_came, record, Status.COMPLETED, EndedReason.ERROR_LINE)
         self.process.active_calls.release_after(slot, seconds + HANDSHAKE_SECONDS, gone)
         if record.dialling_at is not None and not dialled_here:
@@ -115,7 +118,8 @@ class CarrierEvents:
         await self.process.store.advance(plan.call_id, Status.IN_PROGRESS, at=datetime.now(UTC), change=identity)
         self.process.active_calls.prepare(slot, answered=True)
         self.process.active_calls.build_ahead(slot, event.call_sid)
-        return ConnectStream(await self.ingress.stream(plan.call_id, seconds, held_here=False))
+        stream = await self.ingress.stream(plan.call_id, seconds, held_here=False)
+        return ConnectStream(stream) if extension is None else PressKeys(extension, stream)
 
     async def _may_ask_again(self, tries: int) -> bool:
         """Whether another process may take the call.

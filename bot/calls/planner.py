@@ -97,6 +97,7 @@ class Planner:
             self.slots(scenario.name),
             carrier=self.carrier,
             time_zone=record.terms.time_zone,
+            extension=record.terms.extension,
             our_number=record.spec.from_number or self.settings.twilio_phone_number,
             outcome_schema=None if schema is None else checked(schema),
         )
@@ -174,5 +175,6 @@ class Planner:
             time_limit_seconds=round(limits.max_duration_seconds) + 60,
             scenario=plan.scenario.name,
             call_id=plan.call_id,
-            detect=plan.scenario.pickup.amd,
+            # What answers before an extension is a menu, and no news of who is behind it.
+            detect=plan.scenario.pickup.amd and plan.extension is None,
         )

@@ -13,11 +13,11 @@ announcements are long.
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bot import languages
 from bot.conversation.answer_reason import reason
+from bot.conversation.machine_words import machine_of
 from bot.languages import Language
 from bot.records import AnsweredBy, Speaker
 from bot.telephony.carrier import Detection
@@ -64,51 +64,7 @@ class Decision:
     """Say the opening now; True once for each person."""
 
 
-class Detections:
-    """What the carrier has heard of who answered one call; kept until the call listens."""
-
-    def __init__(self) -> None:
-        self._heard: list[Detection] = []
-        self._listener: Callable[[Detection], None] = self._heard.append
-
-    def report(self, detection: Detection) -> None:
-        self._listener(detection)
-
-    def listen(self, listener: Callable[[Detection], None]) -> None:
-        """From now on `listener` gets them, first those that came before."""
-        self._listener = listener
-        while self._heard:
-            listener(self._heard.pop(0))
-
-
 _MACHINE = frozenset({Detection.MACHINE, Detection.GREETING_OVER, Detection.BEEP})
-
-
-def machine_of(words: str, language: Language, *, spoken_to: bool = False) -> AnsweredBy | None:
-    """Which machine these are the words of; None for a person's. `spoken_to`: the agent has spoken before.
-
-    Receptionists say "he is not available" and "you've reached the front desk", and offer to take a message
-    once they are spoken to. A mailbox says "the person is not available" before it asks for a message.
-    """
-    answering = language.answering
-    if answering.screening.found_in(words):
-        return AnsweredBy.SCREENING
-    if answering.mailbox_full.found_in(words):
-        return AnsweredBy.UNAVAILABLE
-    queued = answering.queue.found_in(words)
-    if answering.tone.found_in(words) or (answering.voicemail.found_in(words) and not queued):
-        return AnsweredBy.VOICEMAIL
-    if queued and not answering.menu.found_in(words):
-        return AnsweredBy.HOLD
-    if answering.unavailable.found_in(words):
-        return AnsweredBy.UNAVAILABLE
-    if answering.menu.found_in(words):
-        return AnsweredBy.MENU
-    if not spoken_to and answering.asks_for_message.found_in(words):
-        return AnsweredBy.VOICEMAIL
-    if answering.patience.found_in(words) and not answering.taking_over.found_in(words):
-        return AnsweredBy.HOLD
-    return None
 
 
 @dataclass
@@ -122,6 +78,8 @@ class AnswerDetection:
     language: Language = field(default_factory=lambda: languages.of("en"), repr=False)
     may_be_machine: bool = True
     """False for those who call us."""
+    put_through: bool = False
+    """An extension was dialled: it rings, and somebody has still to answer."""
     opened: bool = False
     who: AnsweredBy | None = None
     greeting_over: bool = False
@@ -168,6 +126,11 @@ class AnswerDetection:
     _same_stretch: bool = False
     """The words that began the hold are still going on: more of them may take it back."""
 
+    def __post_init__(self) -> None:
+        if self.put_through:
+            self._become(AnsweredBy.HOLD, by_words=True)
+            self._held_at, self._soft = self.answered_at, True
+
     # -- events ---------------------------------------------------------------------------------------
 
     def deaf(self) -> None:
@@ -177,6 +140,8 @@ class AnswerDetection:
     def listening(self, now: float) -> None:
         """What the callee has said so far is heard from now on; the wait for their hello begins here."""
         self.answered_at = now
+        if self.put_through:
+            self._held_at = now
 
     def speech_started(self, now: float, *, over_agent: bool = False) -> None:
         if self._speaking_since is None:
@@ -441,6 +406,8 @@ class AnswerDetection:
         if self._music or machine_of(words, self.language, spoken_to=True) is not None:
             return False
         if answering.putting_on_hold.found_in(asked) or answering.short_wait.found_in(asked):
+            return False
+        if self.put_through and not self.opened and answering.holding.found_in(asked):
             return False
         if not self._recorded or self._greets(self._piece) or answering.taking_over.found_in(words):
             return True

@@ -141,6 +141,7 @@ class Call:
             scenario.opening.pause_seconds,
             language=language,
             may_be_machine=plan.direction is Direction.OUTBOUND,
+            put_through=plan.extension is not None,
         )
         detection.deaf()
         opt_out = scenario.compliance

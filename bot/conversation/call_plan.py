@@ -15,8 +15,8 @@ from pipecat.services.tts_service import TTSService
 from bot import languages
 from bot.audio import Speech
 from bot.conversation import prompt
-from bot.conversation.answer_detection import Detections
 from bot.conversation.fillers import PhraseBook
+from bot.conversation.machine_words import Detections
 from bot.conversation.masking import Redact
 from bot.conversation.opening import SpeechStream
 from bot.conversation.redaction import redacted
@@ -97,6 +97,8 @@ class Plan:
     """Its name among the call's vendors."""
     time_zone: str | None = None
     """The callee's, where the request names it; None: their number's."""
+    extension: str | None = field(default=None, repr=False)
+    """Keys pressed once the call was answered: a menu's, behind which somebody has still to answer."""
     our_number: str | None = None
     """The number the callee sees, and may call back."""
     outcome_schema: Schema | None = None

@@ -19,6 +19,8 @@ from bot.telephony.media import MediaWire
 
 HANG_UP_SECONDS = 8.0
 """How long a carrier may take to hang up; its own retries go on no longer."""
+KEY_SECONDS, WAIT_SECONDS = 0.5, {"w": 0.5, "W": 1.0}
+"""At most, that a carrier takes for a key, and that a wait among them is."""
 API_PATH = "/api/phone"
 """Below our origin: webhooks are at API_PATH + the carrier's `webhook_prefix` + the webhook's own path."""
 
@@ -73,9 +75,14 @@ class ConnectStream:
     stream: StreamAddress
 
 
+def seconds_for(keys: str) -> float:
+    """How long pressing `keys` (0-9 * #, w for half a second, W for a whole one) takes at most."""
+    return sum(WAIT_SECONDS.get(key, KEY_SECONDS) for key in keys)
+
+
 @dataclass(frozen=True)
 class PressKeys:
-    """Press keys (0-9 * #, w for half a second, W for a whole one), then open the media stream again."""
+    """Press keys (as for `seconds_for`), then open the media stream: for the first time, or again."""
 
     keys: str
     then: StreamAddress
@@ -113,6 +120,8 @@ class DialOn:
     ring_seconds: int
     transfer: str
     origin: str
+    keys: str = field(default="", repr=False)
+    """Pressed once it is answered, before the two hear each other."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +135,8 @@ class AskPerson:
     transfer: str
     origin: str
     round: int = 1
+    keys: str = field(default="", repr=False)
+    """Pressed before it is asked."""
 
 
 @dataclass(frozen=True)

@@ -44,14 +44,14 @@ def replies() -> RuleReplies:
 
 async def test_the_conversation_goes_on_on_the_next_stream(tmp_path: Path) -> None:
     async with vendors(KEYPAD, replies()) as sims, running_server(tmp_path, **sims.keys()) as server:
-        call = await server.ended(await server.call(scenario="desk", first_speaker="callee"))
+        call = await server.ended(await server.call(scenario="desk", first_speaker="callee", extension="w204"))
         await server.all_over()
         assert (call["status"], call["ended_reason"], call["error"]) == ("completed", "agent_hangup", None)
         said = texts_of(call, "agent")
         assert said[1:] == SAID
         (simulated,) = sims.twilio.network.calls
         assert simulated.callee is not None
-        assert simulated.callee.digits_heard == "1#"
+        assert simulated.callee.digits_heard == "2041#", "an extension before the first stream"
         first, second = sims.twilio.streams
         assert first.call_sid == second.call_sid
         assert first.sent_of("stop")

@@ -94,6 +94,7 @@ async def test_warm_and_taken(tmp_path: Path) -> None:
         assert callee.status == "in-progress", "the call lives on without us"
         await over(callee, person)
         assert person.callee.said == ["This is Sam."]
+        assert person.callee.digits_heard == "7", "the extension of the target"
         assert (callee.status, person.status) == ("completed", "completed")
         assert len(sims.twilio.streams) == 1
 

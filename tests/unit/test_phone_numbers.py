@@ -14,6 +14,7 @@ from bot.phone_numbers import (
     is_possible,
     parts,
     read_e164,
+    read_extension,
     read_number,
     region_and_kind,
     zones_of_number,
@@ -215,3 +216,33 @@ def test_numbers_that_need_not_exist() -> None:
     assert region_and_kind("+447400123456") == ("GB", "mobile")
     assert region_and_kind("+12025550123") == ("US", "")
     assert region_and_kind("") is None
+
+
+@pytest.mark.parametrize(
+    ("written", "keys"),
+    [
+        ("204", "204"),
+        ("ww204", "ww204"),
+        (", 204 #", "WW204#"),
+        ("W1w*9", "W1w*9"),
+        ("w" * 29 + "2", "w" * 29 + "2"),
+    ],
+)
+def test_extensions_as_people_write_them(written: str, keys: str) -> None:
+    assert read_extension(written) == keys
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ("", "no extension like ww204"),
+        ("w,W", "no extension"),
+        ("ext. 204", "keys are 0-9"),
+        ("204p1", "keys are 0-9"),
+        ("٢٠٤", "keys are 0-9"),
+        ("," * 15 + "204", "33 keys and waits, of 32"),
+    ],
+)
+def test_what_is_no_extension_is_said_in_words(written: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        read_extension(written)

@@ -404,6 +404,7 @@ def next_call(campaign: Campaign, contact: Contact, now: datetime) -> CallRecord
         terms=replace(
             campaign.terms,
             time_zone=time_zone,
+            extension=rules.extension_of(contact.variables),
             consent=rules.consent_of(contact.variables) or campaign.terms.consent,
         ),
         scheduled_at=now,

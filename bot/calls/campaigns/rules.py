@@ -18,14 +18,14 @@ from bot.calls.campaigns.contacts import RawRow, variable_name
 from bot.calls.dialling.policy import next_allowed, unlimited
 from bot.conversation import templates
 from bot.errors import RequestError
-from bot.phone_numbers import PhoneNumber, check_dialled, read_number
+from bot.phone_numbers import PhoneNumber, check_dialled, read_extension, read_number
 from bot.policy import CallConsent, HoursTerms, zone
 from bot.records import CallSpec, EndedReason, Status
 from bot.store.campaign_records import BadRow, Campaign, Contact
 
 OWN_WORDS = ("action", "context", "callee_name", "agent_name", "organization")
 """Variables that are fields of the call: a contact's own goes before the campaign's."""
-TIME_ZONE = "time_zone"
+TIME_ZONE, EXTENSION = "time_zone", "extension"
 TURN_SECONDS = 5.0
 """A place that is free is asked for about once in so long, for each place of its campaign."""
 LEAST_TURN_SECONDS, LONGEST_TURN_SECONDS = 2.0, 600.0
@@ -167,6 +167,12 @@ def consent_of(variables: Mapping[str, Any]) -> CallConsent | None:
     return CallConsent(kind, at, source)
 
 
+def extension_of(variables: Mapping[str, Any]) -> str | None:
+    """A contact's. ValueError for one that is none."""
+    text = said(variables.get(EXTENSION))
+    return read_extension(text) if text else None
+
+
 class Judge:
     """Turns the rows of one campaign into contacts or bad rows, in order; knows the numbers it has seen."""
 
@@ -224,7 +230,7 @@ class Judge:
                     "no calling hour is one in all the time zones this number may be in: give its time_zone",
                     TIME_ZONE,
                 )
-        if (bad := self._without_consent(raw)) is not None:
+        if (bad := self._bad_columns(raw)) is not None:
             return bad
         self._lines[digits] = raw.line
         self.columns.update(dict.fromkeys(raw.variables))
@@ -233,7 +239,12 @@ class Judge:
         self.accepted += 1
         return contact
 
-    def _without_consent(self, raw: RawRow) -> BadRow | None:
+    def _bad_columns(self, raw: RawRow) -> BadRow | None:
+        """An extension that is none, or a consent that is missing or wrong."""
+        try:
+            extension_of(raw.variables)
+        except ValueError as e:
+            return self._bad(raw, "bad_extension", str(e), EXTENSION)
         try:
             consent = consent_of(raw.variables)
         except ValueError as e:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from bot.conversation.tools.tool import CallControl, Tool
-from bot.phone_numbers import is_e164
+from bot.phone_numbers import is_e164, read_extension
 
 
 class TransferTarget(BaseModel):
@@ -17,6 +17,8 @@ class TransferTarget(BaseModel):
     name: str = Field(pattern=r"^[a-z][a-z0-9_ -]{0,40}$")
     number: str
     """E.164."""
+    extension: str | None = Field(default=None, repr=False)
+    """Keys pressed once it is answered, such as ww204."""
     description: str = ""
     """When to choose it, for the model."""
     mode: Literal["warm", "cold"] = "warm"
@@ -33,6 +35,11 @@ class TransferTarget(BaseModel):
         if not is_e164(value):
             raise ValueError(f"{value!r} is not an E.164 number like +12025550123")
         return value
+
+    @field_validator("extension")
+    @classmethod
+    def _keys(cls, value: str | None) -> str | None:
+        return None if value is None else read_extension(value)
 
 
 async def transfer_call(arguments: Mapping[str, Any], control: CallControl) -> dict[str, Any]:

@@ -22,11 +22,10 @@ from bot.conversation.transfers.transfers import LOST_CALLBACK_SECONDS, Caller, 
 from bot.errors import CarrierError, DialUnconfirmedError
 from bot.pipeline.line.line_ends import AllHeardFrame
 from bot.records import EndedReason
+from bot.telephony.carrier import seconds_for
 
 RECONNECT_SECONDS = 10.0
 """The carrier takes about one to end a stream, do its part and open the next."""
-DIGIT_SECONDS = 0.5
-"""A tone and its pause, or a w; W is two of them."""
 UNSURE_SECONDS = 3.0
 """After an order that was not answered: for so long the stream's end may show that it was carried out."""
 LAST_WORD_SECONDS = 4.0
@@ -90,7 +89,7 @@ class Handover:
         if self._goodbye.begun:
             return
         self._no_reply_owed()
-        seconds = RECONNECT_SECONDS + DIGIT_SECONDS * (len(digits) + digits.count("W"))
+        seconds = RECONNECT_SECONDS + seconds_for(digits)
         self._line.expect_stream(seconds)
         try:
             await transfers.press(self._caller, digits, seconds)

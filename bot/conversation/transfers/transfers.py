@@ -37,6 +37,7 @@ from bot.telephony.carrier import (
     PressKeys,
     SayAndEnd,
     StreamAddress,
+    seconds_for,
     try_hang_up,
 )
 
@@ -174,7 +175,7 @@ class Transfer:
     def leg_answered(self) -> None:
         if not self._answered:
             self._answered = True
-            self._deadline = time.monotonic() + ASK_SECONDS
+            self._deadline = time.monotonic() + seconds_for(self.target.extension or "") + ASK_SECONDS
             self._changed.set()
 
     def leg_ended(self, status: Status) -> None:
@@ -240,6 +241,7 @@ class Transfers:
             ring_seconds=transfer.target.ring_seconds,
             transfer=transfer.token,
             origin=await self._ingress.origin(),
+            keys=transfer.target.extension or "",
         )
         await self._carrier.instruct(transfer.caller.call_sid, order, time_limit_seconds=TALK_SECONDS)
 
@@ -310,6 +312,7 @@ class Transfers:
             transfer=transfer.token,
             origin=await self._ingress.origin(),
             round=round_,
+            keys=(transfer.target.extension or "") if round_ == 1 else "",
         )
 
     async def _replied(self, transfer: Transfer, event: LegEvent) -> Instruction:

@@ -227,6 +227,8 @@ class Callee:
         self._stream_end = 0
         self._on_stream = True
         self._digits = ""
+        self._keys_taken = 0
+        """Of `digits_heard`, by menus; keys pressed ahead are for the next one."""
         self._script = self._act()
         self._gone = False
         self.digits_heard = ""
@@ -325,10 +327,10 @@ class Callee:
 
     def _offer(self, step: MenuStep) -> Generator[str, None, bool]:
         """Whether one of the keys was pressed; other keys are not understood."""
-        known = len(self.digits_heard)
         for _ in range(step.times):
             for payload in chain(self._say(step.text), self._wait(step.pause_ms)):
-                if set(self.digits_heard[known:]) & set(step.keys):
+                if set(self.digits_heard[self._keys_taken :]) & set(step.keys):
+                    self._keys_taken = len(self.digits_heard)
                     return True
                 yield payload
         return False

@@ -56,6 +56,8 @@ class Leg:
     """The call whose <Dial> made this one."""
     conference: Conference | None = field(default=None, repr=False)
     """Where the two talk then; instead of a voice webhook."""
+    keys: verbs.TimedVerb | None = None
+    """Pressed before they do."""
 
 
 @dataclass
@@ -300,6 +302,8 @@ class SimulatedNetwork:
         call.limit = loop.call_later(call.leg.time_limit_seconds, self.hang_up, call.call_sid)
         try:
             if call.leg.conference is not None:
+                if call.leg.keys is not None:
+                    await self._carry_out(call, call.leg.keys)
                 await self._talk_in(call, call.leg.conference)
                 return Status.COMPLETED
             todo = await self._first_verbs(call) if todo is None else todo
@@ -386,6 +390,7 @@ class SimulatedNetwork:
                     events=verb.events,
                     parent_sid=call.call_sid,
                     conference=conference,
+                    keys=verb.keys,
                 )
             )
         except LinesBusyError:

@@ -78,6 +78,8 @@ class DialNumber:
     action: str | None
     status_url: str | None
     events: frozenset[str]
+    keys: TimedVerb | None = None
+    """Pressed on the call that was dialled, once it is answered."""
 
 
 @dataclass(frozen=True)
@@ -113,9 +115,7 @@ def _verb(element: ET.Element) -> Verb:
         case "Pause":
             return TimedVerb(ms=1000 * int(element.get("length", "1")))
         case "Play" if element.get("digits"):
-            digits = cast(str, element.get("digits"))
-            took = sum(_MS_OF_WAIT.get(digit, _MS_PER_DIGIT) for digit in digits)
-            return TimedVerb(ms=took, digits=digits.replace("w", "").replace("W", ""))
+            return _keys(cast(str, element.get("digits")))
         case "Gather":
             return _gather(element)
         case "Dial":
@@ -164,7 +164,16 @@ def _dial(element: ET.Element) -> DialNumber | DialConference:
         action=action,
         status_url=noun.get("statusCallback"),
         events=frozenset(noun.get("statusCallbackEvent", "completed").split()),
+        keys=_keys(digits) if (digits := noun.get("sendDigits")) else None,
     )
+
+
+def _keys(digits: str) -> TimedVerb:
+    """Keys and waits. TwimlError for what is neither."""
+    if set(digits) - set("0123456789*#wW"):
+        raise TwimlError(f"13510: {digits!r} are no digits")
+    took = sum(_MS_OF_WAIT.get(digit, _MS_PER_DIGIT) for digit in digits)
+    return TimedVerb(ms=took, digits=digits.replace("w", "").replace("W", ""))
 
 
 def _url(element: ET.Element, name: str) -> str:

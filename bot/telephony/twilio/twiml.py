@@ -27,9 +27,7 @@ def render(instruction: Instruction) -> str:
             _stream(response, stream)
         case PressKeys(keys, then):
             # Tones inside a media stream are unreliable, so the carrier plays them.
-            if not keys or set(keys) - set("0123456789*#wW"):
-                raise ValueError("digits are 0-9, *, #, w and W")
-            response.play(digits=keys)
+            _press(response, keys)
             _stream(response, then)
         case RefuseBusy():
             # An unanswered call costs nothing.
@@ -80,11 +78,14 @@ def _dial_on(response: VoiceResponse, order: DialOn) -> None:
         status_callback=transfer_url(order.origin, order.transfer, LegStep.STATUS),
         status_callback_method="POST",
         status_callback_event="answered completed",
+        send_digits=order.keys or None,
     )
 
 
 def _ask(response: VoiceResponse, question: AskPerson) -> None:
     """https://www.twilio.com/docs/voice/twiml/gather"""
+    if question.keys:
+        _press(response, question.keys)
     url = transfer_url(question.origin, question.transfer, LegStep.REPLY)
     gather = response.gather(
         input="dtmf speech",
@@ -98,6 +99,13 @@ def _ask(response: VoiceResponse, question: AskPerson) -> None:
         hints=question.hints,
     )
     gather.say(question.text, language=question.language)
+
+
+def _press(response: VoiceResponse, keys: str) -> None:
+    """https://www.twilio.com/docs/voice/twiml/play#attributes-digits"""
+    if not keys or set(keys) - set("0123456789*#wW"):
+        raise ValueError("digits are 0-9, *, #, w and W")
+    response.play(digits=keys)
 
 
 def _stream(response: VoiceResponse, address: StreamAddress) -> None:

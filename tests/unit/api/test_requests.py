@@ -36,6 +36,7 @@ def test_all_of_them() -> None:
         retry={"attempts": 3, "delay_seconds": 60, "backoff": 2, "on": ["busy", "no-answer", "machine"]},
         hours={"start": "09:00", "end": "17:30", "days": ["sun", "mon"]},
         time_zone="America/New_York",
+        extension=", 204",
         webhook_url="https://example.com/calls",
         outcome_schema={"type": "object", "properties": {"ok": {"type": "boolean"}}},
     )
@@ -44,6 +45,7 @@ def test_all_of_them() -> None:
         retry=RetryTerms(3, 60.0, 2.0, (RetryOn.BUSY, RetryOn.NO_ANSWER, RetryOn.MACHINE)),
         hours=HoursTerms("09:00", "17:30", (Weekday.MON, Weekday.SUN)),
         time_zone="America/New_York",
+        extension="WW204",
         webhook_url="https://example.com/calls",
         outcome_schema={"type": "object", "properties": {"ok": {"type": "boolean"}}},
     )
@@ -73,6 +75,9 @@ def test_a_part_of_a_policy_is_a_whole_one() -> None:
         ({"retry": {"attempts": 2, "on": ["completed"]}}, "retry.on.0"),
         ({"retry": {"attempts": 2, "on": []}}, "retry.on"),
         ({"retry": 3}, "retry"),
+        ({"extension": "reception"}, "extension"),
+        ({"extension": "ww"}, "extension"),
+        ({"extension": "w" * 31 + "20"}, "extension"),
         ({"hours": {"start": "9"}}, "hours.start"),
         ({"hours": {"start": "10:00", "end": "10:00"}}, "hours"),
         ({"hours": {"days": ["someday"]}}, "hours.days.0"),

@@ -17,8 +17,8 @@ from bot.conversation.answer_detection import (
     UNCERTAIN_PAUSE_SECONDS,
     UNHEARD_PAUSE_SECONDS,
     AnswerDetection,
-    machine_of,
 )
+from bot.conversation.machine_words import machine_of
 from bot.records import AnsweredBy, Speaker
 from bot.telephony.carrier import Detection
 

@@ -11,8 +11,8 @@ from bot.conversation.answer_detection import (
     SHORT_WAIT_SECONDS,
     UNCERTAIN_PAUSE_SECONDS,
     AnswerDetection,
-    machine_of,
 )
+from bot.conversation.machine_words import machine_of
 from bot.records import AnsweredBy, Speaker
 
 ENGLISH, SPANISH = languages.of("en"), languages.of("es")
@@ -235,3 +235,42 @@ def test_a_beep_after_a_talk_and_a_hold_decides_nothing() -> None:
     assert comes_on(watch, "So, here I am again, and it took me a while to find that calendar.") == "person"
     watch.beep(LATE + 36)
     assert who(watch) is AnsweredBy.PERSON
+
+
+def put_through(first: Speaker = Speaker.CALLEE) -> AnswerDetection:
+    """An extension was dialled; the stream has just opened."""
+    watch = AnswerDetection(first, answered_at=90.0, wait_seconds=1.5, pause_seconds=0.25, put_through=True)
+    watch.listening(100.0)
+    return watch
+
+
+@pytest.mark.parametrize("first", [Speaker.AGENT, Speaker.CALLEE])
+def test_behind_an_extension_nothing_is_said_before_somebody_answers(first: Speaker) -> None:
+    watch = put_through(first)
+    assert [watch.decide(100.0 + seconds).open for seconds in (0, 2, 20, SHORT_WAIT_SECONDS - 1)] == [False] * 4
+    watch.music(True, 150.0)
+    says(watch, "Please wait while we try to connect your call.", 151.0, 154.0)
+    watch.music(False, 155.0)
+    assert not watch.decide(156.0).open
+    says(watch, "Hello?", 200.0, 200.4)
+    assert watch.decide(200.4 + PERSON_PAUSE_SECONDS).open
+    assert watch.answered_by is AnsweredBy.PERSON
+
+
+@pytest.mark.parametrize("words", ["Connecting your call.", "Transferring you now.", "One moment please."])
+def test_a_menu_that_puts_through_is_no_person(words: str) -> None:
+    watch = put_through()
+    says(watch, words, 100.5, 102.0)
+    assert not watch.decide(104.0).open
+    says(watch, "Cardiology, this is Ann speaking, what can I do for you?", 110.0, 113.0)
+    assert watch.decide(113.0 + PERSON_PAUSE_SECONDS).open
+
+
+def test_behind_an_extension_a_mailbox_is_one_and_a_line_that_stays_silent_is_spoken_to() -> None:
+    watch = put_through()
+    says(watch, "You have reached the voicemail of Ann. Leave a message after the tone.", 108.0, 112.0)
+    assert not watch.decide(113.0).open
+    assert who(watch) is AnsweredBy.VOICEMAIL
+    silent = put_through()
+    assert not silent.decide(100.0 + SHORT_WAIT_SECONDS).open
+    assert silent.decide(100.0 + SHORT_WAIT_SECONDS + 1.5).open

@@ -453,3 +453,6 @@ def test_a_contact_s_call_has_one_id_for_each_attempt() -> None:
     assert (record.campaign_id, record.contact_id, record.key_id) == ("campaign_1", "campaign_1-7", "k")
     assert record.terms.time_zone == "Europe/Madrid"
     assert record.spec.metadata == {"variables": {"date": "x", "time_zone": "Europe/Madrid"}}
+    assert record.terms.extension is None
+    behind = replace(contact, variables={"extension": ",204"})
+    assert next_call(a_campaign(), behind, now).terms.extension == "WW204"

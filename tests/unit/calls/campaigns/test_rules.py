@@ -180,6 +180,7 @@ def test_a_number_of_a_bad_row_may_come_again() -> None:
         (raw(callee_name="x" * 201), "too_long", "callee_name"),
         (raw(notes="x" * 17_000), "too_long", "variables"),
         (raw(time_zone="Mars/Olympus"), "bad_time_zone", "time_zone"),
+        (raw(extension="reception"), "bad_extension", "extension"),
     ],
 )
 def test_bad_rows(row: RawRow, code: str, field: str | None) -> None:

@@ -227,6 +227,22 @@ async def test_a_dial_that_fails_is_forgotten() -> None:
     assert not await attempt.report("status", CallStatus="completed")
 
 
+async def test_an_extension_is_dialled_before_the_person_is_asked_or_talks() -> None:
+    keyed = {"extension": "ww204"}
+    warm = Attempt(TransferTarget.model_validate(WARM.model_dump() | keyed))
+    await warm.transfers.ring(warm.transfer)
+    pressed, asked = verbs.read(await warm.report("answered"))
+    assert pressed == verbs.TimedVerb(ms=1750, digits="204")
+    assert isinstance(asked, verbs.Gather)
+    (again,) = verbs.read(await warm.report("reply", round="1"))
+    assert isinstance(again, verbs.Gather), "pressed once"
+    cold = Attempt(TransferTarget.model_validate(COLD.model_dump() | keyed))
+    await cold.transfers.dial_on(cold.transfer)
+    (dialled,) = verbs.read(cold.carrier.instructed[0][1])
+    assert isinstance(dialled, verbs.DialNumber)
+    assert dialled.keys == pressed
+
+
 async def test_a_call_that_is_dialled_on() -> None:
     attempt = Attempt(COLD)
     await attempt.transfers.dial_on(attempt.transfer)

@@ -175,6 +175,17 @@ def test_a_menu_is_offered_until_its_key_is_pressed() -> None:
     assert stepper.told.heard[-1] == ("Front desk", 1700.0)
 
 
+def test_keys_pressed_before_a_menu_are_for_it_and_for_no_other() -> None:
+    menu = '[[steps]]\ndo="menu"\ntext="Press two"\nkeys="2"\npause_ms=1000\ntimes=3\n'
+    stepper = Stepper(conversation(menu + menu))
+    stepper.callee.press_heard("2")
+    stepper.run(1600)
+    assert [text for text, _ in stepper.told.heard] == ["Press two", "Press two", "Press two"]
+    stepper.callee.press_heard("2")
+    stepper.run(100)
+    assert stepper.hung_up_at is not None
+
+
 def test_a_menu_that_is_not_understood_hangs_up() -> None:
     menu = '[[steps]]\ndo="menu"\ntext="Press two"\nkeys="2"\npause_ms=1000\ntimes=2\n'
     stepper = Stepper(conversation(menu + '[[steps]]\ndo="say"\ntext="Front desk"'))

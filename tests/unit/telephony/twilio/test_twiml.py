@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -78,6 +79,8 @@ def test_a_question() -> None:
         ),
     )
     assert document.count('language="es-MX"') == 2
+    behind_keys = verbs.read(twiml.render(replace(question, keys="w7")))
+    assert behind_keys == (verbs.TimedVerb(ms=750, digits="7"), *verbs.read(document))
 
 
 def test_a_number_dialled_on() -> None:
@@ -87,6 +90,10 @@ def test_a_number_dialled_on() -> None:
         verbs.DialNumber("+1", 9, None, f"{BELOW}/dialled", f"{BELOW}/status", events),
     )
     assert "callerId" not in document
+    assert "sendDigits" not in document
+    (dialled,) = verbs.read(twiml.render(DialOn("+1", None, 9, "t", ORIGIN, keys="WW7#")))
+    assert isinstance(dialled, verbs.DialNumber)
+    assert dialled.keys == verbs.TimedVerb(ms=2500, digits="7#")
 
 
 def test_a_conference() -> None:
@@ -103,6 +110,7 @@ def test_a_conference() -> None:
         ("<Answer/>", "12100"),
         ("<Response><Dial>+1</Dial></Response>", "12200"),
         ("<Response><Connect/></Response>", "12200"),
+        ('<Response><Dial><Number sendDigits="x">+1</Number></Dial></Response>', "13510"),
         ('<Response><Connect><Stream url="https://a"/></Connect></Response>', "ws://"),
         ('<Response><Connect><Stream url="wss://a/b?token=1"/></Connect></Response>', "query"),
     ],
