@@ -242,6 +242,8 @@ class AnswerDetection:
     def why(self) -> str:
         """What `answered_by` rests on, for people."""
         words, human = self._by_words, self._human
+        if self.put_through and not self.opened and self.who is AnsweredBy.HOLD and not self._text:
+            return "an extension was dialled"
         return reason(self.answered_by, self._text, words, self.beeps > 0, self._music, carrier_says_person=human)
 
     def alert(self, now: float) -> bool:
