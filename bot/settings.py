@@ -78,6 +78,10 @@ class Settings(BaseSettings):
     max_calls_per_number: int = Field(default=1, ge=1)
     """With one number at a time, over all campaigns and requests; more for a company's switchboard."""
     max_calls_per_number_per_day: int | None = Field(default=None, ge=1)
+    mcp_calls_per_day: int = Field(default=20, ge=0)
+    """Calls of one API key in a day of UTC, from which on /mcp places none."""
+    mcp_countries: Annotated[tuple[str, ...], NoDecode] = ()
+    """Where /mcp may call on a real carrier, two letters each; empty: the country of TWILIO_PHONE_NUMBER."""
     drain_seconds: float = Field(default=600, ge=0)
     """How long calls on the line may go on after SIGTERM."""
     log_level: Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -109,11 +113,19 @@ class Settings(BaseSettings):
         keys = [secret.get_secret_value() for secret in (*found, *self.api_keys, *self.webhook_secret)]
         return (*keys, unquote(password)) if password else tuple(keys)
 
-    @field_validator("api_keys", "webhook_secret", mode="before")
+    @field_validator("api_keys", "webhook_secret", "mcp_countries", mode="before")
     @classmethod
     def _split_keys(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("mcp_countries")
+    @classmethod
+    def _countries(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for country in value:
+            if re.fullmatch("[A-Z]{2}", country) is None:
+                raise ValueError(f"give countries by their two letters, as in US,CA; {country!r} is none")
         return value
 
     @field_validator("log_level", mode="before")

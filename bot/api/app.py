@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from fastapi import FastAPI
 
 from bot.api.answers import as_event
+from bot.api.mcp import router as mcp_router
 from bot.api.metrics import router as metrics_router
 from bot.api.problems import install
 from bot.api.routes import router
@@ -46,6 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.phone_agent = None
     app.include_router(router)
     app.include_router(metrics_router)
+    app.include_router(mcp_router)
     install(app)
 
     return app

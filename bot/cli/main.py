@@ -1,4 +1,4 @@
-"""phone-agent: hold a call in the terminal, check what a first call needs."""
+"""phone-agent: hold a call in the terminal, check what a first call needs, let other agents call."""
 
 import argparse
 import asyncio
@@ -23,6 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     simulate.add_argument("--action", help="what the agent calls for; default: the scenario's example")
     simulate.add_argument("--context", help="what it may know; default: the scenario's example")
     simulate.add_argument("--callee", help="who picks up: voicemail, silent, busy …; default: the scenario's")
+    mcp = commands.add_parser(
+        "mcp", help="offer a running server's tools to an MCP client, over stdin and stdout"
+    )
+    mcp.add_argument("--server", metavar="URL", help="default: PHONE_AGENT_URL, or http://127.0.0.1:8000")
     commands.add_parser("doctor", help="check what a first call needs")
     chosen = parser.parse_args(arguments)
     set_up(chosen.log_level)

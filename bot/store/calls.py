@@ -177,6 +177,11 @@ class SqlCallStore:
         )
         return await self._ids(where)
 
+    async def placed_since(self, key_id: str | None, since: datetime) -> int:
+        """How many calls were asked for with the key (None: without one), campaigns' not counted."""
+        where = sa.and_(calls.c.created_at >= since, calls.c.key_id == key_id, calls.c.campaign_id.is_(None))
+        return int((await self.database.column(sa.select(sa.func.count()).where(where)))[0])
+
     async def orphans(self, before: datetime) -> tuple[str, ...]:
         """Ids of open calls made before then that nothing follows: their process died at once."""
         return await self._ids(sa.and_(unfollowed, calls.c.created_at < before))

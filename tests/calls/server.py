@@ -21,7 +21,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 from bot import web
-from bot.api import metrics_router, router
+from bot.api import mcp_router, metrics_router, router
 from bot.api.answers import as_event
 from bot.api.problems import install
 from bot.calls.agent import Backends, PhoneAgent
@@ -270,6 +270,7 @@ def _app() -> FastAPI:
     app.state.phone_agent = None
     app.include_router(router)
     app.include_router(metrics_router)
+    app.include_router(mcp_router)
     install(app)
     web.install(app)
     return app
