@@ -54,14 +54,14 @@ ToolFunction = Callable[..., Coroutine[Any, Any, dict[str, Any]]]
 
 
 @dataclass(frozen=True)
-class Caller:
+class Asking:
     """Who asks, and of which agent."""
 
     agent: PhoneAgent
     key_id: str | None
 
 
-_caller: ContextVar[Caller] = ContextVar("caller")
+_caller: ContextVar[Asking] = ContextVar("caller")
 
 
 class McpEndpoint:
@@ -82,7 +82,7 @@ class McpEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive, send)
         check(request, given_key(request))
-        _caller.set(Caller(agent_of(request), key_id_of(request)))
+        _caller.set(Asking(agent_of(request), key_id_of(request)))
         manager = importlib.import_module("mcp.server.streamable_http_manager").StreamableHTTPSessionManager(
             self._server._lowlevel_server, stateless=True, json_response=True
         )
@@ -152,7 +152,7 @@ async def place_call(
     return {"opening_preview": agent.planner.opening_preview(record), **await _seen(record.call_id)}
 
 
-async def _check_real(caller: Caller, body: CallRequest, confirm_number: str, now: datetime) -> None:
+async def _check_real(caller: Asking, body: CallRequest, confirm_number: str, now: datetime) -> None:
     """What an agent's mistake could cost. RequestError, BusyError."""
     settings = caller.agent.settings
     if not caller.agent.carrier.simulated:

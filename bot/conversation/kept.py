@@ -1,4 +1,4 @@
-"""What stays of a call's record once the call is over: the one place that redacts a record. Pure.
+"""What stays of the record of a call that is over; nothing else redacts a record. Pure.
 
 Until then a call needs its number to be dialled and its action and context to be held, and a retry needs them
 again. What is told of it meanwhile (webhooks) and afterwards (API, pages) is already what stays.

@@ -1,9 +1,11 @@
 """Fills the outcomes of ended calls, and completes what they cost."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
@@ -21,6 +23,19 @@ from bot.pipeline.resources import Resources
 from bot.pipeline.usage import Usage
 from bot.records import CallRecord, CostPart, EndedReason, Outcome, PricedItems
 from bot.store import CallChange, SqlCallStore
+
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic
+
+    from bot.calls.outcome.asking import Asker
+
+
+def build_asker(
+    client: AsyncAnthropic, models: Sequence[str], usage: Usage, waits: Sequence[float] | None
+) -> Asker:
+    from bot.calls.outcome.asking import WAITS, Asker  # imports the SDK
+
+    return Asker(client, models, usage, waits=WAITS if waits is None else waits)
 
 
 class Analyst:
@@ -77,21 +92,16 @@ class Analyst:
         client, models = self._resources.anthropic, self._models(plan)
         if done or client is None or not models or not was_reached(record.turns, record.answered_by):
             return by_rules
-        from bot.calls.outcome.asking import WAITS, AnalysisError, Asker, Question  # imports the SDK
-
         fields = field_schema(plan)
         noted = as_claimed(by_rules)
         recorded = {name: noted.fields[name] for name in noted.recorded if name in noted.fields}
         if "reached_goal" in noted.recorded:
             recorded["reached_goal"] = noted.reached_goal
-        question = Question(
-            form.system_prompt(plan), form.call_text(plan, record, recorded), form.answer_schema(fields)
-        )
         try:
-            answer = await Asker(client, models, usage, waits=WAITS if self._waits is None else self._waits).ask(
-                question
+            answer = await build_asker(client, models, usage, self._waits).ask(
+                form.system_prompt(plan), form.call_text(plan, record, recorded), form.answer_schema(fields)
             )
-        except AnalysisError as e:
+        except reading.AnalysisError as e:
             logger.error("call {} keeps its outcome by {}: {}", record.call_id, by_rules.source, e)
             return replace(by_rules, analysis_error=str(e))
         outcome = reading.outcome_of(

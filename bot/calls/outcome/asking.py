@@ -17,7 +17,7 @@ from typing import Any
 from anthropic import APIError, APIStatusError, APITimeoutError, AsyncAnthropic, Timeout, transform_schema
 from loguru import logger
 
-from bot.calls.outcome.reading import as_object
+from bot.calls.outcome.reading import AnalysisError, as_object
 from bot.json_schema import Schema
 from bot.pipeline.llm import claude, events
 from bot.pipeline.llm.fallback import AttemptError
@@ -30,10 +30,6 @@ LONGEST_WAIT = 30.0
 REQUEST_TIMEOUT = Timeout(connect=5.0, read=60.0, write=10.0, pool=10.0)
 MAX_TOKENS = 4096
 _TOOL = "fill_in"
-
-
-class AnalysisError(Exception):
-    """No model had an answer."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +67,9 @@ class Asker:
         self._usage = usage
         self._waits = waits
 
-    async def ask(self, question: Question) -> dict[str, Any]:
+    async def ask(self, system: str, text: str, schema: Schema) -> dict[str, Any]:
         """The object the model answers with. AnalysisError: why there is none."""
+        question = Question(system, text, schema)
         asked: list[str] = [model for model in self._models for _ in range(2)]
         named_wait = 0.0
         why = AttemptError("no model was asked")

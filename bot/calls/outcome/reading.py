@@ -17,6 +17,10 @@ _LABEL = re.compile(r"^\s*(agent|callee|caller|customer|user)\s*:\s*", re.IGNORE
 _GAP = re.compile(r"\.{3}|…|\[\s*…?\s*\]")
 
 
+class AnalysisError(Exception):
+    """No model had an answer."""
+
+
 def as_object(text: str) -> dict[str, Any] | None:
     """The JSON object in `text`, whatever stands around it; None without one."""
     # No regular expression: one that looks for both braces takes hours over many of one kind.

@@ -156,9 +156,9 @@ def build(members: Sequence[LlmVendor], resources: Resources, brief: LlmBrief) -
             break
         asked.append(member)
         if isinstance(member, Claude):
-            models.append(_claude(member, resources, brief))
+            models.append(build_claude(member, resources, brief))
         else:
-            models.append(_openai(member, resources, brief))
+            models.append(build_openai(member, resources, brief))
     if not models:
         return rules
     service = FallbackLLMService(
@@ -173,7 +173,7 @@ def build(members: Sequence[LlmVendor], resources: Resources, brief: LlmBrief) -
     return (service, *rules)
 
 
-def _claude(member: Claude, resources: Resources, brief: LlmBrief) -> Model:
+def build_claude(member: Claude, resources: Resources, brief: LlmBrief) -> Model:
     from bot.pipeline.llm.claude import ClaudeModel
 
     assert resources.anthropic is not None
@@ -181,7 +181,7 @@ def _claude(member: Claude, resources: Resources, brief: LlmBrief) -> Model:
     return ClaudeModel(name, member.max_tokens, brief.instructions, resources.anthropic, shared=brief.shared)
 
 
-def _openai(member: OpenAICompatible, resources: Resources, brief: LlmBrief) -> Model:
+def build_openai(member: OpenAICompatible, resources: Resources, brief: LlmBrief) -> Model:
     from pipecat.services.openai.base_llm import OpenAILLMSettings
 
     from bot.pipeline.llm.openai_compatible import OpenAIModel
