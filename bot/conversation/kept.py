@@ -1,7 +1,7 @@
 """What stays of the record of a call that is over; nothing else redacts a record. Pure.
 
 Until then a call needs its number to be dialled and its action and context to be held, and a retry needs them
-again. What is told of it meanwhile (webhooks) and afterwards (API, pages) is already what stays.
+again. What webhooks carry meanwhile, and the API and pages show afterwards, is already what stays.
 """
 
 from __future__ import annotations
