@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import time
 from collections.abc import Callable, Coroutine
@@ -15,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from loguru import logger
+from markupsafe import Markup
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
@@ -197,6 +199,15 @@ def _usd(value: float | None) -> str:
     return "–" if value is None else f"${value:.4f}" if value < 0.1 else f"${value:,.2f}"
 
 
+def _inline(text: str) -> Markup:
+    """A line of Markdown: `code`, and links as their words."""
+    plain = re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", text)
+    parts = plain.split("`")
+    return Markup().join(
+        Markup("<code>{}</code>").format(part) if n % 2 else part for n, part in enumerate(parts)
+    )
+
+
 _TEMPLATES = Environment(
     loader=PackageLoader("bot.web"),
     autoescape=True,
@@ -204,12 +215,16 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.globals["nav_items"] = (
+NAV = (
     ("/", "Calls"),
     ("/campaigns", "Campaigns"),
+    ("/scenarios", "Scenarios"),
     ("/figures", "Figures"),
     ("/docs", "API"),
 )
+"""The pages in the head of each, in order."""
+_TEMPLATES.globals["nav_items"] = NAV
+_TEMPLATES.globals["has_phone"] = any(path == "/phone" for path, _ in NAV)
 _TEMPLATES.globals["stage_words"] = STAGE_WORDS
 _TEMPLATES.filters.update(
     iso=_iso,
@@ -218,6 +233,7 @@ _TEMPLATES.filters.update(
     words=_words,
     plain=_plain,
     usd=_usd,
+    inline=_inline,
     day=_day,
     pretty=lambda v: json.dumps(v, indent=2),
 )

@@ -29,6 +29,8 @@ PAGES = {
     "campaigns": "/campaigns",
     "campaign": f"/campaigns/{CAMPAIGN}",
     "campaign_new": "/campaigns/new",
+    "scenarios": "/scenarios",
+    "scenario": "/scenarios/appointment_confirmation",
 }
 READY = {"call": ".player[data-ready]", "figures": "#figures[data-ready]"}
 """What a page shows once its scripts have done their work."""

@@ -353,7 +353,7 @@ class Scenarios:
                 wrong.append(e.message)
         if not loaded and not wrong:
             wrong.append(f"{folder}: no scenario here; set PIPELINES_DIR to the folder with the *.toml files")
-        wrong += _shared_numbers(loaded)
+        wrong += shared_numbers(loaded)
         if wrong:
             raise ScenarioError("\n".join(wrong))
         return cls(loaded)
@@ -383,7 +383,8 @@ class Scenarios:
         return DEFAULT_INBOUND
 
 
-def _shared_numbers(scenarios: Iterable[Scenario]) -> list[str]:
+def shared_numbers(scenarios: Iterable[Scenario]) -> list[str]:
+    """Mistakes of files that each claim a number of another."""
     owners: dict[str, str] = {}
     wrong: list[str] = []
     for scenario in scenarios:
