@@ -1,7 +1,7 @@
 """Scenarios: the files as they are now, their mistakes, every key explained, the prompt of an example.
 
-The server holds the scenarios it has read at its start; a page reads the files anew, with the loader that the start
-and `phone-agent doctor` use, and says where they differ.
+The server holds the scenarios it read at its start. A page reads the files anew, with the loader of the start and
+of `phone-agent doctor`, and says where they differ.
 """
 
 from __future__ import annotations

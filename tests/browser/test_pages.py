@@ -51,7 +51,7 @@ def write_recording(path: Path, seconds: float = 30.0) -> None:
 
 @asynccontextmanager
 async def seeded_server(data_dir: Path, *, count: int = 70, key: str = "") -> AsyncIterator[RunningServer]:
-    async with running_server(data_dir, api_keys=(SecretStr(key),) if key else ()) as server:
+    async with running_server(data_dir, profile=None, api_keys=(SecretStr(key),) if key else ()) as server:
         kept = list(calls(count))
         for record in kept:
             await server.agent.store.add(record)
