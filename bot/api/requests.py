@@ -157,6 +157,10 @@ class SpecRequest(BaseModel):
         default=None,
         description="JSON Schema of `outcome.fields`, in the place of the scenario's fields; at most 16 KiB.",
     )
+    purpose: CallPurpose | None = Field(default=None, description="The scenario's if left out.")
+    consent: ConsentRequest | None = Field(
+        default=None, description="The callee's, to be called: a marketing call needs it where its profile asks."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -225,10 +229,6 @@ class CallRequest(SpecRequest):
         "two; 32 at most. The agent speaks when somebody answers behind them.",
         examples=["ww204"],
     )
-    purpose: CallPurpose | None = Field(default=None, description="The scenario's if left out.")
-    consent: ConsentRequest | None = Field(
-        default=None, description="The callee's, to be called: a marketing call needs it where its profile asks."
-    )
     wait: bool = Field(default=True, description="False: 429 rather than a call that has to wait for its turn.")
 
     @model_validator(mode="after")
@@ -275,7 +275,12 @@ class RegisterRequest(SpecRequest):
 
     def terms(self) -> Terms:
         """When it is dialled, and how often, is its owner's to say."""
-        return Terms(webhook_url=self.webhook_url, outcome_schema=self.outcome_schema)
+        return Terms(
+            webhook_url=self.webhook_url,
+            outcome_schema=self.outcome_schema,
+            purpose=self.purpose,
+            consent=None if self.consent is None else self.consent.consent,
+        )
 
 
 class ListQuery(BaseModel):

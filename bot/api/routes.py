@@ -2,10 +2,10 @@
 
 from fastapi import APIRouter
 
-from bot.api import calls, campaigns, carrier, do_not_call, echo, erasures, events, health, webhooks
+from bot.api import calls, campaigns, carrier, consents, do_not_call, echo, erasures, events, health, webhooks
 from bot.api.lifespan import lifespan
 from bot.api.problems import ProblemRoute
 
 router = APIRouter(prefix="/api/phone", lifespan=lifespan, route_class=ProblemRoute)
-for part in (calls, events, campaigns, do_not_call, erasures, carrier, webhooks, health, echo):
+for part in (calls, events, campaigns, do_not_call, consents, erasures, carrier, webhooks, health, echo):
     router.include_router(part.router)

@@ -52,6 +52,7 @@ from bot.settings import Settings
 from bot.store import SqlCallStore, open_database
 from bot.store.campaigns import SqlCampaignStore
 from bot.store.connections import DATABASE_ERRORS
+from bot.store.consents import SqlConsentStore
 from bot.store.deliveries import SqlDeliveryStore
 from bot.store.do_not_call import SqlDoNotCallStore
 from bot.store.durable.engine import DurableEngine
@@ -122,6 +123,7 @@ class PhoneAgent:
 
         # What is begun durably, and what decides about it.
         self.do_not_call = DoNotCall(SqlDoNotCallStore(database))
+        self.consents = SqlConsentStore(database)
         self._queue = DialQueue(process)
         deliveries = SqlDeliveryStore(database)
         self.webhooks = Webhooks(
@@ -164,7 +166,8 @@ class PhoneAgent:
         # What clients ask for.
         self.placing = Placing(process, self._ingress, gate, self._queue, retries, self.webhooks)
         self.registrations = Registrations(
-            process, self._ingress, self.do_not_call, self.webhooks, self.carrier_events
+            *(process, self._ingress, self.do_not_call, self.webhooks, self.carrier_events),
+            self.consents,
         )
         self.hang_ups = HangUps(process, self._queue, self._others, self.carrier_events)
         self.retention = Retention(

@@ -13,6 +13,7 @@ from bot.calls.queues import AfterCallQueue
 from bot.calls.webhooks import Webhooks
 from bot.policy import DEFAULT_TERMS, Terms
 from bot.records import CallSpec, Direction, EndedReason, Registration, Status
+from bot.store.consents import SqlConsentStore
 
 REGISTRATION_SECONDS = 3600.0
 """How long a registered call waits to be dialled."""
@@ -29,6 +30,7 @@ class Registrations:
     do_not_call: DoNotCall
     webhooks: Webhooks
     carrier_events: CarrierEvents
+    consents: SqlConsentStore
 
     def register_work(self) -> None:
         self.process.engine.workflow(EXPIRE, self._expire)
@@ -39,10 +41,12 @@ class Registrations:
         process, origin = self.process, await self.ingress.origin()
         self.webhooks.check_url(terms.webhook_url)
         record = process.planner.record(spec, Direction.OUTBOUND, terms)
+        process.planner.check_consent(record)
         await self.do_not_call.check(spec.phone_number)
         plan = process.planner.plan(record)
         record = replace(record, scheduled_at=None, vendors=process.planner.vendors(plan), followed_by=REGISTERED)
         await process.store.add(record)
+        await self.consents.keep(record)
         await process.engine.enqueue(
             EXPIRE,
             record.call_id,

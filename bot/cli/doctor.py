@@ -25,13 +25,16 @@ from bot.cli.server import serving
 from bot.cli.workers import check as check_workers
 from bot.conversation.scenario.scenario import Scenarios
 from bot.errors import CarrierError, SettingsError
+from bot.phone_numbers import country_of
 from bot.pipeline.resources import Resources
 from bot.settings import Settings, load_settings, with_scheme
 from bot.store import open_database
 from bot.telephony.twilio import paths, signatures
 from bot.telephony.twilio.carrier import TwilioCarrier
+from bot.telephony.twilio.trust_hub import Trust
 
 ECHO_PATH = "/api/phone/echo"
+_TRUST_HUB = "Add the number to approved products in Twilio's Trust Hub: SHAKEN/STIR, then Voice Integrity."
 _NOBODYS_CALL = {"CallSid": "CA" + "0" * 32, "CallStatus": "completed", "SequenceNumber": "0"}
 
 
@@ -52,6 +55,7 @@ async def examine(
         ("elevenlabs", check_elevenlabs(settings)),
         ("twilio account", check_twilio(settings, carrier)),
         ("twilio number", check_number(settings, carrier)),
+        ("caller id", check_caller_id(settings, carrier)),
         ("api keys", check_api_keys(settings, public_host)),
         ("public webhook", check_webhook(settings, public_host)),
         ("public socket", check_socket(settings, public_host)),
@@ -221,6 +225,30 @@ async def check_number(settings: Settings, carrier: TwilioCarrier | None) -> Fin
     if not owned.voice:
         return Finding(name, False, "The number cannot place voice calls.", "Buy one with voice in its console.")
     return Finding(name, True, "The number is the account's and can call.")
+
+
+async def check_caller_id(settings: Settings, carrier: TwilioCarrier | None) -> Finding:
+    """Looks for what keeps calls from the number from showing as spam; what is missing is a warning."""
+    name, number = "caller id", settings.twilio_phone_number
+    if carrier is None or number is None:
+        return Finding(name, True, "Not asked: no call goes through Twilio.")
+    if country_of(number) not in ("US", "CA"):
+        return Finding(name, True, "Not asked: calls are attested in the US and Canada only.")
+    try:
+        owned = await carrier.owns_number(number)
+        trusted = frozenset() if owned is None else await carrier.trust_of(owned)
+    except CarrierError as error:
+        return Finding(name, True, f"Twilio does not say how the number will show: {error.message}", _TRUST_HUB)
+    missing = {
+        Trust.SHAKEN_STIR: "calls are not signed with attestation A (no SHAKEN/STIR product)",
+        Trust.VOICE_INTEGRITY: "the companies that label spam do not know it (no Voice Integrity)",
+        Trust.CALLER_NAME: "phones show no name (no CNAM)",
+    }
+    wrong = [words for trust, words in missing.items() if trust not in trusted]
+    if Trust.SHAKEN_STIR in trusted and Trust.VOICE_INTEGRITY in trusted:
+        more = f" But {wrong[0]}." if wrong else ""
+        return Finding(name, True, f"Calls from the number are attested A, and it is registered.{more}")
+    return Finding(name, True, f"The number may show as spam: {'; '.join(wrong)}.", _TRUST_HUB)
 
 
 async def check_api_keys(settings: Settings, public_host: str | None) -> Finding:

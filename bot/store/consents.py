@@ -6,14 +6,16 @@ a table of its own: neither retention nor an erasure empties it, and it holds no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.store.database import upsert
+from bot.records import CallRecord
+from bot.store.database import Database, upsert
 from bot.store.rows import storable
 from bot.store.schema import UtcDateTime, metadata
 
@@ -33,6 +35,21 @@ consents = sa.Table(
     sa.Index("consents_by_number", "phone_number"),
     sa.Index("consents_by_age", "dialled_at"),
 )
+
+
+@dataclass(frozen=True)
+class KeptConsent:
+    """What proves that a call was allowed."""
+
+    call_id: str
+    phone_number: str
+    scenario: str
+    purpose: str | None
+    kind: str
+    given_at: str
+    """As the request said it."""
+    source: str
+    dialled_at: datetime
 
 
 async def keep_consent(
@@ -59,6 +76,30 @@ async def keep_consent(
         "dialled_at": at,
     }
     await connection.execute(upsert(connection, consents).values(row).on_conflict_do_nothing())
+
+
+class SqlConsentStore:
+    """Of an open database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def keep(self, record: CallRecord) -> None:
+        """That of a call which its owner dials: when, and whether, nobody tells us."""
+        spec, terms = record.spec, record.terms.to_json()
+        async with self._database.writer.begin() as connection:
+            await keep_consent(
+                *(connection, record.call_id, spec.phone_number),
+                scenario=spec.scenario,
+                terms=terms,
+                at=record.created_at,
+            )
+
+    async def of_number(self, phone_number: str) -> Sequence[KeptConsent]:
+        """All that are kept of an E.164 number, newest first."""
+        mine = sa.select(consents).where(consents.c.phone_number == phone_number)
+        rows = await self._database.rows(mine.order_by(consents.c.dialled_at.desc()))
+        return [KeptConsent(**row) for row in rows]
 
 
 async def forget_old_consents(connection: AsyncConnection, now: datetime) -> None:

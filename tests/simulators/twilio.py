@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import format_datetime
@@ -162,6 +163,8 @@ class TwilioSimulator:
     auth_token: str = "simulated-auth-token"
     numbers: Mapping[str, bool] = field(default_factory=lambda: {OWN_NUMBER: True})
     """The account's numbers, each with whether it can do voice."""
+    trusted: Mapping[tuple[str, str], Sequence[str]] = field(default_factory=dict)
+    """Trust Hub's products, by policy and status: the numbers that each has."""
     conversations: Callable[[str], Conversation] = conversation_for
     voice: Voice = field(default_factory=FormantVoice)
     listener: ScriptListener = field(default_factory=NoListener)
@@ -192,6 +195,8 @@ class TwilioSimulator:
         account = f"/2010-04-01/Accounts/{self.account_sid}"
         app.router.add_get(f"{account}.json", self._account)
         app.router.add_get(f"{account}/IncomingPhoneNumbers.json", self._numbers)
+        app.router.add_get("/v1/TrustProducts", self._trust_products)
+        app.router.add_get("/v1/TrustProducts/{sid}/ChannelEndpointAssignments", self._assignments)
         app.router.add_get(f"{account}/Calls.json", self._list)
         app.router.add_post(f"{account}/Calls.json", self._create)
         app.router.add_get(f"{account}/Calls/{{sid}}.json", self._fetch)
@@ -279,7 +284,7 @@ class TwilioSimulator:
         asked = request.query.get("PhoneNumber")
         found: list[dict[str, object]] = [
             {
-                "sid": new_sid("PN"),
+                "sid": _number_sid(number),
                 "account_sid": self.account_sid,
                 "phone_number": number,
                 "capabilities": {"voice": voice, "sms": True, "mms": False, "fax": False},
@@ -288,6 +293,26 @@ class TwilioSimulator:
             if asked in (None, number)
         ]
         return _page("incoming_phone_numbers", found)
+
+    async def _trust_products(self, request: web.Request) -> web.Response:
+        """https://www.twilio.com/docs/trust-hub/trusthub-rest-api/trust-products"""
+        query = request.query
+        found = [
+            {"sid": _product_sid(policy, status), "policy_sid": policy, "status": status, "friendly_name": "ours"}
+            for policy, status in self.trusted
+            if query.get("PolicySid") in (None, policy) and query.get("Status") in (None, status)
+        ]
+        return _meta_page(request, found)
+
+    async def _assignments(self, request: web.Request) -> web.Response:
+        product, wanted = request.match_info["sid"], request.query.get("ChannelEndpointSid")
+        found = [
+            {"sid": new_sid("RA"), "trust_product_sid": product, "channel_endpoint_sid": _number_sid(number)}
+            for (policy, status), numbers in self.trusted.items()
+            for number in numbers
+            if product == _product_sid(policy, status) and wanted in (None, _number_sid(number))
+        ]
+        return _meta_page(request, found)
 
     async def _list(self, request: web.Request) -> web.Response:
         query = request.query
@@ -425,6 +450,23 @@ def _started_within(call: SimulatedCall, query: Mapping[str, str]) -> bool:
         and day >= limits.get("StartTime>", day)
         and day <= limits.get("StartTime<", day)
     )
+
+
+def _number_sid(number: str) -> str:
+    return f"PN{hashlib.md5(number.encode(), usedforsecurity=False).hexdigest()}"
+
+
+def _product_sid(policy: str, status: str) -> str:
+    return f"BU{hashlib.md5(f'{policy} {status}'.encode(), usedforsecurity=False).hexdigest()}"
+
+
+def _meta_page(request: web.Request, results: list[dict[str, str]]) -> web.Response:
+    """A list as Twilio's newer APIs give it."""
+    meta = {
+        **{"page": 0, "page_size": 50, "first_page_url": str(request.url), "url": str(request.url)},
+        **{"previous_page_url": None, "next_page_url": None, "key": "results"},
+    }
+    return web.json_response({"results": results, "meta": meta})
 
 
 def _page(name: str, items: list[dict[str, object]]) -> web.Response:

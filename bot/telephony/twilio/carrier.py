@@ -28,6 +28,7 @@ from bot.telemetry import metrics
 from bot.telephony.carrier import CarrierCall, DialOrder, Instruction, masked
 from bot.telephony.twilio import paths, twiml
 from bot.telephony.twilio.http import TOTAL_SECONDS, Failure, NoAnswerError, RequestBounds, TwilioHttp
+from bot.telephony.twilio.trust_hub import Trust, registrations
 from bot.telephony.twilio.webhooks import TwilioWebhooks
 
 DEFAULT_BASE_URL = "https://api.twilio.com"
@@ -51,6 +52,7 @@ class Account:
 
 @dataclass(frozen=True)
 class OwnedNumber:
+    sid: str
     number: str
     voice: bool
     """Whether it can place and take calls."""
@@ -109,7 +111,7 @@ class TwilioCarrier(TwilioWebhooks):
         self._http = TwilioHttp(self._bounds)
         client = Client(self._account_sid, self.auth_token, http_client=self._http)
         if self._base_url != DEFAULT_BASE_URL:
-            client.api.base_url = self._base_url
+            client.api.base_url = client.trusthub.base_url = self._base_url
             # With an edge or region the SDK rewrites the host as api.EDGE.REGION.twilio.com.
             client.edge = client.region = None
         self._client = client
@@ -211,8 +213,13 @@ class TwilioCarrier(TwilioWebhooks):
         for owned in found:
             if owned.phone_number == number:
                 capabilities = owned.capabilities if isinstance(owned.capabilities, dict) else {}
-                return OwnedNumber(number=number, voice=bool(capabilities.get("voice")))
+                return OwnedNumber(sid=str(owned.sid), number=number, voice=bool(capabilities.get("voice")))
         return None
+
+    async def trust_of(self, number: OwnedNumber) -> frozenset[Trust]:
+        """How calls from it are vouched for."""
+        _ = self._api  # open
+        return await registrations(self._client.trusthub.v1, number.sid, self._asked)
 
     @property
     def _api(self) -> Any:

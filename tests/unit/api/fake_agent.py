@@ -32,6 +32,7 @@ from bot.records import (
 )
 from bot.settings import Settings
 from bot.store import Page
+from bot.store.consents import KeptConsent
 from bot.store.retention import Erased
 from bot.telemetry.metrics import Depth
 from bot.telephony.carrier import CarrierReply, CarrierRequest
@@ -83,6 +84,7 @@ _PARTS = (
     "store",
     "engine",
     "planner",
+    "consents",
     "database",
 )
 
@@ -132,6 +134,12 @@ class FakeAgent:
         return self
 
     secret = "of this database"
+
+    def shown(self, record: CallRecord) -> CallRecord:
+        return record
+
+    async def of_number(self, phone_number: str) -> list[KeptConsent]:
+        return [KeptConsent("c_01", phone_number, "offer", None, "web_form", "2026-01-01", "form 17", NOON)]
 
     def opening_preview(self, record: CallRecord) -> str | None:
         return f"Hello, {record.spec.callee_name}."

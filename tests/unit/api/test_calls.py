@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 from bot.api import router
 from bot.errors import ConflictError
+from bot.policy import CallPurpose
 from bot.records import CallSpec, Speaker, Status
 from tests.unit.api.fake_agent import FakeAgent
 
@@ -182,6 +183,26 @@ def test_a_registered_call_needs_no_action(client: TestClient, agent: FakeAgent)
         "expires_at": "2026-03-02T12:00:00.123Z",
     }
     assert agent.specs == [CallSpec(phone_number="+12025550123", scenario="appointment_confirmation")]
+
+
+def test_a_registered_call_says_its_purpose_and_consent(client: TestClient, agent: FakeAgent) -> None:
+    consent = {"kind": "web_form", "at": "2026-01-01T00:00:00Z", "source": "form 17"}
+    body = {"phone_number": "+12025550123", "purpose": "marketing", "consent": consent}
+    assert client.post("/api/phone/register-call", json=body).status_code == 201
+    assert agent.terms[-1].purpose is CallPurpose.MARKETING
+    assert agent.terms[-1].consent is not None
+    assert (agent.terms[-1].consent.kind, agent.terms[-1].consent.source) == ("web_form", "form 17")
+
+
+def test_consents_are_read_by_number(client: TestClient) -> None:
+    answer = client.get("/api/phone/consents/%2B12025550123")
+    assert answer.status_code == 200
+    (kept,) = answer.json()["consents"]
+    assert (kept["call_id"], kept["given_at"], kept["dialled_at"]) == (
+        *("c_01", "2026-01-01"),
+        "2026-03-02T12:00:00.123Z",
+    )
+    assert client.get("/api/phone/consents/555").status_code == 422
 
 
 def test_a_call_is_read_with_its_transcript(client: TestClient) -> None:

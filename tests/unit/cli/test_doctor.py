@@ -7,6 +7,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,9 @@ from bot.pipeline.llm.vendors import OpenAICompatible
 from bot.settings import Settings
 from bot.telephony.carrier import CarrierEvent, CarrierReply, CarrierRequest, StatusReported
 from bot.telephony.twilio.carrier import Account, OwnedNumber, TwilioCarrier
+from bot.telephony.twilio.trust_hub import Trust
 from bot.telephony.twilio.webhooks import TwilioWebhooks
+from tests.simulators.twilio import TwilioSimulator
 from tests.unit.api.fake_agent import FakeAgent
 
 TWILIO = {"twilio_account_sid": "AC1", "twilio_auth_token": "token", "twilio_phone_number": "+12025550100"}
@@ -190,8 +193,18 @@ class FakeTwilio(TwilioCarrier):
         return self.number
 
 
+@asynccontextmanager
+async def opened(twilio: TwilioSimulator) -> AsyncIterator[TwilioCarrier]:
+    carrier = TwilioCarrier(account_sid=twilio.account_sid, auth_token=twilio.auth_token, base_url=twilio.url)
+    await carrier.open()
+    try:
+        yield carrier
+    finally:
+        await carrier.close()
+
+
 ACTIVE = Account("active", "Full", "Us")
-NUMBER = OwnedNumber("+12025550100", voice=True)
+NUMBER = OwnedNumber("PN1", "+12025550100", voice=True)
 
 
 class TestTwilio:
@@ -199,6 +212,43 @@ class TestTwilio:
         carrier, values = FakeTwilio(ACTIVE, NUMBER), settings(**TWILIO)
         assert (await doctor.check_twilio(values, carrier)).ok
         assert (await doctor.check_number(values, carrier)).ok
+
+    @pytest.mark.parametrize(
+        ("trust", "warned", "words"),
+        [
+            ([], True, ["attestation A", "Voice Integrity", "CNAM"]),
+            ([Trust.SHAKEN_STIR], True, ["Voice Integrity"]),
+            ([Trust.VOICE_INTEGRITY, Trust.CALLER_NAME], True, ["attestation A"]),
+            ([Trust.SHAKEN_STIR, Trust.VOICE_INTEGRITY], False, ["attested A", "no name"]),
+            (list(Trust), False, ["attested A"]),
+        ],
+    )
+    async def test_a_number_that_will_show_as_spam(
+        self, trust: list[Trust], warned: bool, words: list[str]
+    ) -> None:
+        """By the real SDK, against a Trust Hub that has the number in these approved products."""
+        number = "+12025550100"
+        trusted: dict[tuple[str, str], list[str]] = {(kind.value, "twilio-approved"): [number] for kind in trust}
+        others = {(kind.value, "twilio-approved"): ["+12025550177"] for kind in Trust if kind not in trust}
+        waiting = {(kind.value, "in-review"): [number] for kind in Trust}
+        async with (
+            TwilioSimulator(numbers={number: True}, trusted=waiting | others | trusted) as twilio,
+            opened(twilio) as carrier,
+        ):
+            finding = await doctor.check_caller_id(settings(**TWILIO), carrier)
+        assert finding.ok, "a call would work"
+        assert (finding.fix != "") == warned
+        assert all(word in finding.message for word in words), finding.message
+
+    async def test_where_nobody_can_say_how_a_number_shows(self) -> None:
+        abroad = settings(**{**TWILIO, "twilio_phone_number": "+34911234567"})
+        assert "US and Canada" in (await doctor.check_caller_id(abroad, FakeTwilio(ACTIVE, NUMBER))).message
+        assert (
+            await doctor.check_caller_id(settings(), None)
+        ).message == "Not asked: no call goes through Twilio."
+        gone = FakeTwilio(CarrierError("Twilio answered 403", provider="twilio", status=403))
+        finding = await doctor.check_caller_id(settings(**TWILIO), gone)
+        assert (finding.ok, finding.fix != "") == (True, True)
 
     async def test_a_trial_is_told_what_it_can_call(self) -> None:
         trial = FakeTwilio(Account("active", "Trial", "Us"))
@@ -219,7 +269,9 @@ class TestTwilio:
         suspended = FakeTwilio(Account("suspended", "Full", "Us"))
         assert not (await doctor.check_twilio(values, suspended)).ok
         assert not (await doctor.check_number(values, FakeTwilio(ACTIVE, None))).ok
-        assert not (await doctor.check_number(values, FakeTwilio(ACTIVE, OwnedNumber("+1", voice=False)))).ok
+        assert not (
+            await doctor.check_number(values, FakeTwilio(ACTIVE, OwnedNumber("PN1", "+1", voice=False)))
+        ).ok
 
     async def test_half_a_configuration_is_a_failure(self) -> None:
         for name in ("twilio_account_sid", "twilio_auth_token"):
@@ -388,6 +440,7 @@ async def test_without_any_key_everything_is_well() -> None:
         "elevenlabs",
         "twilio account",
         "twilio number",
+        "caller id",
         "api keys",
         "public webhook",
         "public socket",

@@ -18,6 +18,7 @@ from bot.calls.process import CallListener
 from bot.conversation.scenario.compliance import Compliance
 from bot.conversation.scenario.parts import Limits, Opening
 from bot.conversation.scenario.scenario import Scenario, Scenarios
+from bot.policy import ProfileName
 from bot.records import CallRecord, CallSpec, Direction, Status
 from bot.settings import Settings
 from bot.store import Database
@@ -38,16 +39,21 @@ from tests.unit.pipeline.memory_socket import MemorySocket
 TO = "+12025550123"
 SPEC = CallSpec(TO, "appointment_confirmation")
 ORIGIN = "https://bot.example.com"
+PROFILES: dict[str, ProfileName] = {
+    "appointment_confirmation": "none",
+    "inbound_reception": "none",
+    "offer": "us_marketing",
+}
 SCENARIOS = tuple(
     Scenario(
-        compliance=Compliance(profile="none"),
+        compliance=Compliance(profile=profile),
         name=name,
         description="d",
         instructions="i",
         opening=Opening(text="Hi."),
         limits=Limits(ring_seconds=5),
     )
-    for name in ("appointment_confirmation", "inbound_reception")
+    for name, profile in PROFILES.items()
 )
 
 

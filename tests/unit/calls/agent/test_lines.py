@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +15,8 @@ from bot.calls.dialling import following as following_module
 from bot.calls.ingress import HANDSHAKE_SECONDS, MEDIA_PATH, UNAUTHORIZED_CLOSE
 from bot.calls.registrations import REGISTRATION_SECONDS
 from bot.conversation.call_plan import Plan
-from bot.errors import CarrierError, ConflictError, ForbiddenError
+from bot.errors import CarrierError, ConflictError, ForbiddenError, RequestError
+from bot.policy import CallConsent, CallPurpose, Terms
 from bot.records import CallRecord, EndedReason, Status
 from bot.telephony.carrier import CarrierCall, ConnectStream
 from bot.telephony.twilio import twiml
@@ -136,6 +138,19 @@ async def test_a_registered_call_takes_a_line_when_it_is_answered(harness: Agent
     record = await harness.record(again.call_id)
     assert (record.call_sid, record.status) == ("CA9", Status.COMPLETED)
     assert socket.closed_with is not None or harness.carrier.hung_up == ["CA9"]
+
+
+async def test_a_registered_call_is_held_to_its_consent(harness: AgentHarness) -> None:
+    register, consents = harness.agent.registrations.register, harness.agent.consents
+    offer, spec = Terms(purpose=CallPurpose.MARKETING), replace(SPEC, scenario="offer")
+    with pytest.raises(RequestError) as refused:
+        await register(spec, offer)
+    assert (refused.value.code, refused.value.field) == ("consent_missing", "consent")
+    assert await consents.of_number(SPEC.phone_number) == []
+    agreed = replace(offer, consent=CallConsent("web_form", "2026-01-01", "form 17"))
+    registered = await register(spec, agreed)
+    kept = await consents.of_number(SPEC.phone_number)
+    assert [(one.call_id, one.kind, one.source) for one in kept] == [(registered.call_id, "web_form", "form 17")]
 
 
 async def test_a_registered_call_that_nobody_dials_expires(
