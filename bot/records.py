@@ -206,6 +206,8 @@ class Outcome:
     """What tools or the model said, of the fields, `reached_goal` and `summary`, without words of the callee."""
     unbacked_claims: list[str] = field(default_factory=list)
     """What the agent said it had done, and no tool has."""
+    dates: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Field, or `summary` → words in it that name a day ("next Tuesday") → that day in the callee's zone."""
 
 
 class CostPart(StrEnum):

@@ -104,6 +104,9 @@ class OutcomeAnswer(ApiAnswer):
         description="What was recorded without the callee's own words: fields that commit them, reached_goal."
     )
     unbacked_claims: list[str] = Field(description="What the agent said it had done, and no tool did.")
+    dates: dict[str, dict[str, str]] = Field(
+        description="Field, or summary, to words in it that name a day and that day in the callee's time zone."
+    )
     analysis_error: str | None = Field(
         description="Why the model has not filled the outcome, where it should have; the rules' word stands."
     )

@@ -75,7 +75,12 @@ def gated(outcome: Outcome, plan: Plan, turns: Sequence[Turn], answered_by: Answ
         evidence=evidence,
         claimed=claimed,
         unbacked_claims=unbacked(plan, turns),
+        dates=_dates({**fields, "summary": summary}, plan.frame_of(turns)),
     )
+
+
+def _dates(values: Mapping[str, object], frame: Frame) -> dict[str, dict[str, str]]:
+    return {name: days for name, value in values.items() if (days := frame.days(value))}
 
 
 def as_claimed(outcome: Outcome) -> Outcome:
@@ -169,7 +174,7 @@ class _Judge:
     def words_of_values(self, fields: Mapping[str, Any]) -> dict[str, list[str]]:
         """Field → the callee's turns that its phone number, date … came from; several where it was dictated."""
         callee = [turn.text for turn in self._turns if turn.speaker is Speaker.CALLEE and turn.text.strip()]
-        frame, found = self._plan.frame, {}
+        frame, found = self._plan.frame_of(self._turns), {}
         for name, field in self._own.items():
             value = fields.get(name)
             if value is None or field.type not in READERS:

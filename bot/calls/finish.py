@@ -120,7 +120,13 @@ def outcome_by_rules(
     if was_reached(turns, answered_by):
         whole = heard_out(turns, ended_reason, brief.language)
         inferred = rule_outcome(
-            brief.spec, brief.fields, whole, brief.goal, brief.language, schema=plan.outcome_schema
+            brief.spec,
+            plan.rule_fields(turns),
+            whole,
+            brief.goal,
+            brief.language,
+            schema=plan.outcome_schema,
+            zone=plan.zone,
         )
     else:
         inferred = unreached(

@@ -118,7 +118,7 @@ class Call:
                 working=self._note_tools,
             ),
             declared=declared_tools(scenario, resources, backend.mcp) if plan.calls_declared_tools else (),
-            frame=plan.frame,
+            frame=plan.frame_of(()),
         )
         language = languages.of(scenario.language)
         self._disclosure = DisclosureWatch(

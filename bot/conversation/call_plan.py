@@ -1,7 +1,7 @@
 """What is decided about a call before it is answered, and the services that will hold it."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -33,7 +33,7 @@ from bot.pipeline.tts import vendors as tts
 from bot.pipeline.tts.spoken_text import SpokenText
 from bot.pipeline.usage import Usage, count_for
 from bot.pipeline.vendor import Vendor
-from bot.records import CallSpec, Direction, Slot, Speaker
+from bot.records import CallSpec, Direction, Slot, Speaker, Turn
 from bot.settings import Settings
 
 V = TypeVar("V", bound=Vendor)
@@ -140,13 +140,24 @@ class Plan:
         return self.phrase_book.get(self.slots.tts, self.scenario.language, text, self.scenario.pronunciation)
 
     @property
-    def frame(self) -> Frame:
-        """What the callee's values are read by: the day where they are, their country, the language."""
-        zones = self._zones or ((self.scenario.time_zone,) if self.scenario.time_zone else ("UTC",))
-        today = datetime.now(ZoneInfo(zones[0])).date()
+    def zone(self) -> str:
+        """Where the callee's days begin: theirs, or the first their number may be in, or the business's."""
+        return (*self._zones, *([self.scenario.time_zone] if self.scenario.time_zone else []), "UTC")[0]
+
+    def frame_of(self, turns: Sequence[Turn]) -> Frame:
+        """What the values of a talk are read by: its day where the callee is, their country, the language.
+
+        A call may be judged days after it: "tomorrow" is counted from when it was held. Without turns: now.
+        """
+        now = turns[0].started_at if turns else datetime.now(UTC)
         numbers = (self.spec.phone_number, self.spec.from_number)
         country = next((found for number in numbers if (found := country_of(number))), None)
-        return Frame(today, country, self.scenario.language)
+        return Frame(now.astimezone(ZoneInfo(self.zone)).date(), country, self.scenario.language)
+
+    def rule_fields(self, turns: Sequence[Turn]) -> tuple[RuleField, ...]:
+        """The scenario's outcome fields, as rules read them in such a talk."""
+        frame, fields = self.frame_of(turns), self.scenario.outcome
+        return tuple(RuleField(f.name, f.type, f.description, f.question, f.options, frame) for f in fields)
 
     @property
     def _zones(self) -> tuple[str, ...]:
@@ -156,16 +167,12 @@ class Plan:
     def brief(self) -> LlmBrief:
         """What the LLM knows of its call."""
         scenario = self.scenario
-        frame = self.frame
-        fields = tuple(
-            RuleField(f.name, f.type, f.description, f.question, f.options, frame) for f in scenario.outcome
-        )
         when = prompt.today(datetime.now(UTC), self._zones, scenario.time_zone)
         spec = prompt.completed(self.spec, scenario)
         return LlmBrief(
             spec,
             prompt.own_prompt(self.spec, scenario, self.direction, when),
-            fields,
+            self.rule_fields(()),
             frozenset(scenario.tools),
             scenario.goal,
             scenario.language,

@@ -18,7 +18,7 @@ from bot.conversation.call_plan import Plan
 from bot.conversation.notes import recorded_in
 from bot.errors import UnknownScenarioError
 from bot.pipeline.llm.vendors import Claude
-from bot.pipeline.offline.rules.values import READERS
+from bot.pipeline.offline.rules.values import READERS, Frame
 from bot.pipeline.resources import Resources
 from bot.pipeline.usage import Usage
 from bot.records import CallRecord, CostPart, EndedReason, Outcome, PricedItems
@@ -105,7 +105,11 @@ class Analyst:
             logger.error("call {} keeps its outcome by {}: {}", record.call_id, by_rules.source, e)
             return replace(by_rules, analysis_error=str(e))
         outcome = reading.outcome_of(
-            _in_normal_form(answer, plan), fields, record.turns, goal=plan.scenario.goal, otherwise=by_rules
+            _in_normal_form(answer, plan, plan.frame_of(record.turns)),
+            fields,
+            record.turns,
+            goal=plan.scenario.goal,
+            otherwise=by_rules,
         )
         if outcome is None:
             logger.error("call {} keeps its outcome by {}: an empty form", record.call_id, by_rules.source)
@@ -124,18 +128,18 @@ class Analyst:
 async def _by_rules(record: CallRecord, plan: Plan) -> Outcome:
     """As the end of the call would have filled it, from what is kept."""
     why, who = record.ended_reason, record.answered_by
-    recorded = await recorded_in(record.turns, plan.scenario, plan.frame)
+    recorded = await recorded_in(record.turns, plan.scenario, plan.frame_of(record.turns))
     return await asyncio.to_thread(
         outcome_by_rules, plan, record.turns, ended_reason=why, answered_by=who, recorded=recorded
     )
 
 
-def _in_normal_form(answer: dict[str, Any], plan: Plan) -> dict[str, Any]:
+def _in_normal_form(answer: dict[str, Any], plan: Plan, frame: Frame) -> dict[str, Any]:
     """The model's answer with the scenario's phone numbers, dates … normalised; what is none is null."""
     fields = answer.get("fields")
     if not isinstance(fields, dict) or plan.outcome_schema is not None:
         return answer
-    frame, read = plan.frame, dict(fields)
+    read = dict(fields)
     for field in plan.scenario.outcome:
         if field.type in READERS and read.get(field.name) is not None:
             try:

@@ -225,6 +225,7 @@ def test_a_call_is_read_with_its_transcript(client: TestClient) -> None:
         "recorded": [],
         "claimed": {},
         "unbacked_claims": [],
+        "dates": {},
         "analysis_error": None,
     }
     assert call["costs"] is None, "nothing was counted"

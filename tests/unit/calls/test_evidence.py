@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 import pytest
 
 from bot.calls.evidence import as_claimed, gated
+from bot.calls.finish import outcome_by_rules
 from bot.conversation.call_plan import Plan, choose
 from bot.conversation.scenario.parts import OutcomeField
 from bot.conversation.scenario.scenario import Scenario
+from bot.json_schema import checked
 from bot.records import AnsweredBy, CallSpec, Direction, Outcome, Speaker, Turn
 from bot.settings import Settings
 
@@ -151,3 +154,50 @@ def test_a_value_has_the_words_it_came_from() -> None:
     turns = talk("Which number?", "It's two oh two,", "Yes?", "five five five oh one four three.")
     found = gated(outcome, plan(phone, goal=None), turns, None)
     assert found.evidence == {"number": ["It's two oh two,", "five five five oh one four three."]}
+
+
+LATE = datetime(2026, 3, 3, 3, 30, tzinfo=UTC)
+"""Monday evening in Washington and in Los Angeles, Tuesday morning in Berlin, noon in Tokyo."""
+
+
+@pytest.mark.parametrize(
+    ("zone", "business", "tomorrow", "next_tuesday"),
+    [
+        (None, None, "2026-03-03", "2026-03-10"),
+        (None, "Europe/Berlin", "2026-03-03", "2026-03-10"),
+        ("Europe/Berlin", None, "2026-03-04", "2026-03-10"),
+        ("Asia/Tokyo", "America/New_York", "2026-03-04", "2026-03-10"),
+    ],
+)
+def test_days_are_counted_where_the_callee_is(
+    zone: str | None, business: str | None, tomorrow: str, next_tuesday: str
+) -> None:
+    """Whatever day it is at the business, and on the day of the call, however late it is judged."""
+    its = plan(OutcomeField(name="new_time", type="string", description="d"), goal=None, time_zone=zone)
+    its = replace(its, scenario=its.scenario.model_copy(update={"time_zone": business}))
+    turns = [replace(turn, started_at=LATE) for turn in talk("When can we call?", "Tomorrow, or next Tuesday.")]
+    fields = {
+        "new_time": "next Tuesday at three",
+        "callback": "tomorrow",
+        "messages": [{"message": "She calls on 2026-03-09.", "name": "Ann"}, {"message": "Ring tomorrow."}],
+    }
+    found = gated(Outcome(False, "Call Ann tomorrow.", fields), its, turns, AnsweredBy.PERSON)
+    assert found.dates == {
+        "new_time": {"next Tuesday": next_tuesday},
+        "callback": {"tomorrow": tomorrow},
+        "messages": {"tomorrow": tomorrow},
+        "summary": {"tomorrow": tomorrow},
+    }
+    assert found.fields == fields, "what was kept stands as it was said"
+
+
+@pytest.mark.parametrize(("zone", "day"), [(None, "2026-03-03"), ("Asia/Tokyo", "2026-03-04")])
+def test_a_date_that_is_asked_for_is_the_callees(zone: str | None, day: str) -> None:
+    """As a scenario's field, by the rules; and as a property of a request's schema."""
+    field = OutcomeField(name="visit", type="date", description="The day.", question="Which day suits you?")
+    turns = [replace(turn, started_at=LATE) for turn in talk("Which day suits you?", "Tomorrow.")]
+    its = plan(field, goal=None, time_zone=zone)
+    judged = functools.partial(outcome_by_rules, ended_reason=None, answered_by=AnsweredBy.PERSON)
+    assert judged(its, turns).fields == {"visit": day}
+    schema = checked({"type": "object", "properties": {"day": {"type": "string", "format": "date"}}})
+    assert judged(replace(its, outcome_schema=schema), turns).fields == {"day": day}

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from bot.json_schema import Schema, fits, of_fields
 from bot.languages import plain
@@ -35,11 +36,13 @@ def rule_outcome(
     language: str = "en",
     *,
     schema: Schema | None = None,
+    zone: str = "UTC",
 ) -> Outcome:
     """The outcome of a call by its transcript; what tools recorded in the call outranks it.
 
     `schema`: what a request asks for instead of `fields`, in plain form (`outcome_schema.checked`). The fields
-    are listened for all the same: they lead through the talk, and one of them may be the goal.
+    are listened for all the same: they lead through the talk, and one of them may be the goal. `zone`: where the
+    callee's days begin, an IANA name.
     """
     words, wanted, own = words_of(language), _fields_of(schema), {field.name for field in fields}
     talk = Dialogue(spec, [*fields, *(w for w in wanted if w.name not in own)], frozenset(), goal, language)
@@ -47,7 +50,8 @@ def rule_outcome(
     known: dict[str, Any] = {}
     evidence: dict[str, list[str]] = {}
     opening, asked = "", ""
-    for turn in turns:
+    for said in turns:
+        turn = replace(said, started_at=said.started_at.astimezone(ZoneInfo(zone)))
         if turn.speaker is Speaker.AGENT:
             asked, opening = turn.text, opening or turn.text
         elif plain(turn.text) and opening:
@@ -141,7 +145,7 @@ def _names(spec: RuleField, question: str, words: Words) -> bool:
 def when_meant(text: str, now: datetime, words: Words, *, with_time: bool) -> str | None:
     """The day, or day and hour, named last and not ruled out, in ISO 8601; None unless all of it is named.
 
-    `now`: of the call. Its day is taken in UTC: nobody's zone is known to the rules.
+    `now`: of the words, by the callee's clock.
     """
     named = [(part, day) for part in words.allowed(text) if (day := words.day(part, now.date())) is not None]
     said = words.moment(named[-1][0]) if named else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 from bot.languages import plain
@@ -52,6 +52,15 @@ class Frame:
     @property
     def words(self) -> Words:
         return words_of(self.language)
+
+    def days(self, value: object) -> dict[str, str]:
+        """The days that a kept value's words name: those words → ISO 8601. None for what is a date already."""
+        if isinstance(value, list | tuple):
+            return {words: day for item in value for words, day in self.days(item).items()}
+        if isinstance(value, Mapping):
+            return self.days(list(value.values()))
+        named = self.words.days.named(value, self.today) if isinstance(value, str) else ()
+        return {words: day.isoformat() for words, day in named if words != day.isoformat()}
 
 
 def normalised(kind: str, text: str, frame: Frame) -> str:
@@ -109,19 +118,12 @@ def _date(text: str, frame: Frame) -> str:
         )
         named = date(year + 2000 if year < 100 else year, month, day)
         return (named if numeric[3] or named >= frame.today else named.replace(year=year + 1)).isoformat()
-    if ahead := re.search(r"\b(?:in|en|dentro de) (\w+) (days?|weeks?|dias?|semanas?)\b", plain(text)):
-        count = frame.words.number(ahead[1])
-        if count is not None:
-            return (frame.today + timedelta(days=int(count) * (7 if ahead[2][0] in "ws" else 1))).isoformat()
     clauses = frame.words.allowed(text) or [text]
-    days = [at for clause in clauses if (at := frame.words.day(clause, frame.today)) is not None]
-    if days:
-        of_year = re.search(r"\b(20\d\d)\b", text)
-        return (days[-1].replace(year=int(of_year[1])) if of_year else days[-1]).isoformat()
-    if nth := re.search(r"\b(?:the|el|dia) (\d{1,2})(?:st|nd|rd|th)?\b", plain(text)):
-        ahead_days = (frame.today + timedelta(days=n) for n in range(62))
-        return next((at.isoformat() for at in ahead_days if at.day == int(nth[1])), "")
-    return ""
+    days = [named.day for clause in clauses for named in frame.words.days.named(clause, frame.today)]
+    if not days:
+        return ""
+    of_year = re.search(r"\b(20\d\d)\b", text)
+    return (days[-1].replace(year=int(of_year[1])) if of_year else days[-1]).isoformat()
 
 
 def _time(text: str, frame: Frame) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date
 from enum import StrEnum
 from functools import cache, lru_cache
 from importlib.resources import files
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from bot import languages
 from bot.languages import plain
+from bot.pipeline.offline.rules.days import DayWords
 
 Intent = StrEnum(
     "Intent",
@@ -52,7 +53,9 @@ class Moment(NamedTuple):
 class Words:
     """The rules and sentences of one language."""
 
-    def __init__(self, data: Mapping[str, Any]) -> None:
+    def __init__(self, code: str) -> None:
+        """`code`: of a language's folder."""
+        data = tomllib.loads(files(languages).joinpath(code, "rules.toml").read_text("utf-8"))
         parts = data["parts"] | data["rules"]
         spoken = data["rules"] | data["moods"] | data["meanings"]
         self.rules = {name: _compiled(rule, parts) for name, rule in spoken.items()}
@@ -70,6 +73,7 @@ class Words:
         self.lists = {name: tuple(value.split()) for name, value in data["lists"].items()}
         self.sets = {name: frozenset(value) for name, value in self.lists.items()}
         self.numbers = {word: n for n, word in enumerate(self.lists["numbers"])} | self.tables["more_numbers"]
+        self.days = DayWords(code, self.numbers)
         self.substitutions = {
             name: [(_expanded(rule, parts), *rest) for rule, *rest in rows] for name, rows in data["subs"].items()
         }
@@ -285,23 +289,8 @@ class Words:
         return self.written["introduces"].search(text) or sure
 
     def day(self, text: str, today: date) -> date | None:
-        """The first day named, from `today` on; a weekday is the next one of its name. None without one."""
-        if iso := re.search(r"\b(\d{4})-(\d{2})-(\d{2})\b", text):
-            return _real(*(int(part) for part in iso.groups()))
-        said, months, weekdays = plain(text), self.lists["months"], self.lists["weekdays"]
-        month, nth = rf"(?P<month>{'|'.join(months)})", r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
-        named = re.search(rf"\b{month} (?:the )?{nth}\b", said) or re.search(
-            rf"\b{nth} (?:of |de )?{month}\b", said
-        )
-        if named:
-            place = (months.index(named["month"]) + 1, int(named["day"]))
-            this_year = _real(today.year, *place)
-            return this_year if this_year and this_year >= today else _real(today.year + 1, *place)
-        near = (days for rule, days in self.tables["near"].items() if re.search(rf"\b(?:{rule})\b", said))
-        weekday = re.search(rf"\b({'|'.join(weekdays)})s?\b", said)
-        ahead = (weekdays.index(weekday.group(1)) - today.weekday() - 1) % 7 + 1 if weekday else None
-        days = next(near, ahead)
-        return None if days is None else today + timedelta(days=days)
+        """The first day named, counted from `today`; None without one."""
+        return next((named.day for named in self.days.named(text, today)), None)
 
 
 @lru_cache(maxsize=1024)
@@ -311,7 +300,7 @@ def _insensitive(rule: str) -> re.Pattern[str]:
 
 @cache
 def _words(code: str) -> Words:
-    return Words(tomllib.loads(files(languages).joinpath(code, "rules.toml").read_text("utf-8")))
+    return Words(code)
 
 
 def words_of(language: str) -> Words:
@@ -332,13 +321,6 @@ def capital(text: str) -> str:
 def _filled(text: str, values: Mapping[str, Any]) -> str:
     kept = re.sub(r"\[([^\]]*\{(\w+)\}[^\]]*)\]", lambda m: m.group(1) if values.get(m.group(2)) else "", text)
     return kept.format(**values)
-
-
-def _real(year: int, month: int, day: int) -> date | None:
-    try:
-        return date(year, month, day)
-    except ValueError:
-        return None
 
 
 def _expanded(rule: str | list[str], parts: Mapping[str, Any]) -> str:
