@@ -35,16 +35,20 @@ async def require_key(
     bearer: Annotated[HTTPAuthorizationCredentials | None, Security(bearer_scheme)],
     header: Annotated[str | None, Security(header_scheme)],
 ) -> None:
-    """UnauthorizedError unless the request carries one of the keys or a session, or none is asked for."""
-    check(request, bearer.credentials if bearer is not None else header)
+    """UnauthorizedError unless the request carries one of the keys or a session, or none is asked for.
+
+    Each key that is sent has to be one: a wrong one beside a right one is a mistake, or a guess.
+    """
+    given = (bearer.credentials if bearer is not None else None, header)
+    check(request, *(key for key in given if key is not None))
 
 
-def check(connection: HTTPConnection, given: str | None) -> None:
-    """`given`: a key, as a header brought it. UnauthorizedError."""
+def check(connection: HTTPConnection, *given: str) -> None:
+    """`given`: the keys that headers brought. UnauthorizedError."""
     keys, method = _keys(connection), connection.scope.get("method")
     if not keys:
         _refuse_from_outside(connection)
-    elif given is None:
+    elif not given:
         session = _session(connection)
         if session is None:
             raise UnauthorizedError("Send one of the API_KEYS as `Authorization: Bearer …` or `X-API-Key: …`.")
@@ -54,8 +58,9 @@ def check(connection: HTTPConnection, given: str | None) -> None:
             return
         if method is None and not same_origin(connection.headers.get("origin"), connection.headers.get("host")):
             raise UnauthorizedError("A socket with a session has to come from a page of this server.")
-    elif not is_one_of(given, keys):
-        raise UnauthorizedError("This is none of the API_KEYS.")
+    elif not all(is_one_of(key, keys) for key in given):
+        where = "This is" if len(given) == 1 else "`Authorization` or `X-API-Key` is"
+        raise UnauthorizedError(f"{where} none of the API_KEYS.")
 
 
 def _refuse_from_outside(connection: HTTPConnection) -> None:

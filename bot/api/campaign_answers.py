@@ -6,6 +6,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from bot.api.answers import OutcomeAnswer, Time
+from bot.calls.campaigns.csv_form import FileForm
 from bot.calls.campaigns.dry_run import Tried
 from bot.policy import HoursTerms, RetryTerms
 from bot.records import AnsweredBy, EndedReason, FirstSpeaker, Status
@@ -122,11 +123,20 @@ class CampaignAnswer(CampaignSummary):
 
 
 class FileAnswer(_Answer):
-    """How a CSV file was read."""
+    """How the contacts were read."""
 
     encoding: str = Field(examples=["utf-8", "windows-1252"])
-    separator: str
-    phone_number_column: str = Field(description="By its name, or because its cells alone are phone numbers.")
+    other_encodings: list[str] = Field(
+        description="Encodings in which the file reads as well, and otherwise: look at it, or send `encoding`."
+    )
+    separator: str | None = Field(description="Null for JSON.")
+    phone_number_column: str = Field(
+        description="By its name, or because it alone has phone numbers. Of JSON: the keys that were taken."
+    )
+
+
+def file_answer(form: FileForm | None) -> FileAnswer | None:
+    return None if form is None else FileAnswer.model_validate(form)
 
 
 class OverlapAnswer(_Answer):
@@ -142,7 +152,7 @@ def overlaps_of(counted: Mapping[str | None, int]) -> list[OverlapAnswer]:
 
 
 class CreatedAnswer(CampaignAnswer):
-    file: FileAnswer | None = Field(description="Null for contacts in JSON.")
+    file: FileAnswer | None = Field(description="Null for JSON contacts with a phone_number.")
     overlaps: list[OverlapAnswer]
     bad_rows: list[BadRowAnswer] = Field(description="The first 100.")
 
@@ -167,7 +177,7 @@ class DryRunAnswer(_Answer):
     accepted: int
     rejected: int
     variables: list[str]
-    file: FileAnswer | None = Field(description="Null for contacts in JSON.")
+    file: FileAnswer | None = Field(description="Null for JSON contacts with a phone_number.")
     first: list[RowPreviewAnswer] = Field(description="The first ten that would be called.")
     overlaps: list[OverlapAnswer]
     bad_rows: list[BadRowAnswer] = Field(description="The first 100.")

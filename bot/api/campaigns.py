@@ -16,9 +16,9 @@ from bot.api.campaign_answers import (
     CampaignSummary,
     CreatedAnswer,
     DryRunAnswer,
-    FileAnswer,
     ProgressAnswer,
     ResultsAnswer,
+    file_answer,
     overlaps_of,
 )
 from bot.api.campaign_bodies import UPLOAD_BODY, CampaignListQuery, CampaignRequest, ResultsQuery, RowsQuery
@@ -65,12 +65,11 @@ async def create_campaign(
         digest = None if idempotency_key is None else await upload.digest()
         asked = asked_by(request, idempotency_key, digest)
         campaign = wanted.campaign(asked, now=datetime.now(UTC))
-        rows, form = upload.rows, upload.rows.form
-        file = None if form is None else FileAnswer.model_validate(form)
+        rows = upload.rows
         try:
             if wanted.dry_run:
                 tried = await campaigns.try_out(campaign, rows, columns=rows.columns, country=wanted.country)
-                return JSONResponse(DryRunAnswer.tried(tried, file).model_dump(mode="json"))
+                return JSONResponse(DryRunAnswer.tried(tried, file_answer(rows.form)).model_dump(mode="json"))
             loaded = await campaigns.create(campaign, rows, columns=rows.columns, country=wanted.country)
         except NoContactError as e:
             problem = Problem(code=e.code, message=e.message, field=e.field)
@@ -82,7 +81,7 @@ async def create_campaign(
     answer = await _answer(campaigns, campaign)
     bad_rows = [BadRowAnswer.model_validate(bad) for bad in loaded.rejected]
     overlaps = overlaps_of(loaded.overlaps)
-    return CreatedAnswer(**dict(answer), file=file, overlaps=overlaps, bad_rows=bad_rows)
+    return CreatedAnswer(**dict(answer), file=file_answer(rows.form), overlaps=overlaps, bad_rows=bad_rows)
 
 
 @router.get("/campaigns", summary="List campaigns, newest first", responses=responses(401, 422, 500))

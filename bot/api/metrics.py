@@ -44,8 +44,8 @@ async def may_scrape(
     keys = [key.get_secret_value() for key in settings.api_keys]
     if settings.metrics_key is not None:
         keys.append(settings.metrics_key.get_secret_value())
-    given = bearer.credentials if bearer is not None else header
-    if given is None or not is_one_of(given, keys):
+    given = [key for key in (bearer.credentials if bearer is not None else None, header) if key is not None]
+    if not given or not all(is_one_of(key, keys) for key in given):
         raise UnauthorizedError("Send METRICS_KEY, or one of API_KEYS, as `Authorization: Bearer …`.")
 
 

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from typing import IO
 
 from bot.calls.campaigns.contacts import KEPT_TEXT, MAX_ROW_BYTES, PHONE_NUMBER, RawRow, variable_name
-from bot.calls.campaigns.csv_form import BROKEN_BYTE, FileForm, column_of_numbers, encoding_of, separator_of
+from bot.calls.campaigns.csv_form import BROKEN_BYTE, FileForm, column_of_numbers, separator_of
+from bot.calls.campaigns.encodings import encoding_of
 from bot.errors import RequestError
 from bot.store.kept_json import check_json
 
@@ -41,11 +42,11 @@ class CsvContacts:
         file.seek(0)
         if start == b"PK\x03\x04":
             raise RequestError("This is an Excel workbook: save it as CSV UTF-8.", code="no_header")
-        name, codec = encoding_of(file, encoding)
+        found = encoding_of(file, encoding)
         file.seek(0)
         # What is no UTF-8 is carried along, so that it can be told of by its line.
-        errors = "surrogateescape" if codec == "utf-8" else "replace"
-        self._text = io.TextIOWrapper(file, encoding=codec, errors=errors)
+        errors = "surrogateescape" if found.codec == "utf-8" else "replace"
+        self._text = io.TextIOWrapper(file, encoding=found.codec, errors=errors)
         self._country = country
         self._read_again: deque[tuple[int, str]] = deque()
         self._line = 0
@@ -53,7 +54,7 @@ class CsvContacts:
         self.columns: tuple[str, ...]
         """The variables' names."""
         self.columns, self._number_column = self._header()
-        self.form = FileForm(name, self._separator, self._number_column)
+        self.form = FileForm(found.name, self._separator, self._number_column, found.other_encodings)
 
     def close(self) -> None:
         """Lets go of the file, which stays open."""

@@ -13,6 +13,7 @@ from typing import IO, Any
 import ijson  # type: ignore[import-untyped]  # ships no types
 
 from bot.calls.campaigns.contacts import KEPT_TEXT, MAX_ROW_BYTES, PHONE_NUMBER, RawRow, variable_name
+from bot.calls.campaigns.csv_form import FileForm, names_a_number
 from bot.errors import RequestError
 from bot.store.kept_json import MAX_DEPTH, check_json
 
@@ -39,12 +40,19 @@ class JsonContacts:
 
     columns: tuple[str, ...] | None = None
     """Unknown before the last contact."""
-    form: None = None
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
+        self._called: dict[str, None] = {}
         self.fields: dict[str, Any] = {}
         """All that stands beside the contacts, once `check` is through."""
+
+    @property
+    def form(self) -> FileForm | None:
+        """The keys taken for the number so far, where one is not called `phone_number`."""
+        if not self._called.keys() - {PHONE_NUMBER}:
+            return None
+        return FileForm("utf-8", None, ", ".join(self._called))
 
     def check(self) -> Iterator[None]:
         """Reads all of it, a contact a step. RequestError when it is not JSON, or has no contacts."""
@@ -78,7 +86,11 @@ class JsonContacts:
         if not isinstance(element, dict):
             return RawRow.bad(line, text, "not_an_object", "is no object with a phone_number")
         said = dict(element)
-        number, more = said.pop(PHONE_NUMBER, ""), said.pop("variables", {})
+        called = [PHONE_NUMBER] if PHONE_NUMBER in said else [key for key in said if names_a_number(key)]
+        if len(called) > 1:
+            words = f"has no {PHONE_NUMBER}, and {' and '.join(called)} may be one: call it {PHONE_NUMBER}"
+            return RawRow.bad(line, text, "no_phone_number", words)
+        number, more = said.pop(called[0]) if called else "", said.pop("variables", {})
         if not isinstance(more, dict):
             return RawRow.bad(line, text, "bad_variables", "variables is no object")
         variables: dict[str, Any] = {}
@@ -86,6 +98,7 @@ class JsonContacts:
             if variable_name(name) in variables:
                 return RawRow.bad(line, text, "bad_variables", f"{variable_name(name)} is there twice")
             variables[variable_name(name)] = value
+        self._called.update(dict.fromkeys(called))
         return RawRow(line, text[:KEPT_TEXT], number, variables)
 
     def _values(self) -> Iterator[tuple[str, int | None, _Value]]:

@@ -447,13 +447,33 @@ def test_a_dry_run_shows_the_rows_and_keeps_nothing(client: TestClient) -> None:
     assert answer.status_code == 200, answer.text
     tried = answer.json()
     assert (tried["accepted"], tried["rejected"], tried["dry_run"]) == (2, 1, True)
-    assert tried["file"] == {"encoding": "windows-1252", "separator": ";", "phone_number_column": "telefon"}
+    assert tried["file"] == {
+        "encoding": "windows-1252",
+        "other_encodings": ["windows-1257"],
+        "separator": ";",
+        "phone_number_column": "telefon",
+    }
     first, second = tried["first"]
     assert (first["phone_number"], first["callee_name"], first["action"]) == (A, "Zoë", "Confirm your visit, Zoë")
     assert second["opening"] is None, "the model writes it"
     assert second["local_times"]
     assert [bad["line"] for bad in tried["bad_rows"]] == [4]
     assert client.get(URL).json()["campaigns"] == []
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_contacts_in_json_may_call_the_number_as_a_column_may_be_called(
+    client: TestClient, dry_run: bool
+) -> None:
+    contacts = [{"Teléfono": A, "name": "Zoë"}, {"phone": B}, {"phone_number": "+12025550142"}]
+    both = {"phone": "+12025550155", "mobile": "+12025550156"}
+    answer = client.post(URL, json={"action": "Ask", "dry_run": dry_run, "contacts": [*contacts, both]}).json()
+    assert (answer["accepted"], answer["rejected"]) == (3, 1)
+    assert answer["file"]["encoding"] == "utf-8"
+    assert answer["file"]["separator"] is None
+    assert answer["file"]["phone_number_column"] == "Teléfono, phone, phone_number"
+    [bad] = answer["bad_rows"]
+    assert (bad["line"], "phone and mobile" in bad["message"]) == (4, True)
 
 
 def test_an_upload_says_whose_calls_it_overlaps(client: TestClient) -> None:
