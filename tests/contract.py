@@ -1,8 +1,8 @@
 """The whole API against its own OpenAPI document: `python -m tests.contract [seconds] [postgresql]`, ten minutes.
 
 schemathesis sends requests of every kind to a server with the simulated carrier, all phases, and looks at each
-answer: no 5xx, no status, header, type or shape that the document does not name. What of its checks is left out,
-and why, stands in schemathesis.toml.
+answer: no 5xx, no status, header, type or shape that the document does not name. One check is left out, that a
+request which fits its schema is accepted: whether a number exists, no schema says.
 """
 
 import asyncio
@@ -27,6 +27,7 @@ async def check(folder: Path, seconds: int, database: str | None = None) -> tupl
         command = (
             *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(_CONFIG)),
             *("run", f"{server.http.base_url}/openapi.json", "--checks", "all", "--max-time", str(seconds)),
+            *("--exclude-checks", "positive_data_acceptance"),
             *("--seed", "1", "--request-timeout", "60", "--warnings", "off", "-H", f"X-API-Key: {KEY}"),
         )
         run = await asyncio.create_subprocess_exec(

@@ -30,17 +30,19 @@ bearer_scheme = HTTPBearer(auto_error=False, description="One of API_KEYS.")
 header_scheme = APIKeyHeader(name="X-API-Key", auto_error=False, description="One of API_KEYS.")
 
 
+_OF_PROXIES = ("basic", "digest", "negotiate", "ntlm")
+
+
 async def require_key(
     request: Request,
-    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(bearer_scheme)],
-    header: Annotated[str | None, Security(header_scheme)],
+    _bearer: Annotated[HTTPAuthorizationCredentials | None, Security(bearer_scheme)],
+    _header: Annotated[str | None, Security(header_scheme)],
 ) -> None:
     """UnauthorizedError unless the request carries one of the keys or a session, or none is asked for.
 
     Each key that is sent has to be one: a wrong one beside a right one is a mistake, or a guess.
     """
-    given = (bearer.credentials if bearer is not None else None, header)
-    check(request, *(key for key in given if key is not None))
+    check(request, *given_keys(request))
 
 
 def check(connection: HTTPConnection, *given: str) -> None:
@@ -93,9 +95,17 @@ def key_id_of(request: Request) -> str | None:
 
 
 def given_key(connection: HTTPConnection) -> str | None:
-    """The key of its headers."""
-    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" and token else connection.headers.get("x-api-key")
+    """The key of its headers; of two, the bearer token."""
+    return next(iter(given_keys(connection)), None)
+
+
+def given_keys(connection: HTTPConnection) -> list[str]:
+    """All that is sent as a key, right or wrong. What a proxy in front asks for (Basic and the like) is none."""
+    said, header = connection.headers.get("authorization"), connection.headers.get("x-api-key")
+    scheme, _, token = (said or "").strip().partition(" ")
+    bearer = token.strip() if scheme.lower() == "bearer" else None if said is None else ""
+    found = None if scheme.lower() in _OF_PROXIES else bearer
+    return [key for key in (found, header) if key is not None]
 
 
 def _keys(connection: HTTPConnection) -> list[str]:

@@ -15,7 +15,7 @@ from fastapi import APIRouter, Depends, Request, Response, Security
 from fastapi.security import HTTPAuthorizationCredentials
 from loguru import logger
 
-from bot.api.auth import bearer_scheme, header_scheme
+from bot.api.auth import bearer_scheme, given_keys, header_scheme
 from bot.api.lifespan import agent_of
 from bot.api.problems import ProblemRoute
 from bot.calls.access import is_one_of
@@ -34,8 +34,8 @@ router = APIRouter(route_class=ProblemRoute)
 
 async def may_scrape(
     request: Request,
-    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(bearer_scheme)],
-    header: Annotated[str | None, Security(header_scheme)],
+    _bearer: Annotated[HTTPAuthorizationCredentials | None, Security(bearer_scheme)],
+    _header: Annotated[str | None, Security(header_scheme)],
 ) -> None:
     """UnauthorizedError for a request that needs a key and has none of them."""
     settings = agent_of(request).settings
@@ -44,7 +44,7 @@ async def may_scrape(
     keys = [key.get_secret_value() for key in settings.api_keys]
     if settings.metrics_key is not None:
         keys.append(settings.metrics_key.get_secret_value())
-    given = [key for key in (bearer.credentials if bearer is not None else None, header) if key is not None]
+    given = given_keys(request)
     if not given or not all(is_one_of(key, keys) for key in given):
         raise UnauthorizedError("Send METRICS_KEY, or one of API_KEYS, as `Authorization: Bearer …`.")
 

@@ -47,11 +47,16 @@ def test_any_of_the_keys_opens(client: TestClient, headers: dict[str, str]) -> N
 
 @pytest.mark.parametrize(
     ("bearer", "header", "status"),
-    [("one", "two", 200), ("one", "three", 401), ("three", "one", 401), ("", "one", 200)],
+    [("one", "two", 200), ("one", "three", 401), ("three", "one", 401), ("", "one", 401)],
 )
 def test_each_key_that_is_sent_has_to_be_one(client: TestClient, bearer: str, header: str, status: int) -> None:
     headers = {"Authorization": f"Bearer {bearer}".strip(), "X-API-Key": header}
     assert client.get("/api/phone/calls", headers=headers).status_code == status
+
+
+def test_what_has_no_scheme_is_a_wrong_key(client: TestClient) -> None:
+    headers = {"Authorization": "one", "X-API-Key": "one"}
+    assert client.get("/api/phone/calls", headers=headers).status_code == 401
 
 
 def test_a_proxys_own_authorization_is_no_key(client: TestClient) -> None:

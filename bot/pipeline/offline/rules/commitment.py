@@ -85,6 +85,8 @@ class CommitmentWords:
         rules = {name: _expanded(rule, parts) for name, rule in {**clauses, **agent}.items() if name != "claims"}
         self._rules = {name: re.compile(rf"\b(?:{rule})\b") for name, rule in rules.items()}
         self._whole = {name: re.compile(rf"(?:{rule})") for name, rule in rules.items()}
+        self._echo_words = frozenset(clauses["echo"].split("|"))
+        self._never_echo = frozenset(map(_root, clauses["never_echo"].split("|")))
         self._day = re.compile(rf"\b{parts['day']}\b")
         self.claims = [
             (re.compile(rf"\b(?:{said})\b"), re.compile(done, re.IGNORECASE)) for said, done in agent["claims"]
@@ -92,6 +94,10 @@ class CommitmentWords:
 
     def found(self, rule: str, text: str) -> bool:
         return bool(self._rules[rule].search(plain(text)))
+
+    def ends(self, rule: str, text: str) -> bool:
+        """Whether one of the clauses ends with what the rule names."""
+        return any(self._rules[rule].search(plain(clause)) for clause in _CLAUSES.split(text))
 
     def is_weak(self, text: str) -> bool:
         """Whether all that is taken back is what was just asked: "no, actually not"."""
@@ -104,16 +110,22 @@ class CommitmentWords:
         """Days of the week and the like, as far as they are named."""
         return {found.split()[-1].removesuffix("s") for found in self._day.findall(plain(text))}
 
-    def heard(self, text: str) -> Said:
-        """What a turn says, the last clear word counting. A question says nothing."""
+    def heard(self, text: str, question: str = "") -> Said:
+        """What a turn says, the last clear word counting. A question says nothing.
+
+        `question`: of the agent, whose words answer it.
+        """
         said, asks = Said.NOTHING, False
+        echo = _roots(question, self._never_echo)
         text = text[-MAX_CHARACTERS:]
         text = self._rules["no_is_yes"].sub("", text.lower().replace("’", "'"))
         for sentence in self._parted(text):
-            if self._is("whole", plain(sentence)):
+            if self._is("whole", plain(sentence)) or self._is("nothing_more", plain(sentence)):
                 continue
             for clause in _CLAUSES.split(sentence):
-                said = _after(said, self._clause(clause))
+                if said in (Said.YES, Said.COMMIT) and self._is("beside", plain(clause)):
+                    continue
+                said = _after(said, self._clause(clause, echo))
                 asks = asks or clause.rstrip().endswith("?")
             whole = self._rules["no_is_none"].sub(" ", plain(sentence))
             if said in (Said.NO, Said.YES) and not sentence.endswith("?") and self._rules["undo"].search(whole):
@@ -123,14 +135,14 @@ class CommitmentWords:
             _polite(c) or _LEAVES.fullmatch(plain(c)) for c in clauses
         ):
             return Said.NOTHING
-        # "Okay, and what do I get?"
-        return (
-            Said.NOTHING
-            if asks and said is Said.YES and _polite(_SENTENCES.split(text)[0].split(",")[0])
-            else said
-        )
+        if said is Said.YES and any(self._is("greets", plain(clause)) for clause in clauses):
+            return Said.NOTHING  # "Yes, hello, who is calling?"
+        first = _SENTENCES.split(text)[0].split(",")[0]
+        if asks and said is Said.YES and (_polite(first) or self._is("bare_time", plain(first))):
+            return Said.NOTHING  # "Okay, and what do I get?"
+        return said
 
-    def _clause(self, clause: str) -> Said:
+    def _clause(self, clause: str, echo: frozenset[str]) -> Said:
         words = plain(clause)
         kind = " ".join(self._rules["no_is_none"].sub(" ", words).split())
         bare = " ".join(self._rules["late"].sub(" ", kind).split())
@@ -146,12 +158,12 @@ class CommitmentWords:
         if asks:
             return self._before_question(bare)
         if self._rules["hedge"].search(bare):
-            return Said.HEDGE
+            return Said.NO if self._is("no", bare) else Said.HEDGE  # "I'm on holiday until the tenth"
         if self._rules["commit"].search(bare) and not self._negated(bare):
             return Said.COMMIT
         if self._rules["no"].search(bare):
             return Said.NO
-        return Said.YES if self._yes_only(bare) else Said.NOTHING
+        return Said.YES if self._yes_only(bare) or self._echoes(bare, echo) else Said.NOTHING
 
     def _before_question(self, words: str) -> Said:
         """A yes in front of a question that no mark parts from it: "yes that works for me where is it?"."""
@@ -173,6 +185,11 @@ class CommitmentWords:
         rest = self._rules["yes"].sub(" ", words).split()
         return len(rest) < len(words.split()) and (len(rest) <= 1 or bool(self._rules["yes"].match(words)))
 
+    def _echoes(self, words: str, echo: frozenset[str]) -> bool:
+        """Whether all that is said are words of the question: "we'll keep it", "la mantengo"."""
+        said = [word for word in words.split() if word not in self._echo_words]
+        return bool(said) and all(_root(word) in echo for word in said)
+
     def asked(self, text: str, about: Sequence[str]) -> AskedFor:
         """What the last question of the agent's words asks; `about`: texts on what is to be committed to."""
         questions = [s for s in _SENTENCES.split(text[-MAX_CHARACTERS:]) if s.rstrip(" \"'»”").endswith("?")]
@@ -184,7 +201,13 @@ class CommitmentWords:
             return AskedFor.COMMITMENT
         if self._rules["aside"].search(last):
             return AskedFor.ASIDE
-        return AskedFor.COMMITMENT if topic or self._rules["asks"].search(last) else AskedFor.UNKNOWN
+        if topic or self._rules["asks"].search(last):
+            return AskedFor.COMMITMENT
+        # "You have a table for four on Saturday. Shall we keep it?" asks of what was just said.
+        before = " ".join(_SENTENCES.split(text[-MAX_CHARACTERS:])[:-1])
+        of_it = self._rules["of_it"].search(last) and not self._is("question_word", last)
+        said = of_it and any(len(_stems(before) & _stems(text)) >= 2 for text in about)
+        return AskedFor.COMMITMENT if said else AskedFor.UNKNOWN
 
 
 def _after(said: Said, clause: Said) -> Said:
@@ -243,11 +266,13 @@ def commitment(
                 (True, (text,)) if _digit(text) in {_digit(key) for key in chosen} else (given, quotes)
             )
             continue
-        said, topic = words.heard(text), " ".join((agent, *about))
+        said, topic = words.heard(text, _SENTENCES.split(agent)[-1]), " ".join((agent, *about))
         if said is Said.YES and asked is AskedFor.NOTHING and words.found("asks", agent) and not _polite(text):
             asked = AskedFor.COMMITMENT  # "I have you down for Thursday." – "Yes, correct."
         if said is Said.UNDO and asked is not AskedFor.COMMITMENT and words.is_weak(text):
             said = Said.NO
+        if said is Said.NO and asked is AskedFor.NOTHING and words.ends("cannot", text):
+            said = Said.UNDO
         known = words.days(topic)
         elsewhen = said in (Said.COMMIT, Said.YES) and bool(known) and bool(words.days(text) - known)
         found = given if elsewhen else _judged(said, asked, given)
@@ -299,6 +324,15 @@ def _belongs_to_other(agent: str, about: Sequence[str], others: Sequence[str]) -
 
 def _stems(text: str) -> set[str]:
     return {word[:_STEM] for word in plain(text).split() if len(word) > 3}
+
+
+def _roots(text: str, but: frozenset[str]) -> frozenset[str]:
+    return frozenset(root for word in plain(text).split() if len(word) > 2 and (root := _root(word)) not in but)
+
+
+def _root(word: str) -> str:
+    """What forms of one verb share: confirma, confirmado; fit, fits."""
+    return word.removesuffix("s")[:4]
 
 
 def _alike(one: str, other: str) -> bool:
