@@ -85,18 +85,13 @@ KEY_REQUIRED = Depends(require_key)
 
 def key_id_of(request: Request) -> str | None:
     """A short hash of the key that a let-in request came with: what limits by key count. None without one."""
-    given = given_key(request)
+    given = next(iter(given_keys(request)), None)
     if not _keys(request):
         return None
     if not given:
         session = _session(request)
         given = None if session is None else session.key
     return key_id(given) if given else None
-
-
-def given_key(connection: HTTPConnection) -> str | None:
-    """The key of its headers; of two, the bearer token."""
-    return next(iter(given_keys(connection)), None)
 
 
 def given_keys(connection: HTTPConnection) -> list[str]:

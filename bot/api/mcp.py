@@ -23,7 +23,7 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from bot.api.answers import CallAnswer, CallSummary
-from bot.api.auth import check, given_key, key_id_of
+from bot.api.auth import check, given_keys, key_id_of
 from bot.api.lifespan import agent_of
 from bot.api.problems import ProblemRoute
 from bot.api.requests import CallRequest, ListQuery, request_hash
@@ -81,7 +81,7 @@ class McpEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive, send)
-        check(request, given_key(request))
+        check(request, *given_keys(request))
         _caller.set(Asking(agent_of(request), key_id_of(request)))
         manager = importlib.import_module("mcp.server.streamable_http_manager").StreamableHTTPSessionManager(
             self._server._lowlevel_server, stateless=True, json_response=True
