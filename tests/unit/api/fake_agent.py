@@ -127,9 +127,6 @@ class FakeAgent:
     counted: int = 0
     """How often the queues were asked for."""
 
-    def shown(self, record: CallRecord) -> CallRecord:
-        return record
-
     def __getattr__(self, name: str) -> FakeAgent:
         """It is each of the parts that the routes use."""
         if name not in _PARTS:
