@@ -1,6 +1,7 @@
 """An AI phone agent: one request, one phone call, one record.
 
-cli/           commands: serve, simulate, doctor
+cli/           commands: serve, simulate, test, doctor
+suites/        cases that try a scenario, calls in text and a clock that jumps, what was expected, reports
 api/           HTTP and WebSocket routes, one noun a file; the only place that imports fastapi
 calls/         a call from the request to its last webhook, around the line; agent.py puts the parts together
 conversation/  ONE CALL on the line, answer to hang-up: opening, replies, machines, transfers, tools, scenario

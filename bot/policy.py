@@ -121,6 +121,8 @@ class Terms:
     purpose: CallPurpose | None = None
     """None: its profile says."""
     consent: CallConsent | None = None
+    simulated_callee: str | None = None
+    """Who picks up on the simulated line."""
 
     def to_json(self) -> dict[str, Any]:
         """Only what is not the default."""

@@ -27,6 +27,7 @@ from bot.api.requests import (
     HoursRequest,
     Name,
     RetryRequest,
+    SimulatedCallee,
     TimeZone,
     plain_schema,
 )
@@ -134,6 +135,7 @@ class CampaignRequest(BaseModel):
         description="Of all contacts; a contact's own variables `consent_kind`, `consent_at` and "
         "`consent_source` go before it.",
     )
+    simulated_callee: SimulatedCallee | None = None
     webhook_url: Annotated[str, StringConstraints(max_length=2000)] | None = None
     outcome_schema: Annotated[dict[str, Any], AfterValidator(plain_schema)] | None = None
     dry_run: bool = Field(default=False, description="Only try it: nothing is kept, nobody is called.")
@@ -191,6 +193,7 @@ class CampaignRequest(BaseModel):
             outcome_schema=self.outcome_schema,
             purpose=self.purpose,
             consent=None if self.consent is None else self.consent.consent,
+            simulated_callee=self.simulated_callee,
         )
         return Campaign(
             asked.id_of("campaign"),

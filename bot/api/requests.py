@@ -81,6 +81,15 @@ Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 Action = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
 
 
+SimulatedCallee = Annotated[
+    str,
+    StringConstraints(max_length=40),
+    Field(
+        description="Who picks up, on a server without a carrier's keys: voicemail, busy, hedges …; `all`: each "
+        "call another one. 422 where a real phone would ring.",
+        examples=["voicemail"],
+    ),
+]
 Schedule = Annotated[AwareDatetime, AfterValidator(_schedule)]
 TimeZone = Annotated[str, StringConstraints(max_length=100), AfterValidator(_time_zone)]
 Extension = Annotated[str, StringConstraints(max_length=100), AfterValidator(read_extension)]
@@ -230,6 +239,7 @@ class CallRequest(SpecRequest):
         examples=["ww204"],
     )
     wait: bool = Field(default=True, description="False: 429 rather than a call that has to wait for its turn.")
+    simulated_callee: SimulatedCallee | None = None
 
     @model_validator(mode="after")
     def _now_or_later(self) -> CallRequest:
@@ -252,6 +262,7 @@ class CallRequest(SpecRequest):
             outcome_schema=self.outcome_schema,
             purpose=self.purpose,
             consent=None if self.consent is None else self.consent.consent,
+            simulated_callee=self.simulated_callee,
         )
 
 

@@ -19,7 +19,7 @@ from bot.calls.after_call import AfterCall, Retries
 from bot.calls.campaigns import Campaigns
 from bot.calls.capacity import LagWatch, LoopProbe
 from bot.calls.carrier_events import CarrierEvents
-from bot.calls.carriers import build_carrier, carrier_slot
+from bot.calls.carriers import build_carrier, callees_of, carrier_slot
 from bot.calls.cluster import private_address
 from bot.calls.cluster.other_processes import OtherProcesses
 from bot.calls.dialling.dial_once import DialGate
@@ -97,7 +97,12 @@ class PhoneAgent:
         self.settings, self.store, self.carrier, self._resources = settings, store, carrier, resources
         self.engine = backends.engine or DurableEngine(database.address)
         self.planner = Planner(
-            scenarios, settings, resources.environment, carrier.vendor, simulated_line=carrier.simulated
+            scenarios,
+            settings,
+            resources.environment,
+            carrier.vendor,
+            simulated_line=carrier.simulated,
+            callees=callees_of(carrier),
         )
         self._mcp = McpServers(resources.environment, lambda: resources.outgoing)
         self._openings = SqlOpeningStore(database)

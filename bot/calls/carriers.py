@@ -47,8 +47,8 @@ class _CalleeVoice:
     def __init__(self, voice: LocalVoice) -> None:
         self._voice = voice
 
-    async def speak(self, text: str) -> Speech:
-        return await self._voice.speak(text, pitch=CALLEE_PITCH)
+    async def speak(self, text: str, *, speed: float = 1.0) -> Speech:
+        return await self._voice.speak(text, speed=speed, pitch=CALLEE_PITCH)
 
 
 def build_carrier(settings: Settings, resources: Resources, own_port: int | None = None) -> Carrier:
@@ -70,6 +70,7 @@ def build_carrier(settings: Settings, resources: Resources, own_port: int | None
         listener=resources.scripts,
         max_lines=settings.max_calls,
         local_origin=f"http://127.0.0.1:{own_port or settings.port}",
+        agent_words=resources.scripts.agent_words,
     )
     if settings.simulated_callee is not None:
         try:
@@ -77,6 +78,11 @@ def build_carrier(settings: Settings, resources: Resources, own_port: int | None
         except RequestError as e:
             raise SettingsError(f"SIMULATED_CALLEE: {e.message}", field="SIMULATED_CALLEE") from None
     return carrier
+
+
+def callees_of(carrier: Carrier) -> Sequence[str]:
+    """Who may pick up, by name; nobody where real phones ring."""
+    return carrier.callees if isinstance(carrier, SimulatedCarrier) else ()
 
 
 def carrier_slot(carrier: Carrier, settings: Settings, public_url: str | None) -> Slot:

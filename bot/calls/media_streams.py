@@ -137,7 +137,12 @@ class MediaStreams:
         recorder.trace.answered()
         plan, services = await active_calls.prepared(slot, line.call_sid)
         backend = CallBackend(
-            active_calls.resources, active_calls.mcp, process.carrier, self.others.transfers, self.do_not_call
+            active_calls.resources,
+            active_calls.mcp,
+            process.carrier,
+            self.others.transfers,
+            self.do_not_call,
+            simulated=process.carrier.simulated,
         )
         slot.call = call = Call(plan, line=line, services=services, recorder=recorder, backend=backend)
         if slot.end_early is not None:

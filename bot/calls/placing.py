@@ -57,6 +57,7 @@ class Placing:
         """What can be refused at once. RequestError, BusyError."""
         self.webhooks.check_url(record.terms.webhook_url)
         self.process.planner.check_consent(record)
+        self.process.planner.check_callee(record.terms.simulated_callee)
         now = datetime.now(UTC)
         decision = await self.gate(record, now)
         if isinstance(decision, Refuse):

@@ -1,7 +1,7 @@
 """From a wish to a call: its record, the plan of how it is held, the order to dial it."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -12,13 +12,13 @@ from bot.conversation.kept import kept
 from bot.conversation.prompt import opening_text
 from bot.conversation.scenario.compliance import storage_of
 from bot.conversation.scenario.parts import Limits
-from bot.conversation.scenario.scenario import Scenarios
-from bot.errors import RequestError
+from bot.conversation.scenario.scenario import Scenario, Scenarios
+from bot.errors import RequestError, did_you_mean
 from bot.json_schema import Schema, checked
 from bot.policy import DEFAULT_TERMS, CallPurpose, HoursTerms, RetryTerms, Terms
 from bot.records import CallRecord, CallSpec, Direction, Status
 from bot.settings import Settings
-from bot.telephony.carrier import DialOrder
+from bot.telephony.carrier import NO_BRIEF, AskedField, CalleeBrief, DialOrder
 
 CONSENT_MISSING = (
     "This is a marketing call, which needs the callee's consent: give consent {kind, at, source}, "
@@ -40,6 +40,8 @@ class Planner:
     carrier: str
     """The carrier's name among a call's vendors."""
     simulated_line: bool
+    callees: Sequence[str] = ()
+    """Who may pick up, by name, where callees are simulated."""
     _plans: OrderedDict[str, tuple[_Asked, Plan]] = field(default_factory=OrderedDict, init=False, repr=False)
 
     def record(
@@ -98,6 +100,7 @@ class Planner:
             carrier=self.carrier,
             time_zone=record.terms.time_zone,
             extension=record.terms.extension,
+            simulated_callee=record.terms.simulated_callee,
             our_number=record.spec.from_number or self.settings.twilio_phone_number,
             outcome_schema=None if schema is None else checked(schema),
         )
@@ -123,6 +126,17 @@ class Planner:
         terms = record.terms
         if terms.consent is None and self.needs_consent(record.spec.scenario, terms.purpose):
             raise RequestError(CONSENT_MISSING, code="consent_missing", field="consent")
+
+    def check_callee(self, name: str | None) -> None:
+        """RequestError for a simulated callee who is not there, or where a real phone would ring."""
+        if name is None or name in self.callees:
+            return
+        if not self.simulated_line:
+            message = f"This server dials real phones with {self.carrier}: leave simulated_callee out."
+        else:
+            near = did_you_mean(name, self.callees)
+            message = f"There is no callee {name!r}{near}; there are: {', '.join(self.callees)}."
+        raise RequestError(message, code="no_such_callee", field="simulated_callee")
 
     def max_per_subject(self, scenario: str) -> int | None:
         """Calls a day to one number about this; a profile's hold no more than its hours on the simulated line."""
@@ -177,4 +191,14 @@ class Planner:
             call_id=plan.call_id,
             # What answers before an extension is a menu, and no news of who is behind it.
             detect=plan.scenario.pickup.amd and plan.extension is None,
+            brief=callee_brief(plan.scenario, plan.simulated_callee) if self.simulated_line else NO_BRIEF,
         )
+
+
+def callee_brief(scenario: Scenario, callee: str | None = None) -> CalleeBrief:
+    """What a simulated callee knows of a call in this scenario."""
+    fields = tuple(
+        AskedField(field.name, field.type, field.description, field.question, field.options)
+        for field in scenario.outcome
+    )
+    return CalleeBrief(scenario.language, fields, callee, calls_in=scenario.direction == "inbound")

@@ -23,6 +23,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     simulate.add_argument("--action", help="what the agent calls for; default: the scenario's example")
     simulate.add_argument("--context", help="what it may know; default: the scenario's example")
     simulate.add_argument("--callee", help="who picks up: voicemail, silent, busy …; default: the scenario's")
+    simulate.add_argument(
+        "--say", action="append", default=[], metavar="LINE", help="what the callee says; may be given again"
+    )
+    simulate.add_argument("--callee-name", help="whom the agent calls; default: the scenario's example")
+    simulate.add_argument("--organization", help="for whom; default: the scenario's example")
+    simulate.add_argument("--json", action="store_true", help="print the call's record as JSON, and nothing else")
     mcp = commands.add_parser(
         "mcp", help="offer a running server's tools to an MCP client, over stdin and stdout"
     )

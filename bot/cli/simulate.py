@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import json
 import socket
 import tempfile
 import time
@@ -15,7 +16,9 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from bot.api.answers import as_event
 from bot.calls.agent import PhoneAgent
+from bot.calls.planner import callee_brief
 from bot.calls.process import CallListener
 from bot.cli.server import serving
 from bot.conversation.scenario.scenario import DEFAULT_OUTBOUND, Scenario, Scenarios
@@ -41,11 +44,24 @@ class Wish:
     action: str | None = None
     context: str | None = None
     callee: str | None = None
+    say: tuple[str, ...] = ()
+    callee_name: str | None = None
+    organization: str | None = None
+    as_json: bool = False
 
 
 async def run(chosen: argparse.Namespace) -> int:
     """Hold one call with a simulated callee; 0 if its outcome was reached."""
-    wish = Wish(chosen.scenario, chosen.action, chosen.context, chosen.callee)
+    wish = Wish(
+        chosen.scenario,
+        chosen.action,
+        chosen.context,
+        chosen.callee,
+        tuple(chosen.say),
+        chosen.callee_name,
+        chosen.organization,
+        chosen.json,
+    )
     settings = load_settings()
     with tempfile.TemporaryDirectory(prefix="simulate-") as folder:
         return await _simulate(_without_account(settings, Path(folder)), wish)
@@ -54,30 +70,29 @@ async def run(chosen: argparse.Namespace) -> int:
 class _Terminal(CallListener):
     """Prints the turns."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, silent: bool) -> None:
         self.ended = asyncio.Event()
+        self._silent = silent
 
     def turn_completed(self, call_id: str, turn: Turn) -> None:
-        _print_turn(turn)
+        if not self._silent:
+            _print_turn(turn)
 
     def call_ended(self, call_id: str) -> None:
         self.ended.set()
 
 
 async def _simulate(settings: Settings, wish: Wish) -> int:
-    scenarios, terminal = Scenarios.load(settings.pipelines_dir, settings.compliance_profile), _Terminal()
+    scenarios = Scenarios.load(settings.pipelines_dir, settings.compliance_profile)
+    terminal = _Terminal(silent=wish.as_json)
     scenario = scenarios.get(wish.scenario or DEFAULT_OUTBOUND)
     if scenario.direction == "inbound":
         scenarios = _with_example(scenarios, scenario, wish)
     async with serving(settings, scenarios=scenarios, listener=terminal) as agent:
-        for slot, filled in agent.health().slots.items():
-            print(f"{slot:<8} {filled.vendor:<13} {filled.why}")
-        for stranger in agent.planner.slots(scenario.name).strangers(scenario.language):
-            print(f"{'':<8} {stranger:<13} takes {scenario.language} for English")
-        print()
+        if not wish.as_json:
+            _print_slots(agent, scenario)
         assert isinstance(agent.carrier, SimulatedCarrier)
-        if wish.callee is not None:
-            agent.carrier.answer_with(wish.callee)
+        agent.carrier.answer_with(wish.callee, wish.say)
         call_id = await _begin(agent, agent.carrier, scenario, wish)
         try:
             await asyncio.wait_for(terminal.ended.wait(), _LONGEST_SECONDS)
@@ -85,9 +100,23 @@ async def _simulate(settings: Settings, wish: Wish) -> int:
             await agent.hang_ups.hang_up(call_id)
             print(f"the call was still going on after {_LONGEST_SECONDS:.0f} s")
         record = await with_outcome(agent.store.find, call_id)
-        for line in summary(record, agent.settings.data_dir / "recordings"):
+        recordings = agent.settings.data_dir / "recordings"
+        for line in [_as_json(record)] if wish.as_json else summary(record, recordings):
             print(line)
     return 0 if record.outcome is not None and record.outcome.reached_goal else 1
+
+
+def _print_slots(agent: PhoneAgent, scenario: Scenario) -> None:
+    for slot, filled in agent.health().slots.items():
+        print(f"{slot:<8} {filled.vendor:<13} {filled.why}")
+    for stranger in agent.planner.slots(scenario.name).strangers(scenario.language):
+        print(f"{'':<8} {stranger:<13} takes {scenario.language} for English")
+    print()
+
+
+def _as_json(record: CallRecord) -> str:
+    """As the API answers it."""
+    return json.dumps(as_event(record), indent=2, ensure_ascii=False)
 
 
 async def with_outcome(
@@ -111,6 +140,7 @@ async def _begin(agent: PhoneAgent, carrier: SimulatedCarrier, scenario: Scenari
             to=OUR_NUMBER,
             from_number=SIMULATED_NUMBER,
             scenario=scenario.name,
+            brief=callee_brief(scenario),
         )
         return await _call_id_of(agent, sid)
     spec = CallSpec(
@@ -118,8 +148,8 @@ async def _begin(agent: PhoneAgent, carrier: SimulatedCarrier, scenario: Scenari
         scenario=scenario.name,
         action=example.action if wish.action is None else wish.action,
         context=example.context if wish.context is None else wish.context,
-        callee_name=example.callee_name,
-        organization=example.organization,
+        callee_name=wish.callee_name or example.callee_name,
+        organization=wish.organization or example.organization,
     )
     # Where the scenario's law wants a consent: nobody's phone rings here.
     consent = CallConsent("simulated", datetime.now(UTC).isoformat(), "phone-agent simulate")
@@ -141,7 +171,7 @@ def _with_example(scenarios: Scenarios, scenario: Scenario, wish: Wish) -> Scena
     """
     example, agent = scenario.example, scenario.agent
     known = {
-        "organization": example.organization or agent.organization,
+        "organization": wish.organization or example.organization or agent.organization,
         "context": (example.context if wish.context is None else wish.context) or agent.context,
     }
     filled = scenario.model_copy(update={"numbers": (OUR_NUMBER,), "agent": agent.model_copy(update=known)})

@@ -7,6 +7,7 @@ record is complete. Whatever ends it, and whenever, the carrier hangs up and not
 """
 
 import asyncio
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -30,6 +31,7 @@ from bot.conversation.recorder import Recorder
 from bot.conversation.replies import Replies
 from bot.conversation.stages import Stages
 from bot.conversation.toolbox import Toolbox, declared_tools
+from bot.conversation.tools import Tool
 from bot.conversation.tools.declared.mcp_server import McpServers
 from bot.conversation.transfers.handover import Handover
 from bot.conversation.transfers.transfers import Transfers
@@ -65,6 +67,10 @@ class CallBackend:
     carrier: EndsCalls
     transfers: Transfers | None = None
     do_not_call: NeverAgain | None = None
+    simulated: bool = False
+    """The callee is ours, and answers by what it hears."""
+    declared: Callable[[Plan], Iterable[Tool]] | None = None
+    """In the place of the scenario's HTTP tools and MCP servers: a suite's."""
 
 
 @dataclass
@@ -117,7 +123,7 @@ class Call:
                 say=self._fillers.say,
                 working=self._note_tools,
             ),
-            declared=declared_tools(scenario, resources, backend.mcp) if plan.calls_declared_tools else (),
+            declared=self._declared_tools(),
             frame=plan.frame_of(()),
         )
         language = languages.of(scenario.language)
@@ -180,12 +186,19 @@ class Call:
             no_reply_owed=self._flow.no_reply_owed,
         )
 
+    def _declared_tools(self) -> Iterable[Tool]:
+        if self._backend.declared is not None:
+            return self._backend.declared(self.plan)
+        if not self.plan.calls_declared_tools:
+            return ()
+        return declared_tools(self.plan.scenario, self._backend.resources, self._backend.mcp)
+
     def _build_stages(self) -> Stages:
         services, scenario = self._services, self.plan.scenario
         context = LLMContext(
             messages=[{"role": "user", "content": prompt.CALL_OPENED}], tools=self._toolbox.schemas()
         )
-        voice_activity = vad.build(scenario.vad)
+        voice_activity = services.vad or vad.build(scenario.vad)
         user = self._user_context(context, voice_activity.voice)
         pipeline = RunningPipeline(
             [
@@ -287,7 +300,7 @@ class Call:
         return next((member.vendor for member in self.plan.slots.llms if member.vendor in replied), None)
 
     async def _join_late_tools(self) -> None:
-        if self.plan.calls_declared_tools:
+        if self.plan.calls_declared_tools and self._backend.declared is None:
             await self._toolbox.join_late(self._backend.mcp, self._stages.context, self._services.llms)
 
     def _note_tools(self, working: bool) -> None:
@@ -440,6 +453,8 @@ class Call:
     def agent_words(self, text: str) -> None:
         self._disclosure.note_words(text)
         self._recorder.agent_words(text)
+        if self._backend.simulated:
+            self._backend.resources.scripts.agent_said(self._line.call_sid, text)
 
     def agent_turn_over(self, text: str, *, interrupted: bool) -> None:
         self._disclosure.note_turn_over(interrupted=interrupted)

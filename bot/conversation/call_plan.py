@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from loguru import logger
+from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.services.llm_service import LLMService
 from pipecat.services.stt_service import STTService
 from pipecat.services.tts_service import TTSService
@@ -31,6 +32,7 @@ from bot.pipeline.resources import Resources
 from bot.pipeline.stt import vendors as stt
 from bot.pipeline.tts import vendors as tts
 from bot.pipeline.tts.spoken_text import SpokenText
+from bot.pipeline.turns.vad import VoiceActivity
 from bot.pipeline.usage import Usage, count_for
 from bot.pipeline.vendor import Vendor
 from bot.records import CallSpec, Direction, Slot, Speaker, Turn
@@ -99,6 +101,8 @@ class Plan:
     """The callee's, where the request names it; None: their number's."""
     extension: str | None = field(default=None, repr=False)
     """Keys pressed once the call was answered: a menu's, behind which somebody has still to answer."""
+    simulated_callee: str | None = None
+    """Who picks up on the simulated line, where the request says so."""
     our_number: str | None = None
     """The number the callee sees, and may call back."""
     outcome_schema: Schema | None = None
@@ -181,6 +185,12 @@ class Plan:
         )
 
 
+class SpeechDetector(FrameProcessor):
+    """What tells that the callee speaks."""
+
+    voice: VoiceActivity
+
+
 @dataclass(frozen=True)
 class Services:
     """The vendors' and engines' processors of one call; in each stage the next stands in for the one before."""
@@ -188,6 +198,8 @@ class Services:
     stts: tuple[STTService, ...]
     llms: tuple[LLMService[Any], ...]
     ttss: tuple[TTSService, ...]
+    vad: SpeechDetector | None = None
+    """None: Silero on the callee's audio."""
 
 
 def build_services(plan: Plan, resources: Resources, call_sid: str) -> Services:

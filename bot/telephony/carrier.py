@@ -28,6 +28,34 @@ API_PATH = "/api/phone"
 
 
 @dataclass(frozen=True)
+class AskedField:
+    """Something that a call wants to find out, as a simulated callee knows it."""
+
+    name: str
+    type: str
+    description: str = ""
+    question: str | None = None
+    options: tuple[str, ...] = ()
+    answer: str | None = None
+    """What the callee says to it; None: what is plausible."""
+
+
+@dataclass(frozen=True)
+class CalleeBrief:
+    """What a simulated callee knows of the call that reaches it. Real carriers ignore it."""
+
+    language: str = "en"
+    fields: tuple[AskedField, ...] = ()
+    callee: str | None = None
+    """Which of the shipped callees picks up; None: the one of the scenario, or one that follows it."""
+    calls_in: bool = False
+    """They are the caller: the agent speaks first."""
+
+
+NO_BRIEF = CalleeBrief()
+
+
+@dataclass(frozen=True)
 class DialOrder:
     """One call to place. Numbers are E.164 and stay out of repr, and so out of log lines."""
 
@@ -45,6 +73,7 @@ class DialOrder:
     """Report who answered, while the call goes on."""
     transfer: str | None = None
     """The token of the transfer whose person is called: the leg's events are reported under it."""
+    brief: CalleeBrief = NO_BRIEF
 
 
 @dataclass(frozen=True)

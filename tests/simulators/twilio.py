@@ -105,7 +105,7 @@ class FormantVoice:
     def __init__(self, *, character_ms: int = CHARACTER_MS) -> None:
         self._character_ms = character_ms
 
-    async def speak(self, text: str) -> Speech:
+    async def speak(self, text: str, *, speed: float = 1.0) -> Speech:
         sound = speak(text, SAMPLE_RATE, character_ms=self._character_ms)
         words: list[TimedWord] = []
         position = 0

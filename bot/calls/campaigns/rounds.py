@@ -118,6 +118,7 @@ class Campaigns:
         """Of the campaign's rows. RequestError where it cannot be held."""
         self._planner.forget(self._planner.record(campaign.spec, Direction.OUTBOUND).call_id)
         self._check_url(campaign.terms.webhook_url)
+        self._planner.check_callee(campaign.terms.simulated_callee)
         hours = self._hours_of(campaign)
         rules.check_texts(campaign.spec)
         if columns is not None:

@@ -38,55 +38,15 @@ def build_asker(
     return Asker(client, models, usage, waits=WAITS if waits is None else waits)
 
 
-class Analyst:
-    """One process's. `waits`: seconds before each request to the model; None: asking's own."""
+class CallReader:
+    """Reads a call with the model that held it. `waits`: seconds before each request; None: asking's own."""
 
-    def __init__(
-        self, *, resources: Resources, planner: Planner, store: SqlCallStore, waits: Sequence[float] | None = None
-    ) -> None:
+    def __init__(self, resources: Resources, waits: Sequence[float] | None = None) -> None:
         self._resources = resources
-        self._planner = planner
-        self._store = store
         self._waits = waits
 
-    async def keep(self, call: CallRecord) -> None:
-        """Analyse an ended call and keep its outcome. May be done again: no model is asked twice.
-
-        Raises only what the store raises.
-        """
-        record = await self._store.get(call.call_id)
-        if record is None:
-            return
-        try:
-            plan = self._planner.plan(record)
-        except UnknownScenarioError as e:
-            logger.warning("call {} is not analysed: {}", record.call_id, e.message)
-            return
-        usage = Usage()
-        outcome = await self._outcome(record, plan, usage)
-        costs = dict(_missing_costs(record, plan))
-        if usage.items:
-            costs[CostPart.ANALYSIS] = prices().priced(usage.items)
-        changed = None if outcome == record.outcome else outcome
-        if changed is not None or costs:
-            await self._store.update(record.call_id, CallChange(outcome=changed, costs=costs))
-
-    async def settle(self, call: CallRecord) -> None:
-        """Keep what is known of an ended call at once: the rules' outcome where it has none, the carrier's bill.
-
-        A call that was held has both from its end; this is for one that was never answered, or that a killed
-        process left. No vendor is asked.
-        """
-        try:
-            plan = self._planner.plan(call)
-        except UnknownScenarioError:
-            return
-        outcome = await _by_rules(call, plan) if call.outcome is None else None
-        costs = _missing_costs(call, plan)
-        if outcome is not None or costs:
-            await self._store.update(call.call_id, CallChange(outcome=outcome, costs=costs))
-
-    async def _outcome(self, record: CallRecord, plan: Plan, usage: Usage) -> Outcome:
+    async def outcome_of(self, record: CallRecord, plan: Plan, usage: Usage) -> Outcome:
+        """By the model, where the call was held by one and there is something to read."""
         by_rules = record.outcome or await _by_rules(record, plan)
         done = by_rules.source == "claude" or by_rules.analysis_error is not None
         client, models = self._resources.anthropic, self._models(plan)
@@ -123,6 +83,54 @@ class Analyst:
             return []
         settings = self._resources.settings
         return [member.model_name(settings) for member in plan.slots.llms if isinstance(member, Claude)]
+
+
+class Analyst:
+    """One process's. `waits`: seconds before each request to the model; None: asking's own."""
+
+    def __init__(
+        self, *, resources: Resources, planner: Planner, store: SqlCallStore, waits: Sequence[float] | None = None
+    ) -> None:
+        self._planner = planner
+        self._store = store
+        self._reader = CallReader(resources, waits)
+
+    async def keep(self, call: CallRecord) -> None:
+        """Analyse an ended call and keep its outcome. May be done again: no model is asked twice.
+
+        Raises only what the store raises.
+        """
+        record = await self._store.get(call.call_id)
+        if record is None:
+            return
+        try:
+            plan = self._planner.plan(record)
+        except UnknownScenarioError as e:
+            logger.warning("call {} is not analysed: {}", record.call_id, e.message)
+            return
+        usage = Usage()
+        outcome = await self._reader.outcome_of(record, plan, usage)
+        costs = dict(_missing_costs(record, plan))
+        if usage.items:
+            costs[CostPart.ANALYSIS] = prices().priced(usage.items)
+        changed = None if outcome == record.outcome else outcome
+        if changed is not None or costs:
+            await self._store.update(record.call_id, CallChange(outcome=changed, costs=costs))
+
+    async def settle(self, call: CallRecord) -> None:
+        """Keep what is known of an ended call at once: the rules' outcome where it has none, the carrier's bill.
+
+        A call that was held has both from its end; this is for one that was never answered, or that a killed
+        process left. No vendor is asked.
+        """
+        try:
+            plan = self._planner.plan(call)
+        except UnknownScenarioError:
+            return
+        outcome = await _by_rules(call, plan) if call.outcome is None else None
+        costs = _missing_costs(call, plan)
+        if outcome is not None or costs:
+            await self._store.update(call.call_id, CallChange(outcome=outcome, costs=costs))
 
 
 async def _by_rules(record: CallRecord, plan: Plan) -> Outcome:

@@ -55,10 +55,20 @@ class Final:
 
 
 class CalleeScripts:
-    """Call SID → the lines its callee has spoken, in order. One event loop writes and reads."""
+    """Call SID → the lines its callee has spoken, in order, and the agent's words they have heard. One event loop
+    writes and reads."""
 
     def __init__(self) -> None:
         self._lines: dict[str, list[ScriptLine]] = {}
+        self._agent: dict[str, str] = {}
+
+    def agent_said(self, call_sid: str, words: str) -> None:
+        """The callee has heard this of the agent."""
+        self._agent[call_sid] = f"{self._agent.get(call_sid, '')} {words}"
+
+    def agent_words(self, call_sid: str) -> str:
+        """All the callee has heard of the agent so far."""
+        return self._agent.get(call_sid, "")
 
     def say(self, call_sid: str, text: str, words: Sequence[TimedWord]) -> None:
         """The callee says `text`; to be reported before its audio is played, or soon after.
@@ -73,6 +83,7 @@ class CalleeScripts:
     def forget(self, call_sid: str) -> None:
         """Drop the lines of a call; an unknown call is fine."""
         self._lines.pop(call_sid, None)
+        self._agent.pop(call_sid, None)
 
     def lines(self, call_sid: str, start: int = 0) -> Sequence[ScriptLine]:
         """The call's utterances from number `start` on."""

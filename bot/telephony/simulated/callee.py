@@ -9,7 +9,7 @@ import asyncio
 import base64
 import math
 from collections import deque
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain, cycle, islice
@@ -19,8 +19,10 @@ import numpy as np
 
 from bot.audio import MULAW_SILENCE, SAMPLE_RATE, Speech, TimedWord, mulaw_to_pcm, pcm_to_mulaw
 from bot.telephony.simulated.script import (
+    BACKCHANNEL_MS,
     BeepStep,
     Conversation,
+    ConverseStep,
     HangUpStep,
     HearStep,
     InterruptStep,
@@ -30,15 +32,19 @@ from bot.telephony.simulated.script import (
     SayStep,
     SilenceStep,
     Step,
+    Text,
     WaitForHangUpStep,
+    spoken,
 )
 from bot.telephony.simulated.stream import FRAME_MS, FRAME_SAMPLES, Tick
 
 NOISE_DBFS = -62.0
-"""A line is never digitally silent; at this level it is heard as quiet (and a VAD wakes up faster)."""
+"""Of a callee in a quiet place: see `Conversation.noise_dbfs`."""
 _NOISE_FRAMES = 150
 _LOUD = 8 * FRAME_SAMPLES
 """Sum of a frame's levels (|sample| / 16) that counts as speech: a mean of -48 dBFS, well above the noise."""
+_PATIENCE_MS = 15_000
+"""The agent's silence, after which it is not waited for."""
 _SPOKEN_FRAMES = 5
 """Loud frames in a row of ten that make a start of speech: 100 ms, so that a click is none."""
 _BEEP_AMPLITUDE = 8000
@@ -49,7 +55,7 @@ _CHORDS = ((262, 330, 392, 523), (220, 262, 330, 440), (175, 220, 262, 349), (19
 class Voice(Protocol):
     """Speaks for the callee."""
 
-    async def speak(self, text: str) -> Speech: ...
+    async def speak(self, text: str, *, speed: float = 1.0) -> Speech: ...
 
 
 class ScriptListener(Protocol):
@@ -77,16 +83,16 @@ class SpokenLine:
     """Times from the line's first sample."""
 
 
-def _noise(samples: int, seed: int = 0) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    return np.random.default_rng(seed).normal(0.0, 32768 * 10 ** (NOISE_DBFS / 20), samples)
+def _noise(samples: int, dbfs: float = NOISE_DBFS, seed: int = 0) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    return np.random.default_rng(seed).normal(0.0, 32768 * 10 ** (dbfs / 20), samples)
 
 
-def line_of(speech: Speech) -> SpokenLine:
+def line_of(speech: Speech, noise_dbfs: float = NOISE_DBFS) -> SpokenLine:
     """Speech over the line's noise, filled up to a whole frame."""
-    spoken = np.frombuffer(speech.pcm, dtype=np.int16)
-    frames = max(1, math.ceil(len(spoken) / FRAME_SAMPLES))
-    mixed = _noise(frames * FRAME_SAMPLES)
-    mixed[: len(spoken)] += spoken
+    voice = np.frombuffer(speech.pcm, dtype=np.int16)
+    frames = max(1, math.ceil(len(voice) / FRAME_SAMPLES))
+    mixed = _noise(frames * FRAME_SAMPLES, noise_dbfs)
+    mixed[: len(voice)] += voice
     return SpokenLine(text=speech.text, payloads=_payloads(mixed), words=speech.words)
 
 
@@ -99,9 +105,9 @@ def _payloads(samples: np.ndarray[tuple[int], np.dtype[np.float64]]) -> tuple[st
 
 
 @cache
-def noise_payloads() -> tuple[str, ...]:
+def noise_payloads(dbfs: float = NOISE_DBFS) -> tuple[str, ...]:
     """Three seconds of the line's noise, played in a loop."""
-    return _payloads(_noise(_NOISE_FRAMES * FRAME_SAMPLES, seed=1))
+    return _payloads(_noise(_NOISE_FRAMES * FRAME_SAMPLES, dbfs, seed=1))
 
 
 @cache
@@ -131,20 +137,21 @@ class SpokenLines:
     def __init__(self, voice: Voice, *, keep: int = 256) -> None:
         self._voice = voice
         self._keep = keep
-        self._lines: dict[str, SpokenLine] = {}
+        self._lines: dict[tuple[str, float, float], SpokenLine] = {}
         self._speaking = asyncio.Lock()
 
     async def ready(self, conversation: Conversation) -> Mapping[str, SpokenLine]:
         """Every line of a conversation. One text at a time: callees who ring together share the work."""
         lines: dict[str, SpokenLine] = {}
+        speed, noise = conversation.speed, conversation.noise_dbfs
         for text in conversation.texts:
             async with self._speaking:
-                line = self._lines.get(text)
+                line = self._lines.get((text, speed, noise))
                 if line is None:
-                    line = line_of(await self._voice.speak(text))
+                    line = line_of(await self._voice.speak(text, speed=speed), noise)
                     while len(self._lines) >= self._keep:
                         del self._lines[next(iter(self._lines))]
-                    self._lines[text] = line
+                    self._lines[text, speed, noise] = line
             lines[text] = line
         return lines
 
@@ -214,13 +221,16 @@ class Callee:
         conversation: Conversation,
         lines: Mapping[str, SpokenLine],
         listener: ScriptListener,
+        agent_words: Callable[[], str] = lambda: "",
     ) -> None:
+        """`agent_words`: all that was heard of the agent so far."""
         self._call_sid = call_sid
         self._conversation = conversation
         self._lines = lines
         self._listener = listener
         self._ear = AgentSpeech()
-        self._noise = noise_payloads()
+        self._agent_words = agent_words
+        self._noise = noise_payloads(conversation.noise_dbfs)
         self._frame = 0
         self._unstreamed = 0
         """Frames that passed off a media stream; the agent never hears those."""
@@ -285,7 +295,7 @@ class Callee:
         """One step, a payload per 20 ms; False to hang up after it."""
         match step:
             case SayStep():
-                yield from self._say(step.text)
+                yield from self._say(self._spoken(step.text))
             case HearStep():
                 heard = yield from self._hear(step)
                 return heard or step.or_else == "go_on"
@@ -307,9 +317,37 @@ class Callee:
                 return False
             case MenuStep():
                 return (yield from self._offer(step))
+            case ConverseStep():
+                yield from self._converse(step)
             case HangUpStep():
                 return False
         return True
+
+    def _converse(self, step: ConverseStep) -> Generator[str, None, None]:
+        answers, known = self._conversation.answers(step), 0
+        for _ in range(step.turns):
+            if step.backchannel is not None:
+                yield from self._say_mhm(step.backchannel, step.pause_ms)
+            if not (yield from self._hear(HearStep(do="hear", pause_ms=step.pause_ms), afresh=False)):
+                return
+            said = self._agent_words()
+            reply = answers.reply(said[known:].strip())
+            known = len(said)
+            if reply is None:
+                return
+            yield from self._wait(step.think_ms)
+            yield from self._say(reply)
+            self._ear.attend()
+
+    def _say_mhm(self, text: Text, pause_ms: int) -> Generator[str, None, None]:
+        """Into the midst of what the agent says, unless that is short."""
+        waited_ms = 0
+        while waited_ms < _PATIENCE_MS if self._ear.speaking_ms is None else self._ear.quiet_ms < pause_ms:
+            if (self._ear.speaking_ms or 0) >= BACKCHANNEL_MS:
+                yield from self._say(self._spoken(text))
+                return
+            yield self._quiet()
+            waited_ms += FRAME_MS
 
     def _say(self, text: str) -> Generator[str, None, None]:
         line = self._lines[text]
@@ -328,16 +366,17 @@ class Callee:
     def _offer(self, step: MenuStep) -> Generator[str, None, bool]:
         """Whether one of the keys was pressed; other keys are not understood."""
         for _ in range(step.times):
-            for payload in chain(self._say(step.text), self._wait(step.pause_ms)):
+            for payload in chain(self._say(self._spoken(step.text)), self._wait(step.pause_ms)):
                 if set(self.digits_heard[self._keys_taken :]) & set(step.keys):
                     self._keys_taken = len(self.digits_heard)
                     return True
                 yield payload
         return False
 
-    def _hear(self, step: HearStep) -> Generator[str, None, bool]:
+    def _hear(self, step: HearStep, *, afresh: bool = True) -> Generator[str, None, bool]:
         """Whether the agent spoke. The deadline is for its first sound; `longest_ms` bounds its speech."""
-        self._ear.attend()
+        if afresh:
+            self._ear.attend()
         waited_ms = 0
         while True:
             if self._ear.speaking_ms is not None:
@@ -356,7 +395,10 @@ class Callee:
         ):
             yield self._quiet()
             waited_ms += FRAME_MS
-        yield from self._say(step.text)
+        yield from self._say(self._spoken(step.text))
+
+    def _spoken(self, text: Text) -> str:
+        return spoken(text, self._conversation.language)
 
     def _wait(self, for_ms: int) -> Generator[str, None, None]:
         for _ in range(math.ceil(for_ms / FRAME_MS)):

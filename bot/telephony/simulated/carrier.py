@@ -4,18 +4,35 @@ It speaks Twilio's own protocols to our server: signed webhooks, media sockets, 
 is drawn per process, so no other signature holds.
 """
 
+import itertools
 import secrets
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from loguru import logger
 
-from bot.errors import CarrierError, RequestError
+from bot.errors import CarrierError
 from bot.phone_numbers import is_possible
-from bot.telephony.carrier import CarrierCall, CarrierRequest, DialOrder, Instruction, masked
+from bot.telephony.carrier import (
+    NO_BRIEF,
+    CalleeBrief,
+    CarrierCall,
+    CarrierRequest,
+    DialOrder,
+    Instruction,
+    masked,
+)
 from bot.telephony.simulated.callee import NoListener, ScriptListener, Voice
 from bot.telephony.simulated.network import Leg, LinesBusyError, SimulatedCall, SimulatedNetwork, new_sid
-from bot.telephony.simulated.script import TRANSFER_TARGET, Conversation, conversation_for, shipped_conversations
+from bot.telephony.simulated.script import (
+    ALL,
+    TRANSFER_TARGET,
+    VARIED,
+    Conversation,
+    callee_named,
+    conversation_for,
+    shipped_conversations,
+)
 from bot.telephony.simulated.signed_client import SignedClient
 from bot.telephony.twilio import paths, twiml
 from bot.telephony.twilio.webhooks import TwilioWebhooks
@@ -40,10 +57,13 @@ class SimulatedCarrier(TwilioWebhooks):
         max_lines: int = 20,
         local_origin: str | None = None,
         conversations: Callable[[str], Conversation] = conversation_for,
+        agent_words: Callable[[str], str] = lambda _call_sid: "",
     ) -> None:
-        """`conversations` gives the callee for a scenario's name."""
+        """`conversations` gives the callee for a scenario's name; `agent_words`: what was heard of the agent."""
         super().__init__(secrets.token_hex(16))
         self._conversations = conversations
+        self._lines: Sequence[str] = ()
+        self._varied = itertools.cycle(VARIED)
         self._network = SimulatedNetwork(
             account_sid=new_sid("AC"),
             client=SignedClient(auth_token=self.auth_token, local_origin=local_origin),
@@ -51,7 +71,13 @@ class SimulatedCarrier(TwilioWebhooks):
             listener=listener or NoListener(),
             max_lines=max_lines,
             dialled=lambda _number: self._conversations(TRANSFER_TARGET),
+            agent_words=agent_words,
         )
+
+    @property
+    def callees(self) -> Sequence[str]:
+        """Who may pick up, by name."""
+        return (*shipped_conversations(), ALL)
 
     @property
     def lines_taken(self) -> int:
@@ -75,7 +101,9 @@ class SimulatedCarrier(TwilioWebhooks):
                 from_number=order.from_number or DEFAULT_FROM,
                 voice_url=paths.voice_url(order),
                 status_url=paths.status_url(order),
-                conversation=self._conversations(TRANSFER_TARGET if order.transfer else order.scenario),
+                conversation=self._conversations(TRANSFER_TARGET)
+                if order.transfer
+                else self._callee(order.scenario, order.brief),
                 ring_seconds=order.ring_seconds,
                 time_limit_seconds=order.time_limit_seconds,
             )
@@ -83,14 +111,30 @@ class SimulatedCarrier(TwilioWebhooks):
         logger.info("the simulated carrier dials {} as {}", masked(order.to), call_sid)
         return call_sid
 
-    def answer_with(self, name: str) -> None:
-        """From now on every callee holds the shipped conversation `name`. RequestError says which there are."""
-        shipped = shipped_conversations()
-        if name not in shipped:
-            raise RequestError(f"there is no callee {name!r}; there are: {', '.join(sorted(shipped))}")
-        self._conversations = lambda scenario: shipped[TRANSFER_TARGET if scenario == TRANSFER_TARGET else name]
+    def answer_with(self, name: str | None, lines: Sequence[str] = ()) -> None:
+        """From now on every callee holds the shipped conversation `name`, and says `lines` of one's own.
 
-    async def call_in(self, *, origin: str, to: str, from_number: str, scenario: str) -> str:
+        RequestError says which there are; None leaves each call its own.
+        """
+        self._lines = lines
+        if name is None:
+            return
+        if name != ALL:
+            callee_named(name)
+        self._conversations = lambda scenario: callee_named(
+            TRANSFER_TARGET if scenario == TRANSFER_TARGET else next(self._varied) if name == ALL else name
+        )
+
+    def _callee(self, scenario: str, brief: CalleeBrief) -> Conversation:
+        if brief.callee is None:
+            found = self._conversations(scenario)
+        else:
+            found = callee_named(next(self._varied) if brief.callee == ALL else brief.callee)
+        return found.told(brief, self._lines)
+
+    async def call_in(
+        self, *, origin: str, to: str, from_number: str, scenario: str, brief: CalleeBrief = NO_BRIEF
+    ) -> str:
         """A simulated caller calls us, whose server is at `origin`: an inbound call, its sid."""
         where = self.callbacks(origin)
         return self._place(
@@ -99,7 +143,7 @@ class SimulatedCarrier(TwilioWebhooks):
                 from_number=from_number,
                 voice_url=where.voice_url,
                 status_url=where.status_url,
-                conversation=self._conversations(scenario),
+                conversation=self._callee(scenario, brief),
                 direction="inbound",
             )
         )

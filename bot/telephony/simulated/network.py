@@ -161,6 +161,7 @@ class SimulatedNetwork:
         listener: ScriptListener,
         max_lines: int,
         dialled: Callable[[str], Conversation],
+        agent_words: Callable[[str], str] = lambda _call_sid: "",
     ) -> None:
         """`dialled` gives the callee for a number that TwiML dials."""
         self.account_sid = account_sid
@@ -169,6 +170,7 @@ class SimulatedNetwork:
         self._listener = listener
         self._max_lines = max_lines
         self._dialled = dialled
+        self._agent_words = agent_words
         self._conferences: dict[str, Conference] = {}
         """Conferences by name."""
         self._calls: dict[str, SimulatedCall] = {}
@@ -292,7 +294,11 @@ class SimulatedNetwork:
 
     def _callee(self, call: SimulatedCall, lines: Mapping[str, SpokenLine]) -> Callee:
         return Callee(
-            call_sid=call.call_sid, conversation=call.leg.conversation, lines=lines, listener=self._listener
+            call_sid=call.call_sid,
+            conversation=call.leg.conversation,
+            lines=lines,
+            listener=self._listener,
+            agent_words=lambda: self._agent_words(call.call_sid),
         )
 
     async def _talk(self, call: SimulatedCall, todo: tuple[verbs.Verb, ...] | None) -> Status:

@@ -76,3 +76,27 @@ def test_the_record_shows_the_profile_and_what_was_changed() -> None:
     assert record.compliance is not None
     assert record.compliance.profile == "eu"
     assert record.compliance.switched_off == ("compliance.disclosure",)
+
+
+def test_a_simulated_callee_is_one_that_there_is_and_none_where_a_real_phone_rings() -> None:
+    simulated = replace(planner("none", simulated=True), callees=("busy", "voicemail"))
+    simulated.check_callee(None)
+    simulated.check_callee("busy")
+    with pytest.raises(
+        RequestError, match=r"no callee 'busi'; did you mean 'busy'\?; there are: busy, voicemail"
+    ):
+        simulated.check_callee("busi")
+    with pytest.raises(RequestError, match="dials real phones with twilio: leave simulated_callee out") as caught:
+        planner("none").check_callee("busy")
+    assert (caught.value.code, caught.value.field) == ("no_such_callee", "simulated_callee")
+    planner("none").check_callee(None)
+
+
+def test_a_simulated_callee_knows_what_the_call_wants_to_find_out() -> None:
+    field = {"name": "meal", "type": "choice", "description": "d", "question": "Which?", "options": ("a", "b")}
+    one = planner("none", simulated=True, tables={"outcome": (field,)})
+    record = one.record(CallSpec("+12025550123", "s"), Direction.OUTBOUND, Terms(simulated_callee="busy"))
+    brief = one.order(one.plan(record), "http://x").brief
+    assert brief.callee == "busy"
+    assert [(asked.name, asked.options) for asked in brief.fields] == [("meal", ("a", "b"))]
+    assert planner("none", tables={"outcome": (field,)}).order(one.plan(record), "http://x").brief.fields == ()

@@ -46,10 +46,21 @@ class Stepper:
     def __init__(self, conversation: Conversation) -> None:
         self.told = Told()
         lines: Mapping[str, SpokenLine] = {text: line_of(speech(text)) for text in conversation.texts}
-        self.callee = Callee(call_sid="CA1", conversation=conversation, lines=lines, listener=self.told)
+        self._words = ""
+        self.callee = Callee(
+            call_sid="CA1",
+            conversation=conversation,
+            lines=lines,
+            listener=self.told,
+            agent_words=lambda: self._words,
+        )
         self.digits = ""
         self.ms = 0
         self.hung_up_at: int | None = None
+
+    def hears(self, words: str) -> None:
+        """What the agent says next."""
+        self._words = f"{self._words} {words}"
 
     def run(self, ms: int, *, agent: bool = False) -> list[Tick]:
         ticks = []
@@ -232,7 +243,7 @@ class CountingVoice:
     def __init__(self) -> None:
         self.spoken: list[str] = []
 
-    async def speak(self, text: str) -> Speech:
+    async def speak(self, text: str, *, speed: float = 1.0) -> Speech:
         self.spoken.append(text)
         return speech(text)
 
@@ -247,3 +258,34 @@ async def test_a_text_is_spoken_once_for_all_callees() -> None:
     await lines.ready(conversation('[[steps]]\ndo="say"\ntext="three"'))
     await lines.ready(first)
     assert voice.spoken == ["one", "two", "three", "one", "two"]
+
+
+def test_it_converses_by_what_it_hears_until_the_agent_says_goodbye() -> None:
+    stepper = Stepper(conversation('[[steps]]\ndo="converse"'))
+    stepper.hears("Do you have a minute?")
+    stepper.run(1000, agent=True)
+    stepper.run(2500)
+    stepper.hears("What colour is the sky?")
+    stepper.run(1000, agent=True)
+    stepper.run(3000)
+    stepper.hears("Goodbye!")
+    stepper.run(1000, agent=True)
+    stepper.run(1000)
+    assert [text for text, _ in stepper.told.heard] == ["Sure, go ahead.", "I'm not sure, sorry."]
+    assert stepper.hung_up_at is not None
+
+
+def test_it_says_mhm_into_long_speech_only() -> None:
+    stepper = Stepper(conversation('[[steps]]\ndo="converse"\nbackchannel="Mhm."\nturns=2'))
+    stepper.hears("Do you have a minute?")
+    stepper.run(4000, agent=True)
+    assert [text for text, _ in stepper.told.heard] == ["Mhm."]
+    stepper.run(3000)
+    stepper.hears("Goodbye!")
+    stepper.run(1000, agent=True)
+    stepper.run(1500)
+    assert [text for text, _ in stepper.told.heard] == ["Mhm.", "Sure, go ahead."]
+
+
+def test_a_callee_in_a_car_is_as_loud_as_it_says() -> None:
+    assert -40 < level_dbfs(noise_payloads(-38.0)[0]) < -36

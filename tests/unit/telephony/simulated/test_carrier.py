@@ -473,7 +473,7 @@ async def test_a_public_url_is_signed_for_and_reached_at_the_local_door() -> Non
 
 
 class SlowVoice(FormantVoice):
-    async def speak(self, text: str) -> Speech:
+    async def speak(self, text: str, *, speed: float = 1.0) -> Speech:
         await asyncio.sleep(0.4)
         return await super().speak(text)
 
