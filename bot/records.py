@@ -100,6 +100,8 @@ class Speaker(StrEnum):
     CALLEE = "callee"
     RECORDING = "recording"
     """A queue's announcement, or what else is played to one who waits: nobody's words."""
+    BUSINESS = "business"
+    """A supervisor's act in the call, heard by nobody: the turn's tool says which, and what became of it."""
 
 
 FirstSpeaker = Literal[Speaker.AGENT, Speaker.CALLEE]

@@ -115,8 +115,19 @@ async def get_recording(
 
 
 @router.post("/calls/{call_id}/hangup", summary="End a call", responses=responses(401, 404, 409, 422, 500, 502))
-async def hang_up(call_id: str, request: Request) -> CallAnswer:
-    record = await agent_of(request).hang_ups.hang_up(call_id)
+async def hang_up(
+    call_id: str,
+    request: Request,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            min_length=1,
+            max_length=255,
+            description="Of your choice: repeated with a key, a call that a request has ended is no conflict.",
+        ),
+    ] = None,
+) -> CallAnswer:
+    record = await agent_of(request).hang_ups.hang_up(call_id, again=idempotency_key is not None)
     return CallAnswer.of(record, _path(request, "get_recording", call_id))
 
 

@@ -62,6 +62,8 @@ class CallSlot:
     services: asyncio.Task[Services] | None = field(default=None, init=False)
     holding: asyncio.Task[None] | None = field(default=None, init=False)
     expiry: asyncio.Task[None] | None = field(default=None, init=False)
+    acts: dict[str, tuple[object, asyncio.Task[Any]]] = field(default_factory=dict, init=False)
+    """What supervisors have done, by the key that they gave: each once."""
 
     async def hang_up(self, reason: EndedReason) -> None:
         """Now if it is on the line, else as soon as it would be."""

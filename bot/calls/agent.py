@@ -40,6 +40,7 @@ from bot.calls.queues import LINES, DialQueue
 from bot.calls.registrations import Registrations
 from bot.calls.retention import Retention
 from bot.calls.shutdown import Shutdown
+from bot.calls.supervision import Supervision
 from bot.calls.webhooks import Webhooks
 from bot.calls.webhooks.delivery import CallEvents, Present
 from bot.conversation.scenario.scenario import DEFAULT_OUTBOUND, Scenarios
@@ -162,6 +163,7 @@ class PhoneAgent:
         news = open_news(database)
         self._others = OtherProcesses(news, self.active_calls, transfers, self._ingress, self.engine.others)
         self._neighbours = Neighbours(backends.live, news, self.active_calls.holds)
+        self.supervision = Supervision(store, self.active_calls, news)
         self.feeds = Feeds(backends.live, self._neighbours, store, deliveries, self.active_calls.holds)
         self.carrier_events = CarrierEvents(process, self._ingress, self._dialler, self._others)
         self.media_streams = MediaStreams(

@@ -116,7 +116,7 @@ def outcome_by_rules(
     recorded: Outcome | None = None,
 ) -> Outcome:
     """The outcome without a model. `recorded`: by tools, during the call."""
-    brief = plan.brief
+    brief, turns = plan.brief, [turn for turn in turns if turn.speaker is not Speaker.BUSINESS]
     if was_reached(turns, answered_by):
         whole = heard_out(turns, ended_reason, brief.language)
         inferred = rule_outcome(

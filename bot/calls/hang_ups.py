@@ -22,13 +22,20 @@ class HangUps:
     others: OtherProcesses
     carrier_events: CarrierEvents
 
-    async def hang_up(self, call_id: str) -> CallRecord:
+    async def hang_up(self, call_id: str, *, again: bool = False) -> CallRecord:
         """End it. NotFoundError; ConflictError when it is over; CarrierError, and then it is not over.
+        `again`: the wish may have been heard before: a call that was ended by one is no conflict.
 
         The carrier is asked before the record is final: a request that the carrier refused can be repeated.
         """
         store, active_calls = self.process.store, self.process.active_calls
         record = await store.find(call_id)
+        if (
+            record.status.final
+            and again
+            and record.ended_reason in (EndedReason.API_HANGUP, EndedReason.CANCELED)
+        ):
+            return record
         if record.status.final:
             raise ConflictError(f"Call {call_id!r} is over already: {record.status}.", field="call_id")
         slot = active_calls.slot_of(call_id)

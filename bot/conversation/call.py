@@ -30,6 +30,7 @@ from bot.conversation.notes import Notes
 from bot.conversation.recorder import Recorder
 from bot.conversation.replies import Replies
 from bot.conversation.stages import Stages
+from bot.conversation.supervised import Supervised
 from bot.conversation.toolbox import Toolbox, declared_tools
 from bot.conversation.tools import Tool
 from bot.conversation.tools.declared.mcp_server import McpServers
@@ -38,6 +39,7 @@ from bot.conversation.transfers.transfers import Transfers
 from bot.phone_numbers import can_be_called_back, country_of, read_number
 from bot.pipeline.line.line import Line
 from bot.pipeline.line.line_ends import LineInput, LineOutput
+from bot.pipeline.line.live_sound import LiveSound
 from bot.pipeline.offline.rules.claims import backed, claims_in
 from bot.pipeline.resources import Resources
 from bot.pipeline.runner import RunningPipeline
@@ -324,8 +326,20 @@ class Call:
 
     # -- asked by the process that holds it -----------------------------------------------------------
 
+    @property
+    def supervised(self) -> Supervised:
+        """What a supervisor may do in it."""
+        return Supervised(self._stages, self._flow, self._goodbye, self._recorder, self.transfer)
+
+    @property
+    def sound(self) -> LiveSound:
+        """What is heard on its line."""
+        return self._line.sound
+
     async def hang_up(self, reason: EndedReason) -> None:
         """End the call now, whatever is being said."""
+        if reason is EndedReason.API_HANGUP and not self._goodbye.over.is_set():
+            self._recorder.supervised("hangup", "The call was ended.", {}, {"status": "ended"})
         self._goodbye.end_now(reason)
 
     async def take_leave(self, reason: EndedReason) -> None:

@@ -65,7 +65,7 @@ class CallFlow:
         self._waiting, self._report_who = waiting, report_who
         self._reported: AnsweredBy | None = None
         self._opening_lost = self._opening_said_again = False
-        self._callee_speaks = self._turn_open = self._tools_work = False
+        self._callee_speaks = self._turn_open = self._tools_work = self._speaks_up = False
         limits = plan.scenario.limits
         self._warned = limits.max_duration_seconds <= WARNING_SECONDS
         self._beeps, self._music = BeepDetector(), MusicDetector()
@@ -100,6 +100,7 @@ class CallFlow:
                 await self._open_or_answer_machine(now)
                 await self._attend_disclosure()
                 await self._recording.attend()
+                await self._attend_speaking_up()
                 await self._attend_replies(now)
                 await self._attend_silence(now)
                 self._warn_of_end(must_end_at - now)
@@ -234,6 +235,18 @@ class CallFlow:
     def reply_owed(self) -> bool:
         return self._replies.owed
 
+    def speak_up(self) -> None:
+        """The model knows something that it is to speak of: in the next gap, unless a reply comes first."""
+        self._speaks_up = True
+        self._changed.set()
+
+    async def _attend_speaking_up(self) -> None:
+        if self._speaks_up and self._in_gap and self._line.idle and not self._replies.owed:
+            self._speaks_up = False
+            self._silence.owe_reply(time.monotonic())
+            self._replies.owe()
+            await self._stages.run_model()
+
     def no_reply_owed(self) -> None:
         """What the callee said was answered otherwise: by a key."""
         self._replies.settle()
@@ -336,6 +349,7 @@ class CallFlow:
         if text and self._user.owes_reply:
             self._silence.owe_reply(time.monotonic())
             self._replies.owe()
+            self._speaks_up = False
             self._detection.turn_over(text)
         self._changed.set()
 

@@ -89,6 +89,12 @@ def tool_answered(name: str, result: dict[str, Any]) -> str:
     return f"({name} was not cancelled, it has answered: {json.dumps(result, ensure_ascii=False)})"
 
 
+def from_business(fact: str, *, speak: bool) -> str:
+    """A fact that the business lets the model know during the call."""
+    order = menu.SPEAK_UP if speak else "Use it in your next reply where it matters."
+    return f"({menu.BUSINESS_SIGN}: {_data(fact)}\n{order})"
+
+
 def unbacked(sentence: str) -> str:
     """Asks the model to take back what it said it had done."""
     return (

@@ -238,6 +238,14 @@ class Recorder:
         """`why` may quote the callee."""
         self.reports.answer_detected(answered_by, self.secrets.masked(why))
 
+    def supervised(self, act: str, text: str, arguments: dict[str, Any], result: Any) -> None:
+        """A supervisor's act: a turn of its own, at once complete."""
+        masked, now_ms = self.secrets.masked, self._media_ms()
+        index = self._begin_turn(Speaker.BUSINESS, text, now_ms)
+        use = ToolUse(act, masked(arguments), masked(result), now_ms)
+        self._change(index, end_ms=now_ms, tools=(use,))
+        self._complete(index)
+
     def tool_used(self, name: str, arguments: dict[str, Any], result: Any) -> None:
         """Belongs to the reply being spoken, or to the next one."""
         self.trace.tool_used(name)
@@ -365,14 +373,17 @@ class Recorder:
         return greeted(self._hello_ended_ms if words else None, self._first_word_ms, self._media_ms())
 
     def _begin(self, speaker: Speaker, text: str, start_ms: int) -> None:
+        self._open[speaker] = self._begin_turn(speaker, text, start_ms)
+
+    def _begin_turn(self, speaker: Speaker, text: str, start_ms: int) -> int:
         now = datetime.now(UTC)
         late = timedelta(milliseconds=self._media_ms() - start_ms)
         turn = Turn(len(self.turns), speaker, "", now - late, max(0, start_ms), complete=False)
         self.turns.append(turn)
-        self._open[speaker] = turn.index
         if text:
             self._change(turn.index, text=text)
         self._touch(turn.index)
+        return turn.index
 
     def _change(self, index: int, **changes: Any) -> None:
         if "text" in changes:

@@ -13,7 +13,7 @@ from bot import languages
 from bot.conversation.call_plan import Plan
 from bot.json_schema import Schema, inside, is_nullable
 from bot.phone_numbers import zones_of_number
-from bot.records import CallRecord, Sentiment, Turn
+from bot.records import CallRecord, Sentiment, Speaker, Turn
 
 MAX_UNIONS = 16
 """Properties that may be of several types; Anthropic's limit (platform.claude.com, structured outputs)."""
@@ -74,6 +74,8 @@ def call_text(plan: Plan, record: CallRecord, recorded: Mapping[str, Any]) -> st
 
 
 def _line(turn: Turn) -> dict[str, Any]:
+    if turn.speaker is Speaker.BUSINESS:
+        return {"speaker": "business (heard by nobody)", "did": turn.tools[0].name, "text": turn.text}
     line: dict[str, Any] = {"speaker": turn.speaker.value, "text": turn.text}
     return line | {name: True for name in ("interrupted", "keys") if getattr(turn, name)}
 

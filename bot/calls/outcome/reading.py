@@ -100,6 +100,7 @@ class Spoken:
     """What was said, to be compared by words alone: no case, accents, punctuation, or breaks between turns."""
 
     def __init__(self, turns: Sequence[Turn]) -> None:
+        turns = [turn for turn in turns if turn.speaker is not Speaker.BUSINESS]
         sides: list[Sequence[Turn]] = [[turn for turn in turns if turn.speaker is side] for side in Speaker]
         self._texts = [f" {plain(' '.join(turn.text for turn in side))} " for side in (*sides, turns)]
 

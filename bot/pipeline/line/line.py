@@ -27,6 +27,7 @@ from bot.audio import (
     mulaw_to_pcm,
 )
 from bot.pipeline.line.crossing import Crossing
+from bot.pipeline.line.live_sound import LiveSound
 from bot.pipeline.line.playout import Audio, Heard, Playout
 from bot.pipeline.line.recording import Recording
 from bot.telephony.media import (
@@ -92,6 +93,8 @@ class Line:
     def __init__(self, stream: MediaStream, *, recording: Recording | None = None) -> None:
         self.call_sid = stream.call_sid
         self.recording = recording
+        self.sound = LiveSound()
+        """For those who listen along."""
         self.opened_at = time.monotonic()
         self.first_audio_at: float | None = None
         """When the first audio of the agent was sent, on time.monotonic()."""
@@ -134,6 +137,7 @@ class Line:
             self._ended.set()
             self._stream.over.set()
             self._crossing.close()
+            self.sound.close()
             for task in tasks:
                 task.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)
@@ -356,14 +360,14 @@ class Line:
         # Two tasks bring news (the reader's echoes, an interruption); the lock keeps their order.
         self._silent = self._silent or self._playout.idle
         async with self._heard_lock:
-            if self.recording is not None and news.audio:
-                self._record(self.recording, news)
+            if news.audio and (self.recording is not None or self.sound.wanted):
+                self._place(news)
             if self._listener is not None:
                 for payload in news.points:
                     await self._listener.heard(payload)
 
-    def _record(self, recording: Recording, news: Heard[Payload]) -> None:
-        """Place what was heard on the media clock.
+    def _place(self, news: Heard[Payload]) -> None:
+        """Place what was heard on the media clock, for the recording and those who listen.
 
         Twilio echoes a mark on the same socket, in order with the callee's audio, so the media clock at
         the echo is the place of the mark, free of the network's jitter. Within a burst the audio is
@@ -374,7 +378,11 @@ class Line:
         by_mark = news.playing == news.position
         if self._record_offset_ms is None or (by_mark and abs(measured - self._record_offset_ms) > 50):
             self._record_offset_ms = measured
-        recording.agent(news.audio, start / SAMPLES_PER_MS + self._record_offset_ms)
+        at_ms = start / SAMPLES_PER_MS + self._record_offset_ms
+        if self.recording is not None:
+            self.recording.agent(news.audio, at_ms)
+        if self.sound.wanted:
+            self.sound.agent(news.audio, at_ms)
         if self._playout.idle:
             self._record_offset_ms = None
 
@@ -441,6 +449,8 @@ class Line:
                 mulaw = bytes([MULAW_SILENCE]) * (gap * SAMPLES_PER_MS) + mulaw
         if self.recording is not None:
             self.recording.callee(mulaw, self.media_ms)
+        if self.sound.wanted:
+            self.sound.callee(mulaw, self.media_ms)
         self.media_ms += len(mulaw) // SAMPLES_PER_MS
         self._pending += mulaw
         if self._take_audio is None:

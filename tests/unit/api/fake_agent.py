@@ -206,7 +206,7 @@ class FakeAgent:
         self.lists.append((status, limit, cursor))
         return Page((replace(A_CALL, turns=()),), next_cursor="more")
 
-    async def hang_up(self, call_id: str) -> CallRecord:
+    async def hang_up(self, call_id: str, *, again: bool = False) -> CallRecord:
         self._fail()
         return A_CALL
 

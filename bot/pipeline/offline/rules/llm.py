@@ -33,9 +33,11 @@ from pipecat.utils.tracing.service_decorators import traced_llm
 
 from bot.pipeline.offline.rules.dialogue import Dialogue
 from bot.pipeline.offline.rules.menu import (
+    BUSINESS_SIGN,
     KEYS_SIGN,
     MENU_OVER,
     MENU_SIGN,
+    SPEAK_UP,
     choose_key,
     goal_of,
     offers_keys,
@@ -106,7 +108,7 @@ class RuleLLMService(LLMService[Any]):
         try:
             talk = read(context.get_messages())
             menu = open_menu(context.get_messages())
-            act = menu or (wish_for_a_person(talk, context) if talk.open else None)
+            act = menu or (wish_for_a_person(talk, context) if talk.open else told(context.get_messages()))
             # In a thread: a large context takes 20 ms.
             reply = await asyncio.to_thread(self._reply, talk) if act is None else act
             await self.stop_ttfb_metrics()
@@ -189,6 +191,18 @@ def open_menu(messages: Sequence[Any]) -> RuleReply | None:
     if not sought or not offers_keys(offered):
         return None
     return RuleReply("", (RuleToolCall("send_digits", {"digits": choose_key(offered, goal_of(sought))}),))
+
+
+def told(messages: Sequence[Any]) -> RuleReply | None:
+    """The facts that the business has asked to speak of and that were not heard since, a sentence each. Pure."""
+    facts: list[str] = []
+    for role, text, _ in _said(messages):
+        fact, order, _ = text.removeprefix(f"({BUSINESS_SIGN}: ").rpartition(f"\n{SPEAK_UP})")
+        if role == "user" and order and text.startswith(f"({BUSINESS_SIGN}: "):
+            facts.append(fact[:1].upper() + fact[1:] + ("" if fact[-1:] in ".!?" else "."))
+        elif role == "assistant":
+            facts = [fact for fact in facts if fact not in text]
+    return RuleReply(" ".join(facts)) if facts else None
 
 
 def wish_for_a_person(talk: Talk, context: LLMContext) -> RuleReply | None:

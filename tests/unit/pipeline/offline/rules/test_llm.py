@@ -18,8 +18,9 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.services.llm_service import FunctionCallParams
 from pipecat.tests.utils import SleepFrame
 
+from bot.conversation.prompt import from_business
 from bot.pipeline.offline.rules.dialogue import Dialogue
-from bot.pipeline.offline.rules.llm import Exchange, RuleLLMService, Talk, read
+from bot.pipeline.offline.rules.llm import Exchange, RuleLLMService, Talk, read, told
 from bot.records import CallSpec
 from tests.unit.pipeline.offline.line import Line
 
@@ -268,3 +269,22 @@ async def test_the_state_follows_from_the_context_alone(line: Line) -> None:
 )
 def test_a_context_is_read(messages: list[dict[str, Any]], expected: Talk) -> None:
     assert read(messages) == expected
+
+
+def test_a_fact_of_the_business_is_spoken_of_once() -> None:
+    paid, open_ = from_business("it is paid", speak=True), from_business("Are they open?", speak=True)
+    before = [message("assistant", "Hello."), message("user", "Hi."), message("user", paid)]
+    reply = told(before)
+    assert reply is not None
+    assert reply.text == "It is paid."
+    both = told([*before, message("assistant", "One moment."), message("user", open_)])
+    assert both is not None
+    assert both.text == "It is paid. Are they open?"
+    assert told([*before, message("assistant", "It is paid.")]) is None
+
+
+def test_a_fact_for_later_is_no_speech_of_the_callee() -> None:
+    note = from_business("it is paid\n(really)", speak=False)
+    assert told([message("user", note)]) is None
+    said = [message("assistant", "Hello."), message("user", "Hi."), message("user", note)]
+    assert read(said) == Talk((Exchange("Hello.", "Hi."),), open=True)
