@@ -65,6 +65,18 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"model": CallEvent, "description": "Events without end, each `id`, `event` and `data`: JSON as here."},
     204: {"description": "The stream of this call has been read to its end: do not ask again."},
 }
+
+
+def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """As `responses`, but for FastAPI's belief that the errors of a stream are streams."""
+    entries = responses(*statuses)
+    for entry in entries.values():
+        entry["content"]["application/json"]["schema"] = {
+            "$ref": f"#/components/schemas/{entry.pop('model').__name__}"
+        }
+    return entries
+
+
 Only = Annotated[
     list[EventName] | None,
     Query(description="Names of the events that are wanted; all where none is named."),
@@ -82,7 +94,7 @@ LastEventId = Annotated[
     summary="Follow a call as it happens",
     status_code=200,
     response_class=EventStream,
-    responses={**_ANSWERS, **responses(401, 404, 422, 429, 500)},
+    responses={**_ANSWERS, **_errors(401, 404, 422, 429, 500)},
 )
 async def follow_call(
     call_id: str, request: Request, only: Only = None, last_event_id: LastEventId = None
@@ -102,7 +114,7 @@ async def follow_call(
     summary="Follow all calls as they happen",
     status_code=200,
     response_class=EventStream,
-    responses={200: _ANSWERS[200], **responses(401, 422, 429, 500)},
+    responses={200: _ANSWERS[200], **_errors(401, 422, 429, 500)},
 )
 async def follow_all(request: Request, only: Only = None, last_event_id: LastEventId = None) -> Response:
     """Server-sent events of all calls of all processes, from now on. Name what you need in `only`: the words of

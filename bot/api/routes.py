@@ -2,14 +2,27 @@
 
 from fastapi import APIRouter
 
-from bot.api import calls, campaigns, carrier, consents, do_not_call, echo, erasures, events, health, webhooks
-from bot.api import listening as live_sound
-from bot.api import supervision as acts
+from bot.api import (
+    calls,
+    campaigns,
+    carrier,
+    consents,
+    do_not_call,
+    echo,
+    erasures,
+    events,
+    health,
+    listening,
+    supervision,
+    webhooks,
+)
 from bot.api.lifespan import lifespan
 from bot.api.problems import ProblemRoute
 
+PARTS = (
+    *(calls, events, listening, supervision, campaigns, do_not_call),
+    *(consents, erasures, carrier, webhooks, health, echo),
+)
 router = APIRouter(prefix="/api/phone", lifespan=lifespan, route_class=ProblemRoute)
-for part in (calls, events, live_sound, acts, campaigns, do_not_call, consents, erasures, carrier, webhooks):
-    router.include_router(part.router)
-for part in (health, echo):
+for part in PARTS:
     router.include_router(part.router)

@@ -3,8 +3,9 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
+from bot.api.answers import ApiAnswer
 from bot.api.auth import KEY_REQUIRED
 from bot.api.lifespan import agent_of
 from bot.api.problems import ProblemRoute, responses
@@ -25,17 +26,12 @@ Key = Annotated[
 ]
 
 
-class _Body(BaseModel):
+class _Body(ApiAnswer):
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
 
 class SayRequest(_Body):
-    text: str = Field(
-        min_length=1,
-        max_length=LONGEST_TEXT,
-        description="The words, as they are to be said.",
-        examples=["One moment."],
-    )
+    text: str = Field(min_length=1, max_length=LONGEST_TEXT, description="The words, as they are to be said.")
     now: bool = Field(
         default=False,
         description="In the midst of what the agent is saying, whose rest is dropped; else behind it.",
@@ -47,7 +43,6 @@ class InjectRequest(_Body):
         min_length=1,
         max_length=LONGEST_TEXT,
         description="For the model, marked as from the business and not from the callee.",
-        examples=["The payment has arrived."],
     )
     reply: bool = Field(
         default=False, description="The agent speaks of it in the next gap; else it knows it for its next reply."
@@ -55,18 +50,13 @@ class InjectRequest(_Body):
 
 
 class TransferRequest(_Body):
-    target: str = Field(
-        min_length=1,
-        max_length=100,
-        description="The name of a `[[transfer]]` of the scenario.",
-        examples=["billing"],
-    )
+    target: str = Field(min_length=1, max_length=100, description="The name of a `[[transfer]]` of the scenario.")
     summary: str = Field(
         default="", max_length=LONGEST_TEXT, description="What the person who takes the call is told of it."
     )
 
 
-class ActAnswer(BaseModel):
+class ActAnswer(ApiAnswer):
     call_id: str = Field(description="The call it was done in.")
     act: str = Field(description="say, inject or transfer.")
     result: str = Field(description="What became of it, in words for people. The transcript has it as a turn.")

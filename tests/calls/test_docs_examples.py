@@ -13,12 +13,14 @@ from urllib.parse import urlsplit
 import httpx
 
 from bot.cli.server import EXAMPLE
-from tests.calls.server import HANG_UP, RunningServer, running_server, say, steps
+from tests.calls.server import HANG_UP, RunningServer, running_server, say, steps, wait
 from tests.calls.test_webhooks import SIGNED
 from tests.markdown import Page, all_pages, read
 from tests.simulators.webhook_receiver import Reply, WebhookReceiver
 
 HOST = "localhost:8000"
+PATIENT = "quick"
+"""The scenario whose callee stays on the line."""
 
 
 @dataclass
@@ -69,10 +71,15 @@ class Curl:
 
 
 async def test_every_curl_is_answered(tmp_path: Path) -> None:
-    callee = steps(say("Hello?"), HANG_UP)
+    callee, patient = steps(say("Hello?"), HANG_UP), steps(say("Hello?"), wait(120_000))
     async with (
         WebhookReceiver() as receiver,
-        running_server(tmp_path, callees=lambda _: callee, webhook_url=receiver.url, **SIGNED) as server,
+        running_server(
+            tmp_path,
+            callees=lambda scenario: patient if scenario == PATIENT else callee,
+            webhook_url=receiver.url,
+            **SIGNED,
+        ) as server,
     ):
         receiver.usual = Reply(410)
         stand_ins = await _stand_ins(server)
@@ -102,14 +109,17 @@ async def _check(server: RunningServer, page: Page, curl: Curl, stand_ins: dict[
 
 
 async def _stand_ins(server: RunningServer) -> dict[str, str]:
-    """For the words in capitals: a call that is over, one that waits, a campaign, a delivery given up."""
+    """For words in capitals: calls that are over, on the line and waiting, a campaign, a delivery given up."""
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
     over = await server.call()
     queued = await _post(server, "/api/phone/call", phone_number="+12025550123", action="a", schedule_at=tomorrow)
     contacts = [{"phone_number": "+12025550123"}]
     campaign = await _post(server, "/api/phone/campaigns", action="a", start_at=tomorrow, contacts=contacts)
+    live = await server.call(scenario=PATIENT, phone_number="+12025550124")
     await server.ended(over)
+    await server.talking(live)
     return {
+        "LIVE_ID": live,
         "CALL_ID": over,
         "QUEUED": str(queued["call_id"]),
         "CAMPAIGN_ID": str(campaign["campaign_id"]),

@@ -1,4 +1,4 @@
-"""The sound for those who listen along: both sides with their places, bounded, and nothing while nobody listens."""
+"""The sound for those who listen along: both sides with their places, and bounded."""
 
 from __future__ import annotations
 
