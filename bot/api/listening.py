@@ -12,7 +12,7 @@ import orjson
 from fastapi import APIRouter, WebSocket
 from starlette.exceptions import HTTPException
 
-from bot.api.auth import check, given_key
+from bot.api.auth import check, given_keys
 from bot.api.lifespan import agent_of
 from bot.api.websocket import StarletteSocket
 from bot.errors import NotFoundError, UnauthorizedError
@@ -46,7 +46,7 @@ async def _serve(websocket: WebSocket, socket: StarletteSocket, call_id: str) ->
     """Why it is over: a close code and words."""
     agent = agent_of(websocket)
     try:
-        check(websocket, given_key(websocket))
+        check(websocket, *given_keys(websocket))
         record = await agent.store.find(call_id)
     except UnauthorizedError as e:
         return UNAUTHORIZED, e.message
