@@ -8,6 +8,7 @@ conversation/  ONE CALL on the line, answer to hang-up: opening, replies, machin
 pipeline/      THE WAY OF THE AUDIO, a folder a stage: line turns stt llm tts · offline/: local engines
 telephony/     carriers: carrier.py says what one can do; twilio/, simulated/
 store/         what is kept, in SQLite or PostgreSQL by one URL; durable/ = the durable engine
+client/        the API's client, which imports nothing of the rest
 languages/     phrases and word lists · telemetry/: logs, metrics, tracing
 records        a call as it is asked for and kept · policy: how it is placed · settings, errors, audio
 """

@@ -68,6 +68,7 @@ for _kind in CARRIERS:
             methods=["POST"],
             status_code=200 if _answers else 204,
             tags=[_kind.vendor],
+            name="_".join((_kind.vendor, _webhook.path.split("/")[1])),
             summary=_webhook.summary,
             response_class=Response,
             responses={

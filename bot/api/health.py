@@ -20,6 +20,7 @@ _RESPONSES = {503: {"model": HealthAnswer, "description": "Not ready: why_not_re
 @router.get("/health", summary="Ready or not, who fills each slot, calls on the line", responses=_RESPONSES)
 @router.get(
     "/health/ready",
+    name="ready",
     summary="The same, for an orchestrator: 503 while starting or draining",
     responses=_RESPONSES,
 )

@@ -23,6 +23,12 @@ PARTS = (
     *(calls, events, listening, supervision, campaigns, do_not_call),
     *(consents, erasures, carrier, webhooks, health, echo),
 )
-router = APIRouter(prefix="/api/phone", lifespan=lifespan, route_class=ProblemRoute)
+router = APIRouter(
+    prefix="/api/phone",
+    lifespan=lifespan,
+    route_class=ProblemRoute,
+    # operationId: what a generated client calls the method.
+    generate_unique_id_function=lambda route: route.name,
+)
 for part in PARTS:
     router.include_router(part.router)
