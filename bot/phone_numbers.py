@@ -204,6 +204,26 @@ def _parsed(number: str) -> phonenumbers.PhoneNumber | None:
         return None
 
 
+# -- addresses that are no number ---------------------------------------------------------------------------
+
+CLIENT = "client:"
+"""How an address begins behind which no phone rings, as Twilio writes one."""
+BROWSER = "client:browser"
+"""A person at a browser, who is heard."""
+TYPED = "client:typed"
+"""A person at a browser that gives their words beside the sound."""
+
+
+def is_client(number: str) -> bool:
+    """Whether it is a browser's address, or a simulated callee's: `client:` and the callee's name."""
+    return number.startswith(CLIENT)
+
+
+def is_browser(number: str) -> bool:
+    """Whether a person is at a browser."""
+    return number in (BROWSER, TYPED)
+
+
 # -- what is known of a number, valid or not --------------------------------------------------------------
 
 

@@ -94,6 +94,15 @@ def key_id_of(request: Request) -> str | None:
     return key_id(given) if given else None
 
 
+def bound_to(connection: HTTPConnection) -> str:
+    """What a let-in request and a later one have in common when they are of the same browser, or the same key."""
+    given = next(iter(given_keys(connection)), None)
+    if given or not _keys(connection):
+        return key_id(given) if given else ""
+    session = _session(connection)
+    return "" if session is None else session.token
+
+
 def given_keys(connection: HTTPConnection) -> list[str]:
     """All that is sent as a key, right or wrong. What a proxy in front asks for (Basic and the like) is none."""
     said, header = connection.headers.get("authorization"), connection.headers.get("x-api-key")

@@ -78,6 +78,7 @@ def _schedule(value: datetime) -> datetime:
 
 E164 = Annotated[str, AfterValidator(read_e164), Field(description="E.164.", examples=["+12025550123"])]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+Context = Annotated[str | dict[str, Any], AfterValidator(_context)]
 Action = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
 
 
@@ -139,7 +140,7 @@ class SpecRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     phone_number: Annotated[E164, AfterValidator(check_dialled)]
-    context: Annotated[str | dict[str, Any], AfterValidator(_context)] = Field(
+    context: Context = Field(
         default="",
         description="What the agent may know and tell, as text or an object; at most 64 KiB.",
         examples=["Dr. Smith, Suite 200. Rescheduling available Mon-Fri."],

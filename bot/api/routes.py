@@ -13,6 +13,7 @@ from bot.api import (
     events,
     health,
     listening,
+    softphone,
     supervision,
     webhooks,
 )
@@ -21,7 +22,7 @@ from bot.api.problems import ProblemRoute
 
 PARTS = (
     *(calls, events, listening, supervision, campaigns, do_not_call),
-    *(consents, erasures, carrier, webhooks, health, echo),
+    *(consents, erasures, carrier, webhooks, health, echo, softphone),
 )
 router = APIRouter(
     prefix="/api/phone",

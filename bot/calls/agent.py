@@ -16,10 +16,11 @@ from loguru import logger
 
 from bot.calls.active_calls import ActiveCalls
 from bot.calls.after_call import AfterCall, Retries
+from bot.calls.browser_calls import BrowserCalls
 from bot.calls.campaigns import Campaigns
 from bot.calls.capacity import LagWatch, LoopProbe
 from bot.calls.carrier_events import CarrierEvents
-from bot.calls.carriers import build_carrier, callees_of, carrier_slot
+from bot.calls.carriers import build_carrier, callees_of, carrier_slot, with_clients
 from bot.calls.cluster import private_address
 from bot.calls.cluster.other_processes import OtherProcesses
 from bot.calls.dialling.dial_once import DialGate
@@ -46,6 +47,7 @@ from bot.calls.webhooks.delivery import CallEvents, Present
 from bot.conversation.scenario.scenario import DEFAULT_OUTBOUND, Scenarios
 from bot.conversation.tools.declared.mcp_server import McpServers
 from bot.conversation.transfers.transfers import Transfers
+from bot.phone_numbers import BROWSER
 from bot.pipeline import warm_up
 from bot.pipeline.resources import Resources
 from bot.records import Health
@@ -93,17 +95,19 @@ class PhoneAgent:
         own_port: int | None = None,
     ) -> None:
         """`own_port`: where this process alone listens, where several listen on PORT."""
-        resources, store, carrier = backends.resources, backends.store, backends.carrier
+        resources, store = backends.resources, backends.store
         settings, database = resources.settings, store.database
-        self.settings, self.store, self.carrier, self._resources = settings, store, carrier, resources
+        carrier = with_clients(backends.carrier, resources, own_port)
+        self.settings, self.store, self.carrier, self._resources = settings, store, backends.carrier, resources
         self.engine = backends.engine or DurableEngine(database.address)
+        self._clients = carrier
         self.planner = Planner(
             scenarios,
             settings,
             resources.environment,
             carrier.vendor,
             simulated_line=carrier.simulated,
-            callees=callees_of(carrier),
+            callees=callees_of(backends.carrier),
         )
         self._mcp = McpServers(resources.environment, lambda: resources.outgoing)
         self._openings = SqlOpeningStore(database)
@@ -167,7 +171,7 @@ class PhoneAgent:
         self.feeds = Feeds(backends.live, self._neighbours, store, deliveries, self.active_calls.holds)
         self.carrier_events = CarrierEvents(process, self._ingress, self._dialler, self._others)
         self.media_streams = MediaStreams(
-            process, self._ingress, self._others, self.carrier_events, self.do_not_call
+            process, self._ingress, self._others, self.carrier_events, self.do_not_call, carrier
         )
 
         # What clients ask for.
@@ -175,6 +179,9 @@ class PhoneAgent:
         self.registrations = Registrations(
             *(process, self._ingress, self.do_not_call, self.webhooks, self.carrier_events),
             self.consents,
+        )
+        self.browser_calls = BrowserCalls(
+            process, self._ingress, self._dialler, self.carrier_events, self.placing, carrier
         )
         self.hang_ups = HangUps(process, self._queue, self._others, self.carrier_events)
         self.retention = Retention(
@@ -210,7 +217,7 @@ class PhoneAgent:
             await self._prepare_scenarios()
             await _open(self.store, stack)
             await _open(self._others, stack)
-            await _open(self.carrier, stack)
+            await _open(self._clients, stack)
             self._register()
             await _open(self.engine, stack)
             stack.push_async_callback(self._background.close)
@@ -249,6 +256,8 @@ class PhoneAgent:
         for scenario in map(self.planner.scenarios.get, self.planner.scenarios.names):
             slots = self.planner.slots(scenario.name)
             vendors |= {slots.stt.vendor, *(member.vendor for member in slots.llms)}
+            if self.planner.slots(scenario.name, BROWSER).stt.vendor == "moonshine":
+                vendors.add("moonshine")
             if missing := scenario.missing(self._resources.environment):
                 logger.warning("{}.toml: set {} in the environment or in .env", scenario.name, ", ".join(missing))
             if strangers := slots.strangers(scenario.language):

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from loguru import logger
 
+from bot.calls.active_calls import CallSlot
 from bot.calls.capacity import LineRequest
 from bot.calls.cluster.other_processes import OtherProcesses
 from bot.calls.dialling.dialler import Dialler
@@ -103,23 +104,32 @@ class CarrierEvents:
             if not inbound:
                 return EndCall()
             return SayAndEnd(message, plan.scenario.language) if message else RefuseBusy()
-        slot.call_sid = event.call_sid
         # Before anything is awaited: whatever fails from here on, the line is freed in time.
         extension = None if inbound else plan.extension
-        seconds = plan.scenario.limits.ring_seconds + seconds_for(extension or "")
-        gone = functools.partial(self.never_came, record, Status.COMPLETED, EndedReason.ERROR_LINE)
-        self.process.active_calls.release_after(slot, seconds + HANDSHAKE_SECONDS, gone)
+        seconds = self.keep_line(record, slot, event.call_sid, seconds_for(extension or ""))
         if record.dialling_at is not None and not dialled_here:
             # Only now: the process that dialled gives up the line it keeps for the call.
             await self.dialler.news(record, "answered")
         if record.call_sid is None:
             await self.process.store.update(plan.call_id, CallChange(call_sid=event.call_sid))
-        identity = CallChange(caller_identity=event.caller_identity or None)
-        await self.process.store.advance(plan.call_id, Status.IN_PROGRESS, at=datetime.now(UTC), change=identity)
-        self.process.active_calls.prepare(slot, answered=True)
-        self.process.active_calls.build_ahead(slot, event.call_sid)
+        await self.connecting(slot, CallChange(caller_identity=event.caller_identity or None))
         stream = await self.ingress.stream(plan.call_id, seconds, held_here=False)
         return ConnectStream(stream) if extension is None else PressKeys(extension, stream)
+
+    def keep_line(self, record: CallRecord, slot: CallSlot, call_sid: str, more_seconds: float = 0.0) -> float:
+        """For the call's media stream, which has so many seconds to open; without it the line is free again."""
+        slot.call_sid = call_sid
+        seconds = slot.plan.scenario.limits.ring_seconds + more_seconds
+        gone = functools.partial(self.never_came, record, Status.COMPLETED, EndedReason.ERROR_LINE)
+        self.process.active_calls.release_after(slot, seconds + HANDSHAKE_SECONDS, gone)
+        return seconds
+
+    async def connecting(self, slot: CallSlot, change: CallChange) -> None:
+        """The call is answered, its media stream about to open."""
+        call_id, active_calls = slot.plan.call_id, self.process.active_calls
+        await self.process.store.advance(call_id, Status.IN_PROGRESS, at=datetime.now(UTC), change=change)
+        active_calls.prepare(slot, answered=True)
+        active_calls.build_ahead(slot, slot.call_sid or "")
 
     async def _may_ask_again(self, tries: int) -> bool:
         """Whether another process may take the call.

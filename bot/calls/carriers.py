@@ -9,8 +9,10 @@ from bot.pipeline.offline.voice import CALLEE_PITCH, LocalVoice
 from bot.pipeline.resources import Resources
 from bot.records import Slot
 from bot.settings import Settings
+from bot.telephony.browser.carrier import WithClients
 from bot.telephony.carrier import Carrier, Webhook
 from bot.telephony.simulated.carrier import SimulatedCarrier
+from bot.telephony.simulated.script import TRANSFER_TARGET, shipped_conversations
 from bot.telephony.twilio.carrier import TwilioCarrier
 
 
@@ -65,13 +67,7 @@ def build_carrier(settings: Settings, resources: Resources, own_port: int | None
             raise SettingsError(
                 f"{given} is set and {missing[0]} is not: set both, or neither.", field=missing[0]
             )
-    carrier = SimulatedCarrier(
-        voice=_CalleeVoice(resources.voice),
-        listener=resources.scripts,
-        max_lines=settings.max_calls,
-        local_origin=f"http://127.0.0.1:{own_port or settings.port}",
-        agent_words=resources.scripts.agent_words,
-    )
+    carrier = _simulated(settings, resources, own_port)
     if settings.simulated_callee is not None:
         try:
             carrier.answer_with(settings.simulated_callee)
@@ -83,6 +79,29 @@ def build_carrier(settings: Settings, resources: Resources, own_port: int | None
 def callees_of(carrier: Carrier) -> Sequence[str]:
     """Who may pick up, by name; nobody where real phones ring."""
     return carrier.callees if isinstance(carrier, SimulatedCarrier) else ()
+
+
+def with_clients(carrier: Carrier, resources: Resources, own_port: int | None = None) -> WithClients:
+    """`carrier`, and the calls that ring no phone."""
+    if isinstance(carrier, SimulatedCarrier):
+        return WithClients(carrier, carrier, resources.scripts)
+    return WithClients(carrier, _simulated(resources.settings, resources, own_port), resources.scripts)
+
+
+def callee_choices() -> dict[str, str]:
+    """The simulated callees, each with a sentence on what they do."""
+    shipped = shipped_conversations()
+    return {name: callee.description for name, callee in shipped.items() if name != TRANSFER_TARGET}
+
+
+def _simulated(settings: Settings, resources: Resources, own_port: int | None) -> SimulatedCarrier:
+    return SimulatedCarrier(
+        voice=_CalleeVoice(resources.voice),
+        listener=resources.scripts,
+        max_lines=settings.max_calls,
+        local_origin=f"http://127.0.0.1:{own_port or settings.port}",
+        agent_words=resources.scripts.agent_words,
+    )
 
 
 def carrier_slot(carrier: Carrier, settings: Settings, public_url: str | None) -> Slot:

@@ -22,7 +22,7 @@ from bot.pipeline.usage import Used
 from bot.records import CallSpec, CostItem, CostPart, Direction, PricedItems
 
 PRICES_FILE = Path(__file__).with_name("prices.toml")
-ENGINES = frozenset({"rules", "hibari", "pocketsphinx", "moonshine", "scripted", "simulated"})
+ENGINES = frozenset({"rules", "hibari", "pocketsphinx", "moonshine", "scripted", "simulated", "browser"})
 """What this machine does itself: it costs nothing."""
 _SNAPSHOT = re.compile(r"-(\d{8}|latest)$")
 """Of a model: "claude-haiku-4-5-20251001" costs what claude-haiku-4-5 does."""

@@ -53,6 +53,8 @@ class Admitted:
     record: CallRecord
     frame: str
     home: Home | None = None
+    bound: str | None = None
+    """Of a browser's stream: what its token is bound to."""
 
 
 class Ingress:
@@ -100,26 +102,37 @@ class Ingress:
         origin = with_scheme(await self.origin(), websocket=True)
         return StreamAddress(f"{origin}{MEDIA_PATH}", token)
 
-    async def onward(self, call_id: str) -> str:
-        """A token for a socket that was let in here and is passed on at once to another process."""
-        return await self._issue(call_id, HANDSHAKE_SECONDS, None)
+    async def browser_token(self, call_id: str, seconds: float, bound: str) -> str:
+        """The same for a browser's socket, which is not signed: it has to be `bound` as its request was."""
+        home = None if self.address is None else Home(self.address, holds=False)
+        return await self._issue(call_id, seconds, home, bound)
 
-    async def _issue(self, call_id: str, seconds: float, home: Home | None) -> str:
+    async def onward(self, admitted: Admitted) -> str:
+        """A token for a socket that was let in here and is passed on at once to another process."""
+        return await self._issue(admitted.record.call_id, HANDSHAKE_SECONDS, None, admitted.bound)
+
+    async def _issue(self, call_id: str, seconds: float, home: Home | None, bound: str | None = None) -> str:
         token = new_token(home)
-        await self._store.issue_token(call_id, hashed(token), datetime.now(UTC) + timedelta(seconds=seconds))
+        until = datetime.now(UTC) + timedelta(seconds=seconds)
+        await self._store.issue_token(call_id, hashed(token, bound), until)
         return token
 
     # -- media sockets --------------------------------------------------------------------------------
 
-    async def admit(self, socket: Socket, request: CarrierRequest, path_token: str | None) -> Admitted | None:
-        """Its start, and the call it belongs to; None for a socket that was refused, or that left."""
-        if not self.carrier.admits(request, await self.origin()):
+    async def admit(
+        self, socket: Socket, request: CarrierRequest, path_token: str | None, bound: str | None = None
+    ) -> Admitted | None:
+        """Its start, and the call it belongs to; None for a socket that was refused, or that left.
+
+        `bound`: of a browser's socket; None: a carrier's.
+        """
+        if bound is None and not self.carrier.admits(request, await self.origin()):
             await socket.close(1008)
             return None
         try:
             await socket.accept()
             try:
-                return await asyncio.wait_for(self._welcome(socket, path_token), HANDSHAKE_SECONDS)
+                return await asyncio.wait_for(self._welcome(socket, path_token, bound), HANDSHAKE_SECONDS)
             except (TimeoutError, ForbiddenError) as e:
                 logger.warning("a media socket was refused: {}", str(e) or "no token in time")
                 await socket.close(UNAUTHORIZED_CLOSE, "no valid token")
@@ -127,7 +140,7 @@ class Ingress:
         except SocketClosedError:
             return None
 
-    async def _welcome(self, socket: Socket, path_token: str | None) -> Admitted:
+    async def _welcome(self, socket: Socket, path_token: str | None, bound: str | None) -> Admitted:
         """Read up to the start and burn its token. ForbiddenError when there is none that holds."""
         dropped = False
         while True:
@@ -141,7 +154,7 @@ class Ingress:
                 dropped = True
                 logger.warning("dropped a frame before start: {}", event.reason)
         token = event.token or path_token
-        call_id = None if not token else await self._store.burn_token(hashed(token), datetime.now(UTC))
+        call_id = None if not token else await self._store.burn_token(hashed(token, bound), datetime.now(UTC))
         record = None if call_id is None else await self._store.get(call_id)
         if record is None:
             raise ForbiddenError("the token is missing, used, expired or unknown")
@@ -151,7 +164,8 @@ class Ingress:
             raise ForbiddenError("the token belongs to another call")
         home = home_of(token or "")
         stream = MediaStream(socket, self.carrier.media, event.stream_id, event.call_sid)
-        return Admitted(stream, record, frame, None if home is None or home.address == self.address else home)
+        away = None if home is None or home.address == self.address else home
+        return Admitted(stream, record, frame, away, bound)
 
 
 async def find_public_url(settings: Settings) -> str | None:
@@ -230,6 +244,7 @@ def home_of(token: str) -> Home | None:
     return Home(address, kind == _HELD) if address else None
 
 
-def hashed(token: str) -> str:
-    """What is kept of it."""
-    return hashlib.sha256(token.encode()).hexdigest()
+def hashed(token: str, bound: str | None = None) -> str:
+    """What is kept of it. A browser's holds only with what it is `bound` to, and at the browsers' door."""
+    whole = token if bound is None else f"{token} {bound}"
+    return hashlib.sha256(whole.encode()).hexdigest()

@@ -21,12 +21,14 @@ from bot.calls.process import Process
 from bot.conversation.call import Call, CallBackend, CallEnd, NeverAgain
 from bot.conversation.recorder import Recorder
 from bot.errors import BusyError
+from bot.phone_numbers import is_browser
 from bot.pipeline.line.line import Line
 from bot.pipeline.line.recording import Recording
 from bot.records import EndedReason
 from bot.store import CallChange
 from bot.store.connections import retry_database
 from bot.telemetry import metrics, trouble
+from bot.telephony.browser.carrier import WithClients
 from bot.telephony.carrier import CarrierRequest, try_hang_up
 from bot.telephony.media import MediaStream, Socket
 
@@ -43,10 +45,16 @@ class MediaStreams:
     others: OtherProcesses
     carrier_events: CarrierEvents
     do_not_call: NeverAgain | None
+    clients: WithClients
 
-    async def receive(self, socket: Socket, request: CarrierRequest, path_token: str | None) -> None:
-        """One media socket, which is not yet accepted, from its handshake to its close."""
-        admitted = await self.ingress.admit(socket, request, path_token)
+    async def receive(
+        self, socket: Socket, request: CarrierRequest, path_token: str | None, bound: str | None = None
+    ) -> None:
+        """One media socket, which is not yet accepted, from its handshake to its close.
+
+        `bound`: a browser's, and what its token has to be bound to.
+        """
+        admitted = await self.ingress.admit(socket, request, path_token, bound)
         if admitted is None:
             return
         stream, record, active_calls = admitted.stream, admitted.record, self.process.active_calls
@@ -71,6 +79,7 @@ class MediaStreams:
             await socket.close(UNAUTHORIZED_CLOSE, "the call has its media stream")
             return
         with logger.contextualize(call_id=record.call_id):
+            stream = stream if bound is None else self.clients.taken(stream)
             await active_calls.hold(slot, self.hold(slot, stream))
 
     async def hold(self, slot: CallSlot, stream: MediaStream) -> None:
@@ -136,13 +145,14 @@ class MediaStreams:
         await process.store.update(slot.plan.call_id, CallChange(recording=name, held_by=process.engine.name))
         recorder.trace.answered()
         plan, services = await active_calls.prepared(slot, line.call_sid)
+        transfers = None if is_browser(plan.spec.phone_number) else self.others.transfers
         backend = CallBackend(
             active_calls.resources,
             active_calls.mcp,
             process.carrier,
-            self.others.transfers,
+            transfers,
             self.do_not_call,
-            simulated=process.carrier.simulated,
+            simulated=process.planner.is_simulated(plan.spec.phone_number),
         )
         slot.call = call = Call(plan, line=line, services=services, recorder=recorder, backend=backend)
         if slot.end_early is not None:

@@ -17,6 +17,7 @@ from bot.calls.process import Process
 from bot.calls.queues import DialQueue
 from bot.calls.webhooks import Webhooks
 from bot.errors import BusyError, ConflictError
+from bot.phone_numbers import is_client
 from bot.policy import DEFAULT_TERMS, Terms
 from bot.records import CallRecord, CallSpec, Direction, Status, Wait
 from bot.store import CallChange
@@ -57,7 +58,8 @@ class Placing:
         """What can be refused at once. RequestError, BusyError."""
         self.webhooks.check_url(record.terms.webhook_url)
         self.process.planner.check_consent(record)
-        self.process.planner.check_callee(record.terms.simulated_callee)
+        if not is_client(record.spec.phone_number):
+            self.process.planner.check_callee(record.terms.simulated_callee)
         now = datetime.now(UTC)
         decision = await self.gate(record, now)
         if isinstance(decision, Refuse):

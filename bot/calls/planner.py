@@ -15,6 +15,8 @@ from bot.conversation.scenario.parts import Limits
 from bot.conversation.scenario.scenario import Scenario, Scenarios
 from bot.errors import RequestError, did_you_mean
 from bot.json_schema import Schema, checked
+from bot.phone_numbers import TYPED, is_browser, is_client
+from bot.pipeline.stt.vendors import Moonshine, moonshine_installed
 from bot.policy import DEFAULT_TERMS, CallPurpose, HoursTerms, RetryTerms, Terms
 from bot.records import CallRecord, CallSpec, Direction, Status
 from bot.settings import Settings
@@ -96,14 +98,19 @@ class Planner:
             record.spec,
             record.direction,
             scenario,
-            self.slots(scenario.name),
-            carrier=self.carrier,
+            self.slots(scenario.name, record.spec.phone_number),
+            carrier=self._carrier_of(record.spec.phone_number),
             time_zone=record.terms.time_zone,
             extension=record.terms.extension,
             simulated_callee=record.terms.simulated_callee,
             our_number=record.spec.from_number or self.settings.twilio_phone_number,
             outcome_schema=None if schema is None else checked(schema),
         )
+
+    def example_action(self, scenario: str) -> str:
+        """What a call of it may be for; nothing of one that takes calls. UnknownScenarioError."""
+        found = self.scenarios.get(scenario)
+        return "" if found.direction == "inbound" else found.example.action
 
     def opening_preview(self, record: CallRecord) -> str | None:
         """What is said first to a person; None where the model writes it, or where the scenario is gone."""
@@ -124,6 +131,8 @@ class Planner:
     def check_consent(self, record: CallRecord) -> None:
         """RequestError where it is missing."""
         terms = record.terms
+        if is_client(record.spec.phone_number):
+            return
         if terms.consent is None and self.needs_consent(record.spec.scenario, terms.purpose):
             raise RequestError(CONSENT_MISSING, code="consent_missing", field="consent")
 
@@ -138,15 +147,19 @@ class Planner:
             message = f"There is no callee {name!r}{near}; there are: {', '.join(self.callees)}."
         raise RequestError(message, code="no_such_callee", field="simulated_callee")
 
-    def max_per_subject(self, scenario: str) -> int | None:
+    def max_per_subject(self, scenario: str, number: str = "") -> int | None:
         """Calls a day to one number about this; a profile's hold no more than its hours on the simulated line."""
         if scenario not in self.scenarios.names:
             return None
         found = self.scenarios.get(scenario)
         own = "compliance.max_per_day_and_subject" in found.rules.changed
-        return None if self.simulated_line and not own else found.compliance.max_per_day_and_subject or None
+        return (
+            None
+            if (self.simulated_line or is_client(number)) and not own
+            else found.compliance.max_per_day_and_subject or None
+        )
 
-    def hours(self, scenario: str, asked: HoursTerms | None) -> HoursTerms:
+    def hours(self, scenario: str, asked: HoursTerms | None, number: str = "") -> HoursTerms:
         """When a callee may be called: as `asked`, or as the scenario says.
 
         A profile's hours guard people's sleep: on the simulated line, where no phone rings, only those that a
@@ -155,7 +168,11 @@ class Planner:
         if asked is not None or scenario not in self.scenarios.names:
             return asked or HoursTerms()
         found = self.scenarios.get(scenario)
-        return HoursTerms() if self.simulated_line and not found.has_own_hours else found.hours.terms
+        return (
+            HoursTerms()
+            if (self.simulated_line or is_client(number)) and not found.has_own_hours
+            else found.hours.terms
+        )
 
     def kept(self, record: CallRecord) -> CallRecord:
         """What stays of the call, once it is over."""
@@ -173,11 +190,26 @@ class Planner:
             return record.terms.retry
         return self.scenarios.get(record.spec.scenario).retry.terms
 
-    def slots(self, scenario: str) -> Slots:
-        return choose(self.scenarios.get(scenario), self.settings, simulated_line=self.simulated_line)
+    def slots(self, scenario: str, number: str = "") -> Slots:
+        """Of a call with `number`; without one, of any phone's."""
+        found = self.scenarios.get(scenario)
+        if is_browser(number):
+            moonshine = Moonshine() if moonshine_installed() else None
+            given = number == TYPED
+            return choose(found, self.settings, simulated_line=False, words_given=given, local_stt=moonshine)
+        return choose(found, self.settings, simulated_line=self.is_simulated(number))
+
+    def is_simulated(self, number: str) -> bool:
+        """Whether the callee is ours."""
+        return (self.simulated_line or is_client(number)) and not is_browser(number)
+
+    def _carrier_of(self, number: str) -> str:
+        if is_browser(number):
+            return "browser"
+        return "simulated" if is_client(number) else self.carrier
 
     def vendors(self, plan: Plan) -> dict[str, str]:
-        return {"carrier": self.carrier, **plan.slots.vendors}
+        return {"carrier": plan.carrier, **plan.slots.vendors}
 
     def order(self, plan: Plan, origin: str) -> DialOrder:
         limits = plan.scenario.limits
@@ -191,7 +223,9 @@ class Planner:
             call_id=plan.call_id,
             # What answers before an extension is a menu, and no news of who is behind it.
             detect=plan.scenario.pickup.amd and plan.extension is None,
-            brief=callee_brief(plan.scenario, plan.simulated_callee) if self.simulated_line else NO_BRIEF,
+            brief=callee_brief(plan.scenario, plan.simulated_callee)
+            if self.is_simulated(plan.spec.phone_number)
+            else NO_BRIEF,
         )
 
 

@@ -136,7 +136,7 @@ def announce(agent: PhoneAgent) -> None:
     settings = agent.settings
     host = "localhost" if settings.host in ("127.0.0.1", "0.0.0.0", "::") else settings.host  # noqa: S104
     url = f"http://{host}:{settings.port}"
-    logger.info("pages    {}  open it: hear a call, see what was said", url)
+    logger.info("pages    {}/phone  open it: hold a call here, hear it, see what was said", url)
     for name, slot in agent.health().slots.items():
         logger.info("{:<8} {:<13} {}{}", name, slot.vendor, slot.why, "" if slot.state == "ready" else " (!)")
     key = ' -H "Authorization: Bearer ONE_OF_API_KEYS"' if settings.api_keys else ""

@@ -218,8 +218,16 @@ def build_services(plan: Plan, resources: Resources, call_sid: str) -> Services:
     return services
 
 
-def choose(scenario: Scenario, settings: Settings, *, simulated_line: bool) -> Slots:
-    """`simulated_line`: the callee is ours and tells what it says."""
+def choose(
+    scenario: Scenario,
+    settings: Settings,
+    *,
+    simulated_line: bool,
+    words_given: bool = False,
+    local_stt: stt.SttVendor | None = None,
+) -> Slots:
+    """`simulated_line`: the callee is ours and tells what it says. `words_given`: the line brings the words, and
+    nobody else listens. `local_stt`: listens where a key is missing; None: by the line."""
     why: dict[str, str] = {}
 
     def pick(slot: str, wanted: V, offline: V) -> V:
@@ -232,14 +240,23 @@ def choose(scenario: Scenario, settings: Settings, *, simulated_line: bool) -> S
         return offline
 
     first_llm = pick("llm", scenario.llm or llm.Claude(), llm.offline())
-    first_stt = pick("stt", scenario.stt or stt.DeepgramNova(), stt.offline(simulated_line=simulated_line))
+    if words_given:
+        first_stt: stt.SttVendor = stt.Scripted()
+        why["stt"] = "the line gives the words"
+    else:
+        first_stt = pick(
+            "stt", scenario.stt or stt.DeepgramNova(), local_stt or stt.offline(simulated_line=simulated_line)
+        )
     first_tts = pick("tts", scenario.tts or tts.ElevenLabs(), tts.offline())
     second_llm = llm.fallback_of(first_llm, settings)
     if second_llm is not None:
         second_llm = scenario.llm_fallback or second_llm
     second_tts = scenario.tts_fallback or tts.fallback_of(first_tts, scenario.language)
     return Slots(
-        stts=(first_stt, *_standing_in("stt", first_stt, scenario.stt_fallback, scenario, settings)),
+        stts=(
+            first_stt,
+            *_standing_in("stt", first_stt, None if words_given else scenario.stt_fallback, scenario, settings),
+        ),
         llms=(first_llm, *_standing_in("llm", first_llm, second_llm, scenario, settings)),
         ttss=(first_tts, *_standing_in("tts", first_tts, second_tts, scenario, settings)),
         why=why,

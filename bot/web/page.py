@@ -217,6 +217,7 @@ _TEMPLATES = Environment(
 )
 NAV = (
     ("/", "Calls"),
+    ("/phone", "Softphone"),
     ("/campaigns", "Campaigns"),
     ("/scenarios", "Scenarios"),
     ("/figures", "Figures"),

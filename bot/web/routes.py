@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from bot.web import calls, campaigns, docs, figures, scenarios, sign_in
+from bot.web import calls, campaigns, docs, figures, phone, scenarios, sign_in
 
 STATIC = Path(__file__).parent / "static"
 
@@ -25,6 +25,6 @@ class _Static(StaticFiles):
 
 def install(app: FastAPI) -> None:
     """Adds the pages and /static."""
-    for part in (calls, campaigns, figures, scenarios, sign_in, docs):
+    for part in (calls, phone, campaigns, figures, scenarios, sign_in, docs):
         app.include_router(part.router)
     app.mount("/static", _Static(directory=STATIC), name="static")

@@ -24,6 +24,8 @@ ASK_SECONDS = 1.0
 """For a word that another process has at hand."""
 TRANSFER_SECONDS = 13.0
 """A yes waits for the callee's leg up to 10 s; Twilio gives up on a webhook after 15 s."""
+BROWSER_HEADERS = ("cookie", "authorization", "x-api-key")
+"""By which a browser's media socket is let in."""
 _LEG_EVENT = TypeAdapter(LegEvent)
 
 
@@ -91,9 +93,10 @@ class OtherProcesses:
         """A media socket that was let in here goes to its home, until it is over."""
         assert admitted.home is not None
         stream, carrier = admitted.stream, self.ingress.carrier
-        token = await self.ingress.onward(admitted.record.call_id)
+        token = await self.ingress.onward(admitted)
         logger.debug("call {}: its media stream is passed on", admitted.record.call_id)
-        signed = {name: request.headers[name] for name in carrier.signature_headers if name in request.headers}
+        kept = carrier.signature_headers if admitted.bound is None else BROWSER_HEADERS
+        signed = {name: request.headers[name] for name in kept if name in request.headers}
         url = f"{with_scheme(admitted.home.address, websocket=True)}{request.target}"
         await self.relay.pass_on(stream.socket, stream.wire.with_token(admitted.frame, token), url, signed)
 

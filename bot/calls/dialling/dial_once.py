@@ -78,7 +78,10 @@ class DialGate:
     async def _is_capped(self, record: CallRecord, since: datetime) -> bool:
         """Whether the number had its calls of the day: of all, or about this."""
         number, subject = record.spec.phone_number, record.spec.scenario
-        for limit, scenario in ((self._max_per_day, None), (self._planner.max_per_subject(subject), subject)):
+        for limit, scenario in (
+            (self._max_per_day, None),
+            (self._planner.max_per_subject(subject, number), subject),
+        ):
             if limit is not None and await self._claims.dialled_since(number, since, scenario) >= limit:
                 return True
         return False
@@ -91,7 +94,7 @@ class DialGate:
             at=now,
             since=since,
             max_per_day=self._max_per_day,
-            max_per_subject=self._planner.max_per_subject(record.spec.scenario),
+            max_per_subject=self._planner.max_per_subject(record.spec.scenario, record.spec.phone_number),
             lines=self._lines,
             at_once=self._at_once,
         )
@@ -124,7 +127,7 @@ class DialGate:
         return local_day(now, zones_of(record.spec.phone_number, record.terms.time_zone))[0]
 
     def _hours(self, record: CallRecord) -> HoursTerms:
-        return self._planner.hours(record.spec.scenario, record.terms.hours)
+        return self._planner.hours(record.spec.scenario, record.terms.hours, record.spec.phone_number)
 
 
 class NotClaimedError(Exception):

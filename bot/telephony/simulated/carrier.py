@@ -12,7 +12,7 @@ from datetime import datetime
 from loguru import logger
 
 from bot.errors import CarrierError
-from bot.phone_numbers import is_possible
+from bot.phone_numbers import is_client, is_possible
 from bot.telephony.carrier import (
     NO_BRIEF,
     CalleeBrief,
@@ -90,9 +90,8 @@ class SimulatedCarrier(TwilioWebhooks):
         await self._network.close()
 
     async def dial(self, order: DialOrder) -> str:
-        refusal = number_refusal(order.to, "To", 21211) or number_refusal(
-            order.from_number or DEFAULT_FROM, "From", 21212
-        )
+        refusal = None if is_client(order.to) else number_refusal(order.to, "To", 21211)
+        refusal = refusal or number_refusal(order.from_number or DEFAULT_FROM, "From", 21212)
         if refusal is not None:
             raise refusal
         call_sid = self._place(
@@ -110,6 +109,10 @@ class SimulatedCarrier(TwilioWebhooks):
         )
         logger.info("the simulated carrier dials {} as {}", masked(order.to), call_sid)
         return call_sid
+
+    def knows(self, call_sid: str) -> bool:
+        """Whether it is a call of this network."""
+        return self._network.get(call_sid) is not None
 
     def answer_with(self, name: str | None, lines: Sequence[str] = ()) -> None:
         """From now on every callee holds the shipped conversation `name`, and says `lines` of one's own.
@@ -133,10 +136,20 @@ class SimulatedCarrier(TwilioWebhooks):
         return found.told(brief, self._lines)
 
     async def call_in(
-        self, *, origin: str, to: str, from_number: str, scenario: str, brief: CalleeBrief = NO_BRIEF
+        self,
+        *,
+        origin: str,
+        to: str,
+        from_number: str,
+        scenario: str,
+        brief: CalleeBrief = NO_BRIEF,
+        call_id: str | None = None,
     ) -> str:
-        """A simulated caller calls us, whose server is at `origin`: an inbound call, its sid."""
-        where = self.callbacks(origin)
+        """A simulated caller calls us, whose server is at `origin`: an inbound call, its sid.
+
+        `call_id`: of a call that is known already.
+        """
+        where = self.callbacks(origin, call_id)
         return self._place(
             Leg(
                 to=to,

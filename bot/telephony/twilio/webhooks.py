@@ -112,6 +112,12 @@ class TwilioWebhooks:
     def admits(self, request: CarrierRequest, origin: str) -> bool:
         return self._signed(f"{with_scheme(origin, websocket=True)}{request.target}", {}, request)
 
+    def signed(self, request: CarrierRequest, origin: str) -> bool:
+        """Whether it carries our signature: of its webhook and form, or of a media socket's handshake."""
+        if request.webhook:
+            return self._signed(f"{origin}{request.target}", _form(request.body), request)
+        return TwilioWebhooks.admits(self, request, origin)
+
     def _signed(self, url: str, form: signatures.Fields, request: CarrierRequest) -> bool:
         signature = request.headers.get(signatures.HEADER.lower())
         return bool(signature) and signatures.holds(self.auth_token, url, form, signature or "")

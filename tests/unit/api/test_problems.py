@@ -221,7 +221,7 @@ def test_openapi_has_an_example_for_every_body_and_every_error(client: TestClien
     document = client.get("/openapi.json").json()
     assert "HTTPValidationError" not in document["components"]["schemas"]
     operations = [(path, operation) for path, item in document["paths"].items() for operation in item.values()]
-    assert len(operations) == 36
+    assert len(operations) == 39
     for path, operation in operations:
         for kind, content in operation.get("requestBody", {"content": {}})["content"].items():
             if kind == "application/json":

@@ -32,6 +32,7 @@ from bot.settings import Settings
 from bot.store import Database
 from bot.store.address import SqliteAddress
 from bot.store.durable.engine import DurableEngine
+from bot.telephony.browser.carrier import WithClients
 from tests.unit.calls.calls_in_memory import NotingCarrier, QuietCall, ShakyStore, hold_quietly, refusal
 from tests.unit.pipeline.conversation import until
 from tests.unit.pipeline.memory_socket import MemorySocket, stream_on
@@ -88,7 +89,9 @@ async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     engine = cast(DurableEngine, SimpleNamespace(name=None))
     process = Process(settings, store, engine, carrier, cast(Planner, None), board)
     others = cast(OtherProcesses, SimpleNamespace(transfers=None))
-    holder = MediaStreams(process, cast(Ingress, None), others, cast(CarrierEvents, _NoEvents()), None)
+    holder = MediaStreams(
+        process, cast(Ingress, None), others, cast(CarrierEvents, _NoEvents()), None, cast(WithClients, None)
+    )
     before = asyncio.all_tasks()
     yield Stage(board, holder, store, carrier, slot, MemorySocket())
     store.failures = {}

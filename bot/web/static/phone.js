@@ -1,0 +1,462 @@
+// The softphone: asks for a call, holds its media stream as Twilio would, and shows the call as it happens.
+"use strict";
+
+(() => {
+  const FRAME_MS = 20;
+  const LOUD = 0.012; // root mean square of the microphone, as a part of full scale, that counts as speech
+  const STAGES = ["vad", "stt", "turn", "llm", "sentence", "tts", "line"];
+  const form = document.getElementById("setup");
+  const panel = document.getElementById("panel");
+  const field = (name) => form.elements[name];
+  const part = (name) => document.getElementById(name);
+  const Recognition = window.SpeechRecognition || window.webkitSpeechRecognition;
+  let call = null; // the one that goes on
+
+  const base64 = (bytes) => btoa(String.fromCharCode(...bytes));
+  const bytesOf = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const hex = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const socketUrl = (path) => `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${path}`;
+  const announce = (name, detail) => document.dispatchEvent(new CustomEvent(`phone:${name}`, { detail }));
+
+  // -- the form -----------------------------------------------------------------------------------------
+
+  const scenario = () => field("scenario").selectedOptions[0].dataset;
+  const wordsBy = () => form.querySelector("[name=words]:checked")?.value ?? "typed";
+
+  function fitForm() {
+    const chosen = scenario();
+    const inbound = chosen.direction === "inbound";
+    form.querySelector("[data-part=action]").hidden = inbound;
+    for (const name of ["action", "context", "callee_name", "organization"]) field(name).placeholder = chosen[name] || "";
+    const heard = form.querySelector("[value=heard]");
+    heard.disabled = !chosen.hears;
+    part("heard-why").textContent = chosen.hears ? `${chosen.hears} listens` : "needs DEEPGRAM_API_KEY, or moonshine";
+    const recognised = form.querySelector("[value=recognised]");
+    recognised.disabled = !Recognition;
+    part("recognised-why").textContent = Recognition ? "may send the sound to its maker" : "this browser has none";
+    const by = form.querySelector("[name=words]:checked");
+    if (!by || by.disabled) form.querySelector(chosen.hears ? "[value=heard]" : "[value=typed]").checked = true;
+    part("consent").hidden = wordsBy() !== "recognised";
+    part("devices").hidden = wordsBy() === "typed";
+    part("go").textContent = inbound ? "Call the agent" : "Let the agent call me";
+  }
+
+  // What is left empty is the scenario's example.
+  function wanted() {
+    const chosen = scenario();
+    const said = (name) => field(name).value.trim() || chosen[name] || undefined;
+    const body = { scenario: field("scenario").value, context: said("context") };
+    for (const name of ["callee_name", "agent_name", "organization"]) body[name] = said(name);
+    if (chosen.direction !== "inbound") body.action = said("action");
+    return body;
+  }
+
+  async function listDevices() {
+    const devices = (await navigator.mediaDevices.enumerateDevices()).filter((each) => each.kind === "audioinput");
+    const kept = field("device").value;
+    field("device").replaceChildren(new Option("The system's own", ""), ...devices.filter((each) => each.deviceId && each.label)
+      .map((each) => new Option(each.label, each.deviceId)));
+    if ([...field("device").options].some((option) => option.value === kept)) field("device").value = kept;
+  }
+
+  // -- sound ---------------------------------------------------------------------------------------------
+
+  async function openSound(withMicrophone) {
+    const context = new AudioContext({ latencyHint: "interactive" });
+    const sound = { context, stream: null, source: null, node: null };
+    try {
+      if (withMicrophone) sound.stream = await microphone();
+      await context.audioWorklet.addModule("/static/phone-line.js");
+      sound.node = new AudioWorkletNode(context, "phone-line", {
+        numberOfInputs: 1, numberOfOutputs: 1, outputChannelCount: [1], channelCount: 1, channelCountMode: "explicit",
+      });
+      sound.node.connect(context.destination);
+      if (sound.stream) connectMicrophone(sound);
+      await context.resume();
+      return sound;
+    } catch (error) {
+      closeSound(sound);
+      throw error;
+    }
+  }
+
+  async function microphone() {
+    if (!navigator.mediaDevices) throw new Error("A browser gives its microphone to https and to localhost alone. Type instead.");
+    try {
+      const device = field("device").value;
+      return await navigator.mediaDevices.getUserMedia({ audio: {
+        deviceId: device ? { exact: device } : undefined, channelCount: 1, echoCancellation: true, noiseSuppression: true, autoGainControl: true,
+      } });
+    } catch (error) {
+      const why = { NotAllowedError: "it was not allowed", NotFoundError: "there is none", NotReadableError: "another program has it", OverconstrainedError: "this one is gone" };
+      throw new Error(`No microphone: ${why[error.name] || error.message}. Allow it, choose another, or type instead.`);
+    }
+  }
+
+  function connectMicrophone(sound) {
+    sound.source?.disconnect();
+    sound.source = sound.context.createMediaStreamSource(sound.stream);
+    sound.source.connect(sound.node);
+    listDevices();
+  }
+
+  function closeSound(sound) {
+    for (const track of sound.stream?.getTracks() ?? []) track.stop();
+    sound.context.close().catch(() => {});
+  }
+
+  // -- the media stream, in Twilio's messages -------------------------------------------------------------
+
+  class Line {
+    constructor(sound, placed, given) {
+      this.sound = sound;
+      this.given = given; // the words go beside the sound
+      this.ids = { callSid: placed.call_sid, streamSid: `BR${hex()}` };
+      this.sequence = 0;
+      this.frames = 0;
+      this.spoke = null; // frames of the microphone's last speech: first, last
+      this.clips = new Map();
+      this.over = new Promise((resolve) => { this.left = resolve; });
+      this.socket = new WebSocket(socketUrl(placed.media_path));
+      this.socket.onopen = () => this.begin(placed.token);
+      this.socket.onmessage = ({ data }) => this.obey(JSON.parse(data));
+      this.socket.onclose = ({ code, reason }) => this.left({ code, reason });
+      sound.node.port.onmessage = ({ data }) => this.report(data);
+    }
+
+    begin(token) {
+      this.socket.send(JSON.stringify({ event: "connected", protocol: "Call", version: "1.0.0" }));
+      this.send({ event: "start", start: {
+        accountSid: "browser", ...this.ids, tracks: ["inbound"],
+        mediaFormat: { encoding: "audio/x-mulaw", sampleRate: 8000, channels: 1 }, customParameters: { token },
+      } });
+      this.open = true;
+    }
+
+    send(message) {
+      if (this.socket.readyState !== WebSocket.OPEN) return;
+      this.sequence += 1;
+      this.socket.send(JSON.stringify({ ...message, sequenceNumber: String(this.sequence), streamSid: this.ids.streamSid }));
+    }
+
+    obey(message) {
+      const port = this.sound.node.port;
+      if (message.event === "media") port.postMessage({ media: bytesOf(message.media.payload) });
+      else if (message.event === "mark") port.postMessage({ mark: message.mark.name });
+      else if (message.event === "clear") port.postMessage({ clear: true });
+    }
+
+    report(said) {
+      if (said.frame) this.frame(said);
+      else if (said.mark) this.send({ event: "mark", mark: { name: said.mark } });
+      else if (said.cleared) announce("cleared", said);
+      else if (said.clip) this.beginClip(said);
+    }
+
+    frame(said) {
+      if (!this.open) return;
+      this.send({ event: "media", media: {
+        track: "inbound", chunk: String(this.frames + 1), timestamp: String(this.frames * FRAME_MS), payload: base64(said.frame),
+      } });
+      if (said.level > LOUD) this.spoke = [this.spoke && this.frames - this.spoke[1] < 50 ? this.spoke[0] : this.frames, this.frames];
+      this.frames += 1;
+      announce("frame", said);
+    }
+
+    // A typed line, in the local voice.
+    async say(text) {
+      const speech = await api("/api/phone/softphone/speech", { text });
+      const id = hex();
+      this.clips.set(id, speech);
+      this.sound.node.port.postMessage({ clip: bytesOf(speech.audio), id });
+    }
+
+    // It is in the frame that is sent next: its words go ahead of it.
+    beginClip({ clip }) {
+      const { text, words } = this.clips.get(clip);
+      this.clips.delete(clip);
+      const at = this.frames * FRAME_MS;
+      if (this.given) this.giveWords(text, words.map(([from, to]) => [at + from, at + to]));
+    }
+
+    // What the browser has recognised: shared out over the speech that was heard last.
+    recognised(text) {
+      const words = text.trim().split(/\s+/).filter(Boolean);
+      if (!words.length) return;
+      const now = this.frames * FRAME_MS;
+      const [from, to] = this.spoke ? [this.spoke[0] * FRAME_MS, (this.spoke[1] + 1) * FRAME_MS] : [now - 300 * words.length, now];
+      const each = (to - from) / words.length;
+      this.giveWords(words.join(" "), words.map((_, index) => [from + index * each, from + (index + 1) * each]));
+    }
+
+    giveWords(text, words) {
+      if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify({ event: "words", text, words }));
+    }
+
+    press(digit) { this.send({ event: "dtmf", dtmf: { track: "inbound_track", digit } }); }
+
+    hangUp() {
+      this.send({ event: "stop", stop: { accountSid: "browser", callSid: this.ids.callSid } });
+      this.socket.close(1000);
+    }
+  }
+
+  function recogniseSpeech(line, language) {
+    const recognition = new Recognition();
+    Object.assign(recognition, { lang: language, continuous: true, interimResults: true });
+    recognition.onresult = (event) => {
+      for (let index = event.resultIndex; index < event.results.length; index += 1) {
+        const result = event.results[index];
+        if (result.isFinal) line.recognised(result[0].transcript);
+        part("interim").textContent = result.isFinal ? "" : result[0].transcript;
+      }
+    };
+    recognition.onerror = ({ error }) => {
+      if (error === "no-speech" || error === "aborted") return;
+      line.deaf = true;
+      notice(`This browser's speech recognition does not work here (${error}): type what you say.`);
+    };
+    recognition.onend = () => { if (call?.line === line && !line.deaf) recognition.start(); };
+    recognition.start();
+    return recognition;
+  }
+
+  // -- what happens in the call ----------------------------------------------------------------------------
+
+  class Talk {
+    constructor(watched) {
+      this.names = { agent: "Agent", callee: watched ? "Callee" : "You", recording: "Recording" };
+      this.turns = new Map();
+      this.waiting = null; // the times of a reply that has no turn yet
+      this.longest = 1000;
+      part("turns").replaceChildren();
+      part("legend").hidden = true;
+    }
+
+    turn(index, speaker) {
+      let item = this.turns.get(index);
+      if (!item) {
+        item = document.createElement("li");
+        item.className = `turn ${speaker}`;
+        item.innerHTML = '<div class="meta"><strong></strong></div><p class="said"></p>';
+        item.querySelector("strong").textContent = this.names[speaker];
+        const after = [...this.turns.keys()].filter((each) => each > index).sort((a, b) => a - b)[0];
+        part("turns").insertBefore(item, after === undefined ? null : this.turns.get(after));
+        this.turns.set(index, item);
+        part("nothing").hidden = true;
+      }
+      return item;
+    }
+
+    words({ turn, text }, speaker) {
+      const item = this.turn(turn, speaker);
+      item.querySelector(".said").textContent = text;
+      if (speaker === "agent" && this.waiting) {
+        this.bar(item, this.waiting);
+        this.waiting = null;
+      }
+      part("end").scrollIntoView({ block: "nearest" });
+    }
+
+    completed(event) {
+      this.words(event, event.speaker);
+      const item = this.turn(event.turn, event.speaker);
+      item.dataset.complete = "";
+      if (event.interrupted && !item.querySelector(".badge")) {
+        const badge = document.createElement("span");
+        badge.className = "badge warn";
+        badge.textContent = "cut off";
+        item.querySelector(".meta").append(badge);
+        const rest = document.createElement("s");
+        rest.textContent = " …";
+        item.querySelector(".said").append(rest);
+      }
+      part("aloud").textContent = `${this.names[event.speaker]}: ${event.text}`;
+    }
+
+    bar(item, times) {
+      const parts = STAGES.filter((stage) => times[`${stage}_ms`]).map((stage) => [stage, times[`${stage}_ms`]]);
+      const total = parts.reduce((sum, [, ms]) => sum + ms, 0);
+      if (!total) return;
+      this.longest = Math.max(this.longest, total);
+      const line = document.createElement("div");
+      line.className = "latency";
+      const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+      svg.setAttribute("preserveAspectRatio", "none");
+      svg.setAttribute("role", "img");
+      svg.setAttribute("aria-label", parts.map(([stage, ms]) => `${stage} ${Math.round(ms)} ms`).join(", "));
+      let x = 0;
+      for (const [stage, ms] of parts) {
+        const box = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+        for (const [name, value] of Object.entries({ class: `s-${stage}`, x, y: 0, width: ms, height: 10 })) box.setAttribute(name, value);
+        const title = document.createElementNS("http://www.w3.org/2000/svg", "title");
+        title.textContent = `${stage} ${Math.round(ms)} ms`;
+        box.append(title);
+        svg.append(box);
+        x += ms;
+      }
+      const told = document.createElement("span");
+      told.className = "num";
+      told.textContent = `${Math.round(times.voice_to_voice_ms ?? total)} ms`;
+      line.append(svg, told);
+      item.append(line);
+      for (const each of part("turns").querySelectorAll("svg")) each.setAttribute("viewBox", `0 0 ${this.longest} 10`);
+      part("legend").hidden = false;
+    }
+
+    happened(name, event) {
+      if (name === "callee_words") this.words(event, "callee");
+      else if (name === "agent_words") this.words(event, "agent");
+      else if (name === "turn_completed") this.completed(event);
+      else if (name === "reply_timed") this.waiting = event;
+      else if (name === "turn_passed") this.passed(event);
+      else if (name === "status_changed") this.status(event);
+      else if (name === "answer_detected") part("who").textContent = ` · ${event.answered_by}`;
+      else if (name === "tool_used") this.noted(`${event.name.replaceAll("_", " ")}`);
+      else if (name === "vendor_trouble") this.noted(`${event.vendor}: ${event.what.replaceAll("_", " ")}`);
+      else if (name === "outcome_written") this.outcome(event);
+    }
+
+    passed({ holder, speaking }) {
+      const words = { agent: speaking ? "The agent speaks" : "The agent thinks", callee: speaking ? `${this.names.callee === "You" ? "You speak" : "The callee speaks"}` : "A pause" };
+      part("holder").textContent = holder ? words[holder] : "Either may speak";
+      part("holder").dataset.holder = holder ?? "";
+    }
+
+    status({ status, ended_reason }) {
+      part("status").textContent = (ended_reason || status).replaceAll("_", " ").replaceAll("-", " ");
+    }
+
+    noted(words) {
+      const item = document.createElement("li");
+      item.className = "noted";
+      item.textContent = words;
+      part("turns").append(item);
+    }
+
+    outcome({ reached_goal, summary }) {
+      part("outcome").hidden = false;
+      part("outcome-badge").textContent = reached_goal ? "goal reached" : "goal not reached";
+      part("outcome-badge").className = `badge ${reached_goal ? "good" : "plain"}`;
+      part("outcome-summary").textContent = summary;
+    }
+  }
+
+  const EVENTS = ["callee_words", "agent_words", "turn_completed", "reply_timed", "turn_passed", "status_changed", "answer_detected", "tool_used", "vendor_trouble", "outcome_written"];
+
+  function follow(callId, talk) {
+    const only = EVENTS.map((name) => `only=${name}`).join("&");
+    const events = new EventSource(`/api/phone/calls/${callId}/events?${only}&only=stream_ended`);
+    for (const name of EVENTS) events.addEventListener(name, ({ data }) => talk.happened(name, JSON.parse(data)));
+    events.addEventListener("stream_ended", () => events.close());
+    return events;
+  }
+
+  // -- a call ----------------------------------------------------------------------------------------------
+
+  function show(state) {
+    document.body.dataset.call = state;
+    for (const each of document.querySelectorAll("[data-when]")) each.hidden = !each.dataset.when.split(" ").includes(state);
+    for (const each of form.elements) each.disabled = state !== "idle" && state !== "over";
+    if (state === "idle" || state === "over") fitForm();
+  }
+
+  function fresh(watched, callId) {
+    notice("");
+    panel.dataset.watched = watched ? "yes" : "";
+    part("status").textContent = "begins";
+    part("who").textContent = "";
+    part("holder").textContent = "";
+    part("outcome").hidden = true;
+    part("interim").textContent = "";
+    part("nothing").hidden = false;
+    part("pressed").textContent = "";
+    part("record").href = `/calls/${callId}`;
+    panel.dataset.callId = callId;
+    const talk = new Talk(watched);
+    return { talk, events: follow(callId, talk), callId, watched };
+  }
+
+  async function hold() {
+    const by = wordsBy();
+    if (by === "recognised" && !field("agreed").checked) {
+      field("agreed").focus();
+      throw new Error("Agree first that this browser may send the sound to its maker to be recognised, or type.");
+    }
+    const sound = await openSound(by !== "typed");
+    try {
+      const placed = await api("/api/phone/softphone/calls", { ...wanted(), words: by === "heard" ? "heard" : "given" });
+      const line = new Line(sound, placed, by !== "heard");
+      call = { ...fresh(false, placed.call_id), line, sound };
+      if (by === "recognised") call.recognition = recogniseSpeech(line, scenario().language);
+      part("mute").hidden = by === "typed";
+      part("mic").hidden = by === "typed";
+      mute(false);
+      show("talking");
+      part(by === "typed" ? "line-text" : "hang-up").focus();
+      const { code, reason } = await line.over;
+      if (code !== 1000 && code !== 1005) notice(`The line was lost: ${reason || `code ${code}`}.`);
+    } finally {
+      closeSound(sound);
+      call?.recognition?.stop();
+    }
+  }
+
+  async function begin(holding) {
+    show("begins");
+    try {
+      await holding();
+      show("over");
+      part("again").focus();
+    } catch (error) {
+      notice(error.message);
+      show("idle");
+    } finally {
+      call = null;
+    }
+  }
+
+  function mute(muted) {
+    part("mute").setAttribute("aria-pressed", String(muted));
+    call?.sound.node.port.postMessage({ mute: muted });
+  }
+
+  form.addEventListener("change", (event) => {
+    fitForm();
+    if (event.target === field("scenario")) for (const name of ["action", "context"]) field(name).value = "";
+  });
+  form.addEventListener("submit", (event) => { event.preventDefault(); begin(hold); });
+  part("hang-up").addEventListener("click", async () => {
+    if (call?.line) call.line.hangUp();
+    else if (call) await api(`/api/phone/calls/${call.callId}/hangup`).catch((error) => notice(error.message));
+  });
+  part("mute").addEventListener("click", () => mute(part("mute").getAttribute("aria-pressed") !== "true"));
+  part("again").addEventListener("click", () => { show("idle"); field("scenario").focus(); });
+  part("keys").addEventListener("click", ({ target }) => {
+    if (!target.dataset.key || !call?.line) return;
+    call.line.press(target.dataset.key);
+    part("pressed").textContent += target.dataset.key;
+  });
+  part("typing").addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const text = part("line-text").value.trim();
+    if (!text || !call?.line) return;
+    part("line-text").value = "";
+    try {
+      await call.line.say(text);
+    } catch (error) {
+      part("line-text").value = text;
+      notice(error.message);
+    }
+  });
+  let beat = 0;
+  document.addEventListener("phone:frame", ({ detail }) => {
+    beat += 1;
+    if (beat % 4) return;
+    part("mic-level").value = Math.min(1, detail.level * 6);
+    part("agent-level").value = Math.min(1, detail.loudness * 6);
+  });
+  navigator.mediaDevices?.addEventListener("devicechange", listDevices);
+  if (navigator.mediaDevices) listDevices();
+  show("idle");
+})();
