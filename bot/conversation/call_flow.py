@@ -11,6 +11,7 @@ from bot.conversation import prompt
 from bot.conversation.call_plan import Plan
 from bot.conversation.disclosure import DisclosureWatch
 from bot.conversation.hang_up import Goodbye
+from bot.conversation.identity import IdentityTalk
 from bot.conversation.keys import Keys
 from bot.conversation.machines.answering import TREAT_EVERY_SECONDS, MachineHandling
 from bot.conversation.opt_out import OptOut
@@ -62,6 +63,13 @@ class CallFlow:
             at_person=lambda: self._at_person,
             in_gap=lambda: self._in_gap,
         )
+        self._identity = IdentityTalk(
+            plan,
+            stages,
+            goodbye,
+            at_person=lambda: self._at_person,
+            otherwise_asked=lambda: self._recording.awaiting,
+        )
         self._waiting, self._report_who = waiting, report_who
         self._reported: AnsweredBy | None = None
         self._opening_lost = self._opening_said_again = False
@@ -100,6 +108,7 @@ class CallFlow:
                 await self._open_or_answer_machine(now)
                 await self._attend_disclosure()
                 await self._recording.attend()
+                await self._identity.attend()
                 await self._attend_speaking_up()
                 await self._attend_replies(now)
                 await self._attend_silence(now)
@@ -143,7 +152,10 @@ class CallFlow:
             self._silence.begin_again(time.monotonic())
             if not decision.open and self._detection.new_person:
                 self._user.answering = True
+                self._identity.opening_said()
                 await self._machine.introduce()
+            elif not decision.open and self._identity.withheld:
+                await self._identity.came_back()
             elif not decision.open:
                 await self._machine.let_model_answer()
         if decision.open:
@@ -163,6 +175,7 @@ class CallFlow:
     async def _say_opening(self) -> None:
         self._disclosure.begin()
         self._recording.opening_said()
+        self._identity.opening_said()
         opening = self.plan.opening
         if opening is not None and not opening.silent and not self._opening_lost:
             playback = self._stages.output.begin(
@@ -211,7 +224,7 @@ class CallFlow:
         match self._silence.decide(now):
             case Silence.PROMPT:
                 text = phrases.silence[(self._silence.asked - 1) % len(phrases.silence)]
-                await self._stages.say(self._recording.ask_again() or text)
+                await self._stages.say(self._recording.ask_again() or self._identity.ask_again() or text)
             case Silence.GOODBYE:
                 await self._goodbye.say(phrases.silence_goodbye, EndedReason.SILENCE)
             case Silence.NOTHING:
@@ -346,6 +359,9 @@ class CallFlow:
         self._turn_open = False
         self.opt_out.note_turn_over(text)
         self._recording.note_turn_over(text)
+        self._identity.note_turn_over(text)
+        if text and self._identity.awaiting:
+            self._detection.turn_over(text)
         if text and self._user.owes_reply:
             self._silence.owe_reply(time.monotonic())
             self._replies.owe()

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -168,6 +168,19 @@ class Plan:
         return (self.time_zone,) if self.time_zone else zones_of_number(self.spec.phone_number)
 
     @property
+    def withholds(self) -> bool:
+        """Whether action and context are held back until the person has said who they are."""
+        return self.scenario.withholds and self.direction is Direction.OUTBOUND
+
+    @property
+    def first_brief(self) -> LlmBrief:
+        """What the LLM knows when the call is answered: of a matter that is held back, nothing."""
+        if not self.withholds:
+            return self.brief
+        brief = self.brief
+        return replace(brief, spec=replace(brief.spec, action="", context=""))
+
+    @property
     def brief(self) -> LlmBrief:
         """What the LLM knows of its call."""
         scenario = self.scenario
@@ -208,7 +221,7 @@ def build_services(plan: Plan, resources: Resources, call_sid: str) -> Services:
     forms = languages.of(language).speech
     services = Services(
         stts=tuple(vendor.build(resources, call_sid=call_sid, language=language) for vendor in plan.slots.stts),
-        llms=llm.build(plan.slots.llms, resources, plan.brief),
+        llms=llm.build(plan.slots.llms, resources, plan.first_brief),
         ttss=tuple(
             vendor.build(resources, language=language, speech=SpokenText(forms, plan.scenario.pronunciation))
             for vendor in plan.slots.ttss

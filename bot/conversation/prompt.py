@@ -15,8 +15,9 @@ from zoneinfo import ZoneInfo
 
 from bot import languages
 from bot.conversation.disclosure import disclosed, first_sentence, with_notice
+from bot.conversation.scenario.compliance import RecordingRules
 from bot.conversation.scenario.scenario import Scenario
-from bot.conversation.templates import render
+from bot.conversation.templates import placeholders, render
 from bot.pipeline.offline.rules import menu
 from bot.pipeline.offline.rules.purpose import question, reason
 from bot.pipeline.offline.rules.values import READERS
@@ -29,6 +30,9 @@ _MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
 )
+WITHHELD = """\
+You do not know yet what the call is about: it is for the person you expect alone, and you are told once they have
+said who they are. Until then say no more than who calls, and for whom."""
 _OUR_TAG = re.compile(r"<(?=[\s/]*(?:action|context)\b)", re.IGNORECASE)
 _RULES = f"""\
 You are on a telephone call; your words are spoken aloud by a voice.
@@ -170,7 +174,10 @@ def opening_text(spec: CallSpec, scenario: Scenario) -> str | None:
     Where the recording is asked for, it ends with that question, and `opening_rest` follows the answer.
     """
     text, template = None, scenario.opening.text
-    if template is not None:
+    if scenario.withholds:
+        introduction = render(languages.of(scenario.language).identity.introduction, variables(spec, scenario))
+        text = f"{lawful(introduction, spec, scenario)} {identity_question(spec, scenario)}"
+    elif template is not None:
         text = lawful(render(template, variables(spec, scenario)), spec, scenario)
     if scenario.recording.mode != "ask":
         return text
@@ -185,16 +192,50 @@ def opening_rest(spec: CallSpec, scenario: Scenario) -> str:
     return text[first_sentence(text) :].strip()
 
 
+def identity_question(spec: CallSpec, scenario: Scenario) -> str:
+    """Asks the callee whether it is they, or who it is where no name is known."""
+    words = languages.of(scenario.language).identity
+    return render(words.asks, variables(spec, scenario)) if spec.callee_name else words.asks_unnamed
+
+
+def identity_answer(spec: CallSpec, scenario: Scenario) -> str:
+    """To one who asks who calls, or why, before they have said who they are."""
+    words, values = languages.of(scenario.language).identity, variables(spec, scenario)
+    introduction = said_first(render(words.introduction, values), spec, scenario)
+    return f"{introduction} {render(words.why, values)} {identity_question(spec, scenario)}"
+
+
+def matter_text(spec: CallSpec, scenario: Scenario) -> str:
+    """What is left of the scenario's opening for one who has said who they are; "": the model goes on."""
+    template = scenario.opening.text
+    if template is None:
+        return ""
+    end = first_sentence(template)
+    # A first sentence that says why is said as a whole; another one has been said otherwise.
+    why = {name for name, _ in placeholders(template[:end])} & {"action", "reason", "question"}
+    return render(template if why else template[end:], variables(spec, scenario))
+
+
+def matter_note(spec: CallSpec, scenario: Scenario) -> str:
+    """Tells the model what the call is about."""
+    matter = "\n\n".join(_matter(completed(spec, scenario)))
+    return f"(The person has said who they are; you may tell them now.\n\n{matter})"
+
+
 def spare_opening(spec: CallSpec, scenario: Scenario) -> str | None:
     """What is said where the model should have written the opening and could not; None: the language has none."""
     if not languages.knows(scenario.language):
         return None
+    if scenario.withholds:
+        return opening_text(spec, scenario)
     return lawful(render(languages.of(scenario.language).opening, variables(spec, scenario)), spec, scenario)
 
 
 def voicemail_text(spec: CallSpec, scenario: Scenario, our_number: str | None = None) -> str:
     """The message left on a machine; `our_number`, E.164, is for a call back."""
-    text = said_first(render(scenario.voicemail.message, variables(spec, scenario)), spec, scenario)
+    neutral = languages.of(scenario.language).identity.message
+    message = neutral if scenario.withholds else scenario.voicemail.message
+    text = said_first(render(message, variables(spec, scenario)), spec, scenario)
     if not scenario.compliance.call_back_number or our_number is None:
         return text
     number = scenario.phrases.call_back_number.format(number=our_number)
@@ -203,11 +244,14 @@ def voicemail_text(spec: CallSpec, scenario: Scenario, our_number: str | None = 
 
 def screening_text(spec: CallSpec, scenario: Scenario) -> str:
     """Who calls and why, for a machine that asks."""
-    return said_first(render(scenario.screening.text, variables(spec, scenario)), spec, scenario)
+    text = languages.of(scenario.language).identity.screening if scenario.withholds else scenario.screening.text
+    return said_first(render(text, variables(spec, scenario)), spec, scenario)
 
 
 def hold_text(spec: CallSpec, scenario: Scenario) -> str:
     """Who calls and why, for the person who comes on after hold music."""
+    if scenario.withholds:
+        return opening_text(spec, scenario.model_copy(update={"recording": RecordingRules(mode="off")})) or ""
     return render(scenario.hold.text, variables(spec, scenario))
 
 
@@ -222,6 +266,8 @@ def transfer_failed(target: str, verdict: str) -> str:
 def menu_note(spec: CallSpec, scenario: Scenario) -> str:
     """Tells the model that it talks to a menu, and what to reach through it."""
     goal = scenario.menu.goal or f"a person who can help with this: {spec.action or 'the matter of the call'}"
+    if scenario.withholds:
+        goal = scenario.menu.goal or (spec.callee_name or "a person")
     return menu.menu_note(_data(goal))
 
 
@@ -276,7 +322,6 @@ def own_prompt(spec: CallSpec, scenario: Scenario, direction: Direction, when: s
     """What one call has for itself; `when` is `today`. It is constant during the call."""
     spec = completed(spec, scenario)
     values = variables(spec, scenario)
-    context = spec.context if isinstance(spec.context, str) else json.dumps(spec.context, ensure_ascii=False)
     outbound = direction is Direction.OUTBOUND
     who = f"You are {_name(values['agent_name'])}"
     if values["organization"]:
@@ -285,9 +330,7 @@ def own_prompt(spec: CallSpec, scenario: Scenario, direction: Direction, when: s
     parts = [f"{who}. {'You placed this call.' if outbound else 'You answer this call.'}", when]
     if spec.callee_name:
         parts.append(f"You expect to speak with {_name(spec.callee_name)}.")
-    if spec.action:
-        parts.append(f"The purpose of the call:\n<action>\n{_data(spec.action)}\n</action>")
-    parts.append(f"All you know about the matter:\n<context>\n{_data(context) or '(nothing)'}\n</context>")
+    parts += [WITHHELD] if outbound and scenario.withholds else _matter(spec)
     # Last: what stands nearest to the talk is followed best.
     language = languages.of(scenario.language)
     if language.code != "en":
@@ -296,6 +339,13 @@ def own_prompt(spec: CallSpec, scenario: Scenario, direction: Direction, when: s
             "language these instructions, the action and the context are in."
         )
     return "\n\n".join(parts)
+
+
+def _matter(spec: CallSpec) -> list[str]:
+    context = spec.context if isinstance(spec.context, str) else json.dumps(spec.context, ensure_ascii=False)
+    purpose = f"The purpose of the call:\n<action>\n{_data(spec.action)}\n</action>"
+    known = f"All you know about the matter:\n<context>\n{_data(context) or '(nothing)'}\n</context>"
+    return [purpose, known] if spec.action else [known]
 
 
 def _data(text: str) -> str:

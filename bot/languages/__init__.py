@@ -10,12 +10,16 @@ from dataclasses import replace
 
 from bot.languages.en.phrases import ENGLISH
 from bot.languages.es.phrases import SPANISH
-from bot.languages.language import Answering, ColleagueWords, Language, Notices, Wording, plain
+from bot.languages.identity import Identity, IdentityWords
+from bot.languages.language import Answering, ColleagueWords, Language, Notices
+from bot.languages.wording import Wording, plain
 
 __all__ = [
     "KNOWN",
     "Answering",
     "ColleagueWords",
+    "Identity",
+    "IdentityWords",
     "Language",
     "Notices",
     "Wording",

@@ -1,19 +1,15 @@
-"""What a language is here: phrases to say, and words to recognise. Pure.
-
-Words are compared in a plain form: lower case, no accents, no punctuation. Recognisers write one sound in many
-ways ("mm-hmm", "Mmhmm.", "mhmm") and leave accents out of interim results.
-"""
+"""What a language is here: phrases to say, and words to recognise. Pure."""
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import Any
 
 from bot.languages.dictation import DictationWords
+from bot.languages.identity import IdentityWords
 from bot.languages.speech_forms import SpeechForms
+from bot.languages.wording import Wording, plain
 
 FEW_WORDS = 6
 """A word that stops counts in so short an utterance; in a longer one it is a word like the others, and so much
@@ -25,25 +21,6 @@ three; codes have 4 or 5."""
 
 _YES_WORDS = 8
 """A longer answer than that is a mailbox's greeting rather than a yes."""
-
-
-@lru_cache(maxsize=1024)
-def plain(text: str) -> str:
-    """Lower case without accents, apostrophes and punctuation; a letter drawn out is written twice at most."""
-    lowered = unicodedata.normalize("NFKD", text).lower()
-    bare = "".join(c for c in unicodedata.normalize("NFKD", lowered) if not unicodedata.combining(c))
-    words = re.sub(r"[^\w]+|_", " ", re.sub(r"['’‘`]", "", bare))
-    return re.sub(r"([^\W\d])\1{2,}", r"\1\1", " ".join(words.split()))
-
-
-class Wording:
-    """Ways to word one thing, as regular expressions over plain text (no accents, "youve" for "you've")."""
-
-    def __init__(self, *rules: str) -> None:
-        self.pattern = re.compile(rf"\b(?:{'|'.join(rules)})\b")
-
-    def found_in(self, text: str) -> bool:
-        return bool(self.pattern.search(plain(text)))
 
 
 @dataclass(frozen=True)
@@ -211,6 +188,7 @@ class Language:
     asking: ColleagueWords
     dictation: DictationWords
     notices: Notices
+    identity: IdentityWords
     speech: SpeechForms | None = None
     """How figures and signs are said; None: as the TTS reads them."""
 

@@ -55,8 +55,8 @@ async def held(tmp_path: Path, callees: Mapping[str, Conversation], **changes: A
     """The record of each callee's call, all of them on the line at once."""
     waiting = iter(callees.values())
     async with running_server(tmp_path, callees=lambda _: next(waiting)) as server:
-        scenarios = {name: "mailboxes_not_wanted" if name == "hung up on" else "machines" for name in callees}
-        ids = {name: await server.call(scenario=scenarios[name], **changes) for name in callees}
+        scenarios = {"hung up on": "mailboxes_not_wanted", "held back": "private"}
+        ids = {name: await server.call(scenario=scenarios.get(name, "machines"), **changes) for name in callees}
         return {name: await server.ended(call_id, within=60.0) for name, call_id in ids.items()}
 
 
@@ -179,6 +179,14 @@ async def test_a_person_s_hello_is_answered_at_once_and_silence_soon(tmp_path: P
         {
             "hello": steps(silence(700), say("Hello?"), *CONFIRMS),
             "nobody": steps(*CONFIRMS),
+            "held back": steps(
+                say("Hello?"),
+                hear(),
+                say("What is this about?"),
+                hear(),
+                say("Yes, this is John."),
+                *CONFIRMS,
+            ),
         },
     )
     hello, opening, *_ = calls["hello"]["transcript"]
@@ -188,6 +196,11 @@ async def test_a_person_s_hello_is_answered_at_once_and_silence_soon(tmp_path: P
     assert 200 <= opening["start_ms"] - hello["end_ms"] < silence_ms
     assert 1500 <= silence_ms <= 5000
     assert texts_of(calls["nobody"], "agent")[0] == OPENING
+    _, asked, _, answered, *_ = [turn["text"] for turn in calls["held back"]["transcript"]]
+    assert asked == "Hello, this is Alex, calling for Downtown Dental. Am I speaking with John?"
+    assert answered.startswith("Hello, this is Alex, calling for Downtown Dental. I can only say what it is about")
+    assert texts_of(calls["held back"], "agent")[2].endswith("Does Thursday work?")
+    assert calls["held back"]["outcome"]["fields"]["confirmed"] is True
 
 
 async def test_a_hello_over_the_opening_of_an_agent_who_speaks_first_interrupts_nothing(tmp_path: Path) -> None:

@@ -79,6 +79,13 @@ def storage_of(rules: RulesOfCall | None) -> Storage:
     return Storage.model_validate(profiles()[rules.profile]["storage"] | own)
 
 
+class Privacy(Part):
+    """[privacy]: what the callee has to say before they hear what the call is about."""
+
+    until: Literal["identified"] | None = None
+    """identified: who they are. Nobody else hears anything of action or context, nor does a machine."""
+
+
 @cache
 def profiles() -> dict[str, dict[str, dict[str, Any]]]:
     """Profile → table of a scenario file → what it sets."""

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_validator, model_validator
 
 from bot import languages
-from bot.conversation.scenario.compliance import Compliance, RecordingRules, Storage, profiles
+from bot.conversation.scenario.compliance import Compliance, Privacy, RecordingRules, Storage, profiles
 from bot.conversation.scenario.parts import (
     Agent,
     Example,
@@ -69,6 +69,7 @@ class Scenario(Part):
     compliance: Compliance = Compliance()
     recording: RecordingRules = RecordingRules()
     storage: Storage = Storage()
+    privacy: Privacy = Privacy()
     goal: str | None = None
     """The boolean outcome field that says whether the call reached its goal."""
     first_speaker: Literal["agent", "callee"] = "callee"
@@ -259,6 +260,15 @@ class Scenario(Part):
         return self
 
     @model_validator(mode="after")
+    def _what_may_be_held_back(self) -> Scenario:
+        if self.withholds and self.direction == "inbound":
+            raise ValueError("privacy.until: nothing is held back from one who calls us: outbound scenarios only")
+        if self.withholds and not languages.knows(self.language):
+            known = ", ".join(languages.KNOWN)
+            raise ValueError(f"privacy.until: {self.language!r} has no words to ask who is there, only {known}")
+        return self
+
+    @model_validator(mode="after")
     def _keys_for_menus(self) -> Scenario:
         """Who is to find the way through a menu has to press keys."""
         if self.direction == "outbound" and self.menu.policy == "navigate" and "send_digits" not in self.tools:
@@ -281,6 +291,11 @@ class Scenario(Part):
                 'use "flux-general-multi"'
             )
         return self
+
+    @property
+    def withholds(self) -> bool:
+        """Whether the matter of the call is for the callee alone, once they have said who they are."""
+        return self.privacy.until is not None
 
     @property
     def rules(self) -> RulesOfCall:

@@ -4,7 +4,8 @@ Rules are matched against plain text: lower case, no punctuation, "youve" for "y
 sentences are no rule here: "how may I direct your call", "may I ask who is calling", "he is not available".
 """
 
-from bot.languages.language import Answering, Wording
+from bot.languages.language import Answering
+from bot.languages.wording import Wording
 
 _DIGIT = r"(?:\d|zero|oh|one|two|three|four|five|six|seven|eight|nine|star|pound|hash)"
 _CALLED = (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bot.languages.language import Notices, Wording
+from bot.languages.language import Notices
+from bot.languages.wording import Wording
 
 _WHO = (
     r"(?:this is|im|i am|my name is|you are speaking (?:with|to)|speaking with|talking (?:to|with)|speaking|here)"

@@ -2,6 +2,7 @@
 
 from bot.languages.dictation import DictationWords
 from bot.languages.en.colleague import ENGLISH_COLLEAGUE
+from bot.languages.en.identity import ENGLISH_IDENTITY
 from bot.languages.en.machines import ENGLISH_MACHINES
 from bot.languages.en.notices import ENGLISH_NOTICES
 from bot.languages.en.speech import SPEECH
@@ -137,4 +138,5 @@ ENGLISH = Language(
     answering=ENGLISH_MACHINES,
     asking=ENGLISH_COLLEAGUE,
     notices=ENGLISH_NOTICES,
+    identity=ENGLISH_IDENTITY,
 )

@@ -1,6 +1,7 @@
 """How a colleague is asked to take over a call, in Spanish, and how they say yes or no."""
 
-from bot.languages.language import ColleagueWords, Wording
+from bot.languages.language import ColleagueWords
+from bot.languages.wording import Wording
 
 SPANISH_COLLEAGUE = ColleagueWords(
     tag="es-ES",

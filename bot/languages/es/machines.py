@@ -3,7 +3,8 @@
 Rules are matched against plain text: lower case, no punctuation, no accents: "despues", "senal", "buzon".
 """
 
-from bot.languages.language import Answering, Wording
+from bot.languages.language import Answering
+from bot.languages.wording import Wording
 
 _DIGIT = (
     r"(?:\d|cero|uno|dos|tres|cuatro|cinco|seis|siete|ocho|nueve|asterisco|estrella|almohadilla|gato|numeral)"

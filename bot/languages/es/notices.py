@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bot.languages.language import Notices, Wording
+from bot.languages.language import Notices
+from bot.languages.wording import Wording
 
 _WHO = r"(?:le habla|le llama|le atiende|le saluda|habla|soy|mi nombre es|me llamo|esta hablando con|aqui)"
 _NOT_THE_SPEAKER = r"(?:no|ni|nunca|sobre|acerca|para|su|sus|nuestr[oa]s?|que|con|como)"

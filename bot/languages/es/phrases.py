@@ -5,6 +5,7 @@ Phrases address the callee as "usted", and use words that are understood on both
 
 from bot.languages.dictation import DictationWords
 from bot.languages.es.colleague import SPANISH_COLLEAGUE
+from bot.languages.es.identity import SPANISH_IDENTITY
 from bot.languages.es.machines import SPANISH_MACHINES
 from bot.languages.es.notices import SPANISH_NOTICES
 from bot.languages.es.speech import SPEECH
@@ -197,4 +198,5 @@ SPANISH = Language(
     answering=SPANISH_MACHINES,
     asking=SPANISH_COLLEAGUE,
     notices=SPANISH_NOTICES,
+    identity=SPANISH_IDENTITY,
 )

@@ -151,8 +151,7 @@ def build(members: Sequence[LlmVendor], resources: Resources, brief: LlmBrief) -
     rules: tuple[RulesService, ...] = ()
     for member in members:
         if isinstance(member, Rules):
-            dialogue = Dialogue(brief.spec, brief.fields, brief.tools, brief.goal, brief.language)
-            rules = (RulesService(stands_second=bool(models), dialogue=dialogue),)
+            rules = (RulesService(stands_second=bool(models), dialogue=_dialogue(brief)),)
             break
         asked.append(member)
         if isinstance(member, Claude):
@@ -171,6 +170,17 @@ def build(members: Sequence[LlmVendor], resources: Resources, brief: LlmBrief) -
         names=(brief.spec.agent_name,) if brief.spec.agent_name else (),
     )
     return (service, *rules)
+
+
+def tell(services: Sequence[LLMService[Any]], brief: LlmBrief) -> None:
+    """Let the rule-based LLM know of the call what was held back; models are told in the context."""
+    for service in services:
+        if isinstance(service, RulesService):
+            service.begin_again(_dialogue(brief))
+
+
+def _dialogue(brief: LlmBrief) -> Dialogue:
+    return Dialogue(brief.spec, brief.fields, brief.tools, brief.goal, brief.language)
 
 
 def build_claude(member: Claude, resources: Resources, brief: LlmBrief) -> Model:

@@ -78,6 +78,10 @@ class RuleLLMService(LLMService[Any]):
         self._thinking = threading.Lock()
         self.replied: set[str] = set()
         """"rules", once a reply came from here."""
+        self.begin_again(dialogue)
+
+    def begin_again(self, dialogue: Dialogue) -> None:
+        """Hold the talk by another dialogue, which is told what was said so far."""
         self._fresh, self._dialogue = copy.deepcopy(dialogue), dialogue
         self._told: tuple[Exchange, ...] = ()
         self._before = copy.deepcopy(dialogue)
