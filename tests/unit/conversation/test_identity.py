@@ -101,7 +101,9 @@ def test_nameless_callees_are_asked_for_their_name() -> None:
 def test_only_those_we_call_and_in_languages_we_have_words_for() -> None:
     with pytest.raises(ValidationError, match=r"privacy\.until: nothing is held back from one who calls us"):
         scenario(direction="inbound")
-    said = {name: "x" for name, phrase in Phrases.model_fields.items() if phrase.annotation is str}
+    said: dict[str, Any] = {
+        name: "x" for name, phrase in Phrases.model_fields.items() if phrase.annotation is str
+    }
     said |= {name: ["x"] for name in ("silence", "fillers", "bridges")}
     with pytest.raises(ValidationError, match=r"privacy\.until: 'de' has no words to ask who is there"):
         scenario(language="de", phrases=said)
