@@ -59,7 +59,9 @@ ENGLISH_MACHINES = Answering(
         r"(?:for|of) (?:your|the|this) call",
         r"(?:state|say|record|tell me|tell us) (?:your name and )?why you(?:re| are) calling",
         r"call(?:s)? (?:screening|assist|protect|guardian|filter)(?: service)?",
-        r"using a (?:call )?(?:screening|assistant)",
+        r"us(?:es|ing) an? (?:call )?(?:screening|assistant)",
+        r"call is (?:being )?screened",
+        r"screens (?:its|all|their|his|her) calls",
         r"(?:name and|your) reason for calling",
         r"ill see if this person is available",
         r"(?:number|person|party|customer|subscriber|they) (?:\w+ ){0,6}(?:does not|doesnt|do not|dont) accept "
@@ -81,6 +83,7 @@ ENGLISH_MACHINES = Answering(
         r"(?:enter|dial|know) (?:your partys|the|your) (?:\w+ )?(?:extension|account number)",
         r"dial (?:it|the extension|your partys extension) (?:now|at any time)",
         r"you can say things like",
+        r"you can say (?:\w+ ){1,7}or (?:something|anything) else",
         r"in a few words (?:please )?tell (?:me|us)",
         r"please (?:say|select|choose) (?:one of|from|an?) (?:the )?(?:following|option)",
         r"for (?:english|spanish) (?:press|say|dial)",
@@ -99,7 +102,7 @@ ENGLISH_MACHINES = Answering(
         rf"number) {_CALLED}) (?:is|are) {_NOW}"
         r"(?:not (?:available|reachable|in service|answering)|unavailable|unreachable|switched off|busy|"
         r"out of (?:range|coverage|reach)|on another call)",
-        rf"(?:phone|mobile|handset) is {_NOW}(?:switched|turned) off",
+        rf"(?:phone|mobile|handset) (?:{_CALLED} )?is {_NOW}(?:switched|turned) off",
         r"check the number and (?:try|dial) (?:again|your call)",
         r"all (?:circuits|lines|trunks) are (?:currently )?busy",
         r"not accepting (?:calls|incoming calls)(?: at this time)?",
@@ -185,7 +188,7 @@ ENGLISH_MACHINES = Answering(
         r"(?:please|can you|could you|would you|will you|do you mind|just|gonna need you to) (?:please |"
         r"just |kindly )?"
         r"hold(?: on)?(?: the line| please)*(?= for| while| one| a| just|$)",
-        r"^(?:[\w ]{0,60} )?hold(?: on)? (?:please|the line)$",
+        r"^(?:[\w ]{0,60} )?hold(?: on)? (?:please|the line(?: please)?)$",
         r"(?:put|place|putting|placing|pop|popping) you (?:on|in a) (?:a )?(?:brief |quick |short )?hold",
         r"(?<!cant )(?<!cannot )(?<!not )(?:transfer|connect|patch|switch|forward)(?:ring|ing)? (?:you|"
         r"your call|this call|the call)"

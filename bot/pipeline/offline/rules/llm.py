@@ -81,7 +81,7 @@ class RuleLLMService(LLMService[Any]):
         self.begin_again(dialogue)
 
     def begin_again(self, dialogue: Dialogue) -> None:
-        """Hold the talk by another dialogue, which is told what was said so far."""
+        """Replace the dialogue; the whole talk is replayed to the new one with its first reply."""
         self._fresh, self._dialogue = copy.deepcopy(dialogue), dialogue
         self._told: tuple[Exchange, ...] = ()
         self._before = copy.deepcopy(dialogue)
