@@ -405,13 +405,17 @@ class AnswerDetection:
         """Whether somebody has come on."""
         answering, words = self.language.answering, self._stretch_text
         asked = words if self._same_stretch else self._piece
-        if self._music or machine_of(words, self.language, spoken_to=True) is not None:
+        comes_on = self._greets(self._piece) or answering.taking_over.found_in(words)
+        # The music detector looks back for seconds; behind the words of who comes on it is quiet at once.
+        if self._music and not (comes_on and self.line_quiet):
+            return False
+        if machine_of(words, self.language, spoken_to=True) is not None:
             return False
         if answering.putting_on_hold.found_in(asked) or answering.short_wait.found_in(asked):
             return False
         if self.put_through and not self.opened and answering.holding.found_in(asked):
             return False
-        if not self._recorded or self._greets(self._piece) or answering.taking_over.found_in(words):
+        if comes_on or not self._recorded:
             return True
         short = len(words.split()) <= SHORT_WORDS and now - silent >= UNCERTAIN_PAUSE_SECONDS - 0.001
         return short and self.line_quiet

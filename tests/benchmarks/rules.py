@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from bot.records import AnsweredBy
 from tests.benchmarks.evidence import Evidence, plain, recital
 
 SLACK_MS = 60.0
@@ -315,6 +316,28 @@ class Lives:
         if not evidence.phone.hung_up:
             return _wrong(f"the call was lost: {evidence.record.get('ended_reason')}")
         return Judgement(True)
+
+
+@dataclass(frozen=True)
+class AsksModel:
+    """The model that talks is asked so often at most."""
+
+    most: int
+
+    def judge(self, evidence: Evidence) -> Judgement:
+        asked = sum(exchange.request.stream for exchange in evidence.requests)
+        return Judgement(True) if asked <= self.most else _wrong(f"asks the model {asked} times")
+
+
+@dataclass(frozen=True)
+class TakenFor:
+    """The record says that this is who answered."""
+
+    who: AnsweredBy
+
+    def judge(self, evidence: Evidence) -> Judgement:
+        found = evidence.record.get("answered_by")
+        return Judgement(True) if found == self.who else _wrong(f"taken for {found}")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bot.audio import MULAW_SILENCE, SAMPLE_RATE, TimedWord, pcm_to_mulaw
+from bot.records import AnsweredBy
 from tests.benchmarks import conversation, sounds
 from tests.benchmarks.acts import (
     Act,
@@ -25,7 +26,7 @@ from tests.benchmarks.acts import (
 from tests.benchmarks.evidence import Evidence, plain, recital
 from tests.benchmarks.phone import Phone
 from tests.benchmarks.recogniser import PhoneRecogniser, PhoneRecognition
-from tests.benchmarks.rules import Answers, Ends, GoesOn, Opens, Rule, Says, Silent, Sounds, Stops
+from tests.benchmarks.rules import Answers, Ends, GoesOn, Opens, Rule, Says, Silent, Sounds, Stops, TakenFor
 from tests.benchmarks.situations import ALL
 from tests.benchmarks.situations.situation import TALK, Situation, going_on
 from tests.benchmarks.voiceprint import heard_words, printed
@@ -76,7 +77,10 @@ def _right(rule: Rule, evidence: Evidence) -> bool:
 def test_the_set_is_fixed_and_large_enough() -> None:
     names = [f"{situation.theme}: {situation.name}" for situation in ALL]
     assert len(set(names)) == len(names)
-    assert len(names) >= 40
+    assert len(names) >= 150
+    pickups = [rule.who for situation in ALL for rule in situation.rules if isinstance(rule, TakenFor)]
+    assert len(pickups) >= 100
+    assert set(pickups) == set(AnsweredBy)
     assert all(situation.rules for situation in ALL)
 
 
@@ -284,9 +288,23 @@ def test_a_model_goes_on_behind_what_was_said() -> None:
 
 def test_the_report_counts_and_compares() -> None:
     verdicts = [
-        conversation.Verdict(ALL[0], True, "", 700.0, 1.0),
-        conversation.Verdict(ALL[1], False, "never answers", None, 1.0),
+        conversation.Verdict(ALL[0], True, "", 700.0, "person", 1.0),
+        conversation.Verdict(ALL[1], False, "never answers", None, None, 1.0),
     ]
     assert "1 of 2, 50 %" in conversation.report(verdicts)
+
+
+def test_the_matrix_counts_who_was_taken_for_whom() -> None:
+    hello, mailbox = (next(s for s in ALL if s.theme == f"pickup, {who}") for who in ("person", "voicemail"))
+    taken = ((hello, "person"), (hello, "person"), (mailbox, "voicemail"), (mailbox, "person"))
+    verdicts = [conversation.Verdict(situation, True, "", None, found, 1.0) for situation, found in taken]
+    rows = [line.split() for line in conversation.confusion(verdicts).splitlines()]
+    assert ["person", "2"] in [[cell for cell in row if cell != "|"] for row in rows]
+    assert ["voicemail", "1", "1"] in [[cell for cell in row if cell != "|"] for row in rows]
+    assert "3 of 4 right" in conversation.confusion(verdicts)
+    assert not conversation.confusion([])
+
+
+def test_what_is_below_stock_is_told() -> None:
     assert "40 % below stock" in conversation.compared([600.0], [1000.0])
     assert "unanswered" in conversation.compared([600.0, float("inf")], [1000.0])

@@ -7,7 +7,7 @@ it is over: in so long a spectrum a machine's tone is a line, and its phase runs
 voice drifts, and ringing of two tones 25 Hz apart is two. A Goertzel filter a known frequency was rejected: every
 voicemail has its own.
 
-`poe beeps` holds it to synthesised speech, hums, whistles, ringing, keys and music: docs/results.md.
+`poe beeps` holds it to synthesised speech, hums, whistles, ringing, keys and music: docs/scaling.md.
 """
 
 from dataclasses import dataclass, field

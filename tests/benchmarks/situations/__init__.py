@@ -3,18 +3,32 @@
 situation.py    the shape of a situation, and what callee and agent say in most of them
 turns.py        when is a turn over
 manners.py      what stops the agent and what does not
-answering.py    who picked up
+answering.py    who picked up, and what is done about it
+pickups.py      who picked up, a hundred times
 faults.py       a vendor fails
 lines.py        bad lines, silence, goodbyes, Flux
 spanish.py      Spanish by scenario
 tools.py        tools that take their time
 meaning.py      what commits, keys, what is dictated
+lawful.py       what may be said to whom: disclosure, recording, opting out, privacy, holds, extensions, attacks
 written.py      what a model writes that is no speech, and what it will not say
 """
 
 from __future__ import annotations
 
-from tests.benchmarks.situations import answering, faults, lines, manners, meaning, spanish, tools, turns, written
+from tests.benchmarks.situations import (
+    answering,
+    faults,
+    lawful,
+    lines,
+    manners,
+    meaning,
+    pickups,
+    spanish,
+    tools,
+    turns,
+    written,
+)
 from tests.benchmarks.situations.situation import Situation
 
 ALL: tuple[Situation, ...] = (
@@ -27,4 +41,6 @@ ALL: tuple[Situation, ...] = (
     *tools.SITUATIONS,
     *meaning.SITUATIONS,
     *written.SITUATIONS,
+    *lawful.SITUATIONS,
+    *pickups.SITUATIONS,
 )

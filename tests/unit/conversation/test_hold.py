@@ -168,6 +168,16 @@ def test_who_comes_on_is_known_within_half_a_second_of_their_words() -> None:
     assert watch.who is AnsweredBy.PERSON
 
 
+def test_who_greets_is_believed_before_the_detector_knows_that_the_music_is_over() -> None:
+    watch = talking()
+    says(watch, QUEUE, LATE, LATE + 3)
+    watch.music(True, LATE + 10)
+    watch.line_quiet = False
+    assert comes_on(watch, "Thanks for holding, how can I help?", LATE + 30) is AnsweredBy.HOLD, "it plays on"
+    watch.line_quiet = True
+    assert comes_on(watch, "Thanks for holding, how can I help?", LATE + 60) is AnsweredBy.PERSON
+
+
 def test_announcements_lyrics_and_advertisements_are_nobody() -> None:
     watch = talking()
     says(watch, QUEUE, LATE, LATE + 3)

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import time
 from typing import Any, cast
 
 import pytest
 from pipecat.frames.frames import Frame, LLMMessagesAppendFrame, LLMRunFrame, TTSSpeakFrame
 
-from bot.audio import Speech, TimedWord
+from bot.audio import Speech, TimedWord, mulaw_to_pcm
 from bot.conversation import opening
-from bot.conversation.answer_detection import AnswerDetection
+from bot.conversation.answer_detection import PERSON_PAUSE_SECONDS, AnswerDetection
 from bot.conversation.machines.answering import MachineHandling
 from bot.conversation.machines.policy import UNHEARD_SECONDS
 from bot.conversation.opening import SpeechStream
 from bot.conversation.scenario.compliance import Compliance
-from bot.conversation.scenario.parts import Menu, Voicemail
+from bot.conversation.scenario.parts import Hold, Menu, Voicemail
 from bot.conversation.scenario.scenario import Scenario
 from bot.conversation.stages import Stages
 from bot.errors import VendorError
 from bot.pipeline.line.line_ends import AllHeardFrame, HushFrame
-from bot.records import CallSpec, EndedReason, Speaker
+from bot.pipeline.turns.music import MusicDetector
+from bot.records import AnsweredBy, CallSpec, EndedReason, Speaker
 from bot.telephony.carrier import Detection
+from bot.telephony.simulated.callee import music_payloads
 
 SECOND = bytes(16000)
 
@@ -60,7 +63,7 @@ class FakeOutput:
     def __init__(self) -> None:
         self.played: list[str] = []
 
-    def begin(self, context_id: str, text: str) -> FakeOutput:
+    def begin(self, context_id: str, text: str, *, opening: bool = False) -> FakeOutput:
         self.played.append(text)
         return self
 
@@ -89,6 +92,9 @@ class FakeGoodbye:
 
     def end_now(self, reason: EndedReason) -> None:
         self.reason = self.reason or reason
+
+    async def say(self, _text: str, reason: EndedReason) -> None:
+        self.end_now(reason)
 
 
 class FakePlan:
@@ -227,3 +233,61 @@ async def test_a_menu_s_turn_that_is_still_open_runs_the_model_by_its_end() -> N
     await bench.hears("For printers, press three.", 112.0)
     await bench.answering.treat(115.0)
     assert len(bench.pipeline.of(LLMRunFrame)) == 1
+
+
+class OnHoldPlan(FakePlan):
+    scenario = FakePlan.scenario.model_copy(update={"hold": Hold(longest_seconds=900, text="Hi, this is Alex.")})
+
+
+ANNOUNCED = ("Your call is important to us. Please stay on the line.", "You are number three in the queue.")
+
+
+async def hold_for(bench: Bench, seconds: float, now: float) -> float:
+    """Music, and every half a minute an announcement, heard window by window; the time behind it."""
+    sound = b"".join(mulaw_to_pcm(base64.b64decode(payload)) for payload in music_payloads())
+    windows = [sound[at : at + 512] for at in range(0, len(sound) - 511, 512)]
+    music, detection = MusicDetector(), bench.detection
+    for count in range(round(seconds / 0.032)):
+        now += 0.032
+        if music.hear(windows[count % len(windows)]):
+            detection.music(music.sounding, now)
+        detection.line_quiet = music.quiet
+        if count % 937 == 936:
+            words = ANNOUNCED[count // 937 % 2]
+            detection.speech_started(now)
+            detection.words(words, now, final=True)
+            detection.speech_stopped(now)
+            assert detection.is_recording(words), "no model is to read it"
+        if count % 3 == 2:
+            decision = detection.decide(now)
+            assert (decision.who, decision.open) == (AnsweredBy.HOLD, False)
+            await bench.answering.treat(now)
+    return now
+
+
+async def test_ten_minutes_of_music_ask_no_model_and_say_nothing_and_then_somebody_is_heard() -> None:
+    bench = Bench(OnHoldPlan)
+    bench.detection.opened = True
+    await bench.hears("Could you hold, please?", 103.0)
+    now = await hold_for(bench, 600.0, 103.0)
+    asked = [frame for frame in bench.pipeline.frames if not isinstance(frame, HushFrame)]
+    assert (asked, bench.user.runs, bench.output.played, bench.goodbye.reason) == ([], 0, [], None)
+    bench.detection.music(False, now)
+    await bench.hears("Thanks for holding, how can I help?", now + 3.0)
+    assert not bench.detection.decide(now + 3.0 + PERSON_PAUSE_SECONDS).open
+    assert bench.detection.new_person
+    await bench.answering.introduce()
+    assert bench.output.played == ["Hi, this is Alex."]
+    await bench.answering.close()
+
+
+async def test_a_hold_ends_with_its_budget() -> None:
+    bench = Bench()
+    bench.detection.opened = True
+    await bench.hears("Could you hold, please?", 103.0)
+    assert bench.goodbye.reason is None
+    now = await hold_for(bench, 299.0, 103.0)
+    assert bench.goodbye.reason is None
+    await bench.answering.treat(now + 1.5)
+    assert bench.goodbye.reason is EndedReason.HOLD_TIMEOUT
+    await bench.answering.close()

@@ -65,8 +65,31 @@ def test_keys_are_no_beeps(snr: float | None) -> None:
                 assert beeps(line(key, snr)) == [], (low, high)
 
 
+@pytest.mark.parametrize("weaker_db", [-8.0, -4.0, 4.0])
+def test_keys_of_which_one_tone_is_weaker_are_no_beeps(weaker_db: float) -> None:
+    low = tone(770, 0.3, LOUD * 10 ** (weaker_db / 20))
+    for offset in (0, 64, 128, 192):
+        assert beeps(line(low + tone(1336, 0.3), 20.0), offset) == [], offset
+
+
+def test_the_one_tone_of_ringing_and_busy_lines_is_no_beep() -> None:
+    for seconds in (0.25, 0.5, 1.0):
+        assert beeps(line(tone(425, seconds), 20.0)) == []
+
+
+@pytest.mark.parametrize("hertz", [700, 1100, 1600])
+@pytest.mark.parametrize("seconds", [0.25, 0.5, 1.0])
+def test_a_whistle_drifts_and_is_no_beep(hertz: float, seconds: float) -> None:
+    time = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    pitch = hertz + 6 * np.sin(2 * np.pi * 5 * time) + 15 * np.exp(-time / 0.1)
+    blown = np.minimum(1, np.minimum(time, time[::-1]) / 0.02)
+    whistle = LOUD * blown * np.sin(2 * np.pi * np.cumsum(pitch) / SAMPLE_RATE)
+    for offset in (0, 64, 128, 192):
+        assert beeps(line(whistle, None), offset) == [], offset
+
+
 @pytest.mark.parametrize("snr", SNRS)
-@pytest.mark.parametrize(("low", "high"), [(440, 480), (480, 620), (350, 440), (400, 450)])
+@pytest.mark.parametrize(("low", "high"), [(440, 480), (480, 620), (350, 440), (400, 450), (400, 425)])
 def test_ringing_busy_and_dial_tones_are_no_beeps(low: float, high: float, snr: float | None) -> None:
     for seconds in (0.2, 0.25, 0.3, 0.5, 1.0, 2.0):
         for offset in (0, 64, 128, 192):
