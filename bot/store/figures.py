@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -49,14 +50,24 @@ class Period:
 
     def local(self, seconds: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
         """Unix time as the zone's clock shows it: summer time may begin in between."""
-        offset, changes = self._offset(self.since), []
-        at = self.since
-        while at < self.before:
-            at += timedelta(hours=1)
-            if self._offset(at) != offset:
-                changes.append((seconds < int(at.timestamp()), sa.literal(offset)))
-                offset = self._offset(at)
-        return seconds + (sa.case(*changes, else_=sa.literal(offset)) if changes else sa.literal(offset))
+        changes = self._changes
+        last = sa.literal(self._offset(self.before))
+        cases = [(seconds < int(at.timestamp()), sa.literal(offset)) for at, offset in changes]
+        return seconds + (sa.case(*cases, else_=last) if cases else last)
+
+    @cached_property
+    def _changes(self) -> list[tuple[datetime, int]]:
+        """Until when which offset held, but for the last."""
+        found, day = [], self.since
+        while day < self.before:
+            at, day = day, day + timedelta(days=1)
+            before = self._offset(at)
+            if self._offset(day) == before:
+                continue
+            while self._offset(at) == before:
+                at += timedelta(hours=1)
+            found.append((at, before))
+        return found
 
     def _offset(self, at: datetime) -> int:
         offset = at.astimezone(self.zone).utcoffset()
@@ -131,7 +142,7 @@ class CallFigures:
     whole: CallCounts = field(default_factory=CallCounts)
     by_day: Mapping[date, CallCounts] = field(default_factory=dict)
     by_hour: Mapping[int, CallCounts] = field(default_factory=dict)
-    """Of the day, 0 to 23, when it was dialled."""
+    """Of the day, 0 to 23."""
     by_number: Mapping[str, CallCounts] = field(default_factory=dict)
     """The number we called from; empty: the server's own."""
     endings: Mapping[str, int] = field(default_factory=dict)
@@ -151,56 +162,49 @@ class FigureSearch:
 
     async def replies(self, period: Period, part: str = TOTAL) -> ReplyFigures:
         """`part`: one of REPLY_PARTS."""
-        newest = (
-            sa.select(replies)
-            .where(
-                replies.c.at_seconds >= int(period.since.timestamp()),
-                replies.c.at_seconds < int(period.before.timestamp()),
-                *([replies.c.scenario == period.scenario] if period.scenario else ()),
-            )
-            .order_by(replies.c.at_seconds.desc())
-            .limit(MOST_COUNTED)
-            .subquery()
-        )
-        day = (period.local(newest.c.at_seconds) // _DAY).label("day")
-        value = newest.c[part]
-        bucket = _bucket(value).label("bucket")
-        histogram = (
-            sa.select(day, newest.c.scenario, bucket, sa.func.count())
-            .where(value.is_not(None))
-            .group_by(day, newest.c.scenario, bucket)
-        )
-        sums = [sa.func.coalesce(sa.func.sum(newest.c[stage]), 0.0) for stage in STAGES]
-        means = sa.select(day, newest.c.scenario, sa.func.count(), *sums).group_by(day, newest.c.scenario)
+        at, scenario, value = replies.c.at_seconds, replies.c.scenario, replies.c[part]
+        wanted = [
+            at >= int(period.since.timestamp()),
+            at < int(period.before.timestamp()),
+            *([scenario == period.scenario] if period.scenario else ()),
+        ]
+        day, bucket = (period.local(at) // _DAY).label("day"), _bucket(value).label("bucket")
+        histogram = sa.select(day, scenario, bucket, sa.func.count()).where(value.is_not(None))
+        sums = [sa.func.coalesce(sa.func.sum(replies.c[stage]), 0.0) for stage in STAGES]
+        means = sa.select(day, scenario, sa.func.count(), *sums)
+        oldest = sa.select(at).where(*wanted).order_by(at.desc()).offset(MOST_COUNTED).limit(1)
         async with self._database.reader.connect() as connection:
-            counted = (await connection.execute(histogram)).all()
-            summed = (await connection.execute(means)).all()
+            # A limit within the others would have the database copy all rows first.
+            beyond = (await connection.execute(oldest)).scalar_one_or_none()
+            wanted += [] if beyond is None else [at > beyond]
+            grouped = histogram.where(*wanted).group_by(day, scenario, bucket)
+            counted = (await connection.execute(grouped)).all()
+            summed = (await connection.execute(means.where(*wanted).group_by(day, scenario))).all()
         whole: Counter[int] = Counter()
-        by_day: defaultdict[date, Counter[int]] = defaultdict(Counter)
+        by_day: defaultdict[int, Counter[int]] = defaultdict(Counter)
         by_scenario: defaultdict[str, Counter[int]] = defaultdict(Counter)
-        for on, scenario, where, number in counted:
-            for counts in (whole, by_day[_date(on)], by_scenario[scenario]):
-                counts[where] += number
+        for on, name, where, number in counted:
+            whole[where] += number
+            by_day[on][where] += number
+            by_scenario[name][where] += number
         return ReplyFigures(
             Percentiles.of(whole),
-            _percentiles(by_day),
+            {_date(on): found for on, found in _percentiles(by_day).items()},
             _percentiles(by_scenario),
             _means((_date(on), number, rest) for on, _, number, *rest in summed),
-            _means((scenario, number, rest) for _, scenario, number, *rest in summed),
-            sum(number for _, _, number, *_ in summed) == MOST_COUNTED,
+            _means((name, number, rest) for _, name, number, *rest in summed),
+            beyond is not None,
         )
 
     async def calls(self, period: Period) -> CallFigures:
         query = _call_counts(period)
-        whole, endings = CallCounts(), dict[str, int]()
+        endings = dict[str, int]()
         by_day, by_hour, by_number = dict[date, CallCounts](), dict[int, CallCounts](), dict[str, CallCounts]()
         async with self._database.reader.connect() as connection:
             rows = (await connection.execute(query)).all()
         for kind, key, number, over, *rest in rows:
             counts = CallCounts(number, *rest)
             match kind:
-                case "all":
-                    whole = counts
                 case "day":
                     by_day[_date(int(key))] = counts
                 case "hour" if counts.dialled:
@@ -209,8 +213,9 @@ class FigureSearch:
                     by_number[key] = counts
                 case "ending" if over:
                     endings[key] = over
+        sums = zip(*(vars(counts).values() for counts in by_day.values()), strict=True)
         return CallFigures(
-            whole,
+            CallCounts(*map(sum, sums)),
             by_day,
             dict(sorted(by_hour.items())),
             dict(sorted(by_number.items(), key=lambda item: -item[1].dialled)),
@@ -221,8 +226,8 @@ class FigureSearch:
 def _call_counts(period: Period) -> sa.CompoundSelect[Any]:
     """The calls are read once, and counted by each key."""
     counted = (calls.c.created_at >= period.since, calls.c.created_at < period.before)
-    local = period.local(_seconds(calls.c.created_at))
-    dialled_at = period.local(_seconds(sa.func.coalesce(calls.c.started_at, calls.c.created_at)))
+    # When it was dialled, which may be days after it was asked for.
+    local = period.local(_seconds(sa.func.coalesce(calls.c.started_at, calls.c.created_at)))
     dialled = sa.and_(calls.c.direction == Direction.OUTBOUND.value, calls.c.started_at.is_not(None))
     amounts = [calls.c[f"usd_{part.value}"] for part in CostPart]
     unknown = [
@@ -233,7 +238,7 @@ def _call_counts(period: Period) -> sa.CompoundSelect[Any]:
     each = (
         sa.select(
             (local // _DAY).label("day"),
-            (dialled_at % _DAY // 3600).label("hour"),
+            (local % _DAY // 3600).label("hour"),
             sa.func.coalesce(calls.c.from_number, "").label("number"),
             sa.func.coalesce(calls.c.ended_reason, calls.c.status).label("ending"),
             _one(calls.c.ended_at.is_not(None)).label("over"),
@@ -254,7 +259,7 @@ def _call_counts(period: Period) -> sa.CompoundSelect[Any]:
         sa.select(sa.literal(kind), sa.cast(key, sa.Text), sa.func.count(), *sums).group_by(key)
         for kind, key in keys.items()
     ]
-    return sa.union_all(sa.select(sa.literal("all"), sa.literal(""), sa.func.count(), *sums), *parts)
+    return sa.union_all(*parts)
 
 
 _SUMMED = ("over", "dialled", "answered", "by_person", "usd", "unpriced")

@@ -3,6 +3,7 @@
 latency.py      python -m tests.benchmarks.latency: where a turn's time goes, for N calls at once
 capacity.py     python -m tests.benchmarks.capacity: calls per core without an audio gap, beside stock pipecat
 campaign.py     python -m tests.benchmarks.campaign: 100,000 contacts in one upload: time, memory, loop lag
+pages.py        python -m tests.benchmarks.pages: each page at the server, with 10,000 calls in the store
 blocking.py     python -m tests.benchmarks.blocking: what holds the event loop while calls start, memory per call
 conversation.py python -m tests.benchmarks.conversation: does the agent behave, by situations, beside stock
 situations/     the situations, as data: acts.py is what the callee's end can do, rules.py what can be asked for

@@ -43,7 +43,8 @@ def _rest(ms: float) -> bytes:
 # pipecat 1.14 defines classes upon its own deprecated ones; the import is what warns.
 @pytest.mark.filterwarnings("ignore:`AudioContext.*is deprecated:DeprecationWarning")
 @pytest.mark.parametrize(
-    "name", ["latency", "capacity", "blocking", "conversation", "stock", "ours", "vendors", "line", "servers"]
+    "name",
+    ["latency", "capacity", "blocking", "conversation", "pages", "stock", "ours", "vendors", "line", "servers"],
 )
 def test_every_benchmark_imports(name: str) -> None:
     module = importlib.import_module(f"tests.benchmarks.{name}")

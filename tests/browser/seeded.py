@@ -30,6 +30,9 @@ from bot.store import Database
 from bot.store.campaign_records import BadRow, Campaign, CampaignStatus, Contact, ContactState
 from bot.store.campaign_rows import contacts
 from bot.store.campaigns import SqlCampaignStore
+from bot.store.rows import call_row, reply_row, turn_row
+from bot.store.schema import calls as calls_table
+from bot.store.schema import replies, turns
 
 SCRIPT = "<script>document.title = 'owned'</script>"
 """What a callee may say, and a page must show as words."""
@@ -133,6 +136,21 @@ def calls(count: int, now: datetime | None = None, *, turns: bool = True) -> Ite
             },
             terms=Terms(),
         )
+
+
+async def keep_calls(database: Database, kept: Sequence[CallRecord]) -> None:
+    """As the store keeps them one by one, in one transaction."""
+    spoken = [turn_row(call.call_id, turn) for call in kept for turn in call.turns]
+    timed = [
+        row | {"scenario": call.spec.scenario}
+        for call in kept
+        for turn in call.turns
+        if (row := reply_row(call.call_id, turn)) is not None
+    ]
+    async with database.writer.begin() as connection:
+        for table, rows in ((calls_table, [call_row(call) for call in kept]), (turns, spoken), (replies, timed)):
+            if rows:
+                await connection.execute(table.insert(), rows)
 
 
 CAMPAIGN = "campaign_seeded"

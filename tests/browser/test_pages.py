@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from bot.pipeline.line.recording import wav_header
 from tests.browser.browser import Loaded, Problems, context, faults, needs_browser, open_browser
-from tests.browser.seeded import CAMPAIGN, SCRIPT, calls, keep_campaign
+from tests.browser.seeded import CAMPAIGN, SCRIPT, calls, keep_calls, keep_campaign
 from tests.calls.server import RunningServer, running_server
 
 pytestmark = needs_browser
@@ -53,8 +53,7 @@ def write_recording(path: Path, seconds: float = 30.0) -> None:
 async def seeded_server(data_dir: Path, *, count: int = 70, key: str = "") -> AsyncIterator[RunningServer]:
     async with running_server(data_dir, profile=None, api_keys=(SecretStr(key),) if key else ()) as server:
         kept = list(calls(count))
-        for record in kept:
-            await server.agent.store.add(record)
+        await keep_calls(server.agent.store.database, kept)
         await keep_campaign(server.agent.store.database, kept[:40])
         write_recording(data_dir / "recordings" / "call_00000.wav")
         yield server

@@ -12,27 +12,15 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from bot.store.rows import call_row, reply_row
-from bot.store.schema import calls as calls_table
-from bot.store.schema import replies as replies_table
 from bot.web.figures import FiguresQuery
-from tests.browser.seeded import calls
+from tests.browser.seeded import calls, keep_calls
 from tests.unit.web.conftest import Pages
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
 async def keep(pages: Pages, count: int, now: datetime) -> None:
-    kept = list(calls(count, now))
-    timed = [
-        row | {"scenario": call.spec.scenario}
-        for call in kept
-        for turn in call.turns
-        if (row := reply_row(call.call_id, turn)) is not None
-    ]
-    async with pages.store.database.writer.begin() as connection:
-        await connection.execute(calls_table.insert(), [call_row(call) for call in kept])
-        await connection.execute(replies_table.insert(), timed)
+    await keep_calls(pages.store.database, list(calls(count, now)))
 
 
 def charts(text: str) -> dict[str, dict[str, Any]]:
