@@ -10,7 +10,6 @@ driver and client together. Exit code 1 where the median of a page's time is ove
 from __future__ import annotations
 
 import argparse
-import asyncio
 import tempfile
 import time
 from contextlib import ExitStack
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import uvloop
 from loguru import logger
 
 from tests.benchmarks.figures import median, percentile, table
@@ -98,7 +98,7 @@ def main() -> int:
             server = PostgresServer()
             stack.callback(server.stop)
             environment["database_url"] = server.new_url()
-        taken = asyncio.run(measure(arguments.calls, arguments.times, **environment))
+        taken = uvloop.run(measure(arguments.calls, arguments.times, **environment))
     rows, slow = [], False
     for path, found in taken.items():
         ms = [each.ms for each in found]

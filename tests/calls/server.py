@@ -209,7 +209,10 @@ async def running_server(
 
     All scenarios are held to `profile`; None: each to its own.
     """
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    # asyncio sends at once on sockets that say they are TCP; on others Nagle holds each body for 40 ms.
+    with socket.socket(proto=socket.IPPROTO_TCP) as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(128)
         port = listener.getsockname()[1]
         url = f"http://127.0.0.1:{port}"
         fields = {

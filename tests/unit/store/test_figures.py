@@ -126,8 +126,8 @@ async def test_calls_by_day_hour_number_and_ending(store: SqlCallStore) -> None:
     assert found.whole.usd == pytest.approx(0.76)
     assert found.whole.unpriced == 1
     assert {day: counts.placed for day, counts in found.by_day.items()} == {
-        date(2026, 3, 2): 2,
-        date(2026, 3, 3): 3,
+        date(2026, 3, 2): 1,
+        date(2026, 3, 3): 4,
     }
     assert {hour: counts.answer_rate for hour, counts in found.by_hour.items()} == {0: 0.5, 13: 1.0}
     assert {number: counts.dialled for number, counts in found.by_number.items()} == {"": 2, "+12025550199": 1}
