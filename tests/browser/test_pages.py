@@ -95,6 +95,9 @@ async def test_every_page_is_light(tmp_path: Path) -> None:
             loaded = Loaded(page)
             await page.goto(server.url + path, wait_until="load")
             sizes = {url: size for url, size in (await loaded.sizes()).items() if not url.endswith("/recording")}
+            assert {server.url + path, f"{server.url}/static/app.css", f"{server.url}/static/app.js"} <= set(
+                sizes
+            )
             assert sum(sizes.values()) < MOST_BYTES, f"{name}: {sizes}"
             await visit.close()
 
