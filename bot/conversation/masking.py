@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
+from bot import languages
 from bot.conversation.redaction import REDACTED
+from bot.languages.spoken_digits import spoken_at
 from bot.records import Outcome
 
 MASK = "****"
@@ -26,7 +28,7 @@ class Redact(Protocol):
 
 
 class Secrets:
-    """Of one call: digits, written together or with blanks, commas and hyphens between them.
+    """Of one call: digits, written together or with blanks, commas and hyphens between them, or said in words.
 
     `redact` is applied to every text that is kept, before.
     """
@@ -46,15 +48,23 @@ class Secrets:
     def said(self, text: str) -> str:
         """An utterance without them."""
         text = text if self._redact is None else self._redact(text, utterance=True)
-        return text if self._pattern is None else self._pattern.sub(MASK, text)
+        return self._without(text)
+
+    def _without(self, text: str) -> str:
+        if self._pattern is None:
+            return text
+        text = self._pattern.sub(MASK, text)
+        for language in languages.KNOWN:  # a callee may go on in another one than the scenario's
+            for begin, end in reversed(spoken_at(text, self._known, language)):
+                text = f"{text[:begin]}{MASK}{text[end:]}"
+        return text
 
     def masked(self, value: Any) -> Any:
         """`value`, a JSON value, without them."""
         if self._pattern is None and self._redact is None:
             return value
         if isinstance(value, str):
-            value = value if self._redact is None else self._redact(value)
-            return value if self._pattern is None else self._pattern.sub(MASK, value)
+            return self._without(value if self._redact is None else self._redact(value))
         if isinstance(value, Mapping):
             return {self.masked(name): self.masked(item) for name, item in value.items()}
         if isinstance(value, list | tuple):

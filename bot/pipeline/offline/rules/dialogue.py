@@ -262,6 +262,8 @@ class Dialogue(TalkState):
             return self._on_words(heard, meant)
         if meant & _REFUSES:
             return self._refused(meant)
+        if self._doubts(heard):
+            return self._left_open()
         if Intent.YES not in meant and not volunteered:
             return []
         return [self._ask.question] if self._ask.answers is Answers.TIME else self._agreed()
@@ -316,11 +318,6 @@ class Dialogue(TalkState):
         self._note("asked", question=self._ask.question, words=heard.strip(" ."))
         return [self._say("noted"), *self._onward()]
 
-    def _what(self) -> str:
-        """The purpose as the summary names it."""
-        topic, action = self._words.sub("reported", self._topic), self._spec.action.strip().rstrip(".!")
-        return topic if self._is_thing else self._words.note("quoted", words=action)
-
     def _refused(self, meant: Meant) -> list[str]:
         self._confirmed(False)
         if self._unopened and Intent.DECLINE in meant:
@@ -333,12 +330,6 @@ class Dialogue(TalkState):
         if Intent.DECLINE in meant or (self._goal_is_lost and not self._more and self._kind != "confirm"):
             return self._close("declined", self._say("understood"))
         return [self._say("understood"), *self._onward(skip_questions=True)]
-
-    def _agreed(self) -> list[str]:
-        self._reached = True
-        self._confirmed(True)
-        self._note("confirmed" if self._is_thing else "said_yes", what=self._what())
-        return [self._say("confirmed" if self._is_thing else "agreed", topic=self._topic), *self._onward()]
 
     def _on_field(self, heard: str, meant: Meant) -> list[str]:
         spec, value = self._open_fields()[0], None

@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 from bot.languages import plain
+from bot.pipeline.offline.rules.commitment import Said, commitment_words
 from bot.pipeline.offline.rules.purpose import Answers, Ask, ask_of, purpose
 from bot.pipeline.offline.rules.values import READERS, Frame, normalised
 from bot.pipeline.offline.rules.words import Intent, Words, capital, field_rule, words_of
@@ -201,7 +202,7 @@ class TalkState:
         language: str = "en",
     ) -> None:
         self._spec, self._fields, self._tools, self._goal = spec, fields, tools, goal
-        self._words = words_of(language)
+        self._words, self._language = words_of(language), language
         self._say, self._meant, self._when = self._words.say, self._words.meant, self._words.when
         self._purpose = purpose(spec, self._words, has_questions=any(f.question for f in fields))
         self._ask = self._purpose.ask if self._purpose else Ask("", Answers.WORDS)
@@ -334,6 +335,25 @@ class TalkState:
             if value:
                 self._message[key] = value
                 self._learn(key, value)
+
+    def _what(self) -> str:
+        """The purpose as the summary names it."""
+        topic, action = self._words.sub("reported", self._topic), self._spec.action.strip().rstrip(".!")
+        return topic if self._is_thing else self._words.note("quoted", words=action)
+
+    def _agreed(self) -> list[str]:
+        self._reached = True
+        self._confirmed(True)
+        self._note("confirmed" if self._is_thing else "said_yes", what=self._what())
+        return [self._say("confirmed" if self._is_thing else "agreed", topic=self._topic), *self._onward()]
+
+    def _doubts(self, heard: str) -> bool:
+        """Whether an answer is no yes and no no: "I think so", "I should be able to"."""
+        return commitment_words(self._language).heard(heard, self._ask.question) is Said.HEDGE
+
+    def _left_open(self) -> list[str]:
+        self._note("unsure", what=self._what())
+        return [self._say("unsure"), *self._onward()]
 
     # What is asked.
 
