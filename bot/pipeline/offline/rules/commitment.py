@@ -95,6 +95,14 @@ class CommitmentWords:
     def found(self, rule: str, text: str) -> bool:
         return bool(self._rules[rule].search(plain(text)))
 
+    def ends_talk(self, text: str) -> bool:
+        """Whether nothing is said but that there is nothing more to say."""
+        said = [plain(part) for part in re.split(r"[.!?…]+", text) if plain(part)]
+        closes = [self._is("nothing_more", part) for part in said]
+        return any(closes) and all(
+            c or _polite(p) or _LEAVES.fullmatch(p) for c, p in zip(closes, said, strict=True)
+        )
+
     def ends(self, rule: str, text: str) -> bool:
         """Whether one of the clauses ends with what the rule names."""
         return any(self._rules[rule].search(plain(clause)) for clause in _CLAUSES.split(text))

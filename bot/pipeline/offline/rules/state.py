@@ -56,6 +56,8 @@ class RuleField:
         if self.type == "boolean":
             meant = words.meant(heard)
             refused = meant & {Intent.NO, Intent.CANCEL, Intent.DECLINE}
+            if refused and commitment_words(words.code).ends_talk(heard):
+                return None  # "No, that's all. Bye."
             return False if refused else True if Intent.YES in meant else None
         if self.is_time(words):
             return words.when(heard)
@@ -349,7 +351,9 @@ class TalkState:
 
     def _doubts(self, heard: str) -> bool:
         """Whether an answer is no yes and no no: "I think so", "I should be able to"."""
-        return commitment_words(self._language).heard(heard, self._ask.question) is Said.HEDGE
+        words = commitment_words(self._language)
+        threat = words.found("if_you", heard) and Intent.YES not in self._meant(heard)
+        return not threat and words.heard(heard, self._ask.question) is Said.HEDGE
 
     def _left_open(self) -> list[str]:
         self._note("unsure", what=self._what())

@@ -55,6 +55,7 @@ class Words:
 
     def __init__(self, code: str) -> None:
         """`code`: of a language's folder."""
+        self.code = code
         data = tomllib.loads(files(languages).joinpath(code, "rules.toml").read_text("utf-8"))
         parts = data["parts"] | data["rules"]
         spoken = data["rules"] | data["moods"] | data["meanings"]
