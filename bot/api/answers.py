@@ -198,8 +198,8 @@ class CallSummary(ApiAnswer):
         "nobody: not a sound was heard. Null: never answered."
     )
     vendors: dict[str, str] = Field(
-        description="Slot to the vendor or engine that held this call. llm: the one that stood in, "
-        "where the first never replied."
+        description="Slot to the vendor or engine that held this call. llm: the one that stood in, where the "
+        "first never replied. stt_fallback, tts_fallback, llm_fallback: who went on where that one was lost."
     )
     outcome: OutcomeAnswer | None
     costs: CostsAnswer | None = Field(description="What it cost so far; null while nothing was counted.")

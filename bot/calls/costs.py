@@ -100,11 +100,15 @@ def route(direction: Direction, spec: CallSpec) -> str:
     return f"{direction.value} unknown" if found is None else " ".join((direction.value, *filter(None, found)))
 
 
-def engine_usage(vendors: Mapping[str, str], seconds: float) -> tuple[Used, ...]:
-    """What the local STT and LLM did in a call of so many seconds; the local TTS counts for itself."""
+def engine_usage(vendors: Mapping[str, str], seconds: float, stood_in: Mapping[str, str]) -> tuple[Used, ...]:
+    """What the local STT and LLM did in a call of so many seconds; the local TTS counts for itself.
+
+    `stood_in`: slot → who went on in it; for how long is not counted.
+    """
     names = {"stt": "hearing", "llm": "replies"}
     return tuple(
-        Used(vendors[slot], what, "seconds", seconds)
+        Used(held[slot], what, "seconds", how_long)
+        for held, how_long in ((vendors, seconds), (stood_in, None))
         for slot, what in names.items()
-        if vendors.get(slot) in ENGINES and seconds
+        if held.get(slot) in ENGINES and seconds
     )

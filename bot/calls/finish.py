@@ -1,7 +1,7 @@
 """After a call: complete its record and say in one line how it went."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -56,8 +56,11 @@ async def finish(
     planned = plan.slots.vendors
     stood_in = end.llm is not None and end.llm != planned["llm"]
     person = end.answered_by is AnsweredBy.PERSON
+    vendors = {"carrier": plan.carrier, **planned}
+    vendors |= {"llm": str(end.llm)} if stood_in else {}
+    vendors |= {f"{slot}_fallback": vendor for slot, vendor in end.stood_in.items() if vendors[slot] != vendor}
     change = CallChange(
-        vendors={"carrier": plan.carrier, **planned, "llm": str(end.llm)} if stood_in else None,
+        vendors=vendors if vendors != {"carrier": plan.carrier, **planned} else None,
         ended_reason=end.reason,
         error=end.error,
         ended_at=now,
@@ -71,10 +74,10 @@ async def finish(
         hello_to_first_word_ms=met.hello_to_first_word_ms if person else None,
         abandoned=met.abandoned if person else None,
         outcome=outcome,
-        costs=call_costs(plan, seconds, transferred=end.reason is EndedReason.TRANSFERRED),
+        costs=call_costs(plan, seconds, transferred=end.reason is EndedReason.TRANSFERRED, stood_in=end.stood_in),
     )
     await _keep(store, plan.call_id, change, now)
-    _log(end.reason, change, turns, outcome)
+    _log(end, change, turns, outcome)
     return outcome
 
 
@@ -88,12 +91,13 @@ async def _keep(store: SqlCallStore, call_id: str, change: CallChange, ended_at:
     await retry_database(keep, within_seconds=KEPT_WITHIN_SECONDS, longest_pause_seconds=1.0)
 
 
-def call_costs(plan: Plan, seconds: float, *, transferred: bool) -> dict[CostPart, PricedItems]:
-    """Of a call that was held here for so long, without its opening."""
+def call_costs(
+    plan: Plan, seconds: float, *, transferred: bool, stood_in: Mapping[str, str] | None = None
+) -> dict[CostPart, PricedItems]:
+    """Of a call that was held here for so long, without its opening. `stood_in`: slot → who went on."""
     table = prices()
-    costs = {
-        CostPart.CALL: table.priced((*plan.usage.items, *engine_usage(plan.slots.vendors, round(seconds, 3))))
-    }
+    local = engine_usage(plan.slots.vendors, round(seconds, 3), stood_in or {})
+    costs = {CostPart.CALL: table.priced((*plan.usage.items, *local))}
     if plan.carrier:
         amd = plan.scenario.pickup.amd
         billed = carrier_usage(plan.carrier, plan.direction, plan.spec, seconds, amd=amd, transferred=transferred)
@@ -191,15 +195,16 @@ def with_recorded(inferred: Outcome, kept: Outcome, plan: Plan) -> Outcome:
     )
 
 
-def _log(reason: EndedReason, change: CallChange, turns: tuple[Turn, ...], outcome: Outcome) -> None:
+def _log(end: CallEnd, change: CallChange, turns: tuple[Turn, ...], outcome: Outcome) -> None:
     voices = [t.latency.voice_to_voice_ms for t in turns if t.latency and t.latency.voice_to_voice_ms is not None]
     median = f"{sorted(voices)[len(voices) // 2]:.0f} ms" if voices else "none"
     logger.info(
-        "hung up: {}, {:.1f} s, {} turns, {} interruptions, voice to voice {}, goal {}",
-        reason,
+        "hung up: {}, {:.1f} s, {} turns, {} interruptions, voice to voice {}, goal {}{}",
+        end.reason,
         change.duration_seconds or 0.0,
         len(turns),
         change.counts.interruptions if change.counts else 0,
         median,
         "reached" if outcome.reached_goal else "not reached",
+        "".join(f", {vendor} stood in as {slot}" for slot, vendor in end.stood_in.items()),
     )

@@ -157,8 +157,7 @@ class MediaStreams:
         slot.call = call = Call(plan, line=line, services=services, recorder=recorder, backend=backend)
         if slot.end_early is not None:
             await call.hang_up(slot.end_early)
-        engines = ", ".join(f"{slot} {vendor}" for slot, vendor in plan.slots.vendors.items())
-        logger.info("answered: {}, {}, {}", plan.scenario.name, engines, plan.scenario.rules)
+        logger.info("answered: {}, {}, {}", plan.scenario.name, plan.slots, plan.scenario.rules)
         return await call.hold()
 
 

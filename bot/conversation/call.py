@@ -7,8 +7,8 @@ record is complete. Whatever ends it, and whenever, the carrier hangs up and not
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -87,6 +87,8 @@ class CallEnd:
     answered_by: AnsweredBy | None = None
     llm: str | None = None
     """The vendor that gave the replies, the first of the scenario's to give one; None without a reply."""
+    stood_in: Mapping[str, str] = field(default_factory=dict)
+    """Slot → the vendor or engine that went on where the one before it was lost."""
     disclosed_at: datetime | None = None
     """When the callee had heard that an AI assistant speaks."""
     consent: RecordingConsent | None = None
@@ -292,14 +294,25 @@ class Call:
             outcome,
             self._first_audio_ms(),
             answered_by,
-            self._replied(),
+            next(iter(self._replied()), None),
+            self._stood_in(),
             disclosed_at=self._disclosure.heard_at,
             consent=self._flow.consent,
         )
 
-    def _replied(self) -> str | None:
+    def _replied(self) -> list[str]:
+        """The vendors that gave a reply, in the scenario's order."""
         replied = {vendor for llm in self._services.llms for vendor in getattr(llm, "replied", ())}
-        return next((member.vendor for member in self.plan.slots.llms if member.vendor in replied), None)
+        return [member.vendor for member in self.plan.slots.llms if member.vendor in replied]
+
+    def _stood_in(self) -> dict[str, str]:
+        services, slots = self._services, self.plan.slots
+        listens = sum(getattr(stt, "lost", False) for stt in services.stts[:-1])
+        speaks = sum(getattr(tts, "gave_up", False) for tts in services.ttss[:-1])
+        replied = self._replied()
+        stood_in = {"llm": replied[-1]} if len(replied) > 1 else {}
+        stood_in |= {"stt": slots.stts[listens].vendor} if listens else {}
+        return stood_in | ({"tts": slots.ttss[speaks].vendor} if speaks else {})
 
     async def _join_late_tools(self) -> None:
         if self.plan.calls_declared_tools and self._backend.declared is None:

@@ -70,6 +70,14 @@ class Slots:
     def vendors(self) -> dict[str, str]:
         return {"stt": self.stt.vendor, "llm": self.llm.vendor, "tts": self.tts.vendor}
 
+    def __str__(self) -> str:
+        """For the log: who holds the call, and what keeps the scenario's own vendor from it."""
+        return ", ".join(
+            f"{slot} {vendor}"
+            + (f" in its vendor's place ({why})" if (why := self.why[slot]).endswith("not set") else "")
+            for slot, vendor in self.vendors.items()
+        )
+
     def strangers(self, language: str) -> list[str]:
         """The vendors that work here in a language they do not know."""
         if language.split("-", maxsplit=1)[0] == "en":

@@ -93,6 +93,7 @@ async def test_the_local_voice_goes_on_where_elevenlabs_refuses(tmp_path: Path) 
         async with running_server(tmp_path, **sims.keys()) as server:
             call = await server.ended(await server.call(scenario="quick"), within=60)
             check_the_talk(call, sims)
+            assert call["vendors"]["tts_fallback"] == "hibari", call["vendors"]
 
 
 async def test_the_local_voice_finishes_what_elevenlabs_began(tmp_path: Path) -> None:
@@ -106,6 +107,7 @@ async def test_the_local_voice_finishes_what_elevenlabs_began(tmp_path: Path) ->
         sims.elevenlabs.drop_sockets()
         call = await server.ended(call_id, within=60)
         check_the_talk(call, sims)
+        assert (call["vendors"]["tts"], call["vendors"]["tts_fallback"]) == ("elevenlabs", "hibari")
 
 
 async def test_nonsense_of_the_voice_is_not_heard(tmp_path: Path) -> None:

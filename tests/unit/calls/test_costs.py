@@ -50,12 +50,15 @@ def test_a_dated_model_costs_what_the_model_does_and_no_other() -> None:
 
 def test_this_machine_costs_nothing() -> None:
     vendors = {"carrier": "simulated", "stt": "scripted", "llm": "rules", "tts": "hibari"}
-    used = engine_usage(vendors, 12.5)
+    used = engine_usage(vendors, 12.5, {})
     assert used == (Used("scripted", "hearing", "seconds", 12.5), Used("rules", "replies", "seconds", 12.5))
     line = carrier_usage("simulated", Direction.OUTBOUND, US, 12.5, amd=True, transferred=False)
     speech = Used("hibari", "speech", "characters", 80.0)
     assert total_usd({CostPart.CALL: TABLE.priced((*used, *line, speech))}) == 0.0
-    assert engine_usage({"stt": "deepgram", "llm": "anthropic"}, 12.5) == ()
+    assert engine_usage({"stt": "deepgram", "llm": "anthropic"}, 12.5, {}) == ()
+    stood_in = engine_usage({"stt": "deepgram"}, 12.5, {"stt": "pocketsphinx", "tts": "hibari"})
+    assert stood_in == (Used("pocketsphinx", "hearing", "seconds", None),)
+    assert TABLE.usd(stood_in[0]) == 0.0, "for how long is not known, and it costs nothing"
 
 
 @pytest.mark.parametrize(("seconds", "minutes"), [(0.4, 1), (59.9, 1), (60.0, 1), (60.1, 2), (601, 11)])

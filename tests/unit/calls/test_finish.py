@@ -16,6 +16,8 @@ from bot.conversation.scenario.compliance import Compliance
 from bot.conversation.scenario.parts import OutcomeField
 from bot.conversation.scenario.scenario import Scenario
 from bot.pipeline.llm.vendors import Claude, Rules
+from bot.pipeline.stt.vendors import DeepgramNova, PocketSphinx
+from bot.pipeline.tts.vendors import ElevenLabs, Hibari
 from bot.records import (
     AnsweredBy,
     CallSpec,
@@ -122,6 +124,40 @@ async def test_a_call_whose_first_llm_never_replied_names_the_one_that_did(repli
     ((_, change),) = store.changes
     named = {"carrier": "twilio", **slots.vendors, "llm": "rules"}
     assert change.vendors == (named if replied == "rules" else None)
+
+
+async def test_who_stood_in_is_in_the_record_the_costs_and_one_line_of_the_log() -> None:
+    store, lines = MemoryStore(), list[str]()
+    slots = replace(PLAN.slots, stts=(DeepgramNova(), PocketSphinx()), ttss=(ElevenLabs(), Hibari()))
+    end = CallEnd(EndedReason.AGENT_HANGUP, stood_in={"stt": "pocketsphinx", "tts": "hibari"})
+    plan = replace(PLAN, slots=slots, carrier="twilio")
+    sink = logger.add(lambda line: lines.append(str(line)), level="INFO", format="{message}")
+    try:
+        await finish(cast(SqlCallStore, store), plan, end, TURNS, answered_at=ANSWERED, counts=Counts())
+    finally:
+        logger.remove(sink)
+    ((_, change),) = store.changes
+    fallbacks = {"stt_fallback": "pocketsphinx", "tts_fallback": "hibari"}
+    assert change.vendors == {"carrier": "twilio", **slots.vendors, **fallbacks}
+    assert change.costs is not None
+    [hearing] = [item for item in change.costs[CostPart.CALL].items if item.vendor == "pocketsphinx"]
+    assert (hearing.what, hearing.quantity, hearing.usd) == ("hearing", None, 0.0)
+    [line] = [line for line in lines if "stood in" in line]
+    assert "pocketsphinx stood in as stt, hibari stood in as tts" in line
+
+
+def test_the_log_says_what_keeps_a_vendor_from_a_call() -> None:
+    said = str(choose(PLAN.scenario, Settings(_env_file=None), simulated_line=True))
+    assert "stt scripted in its vendor's place (DEEPGRAM_API_KEY not set)" in said
+    assert "tts hibari in its vendor's place (ELEVENLABS_API_KEY" in said
+    keys: dict[str, Any] = {
+        "deepgram_api_key": "k",
+        "anthropic_api_key": "k",
+        "elevenlabs_api_key": "k",
+        "elevenlabs_voice_id": "v",
+    }
+    said = str(choose(PLAN.scenario, Settings(_env_file=None, **keys), simulated_line=True))
+    assert "place" not in said
 
 
 async def test_a_status_that_came_first_does_not_lose_the_rest() -> None:
