@@ -11,6 +11,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
+from pydantic import BaseModel, Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
@@ -61,8 +63,28 @@ async def _lines(feed: Feed) -> AsyncIterator[bytes]:
             yield format_sse_event(event=stamped.event.event, id=str(stamped.id), data_str=stamped.json)
 
 
+class _AsText:
+    """Documents a value as the JSON text of it."""
+
+    def __get_pydantic_json_schema__(self, core: Any, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"type": "string", "contentMediaType": "application/json", "contentSchema": handler(core)}
+
+
+class EventMessage(BaseModel):
+    """One message of the stream, by its lines."""
+
+    id: str = Field(default="", description="For `Last-Event-ID`.")
+    event: EventName | None = None
+    data: Annotated[CallEvent, _AsText()]
+    retry: int | None = None
+
+
 _ANSWERS: dict[int | str, dict[str, Any]] = {
-    200: {"model": CallEvent, "description": "Events without end, each `id`, `event` and `data`: JSON as here."},
+    200: {
+        "model": EventMessage,
+        "content": {"text/event-stream": {"schema": {"type": "object"}}},
+        "description": "Messages without end; the `data` of each is JSON.",
+    },
     204: {"description": "The stream of this call has been read to its end: do not ask again."},
 }
 

@@ -294,25 +294,11 @@ class Call:
             outcome,
             self._first_audio_ms(),
             answered_by,
-            next(iter(self._replied()), None),
-            self._stood_in(),
+            next(iter(self._services.replied(self.plan.slots)), None),
+            self._services.stood_in(self.plan.slots),
             disclosed_at=self._disclosure.heard_at,
             consent=self._flow.consent,
         )
-
-    def _replied(self) -> list[str]:
-        """The vendors that gave a reply, in the scenario's order."""
-        replied = {vendor for llm in self._services.llms for vendor in getattr(llm, "replied", ())}
-        return [member.vendor for member in self.plan.slots.llms if member.vendor in replied]
-
-    def _stood_in(self) -> dict[str, str]:
-        services, slots = self._services, self.plan.slots
-        listens = sum(getattr(stt, "lost", False) for stt in services.stts[:-1])
-        speaks = sum(getattr(tts, "gave_up", False) for tts in services.ttss[:-1])
-        replied = self._replied()
-        stood_in = {"llm": replied[-1]} if len(replied) > 1 else {}
-        stood_in |= {"stt": slots.stts[listens].vendor} if listens else {}
-        return stood_in | ({"tts": slots.ttss[speaks].vendor} if speaks else {})
 
     async def _join_late_tools(self) -> None:
         if self.plan.calls_declared_tools and self._backend.declared is None:

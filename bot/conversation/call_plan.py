@@ -222,6 +222,20 @@ class Services:
     vad: SpeechDetector | None = None
     """None: Silero on the callee's audio."""
 
+    def replied(self, slots: Slots) -> list[str]:
+        """The vendors that gave a reply, in the scenario's order."""
+        replied = {vendor for llm in self.llms for vendor in getattr(llm, "replied", ())}
+        return [member.vendor for member in slots.llms if member.vendor in replied]
+
+    def stood_in(self, slots: Slots) -> dict[str, str]:
+        """Slot → the vendor that went on where the one before it was lost."""
+        listens = sum(getattr(stt, "lost", False) for stt in self.stts[:-1])
+        speaks = sum(getattr(tts, "gave_up", False) for tts in self.ttss[:-1])
+        replied = self.replied(slots)
+        stood_in = {"llm": replied[-1]} if len(replied) > 1 else {}
+        stood_in |= {"stt": slots.stts[listens].vendor} if listens else {}
+        return stood_in | ({"tts": slots.ttss[speaks].vendor} if speaks else {})
+
 
 def build_services(plan: Plan, resources: Resources, call_sid: str) -> Services:
     """To be run in a thread: vendor clients read certificates; some 20 ms."""

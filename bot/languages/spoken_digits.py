@@ -10,7 +10,7 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 from bot import languages
-from bot.languages.language import plain
+from bot.languages import plain
 
 _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _BETWEEN = re.compile(r"[\s,.;:\-–…]*")

@@ -146,7 +146,11 @@ def test_the_document_describes_every_event() -> None:
     document = app.openapi()
     answer = document["paths"]["/api/phone/calls/{call_id}/events"]["get"]["responses"]["200"]["content"]
     assert set(answer) == {"text/event-stream"}
-    assert answer["text/event-stream"]["schema"]["$ref"].endswith("/CallEvent")
+    schema = answer["text/event-stream"]["schema"]
+    assert (schema["type"], schema["$ref"].rsplit("/", 1)[1]) == ("object", "EventMessage")
+    data = document["components"]["schemas"]["EventMessage"]["properties"]["data"]
+    assert (data["type"], data["contentMediaType"]) == ("string", "application/json")
+    assert data["contentSchema"]["$ref"].endswith("/CallEvent")
     named = document["components"]["schemas"]["CallEvent"]["discriminator"]["mapping"]
     assert set(named) == set(events_module.EventName.__args__)  # type: ignore[attr-defined]
     for reference in named.values():
