@@ -27,8 +27,10 @@ from bot.api.auth import check, given_keys, key_id_of
 from bot.api.lifespan import agent_of
 from bot.api.problems import ProblemRoute
 from bot.api.requests import CallRequest, ListQuery, request_hash
+from bot.api.supervision import LONGEST_TEXT
 from bot.calls.agent import PhoneAgent
 from bot.calls.idempotency import Asked
+from bot.calls.supervision import Say
 from bot.conversation.scenario.scenario import DEFAULT_OUTBOUND
 from bot.errors import BusyError, PhoneAgentError, RequestError, described
 from bot.phone_numbers import country_of, read_e164
@@ -73,7 +75,7 @@ class McpEndpoint:
             "phone-agent", instructions=INSTRUCTIONS
         )
         annotations = importlib.import_module("mcp.types").ToolAnnotations
-        acting: tuple[ToolFunction, ...] = (place_call, hang_up)
+        acting: tuple[ToolFunction, ...] = (place_call, say_in_call, hang_up)
         reading: tuple[ToolFunction, ...] = (get_call, wait_for_call, list_calls, check_do_not_call)
         for tool in (*acting, *reading):
             server.add_tool(_told(tool), annotations=annotations(read_only_hint=tool in reading))
@@ -205,6 +207,16 @@ async def list_calls(
     query = ListQuery(status=status, limit=limit)
     page = await _caller.get().agent.store.page(status=query.status, limit=query.limit)
     return {"calls": [_short(CallSummary.of(call, "")) for call in page.items]}
+
+
+async def say_in_call(
+    call_id: CallId,
+    text: Annotated[
+        str, Field(min_length=1, max_length=LONGEST_TEXT, description="The words, as they are said.")
+    ],
+) -> dict[str, Any]:
+    """Have the agent say something in a call that goes on, behind what it is saying."""
+    return {"result": await _caller.get().agent.supervision.act(call_id, Say(text, now=False), None)}
 
 
 async def hang_up(call_id: CallId) -> dict[str, Any]:

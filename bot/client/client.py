@@ -76,7 +76,12 @@ def _body(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Of a call: JSON and headers. Repeated with the same key it is the same call, dialled once."""
     body = {"phone_number": phone_number, "action": action, **more}
-    return body, {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
+    return body, _once(idempotency_key)
+
+
+def _once(key: str | None = None) -> dict[str, str]:
+    """Repeated with it, a request is done once."""
+    return {"Idempotency-Key": key or uuid.uuid4().hex}
 
 
 def _call(call_id: str, *parts: str) -> str:
@@ -179,6 +184,16 @@ class AsyncPhoneClient:
     async def hang_up(self, call_id: str) -> PhoneCall:
         return PhoneCall.model_validate(await self.request("POST", _call(call_id, "hangup")))
 
+    async def say(self, call_id: str, text: str, *, now: bool = False) -> str:
+        """The agent says it, `now` in the midst of its sentence; what became of it."""
+        done = await self.request("POST", _call(call_id, "say"), {"text": text, "now": now}, headers=_once())
+        return str(done["result"])
+
+    async def inject(self, call_id: str, fact: str, *, reply: bool = False) -> str:
+        """The model knows it, as from the business; with `reply` the agent speaks of it in the next gap."""
+        body = {"fact": fact, "reply": reply}
+        return str((await self.request("POST", _call(call_id, "inject"), body, headers=_once()))["result"])
+
     async def recording(self, call_id: str) -> bytes:
         """A stereo WAV, the callee left, the agent right."""
         return (await self.send("GET", _call(call_id, "recording"))).content
@@ -266,6 +281,12 @@ class PhoneClient:
 
     def hang_up(self, call_id: str) -> PhoneCall:
         return self._portal.call(self._client.hang_up, call_id)
+
+    def say(self, call_id: str, text: str, *, now: bool = False) -> str:
+        return self._portal.call(partial(self._client.say, call_id, text, now=now))
+
+    def inject(self, call_id: str, fact: str, *, reply: bool = False) -> str:
+        return self._portal.call(partial(self._client.inject, call_id, fact, reply=reply))
 
     def recording(self, call_id: str) -> bytes:
         return self._portal.call(self._client.recording, call_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -68,12 +69,13 @@ async def test_every_tool_is_told_with_a_schema_that_a_model_can_fill(tmp_path: 
     async with running(tmp_path) as harness, asking(harness) as session:
         tools = {tool.name: tool for tool in (await session.list_tools()).tools}
     assert set(tools) == {
-        *("place_call", "get_call", "wait_for_call", "list_calls", "hang_up", "check_do_not_call")
+        *("place_call", "get_call", "wait_for_call", "list_calls", "hang_up", "check_do_not_call"),
+        "say_in_call",
     }
     assert all(tool.description for tool in tools.values())
     assert tools["place_call"].input_schema["required"] == ["phone_number", "action"]
     reads = {name for name, tool in tools.items() if tool.annotations and tool.annotations.read_only_hint}
-    assert reads == set(tools) - {"place_call", "hang_up"}
+    assert reads == set(tools) - {"place_call", "say_in_call", "hang_up"}
 
 
 async def test_a_call_that_costs_money_is_confirmed(tmp_path: Path) -> None:
@@ -94,6 +96,9 @@ async def test_a_call_that_costs_money_is_confirmed(tmp_path: Path) -> None:
         placed, _ = await ask(session, "place_call", **REAL)
         assert placed["finished"] is False
         assert placed["opening_preview"] == "Hi."
+        async with asyncio.timeout(20):
+            while placed["status"] == "queued":
+                placed, _ = await ask(session, "get_call", call_id=placed["call_id"])
         again, _ = await ask(session, "place_call", **REAL)
         assert again["call_id"] == placed["call_id"], "asked for again: the same call"
         assert len(harness.carrier.dialled) == 1
@@ -102,6 +107,8 @@ async def test_a_call_that_costs_money_is_confirmed(tmp_path: Path) -> None:
 
         listed, _ = await ask(session, "list_calls")
         assert [call["call_id"] for call in listed["calls"]] == [placed["call_id"]]
+        _, refusal = await ask(session, "say_in_call", call_id=placed["call_id"], text="One moment.")
+        assert "not on the line" in refusal
         ended, _ = await ask(session, "hang_up", call_id=placed["call_id"])
         assert (ended["finished"], ended["ended_reason"]) == (True, "canceled")
         known, _ = await ask(session, "wait_for_call", call_id=placed["call_id"])

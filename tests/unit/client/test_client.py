@@ -83,6 +83,17 @@ async def test_what_can_do_a_thing_twice_is_not_repeated() -> None:
     assert len(script.asked) == 1
 
 
+async def test_stepping_in_is_done_once_however_often_it_is_sent() -> None:
+    done = httpx.Response(200, json={"call_id": "c", "act": "say", "result": "said"})
+    script = Scripted(httpx.ReadTimeout("late"), done, done)
+    async with talking_to(script) as phone:
+        assert await phone.say("c", "One moment.") == "said"
+        assert await phone.inject("c", "The payment has arrived.", reply=True) == "said"
+    first, again, other = [request.headers["Idempotency-Key"] for request in script.asked]
+    assert first == again != other
+    assert json.loads(script.asked[2].content) == {"fact": "The payment has arrived.", "reply": True}
+
+
 async def test_a_refusal_says_what_to_mend() -> None:
     script = Scripted(refused(422, code="bad_request", message="write it in E.164", field="phone_number"))
     async with talking_to(script) as phone:
