@@ -1,7 +1,8 @@
 """How fast a call answers and how many one core carries: measured at the far end, over real sockets.
 
 latency.py      python -m tests.benchmarks.latency: where a turn's time goes, for N calls at once
-capacity.py     python -m tests.benchmarks.capacity: calls per core without an audio gap, beside stock pipecat
+density.py      python -m tests.benchmarks.density: clean calls per core, beside stock pipecat · plot.py as an SVG
+profile.py      python -m tests.benchmarks.profile: where a call's CPU goes, by stage
 campaign.py     python -m tests.benchmarks.campaign: 100,000 contacts in one upload: time, memory, loop lag
 pages.py        python -m tests.benchmarks.pages: each page at the server, with 10,000 calls in the store
 blocking.py     python -m tests.benchmarks.blocking: what holds the event loop while calls start, memory per call

@@ -3,7 +3,7 @@
     python -m tests.benchmarks.blocking [--talking 4] [--starting 8]
 
 A 1 ms ticker runs in the server's loop; a thread writes down where the loop stands while the ticker is
-overdue, and where it is at all. First some calls talk alone, then others start among them.
+overdue. First some calls talk alone, then others start among them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections import Counter
 from typing import Any
 
 from tests.benchmarks.callee import INTERRUPTION, QUESTIONS, utterances
-from tests.benchmarks.capacity import Bench
+from tests.benchmarks.density import Bench
 from tests.benchmarks.figures import table
 from tests.benchmarks.line import RING_MS, STAGGER_SECONDS, operator
 from tests.benchmarks.servers import cores, pin, server, vendors
@@ -56,7 +56,7 @@ async def main() -> None:
             server("ours", simulated, exchange.environment, core=server_core, environment=watched)
         )
         pin(os.getpid(), load_core)
-        bench = Bench(exchange, simulated.pid, spoken, _TALK_SECONDS)
+        bench = Bench(exchange, simulated, spoken, _TALK_SECONDS)
         phases: list[tuple[str, dict[str, Any]]] = [("server idle after start", await ours.probe())]
         idle_mb = ours.memory_mb
         await bench.warm_up(ours)
@@ -99,10 +99,6 @@ async def main() -> None:
     for name, report in phases:
         if report["stall_count"]:
             print(f"{name}: the loop stood at\n{offenders(report)}")
-    talked = next(report for name, report in phases if name == f"{count} calls talk")
-    print(f"{count} calls talk: the loop's thread was found in")
-    for where, share in talked["profile"]:
-        print(f"  {100 * share:5.1f} %  {where}")
     print(f"load after: {os.getloadavg()[0]:.2f}")
 
 

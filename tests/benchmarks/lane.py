@@ -28,8 +28,7 @@ from tests.benchmarks.evidence import Evidence
 from tests.benchmarks.garbage import spill
 from tests.benchmarks.phone import Phone
 from tests.benchmarks.recogniser import PhoneRecogniser
-from tests.benchmarks.servers import Server, server
-from tests.benchmarks.servers import Vendors as Addresses
+from tests.benchmarks.servers import Addresses, Server, server
 from tests.benchmarks.situations.situation import Situation, going_on
 from tests.benchmarks.sounds import SoundMaker
 from tests.benchmarks.vendors import LLM_FIRST_TOKEN_MS, STT_FINAL_MS, TOKENS_PER_SECOND, TTS_FIRST_AUDIO_MS
@@ -262,7 +261,7 @@ async def lane(sound_maker: SoundMaker, *, names: Sequence[str] = ("ours",)) -> 
                 character_ms=voiceprint.CHARACTER_MS,
             )
         )
-        addresses = Addresses(stt.url, llm.url, tts.websocket_url, 0)
+        addresses = Addresses(stt.url, llm.url, tts.websocket_url)
         tool_server = await enter(ToolServer())
         folder = Path(await enter(_scenarios(tool_server.url)))
         environment = {

@@ -6,9 +6,12 @@ The far end is the product's own SimulatedStream; what answers in it is the benc
 from __future__ import annotations
 
 import asyncio
+import re
+import tempfile
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -21,6 +24,7 @@ from tests.benchmarks.callee import Callee
 from tests.benchmarks.servers import Server
 from tests.simulators.twilio import OWN_NUMBER, TwilioSimulator
 
+ROOT = Path(__file__).parents[2]
 STAGGER_SECONDS = 0.127
 """Between the starts of two calls; no multiple of 20 ms, so that their frames do not come in step."""
 RING_MS = 2500
@@ -38,8 +42,15 @@ _ORDER = {
 class Operator:
     """A Twilio account whose dialled numbers are answered by the callees in `waiting`, in order."""
 
-    def __init__(self, twilio: TwilioSimulator) -> None:
+    def __init__(self, twilio: TwilioSimulator, pipelines: Path) -> None:
+        """`pipelines`: a folder for the shipped scenarios, which call at any hour from there."""
         self.twilio = twilio
+        self._pipelines = pipelines
+        for path in (ROOT / "pipelines").glob("*.toml"):
+            text = re.sub(
+                r'^profile = ".*"', 'profile = "none"', path.read_text(encoding="utf-8"), flags=re.MULTILINE
+            )
+            (pipelines / path.name).write_text(text, encoding="utf-8")
         self.ring_ms = RING_MS
         self._waiting: deque[Callee] = deque()
         twilio.conversations = self._nobody
@@ -52,6 +63,7 @@ class Operator:
             "TWILIO_AUTH_TOKEN": self.twilio.auth_token,
             "TWILIO_PHONE_NUMBER": OWN_NUMBER,
             "TWILIO_BASE_URL": self.twilio.url,
+            "PIPELINES_DIR": str(self._pipelines),
         }
 
     async def hold(self, server: Server, callees: Sequence[Callee]) -> list[dict[str, Any]]:
@@ -117,5 +129,6 @@ async def _record(session: aiohttp.ClientSession, url: str) -> dict[str, Any]:
 @asynccontextmanager
 async def operator() -> AsyncIterator[Operator]:
     """The account, in this process: it is the far end whose clock is read."""
-    async with TwilioSimulator(max_lines=200) as twilio:
-        yield Operator(twilio)
+    with tempfile.TemporaryDirectory() as folder:
+        async with TwilioSimulator(max_lines=200) as twilio:
+            yield Operator(twilio, Path(folder))

@@ -1,6 +1,6 @@
 """Our server as it is served, with a probe in its event loop: `python -m tests.benchmarks.ours`.
 
-The environment is the product's own, plus PROBE_TICK_MS and PROBE_WATCH_MS.
+The environment is the product's own, plus PROBE_TICK_MS, PROBE_WATCH_MS and PROBE_CPU.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from bot.cli.server import PhoneServer
 from bot.settings import load_settings
 from bot.telemetry.logs import set_up
 from tests.benchmarks.probe import LoopProbe, probe_from_environment
+from tests.benchmarks.profile import CpuByStage
 
 _TYPES = 25
 
@@ -62,6 +63,11 @@ def main() -> None:
         lines = [f"  {count:+7d} {name}" for name, count in grown.most_common(_TYPES)]
         return {"lines": [f"  {unreachable} were unreachable", *lines]}
 
+    @app.get("/probe/cpu")
+    async def cpu() -> dict[str, dict[str, float]]:
+        return {} if watch is None else watch.report()
+
+    watch = CpuByStage() if os.environ.get("PROBE_CPU") else None
     looks: list[Counter[str]] = []
     server = ProbedServer(app, settings)
     server.probe = probe

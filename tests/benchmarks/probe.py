@@ -37,7 +37,6 @@ class LoopProbe:
         self._lags: list[float] = []
         self._stalls: list[_Stall] = []
         self._current: Counter[str] = Counter()
-        self._profile: Counter[str] = Counter()
         self._stop = threading.Event()
 
     async def run(self) -> None:
@@ -72,21 +71,11 @@ class LoopProbe:
             "lag_max_ms": max(lags, default=0.0),
             "stalls": [{"ms": stall.ms, "where": stall.where.most_common(6)} for stall in stalls[:40]],
             "stall_count": len(stalls),
-            "profile": self._profiled(),
         }
-
-    def _profiled(self) -> list[tuple[str, float]]:
-        """Where the loop's thread was found, as shares of all looks; by the innermost module."""
-        profile, self._profile = self._profile, Counter()
-        total = max(1, profile.total())
-        return [(where, count / total) for where, count in profile.most_common(25)]
 
     def _watch(self, thread: int) -> None:
         assert self._watch_ms is not None
         while not self._stop.wait(0.001):
-            standing = sys._current_frames().get(thread)
-            if standing is not None:
-                self._profile[_module(standing)] += 1
             late_ms = (time.perf_counter() - self._last) * 1000 - self._tick_ms
             if late_ms > self._watch_ms / 2:
                 frame = sys._current_frames().get(thread)
@@ -100,12 +89,6 @@ def probe_from_environment() -> LoopProbe:
     return LoopProbe(
         tick_ms=float(os.environ.get("PROBE_TICK_MS", "20")), watch_ms=None if watch is None else float(watch)
     )
-
-
-def _module(frame: FrameType) -> str:
-    """The file and function the thread is in."""
-    code = frame.f_code
-    return f"{code.co_filename.rsplit('site-packages/', 1)[-1]} {code.co_name}"
 
 
 def _where(frame: FrameType) -> str:

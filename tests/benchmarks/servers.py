@@ -43,17 +43,39 @@ def free_port() -> int:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Of all threads of a process, since it started."""
+    """Of all threads of a process, those that ended too, and of its children, since they started."""
     stat = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(stat[11]) + int(stat[12])) / _TICKS
+    children = (place.read_text().split() for place in Path(f"/proc/{pid}/task").glob("*/children"))
+    return (int(stat[11]) + int(stat[12])) / _TICKS + sum(
+        cpu_seconds(int(one)) for own in children for one in own
+    )
 
 
 @dataclass(frozen=True)
-class Vendors:
+class Addresses:
+    """Of the vendors."""
+
     deepgram: str
     anthropic: str
     elevenlabs: str
-    pid: int
+
+
+@dataclass(frozen=True)
+class Vendors(Addresses):
+    """The vendors' process."""
+
+    process: asyncio.subprocess.Process
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    async def requests(self) -> int:
+        """How often Claude was asked for a reply until now; what follows a tool does not count."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(b"\n")
+        return int(await asyncio.wait_for(self.process.stdout.readline(), START_SECONDS))
 
 
 @asynccontextmanager
@@ -71,7 +93,7 @@ async def vendors(*, core: int | None) -> AsyncIterator[Vendors]:
     try:
         # pipecat's own greeting goes to stderr, ours is the first line that is JSON.
         line = await asyncio.wait_for(process.stdout.readline(), START_SECONDS)
-        yield Vendors(**json.loads(line), pid=process.pid)
+        yield Vendors(**json.loads(line), process=process)
     finally:
         process.stdin.close()
         await _ended(process)
@@ -86,9 +108,9 @@ class Server:
     origin: str
     log: Path
 
-    async def probe(self) -> dict[str, Any]:
+    async def probe(self, path: str = "/probe") -> dict[str, Any]:
         """What its event loop went through since the last asking."""
-        async with aiohttp.ClientSession() as session, session.get(f"{self.origin}/probe") as answer:
+        async with aiohttp.ClientSession() as session, session.get(f"{self.origin}{path}") as answer:
             report: dict[str, Any] = await answer.json()
             return report
 
@@ -110,7 +132,7 @@ class Server:
 @asynccontextmanager
 async def server(
     name: str,
-    vendors: Vendors,
+    vendors: Addresses,
     twilio: Mapping[str, str],
     *,
     core: int | None,

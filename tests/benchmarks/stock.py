@@ -38,6 +38,7 @@ from pipecat.serializers.twilio import TwilioFrameSerializer
 from pipecat.services.anthropic.llm import AnthropicLLMService
 from pipecat.services.deepgram.stt import DeepgramSTTService
 from pipecat.services.elevenlabs.tts import ElevenLabsTTSService
+from pipecat.services.llm_service import FunctionCallParams
 from pipecat.transports.websocket.fastapi import FastAPIWebsocketParams, FastAPIWebsocketTransport
 from pipecat.workers.runner import WorkerRunner
 
@@ -63,6 +64,15 @@ app = FastAPI(lifespan=_lifespan)
 @app.get("/probe")
 async def report() -> dict[str, Any]:
     return PROBE.report()
+
+
+async def note(params: FunctionCallParams, summary: str) -> None:
+    """Keep what the call has found out.
+
+    Args:
+        summary: One sentence.
+    """
+    await params.result_callback({"status": "recorded", "summary": summary})
 
 
 @app.websocket("/ws")
@@ -117,7 +127,7 @@ def _worker(websocket: WebSocket, stream_sid: str, call_sid: str | None) -> Pipe
             voice=env["ELEVENLABS_VOICE_ID"], model="eleven_flash_v2_5", stability=0.5
         ),
     )
-    context = LLMContext(messages=[{"role": "user", "content": "(The call was just answered.)"}])
+    context = LLMContext(messages=[{"role": "user", "content": "(The call was just answered.)"}], tools=[note])
     user, assistant = LLMContextAggregatorPair(context, user_params=LLMUserAggregatorParams(user_idle_timeout=15))
     pipeline = Pipeline(
         [

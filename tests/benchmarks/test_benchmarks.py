@@ -10,7 +10,7 @@ import pytest
 
 from bot.audio import MULAW_SILENCE
 from tests.benchmarks import conversation
-from tests.benchmarks.capacity import Climb, Step
+from tests.benchmarks.density import Step, drawn, most_clean, verdict
 from tests.benchmarks.figures import (
     Reply,
     Tally,
@@ -44,7 +44,10 @@ def _rest(ms: float) -> bytes:
 @pytest.mark.filterwarnings("ignore:`AudioContext.*is deprecated:DeprecationWarning")
 @pytest.mark.parametrize(
     "name",
-    ["latency", "capacity", "blocking", "conversation", "pages", "stock", "ours", "vendors", "line", "servers"],
+    [
+        *("latency", "density", "profile", "blocking", "conversation", "pages"),
+        *("stock", "ours", "vendors", "line", "servers"),
+    ],
 )
 def test_every_benchmark_imports(name: str) -> None:
     module = importlib.import_module(f"tests.benchmarks.{name}")
@@ -130,21 +133,50 @@ def test_a_report_survives_runs_that_saw_nothing() -> None:
     assert "voice to voice" in report([Figures("ours, 1 call")])
 
 
-def test_a_climb_tries_a_failed_step_twice_and_then_halfway() -> None:
-    climb = Climb((8, 12, 16))
-    seen = []
-    for holds in (True, False, False, True):
-        assert climb.next is not None
-        seen.append(climb.next)
-        climb.note(_step(climb.next, holds=holds))
-    assert seen == [8, 12, 12, 10]
-    assert climb.next is None
-    assert climb.best == 10
+def test_a_step_is_clean_without_gaps_silence_or_slowness_and_void_where_the_load_was_short() -> None:
+    one = _step(1, delays=(700.0, 720.0, 710.0))
+    steps = [one, _step(10, delays=(900.0,) * 20), _step(20, delays=(900.0,) * 18 + (1100.0,) * 2), _step(30)]
+    assert one.clean(710.0)
+    assert most_clean(steps, "ours") == 10
+    assert most_clean([one, _step(10, gaps=1)], "ours") == 1
+    assert most_clean([one, _step(10, missing=1), _step(20)], "ours") == 1
+    busy = _step(40, load=0.71)
+    assert busy.void
+    assert most_clean([one, busy], "ours") == 1
+    assert "void, because" in verdict([one, busy])
 
 
-def _step(calls: int, *, holds: bool) -> Step:
-    tally = Tally((Reply(900, 3000) if holds else Reply(None),))
-    return Step("ours", calls, tally, (), (0.0, 1.0, 2.0, 3.0), 0.5, 100.0, 1.0, 0.3, 0.3)
+def test_a_plot_draws_each_server_in_both_panels() -> None:
+    assert drawn([_step(1), _step(10), _step(1, server="stock")]).count("<polyline") == 6
+
+
+def _step(
+    calls: int,
+    *,
+    server: str = "ours",
+    delays: tuple[float, ...] = (700.0,),
+    gaps: int = 0,
+    missing: int = 0,
+    load: float = 0.5,
+) -> Step:
+    return Step(
+        server,
+        calls,
+        len(delays),
+        gaps,
+        0.0,
+        missing,
+        delays,
+        (),
+        2.0,
+        9.0,
+        0.02 * calls,
+        400.0,
+        1.2,
+        1.0,
+        load,
+        0.3,
+    )
 
 
 async def test_a_situation_is_held_and_judged() -> None:
