@@ -1,12 +1,14 @@
 """Voice activity: is the callee speaking. Silero on every 32 ms of their audio.
 
-One ONNX session serves all calls; the recurrent state is each call's own. The model runs on the event
-loop: 0.3 ms a window is less than the hop to a thread and back, which stock pipecat pays 50 times a second
-and call. Loudness is not asked (`min_volume` 0): it delays quiet callers by up to 430 ms and tells nothing
-that Silero does not.
+One ONNX session serves all calls; the recurrent state is each call's own. The model runs on the event loop:
+0.2 ms a window is less than the hop to a thread and back, which stock pipecat pays 50 times a second and call.
+While nobody speaks, a window that is no louder than the line's noise is not shown to it. Loudness is not asked
+(`min_volume` 0): it delays quiet callers by up to 430 ms and tells nothing that Silero does not.
 """
 
+import math
 import time
+from collections import deque
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -28,7 +30,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bot.audio import SAMPLE_RATE
 from bot.pipeline.line.line import INPUT_FRAME_SAMPLES
-from bot.pipeline.pipecat_internals import SileroOnSession
+from bot.pipeline.pipecat_internals import PassesAudio, SileroOnSession
 
 
 class VadSettings(BaseModel):
@@ -91,6 +93,10 @@ class VoiceActivity:
         faded = rms < max(self.loudness * FADED, self._floor * 2)
         self.hush_seconds = 0.0 if voiced and not faded else self.hush_seconds + seconds
 
+    def is_noise(self, rms: float) -> bool:
+        """Whether a window is no louder than the line's own noise."""
+        return rms < max(SILENT_RMS, self._floor * OVER_NOISE)
+
     def speech_seconds(self) -> float:
         """From the onset to the last voice."""
         return max(0.0, self.voiced_at - self.onset_at)
@@ -103,6 +109,13 @@ FADED = 0.06
 window within 6 dB of it holds no voice."""
 FLOOR_RISE = 1.02
 """A window: the floor follows a line that becomes louder within some seconds."""
+SILENT_RMS = 16.0
+"""-66 dBFS of 16 bit: below it there is no voice on a line."""
+OVER_NOISE = 1.25
+"""2 dB above the noise: its windows of 32 ms differ by half of that, and no voice is found in less."""
+LEAD_WINDOWS = 3
+"""Windows before the first loud one that Silero is given with it: it hears in what went before. With 8 and 16 it
+found no more; with 3 it finds voices 15 ms sooner than where it hears all of the silence between."""
 LOUDNESS_DECAY = 0.97
 """A window: the reference halves in 0.7 s, so one loud word does not make the next ones a hush."""
 
@@ -113,13 +126,22 @@ class InlineSilero(SileroOnSession):
     def __init__(self, params: VADParams) -> None:
         super().__init__(params, load())
         self.voice = VoiceActivity()
+        self._unasked: deque[bytes] = deque(maxlen=LEAD_WINDOWS)
+        self.runs = 0
+        """Of the model."""
 
     def voice_confidence(self, buffer: bytes) -> float:
-        confidence = float(np.ravel(super().voice_confidence(buffer))[0])
         samples = np.frombuffer(buffer, dtype=np.int16).astype(np.float32)
-        rms = float(np.sqrt(np.mean(samples * samples)))
-        seconds = len(samples) / self.sample_rate
-        self.voice.note(confidence >= self.threshold, rms, seconds, time.monotonic())
+        rms = math.sqrt(float(np.dot(samples, samples)) / len(samples))
+        confidence = 0.0
+        if self.quiet and self.voice.is_noise(rms):
+            self._unasked.append(buffer)
+        else:
+            for window in (*self._unasked, buffer):
+                self.runs += 1
+                confidence = float(super().voice_confidence(window))
+            self._unasked.clear()
+        self.voice.note(confidence >= self.threshold, rms, len(samples) / self.sample_rate, time.monotonic())
         return confidence
 
 
@@ -132,11 +154,13 @@ FADED_SECONDS = 0.09
 """Voice that has faded for so long may be over: longer than the closure of a consonant, which cuts no word."""
 
 
-class Vad(VADProcessor):
+class Vad(PassesAudio, VADProcessor):
     """The pipeline's VAD processor; it stands before the STT, which has to know when speech stops."""
 
     def __init__(self, analyzer: InlineSilero) -> None:
-        super().__init__(vad_analyzer=analyzer, audio_idle_timeout=AUDIO_GAP_SECONDS, name="Vad")
+        super().__init__(
+            vad_analyzer=analyzer, audio_idle_timeout=AUDIO_GAP_SECONDS, name="Vad", enable_direct_mode=True
+        )
         self.voice = analyzer.voice
         self._speaking = self._faded = False
 
