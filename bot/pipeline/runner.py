@@ -7,14 +7,13 @@ frame at every hop, and the call has its own clocks.
 from collections.abc import Awaitable, Callable, Sequence
 
 from pipecat.frames.frames import ErrorFrame, Frame
-from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.utils.tracing.tracing_context import TracingContext
 from pipecat.workers.runner import WorkerRunner
 
 from bot.audio import SAMPLE_RATE
-from bot.pipeline.pipecat_internals import trace_into
+from bot.pipeline.pipecat_internals import UnobservedPipeline, trace_into
 
 
 class RunningPipeline:
@@ -28,7 +27,7 @@ class RunningPipeline:
         tracing: TracingContext | None = None,
     ) -> None:
         self._worker = PipelineWorker(
-            Pipeline(list(processors)),
+            UnobservedPipeline(list(processors)),
             params=PipelineParams(
                 audio_in_sample_rate=SAMPLE_RATE,
                 audio_out_sample_rate=SAMPLE_RATE,

@@ -41,6 +41,7 @@ from bot.audio import (
     pcm_to_mulaw,
 )
 from bot.pipeline.line.line import Line, Payload
+from bot.pipeline.pipecat_internals import PassesAudio
 
 FILLER = "filler"
 """The context of speech that only fills a wait."""
@@ -112,11 +113,11 @@ class MediaListener(Protocol):
     def metrics_came(self, frame: MetricsFrame) -> None: ...
 
 
-class LineInput(FrameProcessor):
+class LineInput(PassesAudio):
     """First of the pipeline: the callee's audio, 8 kHz 16-bit mono, 32 ms a frame."""
 
     def __init__(self, line: Line, listener: MediaListener) -> None:
-        super().__init__(name="LineInput")
+        super().__init__(name="LineInput", enable_direct_mode=True)
         self._line, self._listener = line, listener
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:

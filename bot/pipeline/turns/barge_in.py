@@ -3,6 +3,7 @@
 `BargeIn` stands between the STT and the callee's context, and acts on what `Interjection` decides.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -22,10 +23,11 @@ from pipecat.frames.frames import (
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
 )
-from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.processors.frame_processor import FrameDirection
 
 from bot.pipeline.line.line import Line
 from bot.pipeline.line.line_ends import LineOutput
+from bot.pipeline.pipecat_internals import PassesAudio
 from bot.pipeline.turns.interjection import AgentVoice, BargeInAct, Interjection
 from bot.pipeline.turns.vad import VoiceActivity
 
@@ -74,8 +76,12 @@ UNHEEDED_SECONDS = 0.2
 """An interruption that no turn made of it by then is made here."""
 
 
-class BargeIn(FrameProcessor):
-    """Withholds the callee's sounds over the agent's voice until it is decided what they are."""
+class BargeIn(PassesAudio):
+    """Withholds the callee's sounds over the agent's voice until it is decided what they are.
+
+    Frames are taken where they are given, one after the other: a queue and a task of its own would cost each
+    piece of audio one more hop.
+    """
 
     def __init__(
         self,
@@ -88,7 +94,8 @@ class BargeIn(FrameProcessor):
         longest_turn_seconds: float,
     ) -> None:
         """`listening`: what the callee says may interrupt. `on_backchannel`: what they said, seconds ago."""
-        super().__init__(name="BargeIn")
+        super().__init__(name="BargeIn", enable_direct_mode=True)
+        self._one_at_a_time = asyncio.Lock()
         self._interjection = interjection
         self._voice = voice
         self._agent = agent
@@ -105,6 +112,10 @@ class BargeIn(FrameProcessor):
         """Behind: words that come now are its own, however late, and it does not end without them."""
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        async with self._one_at_a_time:
+            await self._process(frame, direction)
+
+    async def _process(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
         if direction is FrameDirection.UPSTREAM:
             if isinstance(frame, UserStartedSpeakingFrame | UserStoppedSpeakingFrame):
