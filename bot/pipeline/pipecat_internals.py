@@ -48,7 +48,7 @@ class PassesAudio(FrameProcessor):
 class UnobservedPipeline(Pipeline):
     """A pipeline whose processors record nothing for observers, of which there are none."""
 
-    async def setup(self, setup: FrameProcessorSetup) -> None:
+    async def setup(self, setup: FrameProcessorSetup) -> None:  # type: ignore[override]  # as pipecat does
         await super().setup(replace(setup, observer=None))
 
 

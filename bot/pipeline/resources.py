@@ -109,13 +109,14 @@ class Resources:
         self.tls = ssl.create_default_context()
         key = self.settings.anthropic_api_key
         if key is not None:
-            from anthropic import AsyncAnthropic
+            from anthropic import AsyncAnthropic, DefaultAsyncHttpxClient
 
             self.anthropic = AsyncAnthropic(
                 api_key=key.get_secret_value(),
                 base_url=with_scheme(self.settings.anthropic_base_url, websocket=False),
                 timeout=LLM_TIMEOUT,
                 max_retries=LLM_RETRIES,
+                http_client=DefaultAsyncHttpxClient(verify=self.tls),
             )
             warm_up.claude()
         if self.settings.deepgram_api_key is not None:

@@ -3,9 +3,15 @@
 tests/unit/pipeline/test_pipecat_internals.py says what is expected of the installed versions.
 """
 
-from contextlib import AbstractAsyncContextManager
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from importlib import import_module
 from typing import Any
 
+import httpx
+from deepgram import AsyncDeepgramClient
 from deepgram.core.unchecked_base_model import construct_type
 from deepgram.listen.v1.socket_client import AsyncV1SocketClient
 from deepgram.listen.v1.types import ListenV1Results
@@ -35,13 +41,48 @@ class LinkHooks:
         await self.end_link()
 
 
+# -- one TLS context a process ------------------------------------------------------------------------------
+# Neither pipecat nor the SDK takes one: each call's client would read the certificate store for HTTP requests
+# that are never made, and each connection once more, 20 ms of the loop each. The SDK's `transport_factory` would
+# change more than that for the whole process.
+
+_TLS: ContextVar[ssl.SSLContext | None] = ContextVar("tls", default=None)
+"""Set in front of each use, for the thread or task at work."""
+_sdk: Any = import_module("deepgram.listen.v1.client")
+_pipecat: Any = import_module("pipecat.services.deepgram.stt")
+_websocket_connect = _sdk.websockets_client_connect
+
+
+class _Client(AsyncDeepgramClient):
+    def __init__(self, **kwargs: Any) -> None:
+        tls = _TLS.get()
+        super().__init__(httpx_client=None if tls is None else httpx.AsyncClient(verify=tls), **kwargs)
+
+
+def _connect(url: str, **kwargs: Any) -> Any:
+    tls = _TLS.get()
+    if tls is not None and url.startswith("wss:"):
+        kwargs["ssl"] = tls
+    return _websocket_connect(url, **kwargs)
+
+
+_sdk.websockets_client_connect = _connect
+_pipecat.AsyncDeepgramClient = _Client
+
+
 class OpenNova(DeepgramSTTService):
     """pipecat's nova service, its connection and its reading of messages apart."""
 
-    def sdk_connection(self) -> AbstractAsyncContextManager[AsyncV1SocketClient]:
-        connection: AbstractAsyncContextManager[AsyncV1SocketClient]
-        connection = self._client.listen.v1.connect(**self._build_connect_kwargs())
-        return connection
+    def __init__(self, *, tls: ssl.SSLContext | None = None, **kwargs: Any) -> None:
+        self._tls = tls
+        _TLS.set(tls)
+        super().__init__(**kwargs)
+
+    @asynccontextmanager
+    async def sdk_connection(self) -> AsyncIterator[AsyncV1SocketClient]:
+        _TLS.set(self._tls)
+        async with self._client.listen.v1.connect(**self._build_connect_kwargs()) as connection:
+            yield connection
 
     @staticmethod
     def socket_of(sdk: AsyncV1SocketClient) -> Any:

@@ -2,10 +2,6 @@
 
 The end of the callee's speech, as the VAD saw it, passes this stage only when Deepgram has heard what came before
 it: during an outage a turn would else be ended, and answered, with half its words.
-
-The connection is the SDK's, `listen.v1.connect`. It takes no TLS context (client.py calls the websocket with the
-address and headers alone), so over TLS each connection reads the certificate store, some 20 ms of the loop. The
-SDK's `transport_factory` would take ours, but it changes the SDK for the whole process.
 """
 
 import asyncio

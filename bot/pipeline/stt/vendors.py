@@ -42,6 +42,7 @@ class DeepgramNova(_SttVendor):
         return NovaService(
             api_key=_key(resources),
             base_url=resources.settings.deepgram_base_url,
+            tls=resources.tls,
             sample_rate=SAMPLE_RATE,
             settings=DeepgramSTTService.Settings(
                 model=self.model,

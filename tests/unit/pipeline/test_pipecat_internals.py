@@ -6,6 +6,7 @@ import ast
 import importlib
 import inspect
 import re
+import ssl
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,9 @@ from pipecat.turns.user_stop import (
 )
 from pipecat.turns.user_turn_controller import UserTurnController
 from pipecat.utils.text.simple_text_aggregator import SimpleTextAggregator
+
+from bot.pipeline.stt import deepgram_internals
+from bot.pipeline.stt.deepgram_nova import NovaService
 
 INTERNALS = re.compile(r"\w*_internals\.py|llm/\w+\.py|offline/[\w/]+\.py")
 """Files that may touch underscore names of pipecat; those of LLMs and local engines stand in their services."""
@@ -186,3 +190,32 @@ def _names_of(kind: type) -> set[str]:
 @cache
 def _own_names(kind: type) -> set[str]:
     return {*vars(kind), *re.findall(r"self\.(_\w+)", inspect.getsource(kind))}
+
+
+async def test_a_nova_service_that_is_given_tls_builds_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tls, make = ssl.create_default_context(), ssl.create_default_context
+    built: list[str] = []
+    used: list[dict[str, Any]] = []
+
+    def connect(url: str, **kwargs: Any) -> Any:
+        used.append({"url": url.partition("?")[0], "ssl": kwargs.get("ssl")})
+        raise ConnectionRefusedError("refused")
+
+    def make_context(*args: Any, **kwargs: Any) -> ssl.SSLContext:
+        built.append("")
+        return make(*args, **kwargs)
+
+    monkeypatch.setattr(ssl, "create_default_context", make_context)
+    monkeypatch.setattr(deepgram_internals, "_websocket_connect", connect)
+    for given in (tls, None):
+        for base_url in ("wss://deepgram.test", "ws://deepgram.test"):
+            nova = NovaService(api_key="key", base_url=base_url, tls=given, sample_rate=8000)
+            with pytest.raises(ConnectionRefusedError, match="refused"):
+                async with nova.sdk_connection():
+                    pass
+        assert bool(built) is (given is None)
+    urls = ["wss://deepgram.test/v1/listen", "ws://deepgram.test/v1/listen"]
+    assert [use["url"] for use in used] == [*urls, *urls]
+    assert [use["ssl"] for use in used] == [tls, None, None, None]
