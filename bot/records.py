@@ -177,6 +177,8 @@ class Turn:
     tools: tuple[ToolUse, ...] = ()
     keys: bool = False
     """`text` was typed on the telephone: an entry of keys, masked where the scenario calls them secret."""
+    word_ms: tuple[int, ...] = ()
+    """Media clock when each word of the agent began to be heard, as far as it is known."""
 
 
 class Sentiment(StrEnum):
@@ -295,6 +297,18 @@ class RecordingConsent:
 
 
 @dataclass(frozen=True)
+class Observation:
+    """What explains a call and is no one's words: who was taken to be there, how vendors fared."""
+
+    at: datetime
+    what: str
+    """AnsweredBy, or a vendor's name."""
+    why: str
+    """What it was taken for that for; or what befell the vendor, as `connection_lost`."""
+    vendor: bool = False
+
+
+@dataclass(frozen=True)
 class RulesOfCall:
     """Whose law a call keeps, and which settings its scenario has otherwise than that profile."""
 
@@ -375,6 +389,8 @@ class CallRecord:
     """When the callee had heard, to its end, that an AI assistant speaks."""
     consent: RecordingConsent | None = None
     """To the recording; None: never spoken of."""
+    observations: tuple[Observation, ...] = ()
+    """In order of time; kept at the end of the call."""
     hello_to_first_word_ms: float | None = None
     """From the end of the callee's first words to the agent's first; None: one of the two said nothing."""
     abandoned: bool | None = None

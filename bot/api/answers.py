@@ -88,6 +88,18 @@ class TurnAnswer(ApiAnswer):
     latency: LatencyAnswer | None
     tools: list[ToolUseAnswer]
     keys: bool = Field(description="`text` was typed on the telephone; **** where the scenario calls it secret.")
+    word_ms: list[int] = Field(
+        description="When each word of the agent began to be heard, on the media clock; empty where not known."
+    )
+
+
+class ObservationAnswer(ApiAnswer):
+    """What explains a call and is no one's words."""
+
+    at: Time = Field(description="When it was seen.")
+    what: str = Field(description="Who was taken to be there, or a vendor's name.")
+    why: str = Field(description="What that rests on; or what befell the vendor, such as connection_lost.")
+    vendor: bool = Field(description="Whether it is about a vendor.")
 
 
 class OutcomeAnswer(ApiAnswer):
@@ -239,6 +251,9 @@ class CallSummary(ApiAnswer):
 class CallAnswer(CallSummary):
     """A call with its transcript."""
 
+    observations: list[ObservationAnswer] = Field(
+        description="Who was taken to be there and why, and vendors' failures; written at the end of the call."
+    )
     transcript: list[TurnAnswer]
 
 

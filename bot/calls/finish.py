@@ -19,6 +19,7 @@ from bot.records import (
     CostPart,
     Counts,
     EndedReason,
+    Observation,
     Outcome,
     PricedItems,
     Speaker,
@@ -41,6 +42,7 @@ async def finish(
     answered_at: datetime,
     counts: Counts,
     recording: str = "",
+    observations: Sequence[Observation] = (),
     met: Greeted = NOT_GREETED,
 ) -> Outcome:
     """Keep how the call ended, its outcome by rules and tools, and what it cost so far.
@@ -70,6 +72,7 @@ async def finish(
         answered_by=end.answered_by,
         disclosed_at=end.disclosed_at,
         consent=end.consent,
+        observations=observations,
         recording=recording,
         hello_to_first_word_ms=met.hello_to_first_word_ms if person else None,
         abandoned=met.abandoned if person else None,

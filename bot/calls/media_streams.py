@@ -132,6 +132,7 @@ class MediaStreams:
                     answered_at=answered_at,
                     counts=counts,
                     recording=kept,
+                    observations=live.observations,
                     met=met,
                 )
             except Exception as e:

@@ -17,6 +17,7 @@ from pipecat.metrics.metrics import TextAggregationMetricsData, TTFBMetricsData
 
 from bot.conversation.masking import Redact, Secrets
 from bot.conversation.reports import NO_REPORTS, CallReports
+from bot.pipeline.line.line_ends import WORD_HEARD_MS
 from bot.records import AnsweredBy, Counts, Speaker, ToolUse, Turn, TurnLatency
 from bot.telemetry import metrics
 from bot.telemetry.tracing import CallTrace
@@ -211,10 +212,19 @@ class Recorder:
         if index is None:
             began, self._agent_began_ms = self._agent_began_ms, None
             self._begin(Speaker.AGENT, text, self._media_ms() if began is None else began)
-            self._change(self._open[Speaker.AGENT], latency=self._next_latency)
+            first = self.turns[self._open[Speaker.AGENT]]
+            times = self._word_times(text, first.start_ms)
+            self._change(first.index, latency=self._next_latency, word_ms=times)
             self._next_latency = None
         else:
-            self._change(index, text=f"{self.turns[index].text} {text}")
+            turn = self.turns[index]
+            times = (*turn.word_ms, *self._word_times(text, self._media_ms() - WORD_HEARD_MS))
+            self._change(index, text=f"{turn.text} {text}", word_ms=times)
+
+    @staticmethod
+    def _word_times(text: str, at_ms: int) -> tuple[int, ...]:
+        """Of a piece, which is nearly always one word."""
+        return (max(0, at_ms),) * len(text.split())
 
     def agent_turn_over(self, text: str, *, interrupted: bool) -> None:
         index = self._open.pop(Speaker.AGENT, None)

@@ -5,7 +5,7 @@ Setting the carrier's id, ending a call, its outcome and its vendors are one met
 would be four transactions instead of one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,6 +14,7 @@ from bot.records import (
     CostPart,
     Counts,
     EndedReason,
+    Observation,
     Outcome,
     PricedItems,
     RecordingConsent,
@@ -53,6 +54,7 @@ class CallChange:
     carrier_ended_at: datetime | None = None
     disclosed_at: datetime | None = None
     consent: RecordingConsent | None = None
+    observations: Sequence[Observation] | None = None
     hello_to_first_word_ms: float | None = None
     abandoned: bool | None = None
     caller_identity: Mapping[str, str] | None = None

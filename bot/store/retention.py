@@ -316,7 +316,12 @@ def _emptied(kept: Collection[Kept], at: datetime) -> sa.Update:
     if Kept.RECORDING in kept:
         values["recording"] = None
     if Kept.TRANSCRIPT in kept:
-        values |= {"action": "", "context": "", "outcome": sa.bindparam("counted", type_=calls.c.outcome.type)}
+        values |= {
+            "observations": None,
+            "action": "",
+            "context": "",
+            "outcome": sa.bindparam("counted", type_=calls.c.outcome.type),
+        }
     if Kept.NUMBER in kept:
         values |= {"phone_number": sa.bindparam("number"), "callee_name": None, "metadata": {}}
         values |= {"error": None, "request_hash": None, "number_key": None}

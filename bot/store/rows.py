@@ -16,6 +16,7 @@ from bot.records import (
     Counts,
     Direction,
     EndedReason,
+    Observation,
     Outcome,
     PricedItems,
     RecordingConsent,
@@ -62,6 +63,7 @@ def call_row(record: CallRecord) -> Row:
             "caller_identity": dict(record.caller_identity),
             "compliance": None if record.compliance is None else asdict(record.compliance),
             "consent": _consent_row(record.consent),
+            "observations": _observation_rows(record.observations),
         }
         | asdict(record.counts)
         | {name: value for part in CostPart for name, value in _cost_row(part, record.costs.get(part)).items()}
@@ -74,6 +76,7 @@ def turn_row(call_id: str, turn: Turn) -> Row:
         "text": storable(turn.text),
         "latency": None if turn.latency is None else asdict(turn.latency),
         "tools": [asdict(tool) for tool in turn.tools],
+        "word_ms": list(turn.word_ms) or None,
     }
 
 
@@ -94,6 +97,7 @@ def change_row(change: CallChange) -> Row:
         "vendors": None if change.vendors is None else dict(change.vendors),
         "outcome": None if change.outcome is None else asdict(change.outcome),
         "consent": _consent_row(change.consent),
+        "observations": _observation_rows(change.observations or ()),
         "caller_identity": None if change.caller_identity is None else dict(change.caller_identity),
     }
     counts, costs = row.pop("counts"), row.pop("costs") or {}
@@ -138,6 +142,9 @@ def call_record(row: RowMapping, turns: Iterable[Turn] = ()) -> CallRecord:
             "caller_identity": as_object(row["caller_identity"]),
             "compliance": read(RulesOfCall, row["compliance"]),
             "consent": read(RecordingConsent, row["consent"]),
+            "observations": tuple(
+                seen for one in row["observations"] or () if (seen := read(Observation, one)) is not None
+            ),
         }
     )
 
@@ -150,6 +157,7 @@ def turn_record(row: RowMapping) -> Turn:
         | {
             "speaker": word(Speaker, row["speaker"]) or Speaker.CALLEE,
             "latency": read(TurnLatency, row["latency"]),
+            "word_ms": tuple(ms for ms in row["word_ms"] or () if isinstance(ms, int)),
             "tools": tuple(use for tool in tools if (use := read(ToolUse, tool)) is not None),
         }
     )
@@ -161,6 +169,14 @@ def word(kind: type[_Word], kept: object) -> _Word | None:
         return kind(str(kept))
     except ValueError:
         return None
+
+
+def _observation_rows(observations: Iterable[Observation]) -> list[Row] | None:
+    rows = [
+        asdict(one) | {"at": one.at.isoformat(), "why": storable(one.why), "what": storable(one.what)}
+        for one in observations
+    ]
+    return rows or None
 
 
 def _consent_row(consent: RecordingConsent | None) -> Row | None:

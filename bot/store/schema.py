@@ -92,6 +92,7 @@ calls = sa.Table(
     sa.Column("compliance", sa.JSON(none_as_null=True)),
     sa.Column("disclosed_at", UtcDateTime),
     sa.Column("consent", sa.JSON(none_as_null=True)),
+    sa.Column("observations", sa.JSON(none_as_null=True)),
     sa.Column("hello_to_first_word_ms", sa.Double),
     sa.Column("abandoned", sa.Boolean),
     sa.Column("caller_identity", sa.JSON, nullable=False, server_default="{}"),
@@ -151,6 +152,7 @@ turns = sa.Table(
     sa.Column("complete", sa.Boolean, nullable=False),
     sa.Column("latency", sa.JSON(none_as_null=True)),
     sa.Column("tools", sa.JSON, nullable=False),
+    sa.Column("word_ms", sa.JSON(none_as_null=True)),
     sa.Column("keys", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 

@@ -17,11 +17,12 @@ from bot.calls.live.events import (
     ToolUsed,
     TurnCompleted,
     TurnWords,
+    VendorTrouble,
     WebhookTried,
     iso,
 )
 from bot.calls.live.hub import EventId, Stamped, milliseconds
-from bot.records import CallRecord, Outcome, Speaker, Status, ToolUse, Turn, TurnLatency, may_follow
+from bot.records import AnsweredBy, CallRecord, Outcome, Speaker, Status, ToolUse, Turn, TurnLatency, may_follow
 from bot.store.deliveries import Delivery
 
 ORIGIN = "record"
@@ -49,10 +50,13 @@ def _events(record: CallRecord, deliveries: Sequence[Delivery]) -> Iterator[Live
         yield StatusChanged(call_id=call_id, at=iso(record.answered_at), status=Status.IN_PROGRESS)
     for turn in record.turns:
         yield from _of_turn(call_id, turn)
-    if ended_at is not None and record.answered_by is not None:
-        yield AnswerDetected(
-            call_id=call_id, at=iso(ended_at), answered_by=record.answered_by, why="as it stood at the end"
-        )
+    for seen in record.observations:
+        if seen.vendor:
+            yield VendorTrouble(call_id=call_id, at=iso(seen.at), vendor=seen.what, what=seen.why)
+        elif seen.what in list(AnsweredBy):
+            yield AnswerDetected(
+                call_id=call_id, at=iso(seen.at), answered_by=AnsweredBy(seen.what), why=seen.why
+            )
     if record.status.final:
         yield StatusChanged(
             call_id=call_id,
@@ -144,6 +148,8 @@ def is_told(event: LiveEvent, record: CallRecord) -> bool:
         case ToolUsed():
             uses = (use for kept in record.turns for use in kept.tools)
             return any((use.name, use.at_ms) == (event.name, event.at_ms) for use in uses)
+        case AnswerDetected() | VendorTrouble():
+            return any(iso(seen.at) >= event.at for seen in record.observations)
         case OutcomeWritten():
             return record.outcome is not None and record.outcome.source == event.source
         case _:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from bot.calls.live.events import (
@@ -17,8 +18,10 @@ from bot.calls.live.history import outcome_written, tool_used, turn_completed, w
 from bot.calls.live.hub import EventHub
 from bot.calls.process import CallListener
 from bot.conversation.reports import CallReports
-from bot.records import AnsweredBy, Outcome, Speaker, Status, ToolUse, Turn, TurnLatency
+from bot.records import AnsweredBy, Observation, Outcome, Speaker, Status, ToolUse, Turn, TurnLatency
 from bot.store.call_store import CallChange, StoreListener
+
+MOST_OBSERVATIONS = 100
 
 
 class LiveCall(CallReports):
@@ -27,6 +30,8 @@ class LiveCall(CallReports):
     def __init__(self, call_id: str, hub: EventHub, listener: CallListener) -> None:
         self._call_id, self._hub, self._listener = call_id, hub, listener
         self._passed: tuple[Any, bool] = (None, False)
+        self.observations: list[Observation] = []
+        """For the record."""
 
     def words_came(self, turn: Turn) -> None:
         self._hub.publish(words_of(self._call_id, turn))
@@ -49,13 +54,19 @@ class LiveCall(CallReports):
         self._hub.publish(tool_used(self._call_id, use))
 
     def answer_detected(self, answered_by: AnsweredBy, why: str) -> None:
+        self._observe(answered_by.value, why)
         self._hub.publish(AnswerDetected(call_id=self._call_id, answered_by=answered_by, why=why))
 
     def reply_guessed(self, *, kept: bool) -> None:
         self._hub.publish(ReplyGuessed(call_id=self._call_id, kept=kept))
 
     def vendor_trouble(self, vendor: str, what: str) -> None:
+        self._observe(vendor, what, vendor=True)
         self._hub.publish(VendorTrouble(call_id=self._call_id, vendor=vendor, what=what))
+
+    def _observe(self, what: str, why: str, *, vendor: bool = False) -> None:
+        if len(self.observations) < MOST_OBSERVATIONS:
+            self.observations.append(Observation(datetime.now(UTC), what, why, vendor))
 
 
 class LiveStore(StoreListener):

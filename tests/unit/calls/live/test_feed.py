@@ -86,7 +86,6 @@ async def test_a_finished_call_gives_its_history_and_ends(store: SqlCallStore, h
         "turn_completed",
         "status_changed",
         "status_changed",
-        "answer_detected",
         "status_changed",
         "outcome_written",
         "stream_ended",
