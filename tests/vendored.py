@@ -1,6 +1,7 @@
 """Fetches the pages' JavaScript from the npm registry: `python -m tests.vendored`, with npm installed.
 
-Each file stands unchanged in the tree, so that a clone needs neither npm nor a network. Name, version and licence
+Each file stands in the tree as it is, but for addresses of other hosts, so that a clone needs neither npm nor a
+network. Name, version and licence
 of each are in docs/third_party.md, which a test holds to this table.
 """
 
@@ -30,6 +31,8 @@ class Library:
     licence: str
     files: tuple[str, ...]
     folder: Path = STATIC
+    instead: tuple[tuple[str, str], ...] = ()
+    """Addresses of other hosts in it, and what stands in their place."""
 
 
 LIBRARIES = (
@@ -37,7 +40,13 @@ LIBRARIES = (
     Library("wavesurfer.js", "7.12.12", "BSD-3-Clause", ("dist/wavesurfer.min.js",)),
     Library("uplot", "1.6.32", "MIT", ("dist/uPlot.iife.min.js", "dist/uPlot.min.css")),
     Library("swagger-ui-dist", "5.35.0", "Apache-2.0", ("swagger-ui-bundle.js", "swagger-ui.css")),
-    Library("redoc", "2.5.4", "MIT", ("bundles/redoc.standalone.js",)),
+    Library(
+        "redoc",
+        "2.5.4",
+        "MIT",
+        ("bundles/redoc.standalone.js",),
+        instead=(("https://cdn.redoc.ly/redoc/logo-mini.svg", "/static/icon.svg"),),
+    ),
     Library("axe-core", "4.14.1", "MPL-2.0", ("axe.min.js",), TESTS),
 )
 
@@ -62,7 +71,10 @@ def _fetch(library: Library, work: Path) -> None:
         assert stated == library.licence, f"{library.name} states {stated}"
         library.folder.mkdir(parents=True, exist_ok=True)
         for file in library.files:
-            (library.folder / Path(file).name).write_bytes(_read(archive, file))
+            held = _read(archive, file)
+            for theirs, ours in library.instead:
+                held = held.replace(theirs.encode(), ours.encode())
+            (library.folder / Path(file).name).write_bytes(held)
         notice = library.folder / f"{library.name}.LICENSE.txt"
         notice.write_bytes(_read(archive, "LICENSE"))
 

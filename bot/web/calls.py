@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -14,6 +15,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from bot.calls.agent import PhoneAgent
 from bot.calls.costs import total_usd
 from bot.records import CallRecord, EndedReason, Status, Turn
 from bot.store.call_search import CallFilter, CallSearch
@@ -22,6 +24,8 @@ from bot.web.page import LockedPage, agent_of, render
 router = APIRouter(route_class=LockedPage, include_in_schema=False)
 ZONE_COOKIE = "zone"
 """The reader's time zone, as app.js found it."""
+LONG_GAP_MS = 2000
+"""Silence that a reader of the transcript should see."""
 STAGES = ("vad", "stt", "turn", "llm", "sentence", "tts", "line")
 
 
@@ -114,9 +118,17 @@ async def _call(request: Request, call_id: str, template: str) -> Response:
         items=[(part, item) for part, priced in record.costs.items() for item in priced.items],
         deliveries=deliveries,
         turns=views(record.turns),
+        targets=_targets(agent, record),
         quotes=functools.partial(quotes, record),
         chain=await _chain(agent.store, record),
     )
+
+
+def _targets(agent: PhoneAgent, record: CallRecord) -> list[str]:
+    """To whom the callee may be put through."""
+    if record.spec.scenario not in agent.planner.scenarios.names:
+        return []
+    return [target.name for target in agent.planner.scenarios.get(record.spec.scenario).transfer]
 
 
 async def _chain(store: Any, record: CallRecord) -> list[CallRecord]:
@@ -149,6 +161,8 @@ class TurnView:
     parts: list[StagePart]
     total: float
     """Milliseconds from the callee's last sound to the reply's first."""
+    gap_ms: int = 0
+    """Silence before it, where that is long."""
 
 
 def views(turns: Sequence[Turn]) -> list[TurnView]:
@@ -158,9 +172,11 @@ def views(turns: Sequence[Turn]) -> list[TurnView]:
     ]
     totals = [sum(ms for _, ms in parts) for parts in stages]
     longest = max([*totals, 1000.0])
+    ends = itertools.accumulate((turn.end_ms or turn.start_ms for turn in turns), max, initial=0)
+    gaps = [turn.start_ms - end for turn, end in zip(turns, ends, strict=False)]
     return [
-        TurnView(turn, list(_placed(parts, longest)), total)
-        for turn, parts, total in zip(turns, stages, totals, strict=True)
+        TurnView(turn, list(_placed(parts, longest)), total, gap if gap >= LONG_GAP_MS and turn.index else 0)
+        for turn, parts, total, gap in zip(turns, stages, totals, gaps, strict=True)
     ]
 
 

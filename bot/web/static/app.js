@@ -9,7 +9,8 @@ function tellTimes(root) {
   for (const time of root.querySelectorAll("time[datetime]:not([data-told])")) {
     const at = new Date(time.dateTime);
     const today = at.toDateString() === new Date().toDateString();
-    time.textContent = at.toLocaleString(undefined, today ? { timeStyle: "medium" } : { dateStyle: "medium", timeStyle: "short" });
+    if (time.dataset.clock !== undefined) time.textContent = at.toLocaleTimeString();
+    else time.textContent = at.toLocaleString(undefined, today ? { timeStyle: "medium" } : { dateStyle: "medium", timeStyle: "short" });
     time.title = at.toISOString();
     time.dataset.told = "";
   }
