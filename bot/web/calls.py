@@ -103,7 +103,7 @@ async def one_call(call_id: str, request: Request) -> Response:
 @router.get("/calls/{call_id}/live")
 async def live_call(call_id: str, request: Request) -> Response:
     """The part of a call's page that changes while it goes on."""
-    return await _call(request, call_id, "_call.html")
+    return await _call(request, call_id, "_call_changes.html")
 
 
 async def _call(request: Request, call_id: str, template: str) -> Response:
@@ -166,7 +166,8 @@ class TurnView:
 
 
 def views(turns: Sequence[Turn]) -> list[TurnView]:
-    """The bars of all turns have one scale."""
+    """In the order of their beginnings; the bars of all have one scale."""
+    turns = sorted(turns, key=lambda turn: turn.start_ms)
     stages = [
         [(stage, ms) for stage in STAGES if (ms := getattr(turn.latency, f"{stage}_ms", None))] for turn in turns
     ]

@@ -48,7 +48,7 @@ document.addEventListener("click", async (event) => {
     notice("");
     await api(button.dataset.post, undefined, button.dataset.method || "POST");
     if (button.dataset.then) location.href = button.dataset.then;
-    else if (!button.closest("[hx-trigger]")) location.reload();
+    else if (button.dataset.stay === undefined && !button.closest("[hx-trigger]")) location.reload();
   } catch (error) {
     notice(error.message);
     button.disabled = false;

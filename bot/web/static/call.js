@@ -104,7 +104,7 @@
   }
 
   const refresh = live.atMostEvery(2000, () => htmx.trigger("#call", "refresh"));
-  let close = () => {};
+  let close = () => {}, answered = null;
   function heard(name, event) {
     if (name === "callee_words" || name === "agent_words") {
       const speaker = name === "agent_words" ? "agent" : "callee";
@@ -116,6 +116,7 @@
       panel.querySelector("#holder").textContent = HOLDERS[`${event.holder} ${event.speaking}`] || "Nobody speaks";
       return;
     }
+    if (name === "answer_detected") answered = event;
     if (name === "stream_ended") close();
     refresh();
   }
@@ -127,6 +128,8 @@
       panel?.remove();
     }
     setUpRecording();
+    const who = document.getElementById("who-answered");
+    if (!final && answered) who.textContent = `${answered.answered_by}: ${answered.why}`;
     for (const [turn, [event, speaker]] of open) {
       const kept = document.getElementById(`turn-${turn}`);
       if (kept && kept.dataset.end !== "") open.delete(turn);
