@@ -87,9 +87,13 @@ class SoftphoneAnswer(BaseModel):
 
 
 class WatchRequest(_WhatFor):
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"callee": "interrupter"}]})
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"callee": "hedges"}]})
 
-    callee: Name = Field(description="A shipped simulated callee.", examples=["interrupter"])
+    callee: Name | None = Field(
+        default=None,
+        description="A shipped simulated callee; the scenario's own if left out.",
+        examples=["hedges"],
+    )
 
 
 class SpeechRequest(BaseModel):

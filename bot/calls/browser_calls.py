@@ -82,14 +82,17 @@ class BrowserCalls:
             raise
         return BrowserCall(record, token, seconds)
 
-    async def watch(self, spec: CallSpec, callee: str) -> CallRecord:
-        """A call with the simulated callee of that name, dialled or coming in. RequestError, BusyError."""
-        if callee not in self.callees():
+    async def watch(self, spec: CallSpec, callee: str | None) -> CallRecord:
+        """A call with the simulated callee of that name, dialled or coming in. RequestError, BusyError.
+
+        None: the one who fits the scenario.
+        """
+        if callee is not None and callee not in self.callees():
             message = f"There is no callee {callee!r}; there are: {', '.join(self.callees())}."
             raise RequestError(message, code="no_such_callee", field="callee")
         planner, call_id = self.process.planner, UNASKED.id_of("call")
         # One number a call: two people may watch the same callee at once.
-        spec = replace(spec, phone_number=f"{CLIENT}{callee}.{call_id[-8:]}")
+        spec = replace(spec, phone_number=f"{CLIENT}{callee or spec.scenario}.{call_id[-8:]}")
         terms = Terms(retry=RetryTerms(), hours=HoursTerms(), wait=False, simulated_callee=callee)
         if self._direction(spec) is Direction.OUTBOUND:
             return await self.placing.place(spec, terms)

@@ -20,4 +20,5 @@ async def softphone(request: Request, scenario: str | None = None) -> Response:
         scenarios=scenarios,
         chosen=scenario,
         hears={each.name: agent.browser_calls.hears(each.name) or "" for each in scenarios},
+        callees=agent.browser_calls.callees(),
     )

@@ -31,6 +31,7 @@ PAGES = {
     "campaign_new": "/campaigns/new",
     "scenarios": "/scenarios",
     "scenario": "/scenarios/appointment_confirmation",
+    "softphone": "/phone",
 }
 READY = {"call": ".player[data-ready]", "figures": "#figures[data-ready]"}
 """What a page shows once its scripts have done their work."""

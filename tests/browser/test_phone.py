@@ -168,3 +168,28 @@ async def test_a_spoken_call_from_microphone_to_loudspeaker(tmp_path: Path) -> N
             min((c - at for c in line["cleared"] if c > at), default=math.inf) for at in onsets(line["frames"])
         ]
         assert min(waits) < 0.3, waits
+
+
+async def test_a_simulated_callee_is_watched_and_heard(tmp_path: Path) -> None:
+    async with running_server(tmp_path) as server, open_browser() as browser:
+        page = await (await context(browser)).new_page()
+        problems = Problems(page)
+        await page.add_init_script(RECORD)
+        await page.goto(server.url + "/phone")
+        await page.get_by_label("Who picks up").select_option("interrupter")
+        await page.get_by_role("button", name="Watch and listen").click()
+        await expect(page.locator("#turns .callee").first).to_be_visible(timeout=SLOW_MS)
+        await said_by_agent(page, 1)
+        await page.screenshot(path=SHOTS / "phone-watching-desktop-light.png", full_page=True)
+        await page.get_by_role("button", name="Hang up").click()
+        await expect(page.get_by_role("button", name="Another call")).to_be_visible(timeout=SLOW_MS)
+        assert problems.said == []
+        call_id, line = await id_of(page), await page.evaluate("line")
+        call = await server.ended(call_id)
+        assert (call["ended_reason"], call["phone_number"][:19]) == ("api_hangup", "client:interrupter.")
+        heard = samples(mulaw_to_pcm(b"".join(base64.b64decode(frame) for frame, _, _ in line["frames"])))
+        recorded = (await server.http.get(f"/api/phone/calls/{call_id}/recording")).content
+        sides = samples(recorded[44:]).reshape(-1, 2)
+        for number, side in enumerate(("callee", "agent")):
+            begins = np.flatnonzero(np.abs(sides[:, number]) > 2000)[0]
+            assert likeness(sides[begins : begins + SAMPLE_RATE // 2, number], heard) > 0.7, side

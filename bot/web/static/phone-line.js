@@ -2,7 +2,7 @@
 // says back to the loudspeaker, with marks and clear as Twilio has them. Runs as an AudioWorklet.
 //
 // In:  {media} μ-law bytes to play, {mark} a name, {clear}, {clip, id} μ-law bytes to be said in place of the
-//      microphone, {mute}.
+//      microphone, {mute}; {piece, at} μ-law bytes of a call that is listened to, and their sample on its clock.
 // Out: {frame, heard, level, loudness, at} every 20 ms, {mark}, {cleared}, {clip}: its id, as it begins.
 "use strict";
 
@@ -10,6 +10,7 @@ const RATE = 8000;
 const FRAME = 160;
 const SILENCE = 0xff;
 const NOISE = 0.0014; // peak, -62 dBFS: a line is never digitally silent, and a voice detector wakes up faster
+const DELAY = 4000; // samples behind a call that is listened to: its two sides come up to 0.3 s apart
 const BIAS = 0x84;
 const CLIP = 32635;
 
@@ -86,6 +87,8 @@ class PhoneLine extends AudioWorkletProcessor {
     this.up = new Resampler(RATE, sampleRate);
     this.queue = []; // what is to be played: μ-law bytes, or the name of a mark
     this.played = 0; // of the first bytes in it
+    this.mixed = null; // two sides of a call, added up on its clock, from `read` on
+    this.read = 0;
     this.clips = [];
     this.spoken = 0;
     this.frame = new Uint8Array(FRAME);
@@ -99,6 +102,7 @@ class PhoneLine extends AudioWorkletProcessor {
   obey(message) {
     if (message.media) this.queue.push(message.media);
     else if (message.mark) this.queue.push(message.mark);
+    else if (message.piece) this.mix(message.piece, message.at);
     else if (message.clip) this.clips.push(message);
     else if (message.clear) this.clear();
     else if ("mute" in message) this.muted = message.mute;
@@ -112,8 +116,26 @@ class PhoneLine extends AudioWorkletProcessor {
     for (const mark of marks) this.port.postMessage({ mark });
   }
 
+  mix(bytes, at) {
+    if (!this.mixed || at - this.read > this.mixed.length / 2) {
+      this.mixed = new Float32Array(1 << 17);
+      this.read = at - DELAY;
+    }
+    // Later than ever before: the rest is heard as much later.
+    if (at < this.read) this.read = at - DELAY / 4;
+    for (let index = 0; index < bytes.length; index += 1) this.mixed[(at + index) & (this.mixed.length - 1)] += DECODED[bytes[index]];
+  }
+
   // The next sample of the agent's.
   play() {
+    if (this.mixed) {
+      const at = this.read & (this.mixed.length - 1);
+      const sample = this.mixed[at];
+      this.mixed[at] = 0;
+      this.read += 1;
+      this.heard.push(encoded(sample));
+      return sample;
+    }
     while (typeof this.queue[0] === "string") this.port.postMessage({ mark: this.queue.shift() });
     const bytes = this.queue[0];
     if (!bytes) {

@@ -36,6 +36,7 @@
     part("recognised-why").textContent = Recognition ? "may send the sound to its maker" : "this browser has none";
     const by = form.querySelector("[name=words]:checked");
     if (!by || by.disabled) form.querySelector(chosen.hears ? "[value=heard]" : "[value=typed]").checked = true;
+    part("about-callee").textContent = field("callee").selectedOptions[0].dataset.about;
     part("consent").hidden = wordsBy() !== "recognised";
     part("devices").hidden = wordsBy() === "typed";
     part("go").textContent = inbound ? "Call the agent" : "Let the agent call me";
@@ -201,6 +202,36 @@
     }
   }
 
+  // -- a call that is listened to -------------------------------------------------------------------------
+
+  class Listening {
+    constructor(sound, callId) {
+      this.sound = sound;
+      this.path = `/api/phone/calls/${callId}/listen`;
+      sound.node.port.onmessage = ({ data }) => { if (data.frame) announce("frame", data); };
+      this.over = false;
+      this.join();
+    }
+
+    // Refused while it rings, and where another process of the server has the call: a later try may succeed.
+    join() {
+      this.socket = new WebSocket(socketUrl(this.path));
+      this.socket.onmessage = ({ data }) => this.hear(JSON.parse(data));
+      this.socket.onclose = ({ code }) => {
+        if (!this.over && (code === 4409 || code === 4421)) setTimeout(() => this.join(), 150);
+      };
+    }
+
+    hear({ event, media }) {
+      if (event === "media") this.sound.node.port.postMessage({ piece: bytesOf(media.payload), at: 8 * Number(media.timestamp) });
+    }
+
+    leave() {
+      this.over = true;
+      this.socket.close();
+    }
+  }
+
   function recogniseSpeech(line, language) {
     const recognition = new Recognition();
     Object.assign(recognition, { lang: language, continuous: true, interimResults: true });
@@ -229,6 +260,7 @@
       this.turns = new Map();
       this.waiting = null; // the times of a reply that has no turn yet
       this.longest = 1000;
+      this.over = new Promise((resolve) => { this.ended = resolve; });
       part("turns").replaceChildren();
       part("legend").hidden = true;
     }
@@ -325,6 +357,7 @@
 
     status({ status, ended_reason }) {
       part("status").textContent = (ended_reason || status).replaceAll("_", " ").replaceAll("-", " ");
+      if (["completed", "busy", "no-answer", "failed", "canceled"].includes(status)) this.ended();
     }
 
     noted(words) {
@@ -344,12 +377,15 @@
 
   const EVENTS = ["callee_words", "agent_words", "turn_completed", "reply_timed", "turn_passed", "status_changed", "answer_detected", "tool_used", "vendor_trouble", "outcome_written"];
 
+  let events = null; // of the call that is shown
+
   function follow(callId, talk) {
+    events?.close();
     const only = EVENTS.map((name) => `only=${name}`).join("&");
-    const events = new EventSource(`/api/phone/calls/${callId}/events?${only}&only=stream_ended`);
-    for (const name of EVENTS) events.addEventListener(name, ({ data }) => talk.happened(name, JSON.parse(data)));
-    events.addEventListener("stream_ended", () => events.close());
-    return events;
+    const stream = new EventSource(`/api/phone/calls/${callId}/events?${only}&only=stream_ended`);
+    for (const name of EVENTS) stream.addEventListener(name, ({ data }) => talk.happened(name, JSON.parse(data)));
+    stream.addEventListener("stream_ended", () => { talk.ended(); stream.close(); });
+    events = stream;
   }
 
   // -- a call ----------------------------------------------------------------------------------------------
@@ -374,7 +410,11 @@
     part("record").href = `/calls/${callId}`;
     panel.dataset.callId = callId;
     const talk = new Talk(watched);
-    return { talk, events: follow(callId, talk), callId, watched };
+    follow(callId, talk);
+    part("mute").hidden = part("mic").hidden = watched || wordsBy() === "typed";
+    part("typing").hidden = part("keypad").hidden = watched;
+    part("agent-name").textContent = watched ? "Sound" : "Agent";
+    return { talk, callId };
   }
 
   async function hold() {
@@ -389,8 +429,6 @@
       const line = new Line(sound, placed, by !== "heard");
       call = { ...fresh(false, placed.call_id), line, sound };
       if (by === "recognised") call.recognition = recogniseSpeech(line, scenario().language);
-      part("mute").hidden = by === "typed";
-      part("mic").hidden = by === "typed";
       mute(false);
       show("talking");
       part(by === "typed" ? "line-text" : "hang-up").focus();
@@ -399,6 +437,23 @@
     } finally {
       closeSound(sound);
       call?.recognition?.stop();
+    }
+  }
+
+  async function watch() {
+    const sound = await openSound(false);
+    let listening;
+    try {
+      const placed = await api("/api/phone/softphone/watch", { ...wanted(), callee: field("callee").value || undefined });
+      call = { ...fresh(true, placed.call_id), sound };
+      listening = new Listening(sound, placed.call_id);
+      show("talking");
+      part("hang-up").focus();
+      await call.talk.over;
+      await new Promise((resolve) => { setTimeout(resolve, 800); }); // what is heard is half a second behind
+    } finally {
+      listening?.leave();
+      closeSound(sound);
     }
   }
 
@@ -425,10 +480,10 @@
     fitForm();
     if (event.target === field("scenario")) for (const name of ["action", "context"]) field(name).value = "";
   });
-  form.addEventListener("submit", (event) => { event.preventDefault(); begin(hold); });
+  form.addEventListener("submit", (event) => { event.preventDefault(); begin(event.submitter?.id === "go" ? hold : watch); });
   part("hang-up").addEventListener("click", async () => {
     if (call?.line) call.line.hangUp();
-    else if (call) await api(`/api/phone/calls/${call.callId}/hangup`).catch((error) => notice(error.message));
+    else if (call?.callId) await api(`/api/phone/calls/${call.callId}/hangup`).catch((error) => notice(error.message));
   });
   part("mute").addEventListener("click", () => mute(part("mute").getAttribute("aria-pressed") !== "true"));
   part("again").addEventListener("click", () => { show("idle"); field("scenario").focus(); });
