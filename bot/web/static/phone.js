@@ -256,7 +256,7 @@
 
   class Talk {
     constructor(watched) {
-      this.names = { agent: "Agent", callee: watched ? "Callee" : "You", recording: "Recording" };
+      this.names = { agent: "Agent", callee: watched ? "Callee" : "You", recording: "Recording", business: "Business" };
       this.turns = new Map();
       this.waiting = null; // the times of a reply that has no turn yet
       this.longest = 1000;
@@ -293,6 +293,8 @@
     completed(event) {
       this.words(event, event.speaker);
       const item = this.turn(event.turn, event.speaker);
+      item.className = `turn ${event.speaker}`;
+      item.querySelector("strong").textContent = this.names[event.speaker];
       item.dataset.complete = "";
       if (event.interrupted && !item.querySelector(".badge")) {
         const badge = document.createElement("span");
