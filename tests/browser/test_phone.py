@@ -109,6 +109,14 @@ def likeness(part: Samples, whole: Samples) -> float:
     return float(np.max(products / (np.linalg.norm(part) * np.maximum(energies, 1e-3 * np.linalg.norm(whole)))))
 
 
+def most_alike(side: Samples, other: Samples, heard: Samples) -> float:
+    """Of the half seconds in which one side alone speaks; the first may have passed before it was listened to."""
+    size = SAMPLE_RATE // 2
+    pieces = [slice(start, start + size) for start in range(0, len(side) - size, size)]
+    loud = [piece for piece in pieces if np.std(side[piece]) > 800 and np.std(other[piece]) < 100]
+    return max(likeness(side[piece], heard) for piece in loud)
+
+
 def samples(pcm: bytes) -> Samples:
     return np.frombuffer(pcm, np.int16).astype(np.float64)
 
@@ -176,20 +184,21 @@ async def test_a_simulated_callee_is_watched_and_heard(tmp_path: Path) -> None:
         problems = Problems(page)
         await page.add_init_script(RECORD)
         await page.goto(server.url + "/phone")
-        await page.get_by_label("Who picks up").select_option("interrupter")
+        await page.get_by_label("Who picks up").select_option("cooperative")
         await page.get_by_role("button", name="Watch and listen").click()
-        await expect(page.locator("#turns .callee").first).to_be_visible(timeout=SLOW_MS)
         await said_by_agent(page, 1)
+        await expect(page.locator("#turns .callee").nth(1)).to_be_visible(timeout=SLOW_MS)
         await page.screenshot(path=SHOTS / "phone-watching-desktop-light.png", full_page=True)
-        await page.get_by_role("button", name="Hang up").click()
+        await said_by_agent(page, 2)
+        if await page.get_by_role("button", name="Hang up").is_visible():
+            await page.get_by_role("button", name="Hang up").click()
         await expect(page.get_by_role("button", name="Another call")).to_be_visible(timeout=SLOW_MS)
         assert problems.said == []
         call_id, line = await id_of(page), await page.evaluate("line")
         call = await server.ended(call_id)
-        assert (call["ended_reason"], call["phone_number"][:19]) == ("api_hangup", "client:interrupter.")
+        assert (call["vendors"]["carrier"], call["phone_number"][:19]) == ("simulated", "client:cooperative.")
         heard = samples(mulaw_to_pcm(b"".join(base64.b64decode(frame) for frame, _, _ in line["frames"])))
         recorded = (await server.http.get(f"/api/phone/calls/{call_id}/recording")).content
-        sides = samples(recorded[44:]).reshape(-1, 2)
-        for number, side in enumerate(("callee", "agent")):
-            begins = np.flatnonzero(np.abs(sides[:, number]) > 2000)[0]
-            assert likeness(sides[begins : begins + SAMPLE_RATE // 2, number], heard) > 0.7, side
+        callee, agent = samples(recorded[44:]).reshape(-1, 2).T
+        assert most_alike(callee, agent, heard) > 0.9
+        assert most_alike(agent, callee, heard) > 0.9
