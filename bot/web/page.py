@@ -225,7 +225,6 @@ NAV = (
 )
 """The pages in the head of each, in order."""
 _TEMPLATES.globals["nav_items"] = NAV
-_TEMPLATES.globals["has_phone"] = any(path == "/phone" for path, _ in NAV)
 _TEMPLATES.globals["stage_words"] = STAGE_WORDS
 _TEMPLATES.filters.update(
     iso=_iso,

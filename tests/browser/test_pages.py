@@ -25,6 +25,7 @@ CALL = "/calls/call_00000"
 PAGES = {
     "calls": "/",
     "call": CALL,
+    "phone": "/phone",
     "figures": "/figures",
     "campaigns": "/campaigns",
     "campaign": f"/campaigns/{CAMPAIGN}",

@@ -3,7 +3,10 @@
 
 const csrf = document.querySelector("meta[name=csrf]").content;
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+const newcomer = !/(^|; )zone=/.test(document.cookie);
 if (zone) document.cookie = `zone=${zone}; path=/; max-age=31536000; samesite=strict`;
+// What the server counts by day, it counts by the reader's: at the first visit it did not know.
+if (newcomer && zone !== "UTC" && /(^|; )zone=/.test(document.cookie) && document.querySelector("[data-zoned]")) location.reload();
 
 function tellTimes(root) {
   for (const time of root.querySelectorAll("time[datetime]:not([data-told])")) {
