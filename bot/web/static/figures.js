@@ -39,7 +39,7 @@
       legend: { show: kind !== "stack" },
       cursor: { drag: { x: false, y: false }, points: { show: kind === "lines" } },
       axes: [
-        { ...axis, grid: { show: false }, values: (_, marks) => marks.map((mark) => (days || Number.isInteger(mark) ? name(mark) : "")), space: 70, size: 32 },
+        { ...axis, grid: { show: false }, values: (_, marks) => marks.map((mark) => (days || Number.isInteger(mark) ? name(mark) : "")), space: 70, size: 32, incrs: days ? [1, 2, 7, 14, 28].map((n) => n * 86400) : [1, 2, 3, 6] },
         { ...axis, size: 70, values: (_, marks) => marks.map(write) },
       ],
       series: [
