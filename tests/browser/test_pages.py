@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import date, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -104,6 +107,19 @@ async def test_every_page_is_light(tmp_path: Path) -> None:
             await visit.close()
 
 
+async def test_days_are_the_readers_from_the_first_visit(tmp_path: Path) -> None:
+    """At any moment one of the two islands has another date than the server."""
+    async with seeded_server(tmp_path, count=1) as server, open_browser() as browser:
+        for zone in ("Pacific/Kiritimati", "Pacific/Pago_Pago"):
+            visit = await context(browser, timezone_id=zone)
+            page = await visit.new_page()
+            await page.goto(server.url + "/figures")
+            today = (datetime.now(ZoneInfo(zone)).date() - date(1970, 1, 1)).days * 86_400
+            chart = page.locator("#chart-cost")
+            await expect(chart).to_have_attribute("data-chart", re.compile(rf"[ ,]{today}\]"))
+            await visit.close()
+
+
 async def test_what_callees_say_is_text(tmp_path: Path) -> None:
     async with seeded_server(tmp_path, count=1) as server, open_browser() as browser:
         page = await browser.new_page()
@@ -136,11 +152,14 @@ async def test_the_documentation_needs_no_internet(tmp_path: Path) -> None:
 
 
 async def test_the_key_opens_the_pages(tmp_path: Path) -> None:
+    SHOTS.mkdir(parents=True, exist_ok=True)
     async with seeded_server(tmp_path, count=1, key="secret-one") as server, open_browser() as browser:
         visit = await browser.new_context()
         page = await visit.new_page()
         await page.goto(server.url + CALL)
         assert "/sign-in" in page.url
+        await page.screenshot(path=SHOTS / "sign_in-desktop-light.png")
+        assert await faults(page) == []
         await page.get_by_label("API key").fill("wrong")
         await page.get_by_role("button", name="Sign in").click()
         await expect(page.get_by_role("alert").first).to_contain_text("none of the API_KEYS")
