@@ -33,18 +33,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "mcp", help="offer a running server's tools to an MCP client, over stdin and stdout"
     )
     mcp.add_argument("--server", metavar="URL", help="default: PHONE_AGENT_URL, or http://127.0.0.1:8000")
+    test = commands.add_parser("test", help="hold the calls of a suite and check what is expected of them")
+    test.add_argument("suites", nargs="*", help="names or files of suites; default: all of pipelines/suites/")
+    test.add_argument(
+        "--text", action="store_true", help="without audio: seconds, many calls at once; the default"
+    )
+    test.add_argument("--case", metavar="WORDS", help="only cases whose names hold these words")
+    test.add_argument("--new", metavar="SCENARIO", help="write a first suite for a scenario")
+    test.add_argument("--junit", metavar="FILE", help="write JUnit XML")
+    test.add_argument("--json-report", metavar="FILE", help="write JSON, which --baseline reads")
+    test.add_argument("--html", metavar="FILE", help="write a page with the transcripts")
+    test.add_argument("--baseline", metavar="FILE", help="say what got worse since an earlier --json-report")
     commands.add_parser("doctor", help="check what a first call needs")
     chosen = parser.parse_args(arguments)
     set_up(chosen.log_level)
     try:
-        sys.exit(asyncio.run(_run(chosen)))
+        sys.exit(_run(chosen))
     except PhoneAgentError as e:
         sys.exit(f"error: {e.message}")
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-async def _run(chosen: argparse.Namespace) -> int:
-    """The command of the module of its name: `run(chosen)`."""
-    code: int = await import_module(f"bot.cli.{chosen.command}").run(chosen)
+def _run(chosen: argparse.Namespace) -> int:
+    """The command of the module of its name: `main(chosen)`, or the coroutine `run(chosen)`."""
+    command = import_module(f"bot.cli.{chosen.command}")
+    if hasattr(command, "main"):
+        return int(command.main(chosen))
+    code: int = asyncio.run(command.run(chosen))
     return code

@@ -27,6 +27,7 @@ from bot.phone_numbers import country_of, zones_of_number
 from bot.pipeline.llm import vendors as llm
 from bot.pipeline.llm.vendors import LlmBrief
 from bot.pipeline.offline.rules.state import RuleField
+from bot.pipeline.offline.rules.tool_rules import ToolRule
 from bot.pipeline.offline.rules.values import Frame
 from bot.pipeline.resources import Resources
 from bot.pipeline.stt import vendors as stt
@@ -113,6 +114,8 @@ class Plan:
     """Who picks up on the simulated line, where the request says so."""
     our_number: str | None = None
     """The number the callee sees, and may call back."""
+    tool_rules: tuple[ToolRule, ...] = ()
+    """When the local LLM calls declared tools: a suite's, or of `simulate --tools-from`."""
     outcome_schema: Schema | None = None
     """What the request wants to know instead of the scenario's outcome fields, in plain form."""
     opening_usage: Usage = field(default_factory=Usage, compare=False)
@@ -203,6 +206,7 @@ class Plan:
             scenario.language,
             scenario.phrases.cannot_answer,
             prompt.shared_prompt(scenario),
+            self.tool_rules,
         )
 
 

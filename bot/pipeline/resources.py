@@ -89,7 +89,7 @@ class Resources:
             asyncio.to_thread(self.voice.load),
             asyncio.to_thread(vad.warm_up),
             asyncio.to_thread(turn.warm_up),
-            asyncio.to_thread(self._build_clients),
+            asyncio.to_thread(self.build_clients),
         )
 
     async def close(self) -> None:
@@ -105,7 +105,8 @@ class Resources:
                 parts.push_async_callback(self.outgoing.close)
             parts.callback(self.voice.close)
 
-    def _build_clients(self) -> None:
+    def build_clients(self) -> None:
+        """Those of the vendors whose keys are set. Blocks some 50 ms."""
         self.tls = ssl.create_default_context()
         key = self.settings.anthropic_api_key
         if key is not None:

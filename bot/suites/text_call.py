@@ -29,6 +29,7 @@ from bot.conversation.tools.declared.mcp_server import McpServers
 from bot.conversation.transfers.transfers import Caller, Transfer, Transfers, Verdict
 from bot.pipeline.line.line import Line
 from bot.pipeline.line.recording import Recording
+from bot.pipeline.offline.rules.tool_rules import ToolRule
 from bot.pipeline.resources import Resources
 from bot.pipeline.usage import Usage
 from bot.policy import DEFAULT_TERMS, Terms
@@ -59,6 +60,10 @@ class TextRoom:
         object.__setattr__(self, "resources", resources)
         object.__setattr__(self, "planner", planner)
 
+    async def open(self) -> None:
+        """Build the clients of the vendors whose keys are set; no model is loaded."""
+        await asyncio.to_thread(self.resources.build_clients)
+
     async def close(self) -> None:
         await self.resources.close()
 
@@ -82,6 +87,8 @@ class TextRequest:
     """Or `busy`, `no-answer`, `failed`."""
     tools: Callable[[Plan], Iterable[Tool]] | None = None
     """In the place of the scenario's HTTP tools and MCP servers."""
+    tool_rules: tuple[ToolRule, ...] = ()
+    """When the local LLM calls them."""
     reports: CallReports = NO_REPORTS
 
 
@@ -116,7 +123,7 @@ async def _hold(
         reports=request.reports,
         redact=plan.redact,
     )
-    plan = replace(plan, opening_text=opening_text(plan.spec, plan.scenario))
+    plan = replace(plan, opening_text=opening_text(plan.spec, plan.scenario), tool_rules=request.tool_rules)
     typed = TypedLine(far, speech, lambda: room.resources.scripts.agent_words(sid))
     carrier = _TextCarrier(far, typed)
     backend = CallBackend(

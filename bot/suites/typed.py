@@ -56,6 +56,7 @@ class TypedSpeech(SpeechDetector):
         words = text.split()
         seconds = word_seconds * len(words)
         onset = min(ONSET_SECONDS, seconds)
+        await self._sound(2 * _TICK_SECONDS, voiced=False)  # what is silent before is heard to be so
         await self._sound(onset, voiced=True)
         await self.push_frame(VADUserStartedSpeakingFrame(start_secs=ONSET_SECONDS))
         await self._sound((seconds - onset) / 2, voiced=True)

@@ -2,10 +2,11 @@
 
 import asyncio
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from bot.audio import MULAW_SILENCE, SAMPLE_RATE
+from bot.records import Speaker, Turn
 from bot.suites.text_phone import TextPhone
 from bot.suites.typed import TypedSpeech
 from bot.telephony.simulated.callee import beep_payloads, music_payloads
@@ -29,6 +30,8 @@ from bot.telephony.simulated.script import (
 )
 
 TICK_SECONDS = 0.02
+GOODBYE_SECONDS = 15.0
+"""For the agent to end a call in which nothing is left to say."""
 QUIET_SECONDS = 1.5
 """Behind music, so that it is heard to be over."""
 
@@ -188,6 +191,25 @@ class ScriptedCallee:
                     return False
                 await line.wait(0.1)
         return False
+
+
+class ReplayedCallee:
+    """Says what the callee of an earlier call said, each turn when the agent has finished."""
+
+    def __init__(self, turns: Sequence[Turn]) -> None:
+        self._turns = turns
+
+    async def talk(self, line: TypedLine) -> None:
+        spoke = False
+        for turn in self._turns:
+            if turn.speaker is Speaker.AGENT:
+                spoke = True
+            elif turn.text and turn.speaker is Speaker.CALLEE:
+                if spoke and not await line.hear():
+                    return
+                spoke = False
+                await line.say(turn.text)
+        await line.wait(GOODBYE_SECONDS)
 
 
 def _mulaw(payloads: tuple[str, ...]) -> bytes:

@@ -20,6 +20,7 @@ from bot.pipeline.llm.service import FallbackLLMService, Model
 from bot.pipeline.offline.rules.dialogue import Dialogue
 from bot.pipeline.offline.rules.llm import RuleLLMService
 from bot.pipeline.offline.rules.state import RuleField
+from bot.pipeline.offline.rules.tool_rules import ToolRule
 from bot.pipeline.resources import Resources
 from bot.pipeline.vendor import Vendor
 from bot.records import CallSpec
@@ -48,6 +49,8 @@ class LlmBrief:
     """Said of what no model answers."""
     shared: str = ""
     """The beginning of the system prompt: the same for all calls of a scenario, so that a cache keeps it."""
+    tool_rules: tuple[ToolRule, ...] = ()
+    """When the rule-based LLM calls tools that the scenario declares."""
 
     @property
     def prompt(self) -> str:
@@ -151,7 +154,8 @@ def build(members: Sequence[LlmVendor], resources: Resources, brief: LlmBrief) -
     rules: tuple[RulesService, ...] = ()
     for member in members:
         if isinstance(member, Rules):
-            rules = (RulesService(stands_second=bool(models), dialogue=_dialogue(brief)),)
+            dialogue = _dialogue(brief)
+            rules = (RulesService(stands_second=bool(models), dialogue=dialogue, tool_rules=brief.tool_rules),)
             break
         asked.append(member)
         if isinstance(member, Claude):
@@ -212,8 +216,8 @@ def build_openai(member: OpenAICompatible, resources: Resources, brief: LlmBrief
 class RulesService(RuleLLMService):
     """The rule-based LLM beside models: behind others it answers only what they hand on."""
 
-    def __init__(self, *, stands_second: bool, dialogue: Dialogue) -> None:
-        super().__init__(dialogue=dialogue)
+    def __init__(self, *, stands_second: bool, dialogue: Dialogue, tool_rules: Sequence[ToolRule] = ()) -> None:
+        super().__init__(dialogue=dialogue, tool_rules=tool_rules)
         self._stands_second = stands_second
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:

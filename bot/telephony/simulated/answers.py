@@ -25,6 +25,8 @@ _SHORT = 3
 """Words of so few letters are in every question."""
 _ALIKE = 0.34
 """So much of a field's question has to be in what the agent asked."""
+_THE_SAME = 0.75
+"""So much of it, and it is no other question."""
 _SCALE = re.compile(r"\b(?:1|one|uno) (?:to|a|al|and|y) (?:5|10|five|ten|cinco|diez)\b")
 _SENTENCE = re.compile(r"[^.!?¿¡]+[.!?]*")
 
@@ -129,14 +131,16 @@ class Answers:
             self._idle += 1
             return words.says["okay"] if self._idle < 2 else words.says["goodbye"]
         self._idle = 0
-        field = self._field_of(question)
         if words.found("anything_else", question):
             return words.says["that_is_all"]
-        if field is not None:
+        field, alike = self._field_of(question)
+        if field is not None and alike >= _THE_SAME:
             return self._answer(field)
         for name in ("permission", "identity", "help"):
             if words.found(name, question):
                 return words.says[name]
+        if field is not None:
+            return self._answer(field)
         text = _text_for(plain(question), words)
         if text != words.text[-1][1]:
             return text
@@ -155,8 +159,8 @@ class Answers:
             return self._words.dictated[field.type]
         return field.answer or plausible(field, self._words)
 
-    def _field_of(self, question: str) -> AskedField | None:
-        """The field that is asked for; of two alike the one that is open."""
+    def _field_of(self, question: str) -> tuple[AskedField | None, float]:
+        """The field that is asked for, and how alike the questions are; of two alike the one that is open."""
         said = self._stems(question)
 
         def likeness(field: AskedField) -> float:
@@ -167,7 +171,9 @@ class Answers:
             return max(by_question, by_name)
 
         ranked = sorted(self._brief.fields, key=lambda f: (-likeness(f), f.name in self._said))
-        return ranked[0] if ranked and likeness(ranked[0]) >= _ALIKE else None
+        if not ranked or likeness(ranked[0]) < _ALIKE:
+            return None, 0.0
+        return ranked[0], likeness(ranked[0])
 
     def _stems(self, text: str) -> set[str]:
         words = plain(text.replace("_", " ")).split()

@@ -214,6 +214,10 @@ class Conversation(_Strict):
         return told
 
     @property
+    def converses(self) -> bool:
+        return any(isinstance(step, ConverseStep) for step in self.steps)
+
+    @property
     def language(self) -> str:
         return self._brief.language
 

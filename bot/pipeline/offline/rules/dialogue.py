@@ -49,8 +49,11 @@ class Dialogue(TalkState):
         """
         opens = not self._last
         if opens:
-            if not spoken and not self._meant(heard) & {Intent.DO_NOT_CALL, Intent.WRONG_NUMBER}:
-                return RuleReply(self.opening())
+            goes_on = not self._meant(heard) & {Intent.DO_NOT_CALL, Intent.WRONG_NUMBER}
+            if goes_on and (not spoken or self._asked_to_record(spoken)):
+                rest = self.opening()
+                self._last = "" if spoken else rest
+                return RuleReply(rest)
             self._adopt_opening(spoken or "")
         cut = spoken is not None and self._was_cut(spoken)
         self._owed = [] if spoken is None else [a for a in self._answers if not was_heard(a, spoken)]
@@ -93,9 +96,7 @@ class Dialogue(TalkState):
             return True
         return not meant and len(plain(heard).split()) > 3
 
-    # What was said, in order of what it outranks.
-
-    def _answered(self, heard: str, cut: bool) -> list[str]:
+    def _answered(self, heard: str, cut: bool) -> list[str]:  # in order of what it outranks
         meant, found = self._meant(heard), self._words.found
         for intent in (Intent.DO_NOT_CALL, Intent.WRONG_NUMBER):
             if intent in meant:

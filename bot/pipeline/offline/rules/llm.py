@@ -44,6 +44,7 @@ from bot.pipeline.offline.rules.menu import (
     put_through,
 )
 from bot.pipeline.offline.rules.state import RuleReply, RuleToolCall
+from bot.pipeline.offline.rules.tool_rules import ToolRule, rule_reply
 
 _NOTHING: dict[str, Any] = {field.name: None for field in fields(LLMSettings) if field.name != "extra"}
 
@@ -72,10 +73,11 @@ class RuleLLMService(LLMService[Any]):
     reply_has_text = True
     """All there is to say is said with a tool's call: no tool's result asks for another reply."""
 
-    def __init__(self, *, dialogue: Dialogue, **kwargs: Any) -> None:
+    def __init__(self, *, dialogue: Dialogue, tool_rules: Sequence[ToolRule] = (), **kwargs: Any) -> None:
         flags: dict[str, Any] = {"filter_incomplete_user_turns": False, "use_provider_thinking_default": False}
         super().__init__(settings=LLMSettings(**_NOTHING | flags | {"model": "rules"}), **kwargs)
         self._thinking = threading.Lock()
+        self._tool_rules = tool_rules
         self.replied: set[str] = set()
         """"rules", once a reply came from here."""
         self.begin_again(dialogue)
@@ -112,7 +114,8 @@ class RuleLLMService(LLMService[Any]):
         try:
             talk = read(context.get_messages())
             menu = open_menu(context.get_messages())
-            act = menu or (wish_for_a_person(talk, context) if talk.open else told(context.get_messages()))
+            act = menu or self._tool_due(talk, context.get_messages())
+            act = act or (wish_for_a_person(talk, context) if talk.open else told(context.get_messages()))
             # In a thread: a large context takes 20 ms.
             reply = await asyncio.to_thread(self._reply, talk) if act is None else act
             await self.stop_ttfb_metrics()
@@ -129,6 +132,15 @@ class RuleLLMService(LLMService[Any]):
         finally:
             await self.stop_processing_metrics()
             await self.push_frame(LLMFullResponseEndFrame())
+
+    def _tool_due(self, talk: Talk, messages: Sequence[Any]) -> RuleReply | None:
+        if not self._tool_rules:
+            return None
+        heard = talk.exchanges[-1].heard if talk.open and talk.exchanges else ""
+        reply = rule_reply(self._tool_rules, heard, messages)
+        # What was called already since the agent's last words is not asked for again.
+        called = reply is not None and any((c.name, _key(c.arguments)) in talk.done for c in reply.tools)
+        return None if called else reply
 
     def _reply(self, talk: Talk) -> RuleReply:
         """One at a time: an interrupted reply still ends before the next begins."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NamedTuple
 
+from bot import languages
 from bot.languages import plain
 from bot.pipeline.offline.rules.commitment import Said, commitment_words
 from bot.pipeline.offline.rules.purpose import Answers, Ask, ask_of, purpose
@@ -451,6 +452,11 @@ class TalkState:
         """A reply without its introductions, to be said again."""
         again = "|".join(map(re.escape, self._words.variants("again")))
         return re.sub(rf"(?<![\w,] )(?:{again})(\w)", lambda m: m.group(1).upper(), text)
+
+    def _asked_to_record(self, spoken: str) -> bool:
+        """Whether the opening stops to ask for the recording: the answer is not ours, the rest follows."""
+        asked = languages.of(self._language).notices.recording_question
+        return plain(spoken).endswith(plain(asked))
 
     def _was_cut(self, spoken: str) -> bool:
         """Whether too little of the last reply's last sentence was heard to answer it."""
