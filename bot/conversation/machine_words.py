@@ -36,6 +36,8 @@ def machine_of(words: str, language: Language, *, spoken_to: bool = False) -> An
     if answering.mailbox_full.found_in(words):
         return AnsweredBy.UNAVAILABLE
     queued = answering.queue.found_in(words)
+    if spoken_to and answering.speaks_of_messages.found_in(words):
+        return None
     if answering.tone.found_in(words) or (answering.voicemail.found_in(words) and not queued):
         return AnsweredBy.VOICEMAIL
     if queued and not answering.menu.found_in(words):

@@ -31,6 +31,8 @@ class Answering:
     """A mailbox asks to speak after its tone: no person does."""
     voicemail: Wording
     """A mailbox is named."""
+    speaks_of_messages: Wording
+    """A person tells of a message, or asks about leaving one: no mailbox says so."""
     asks_for_message: Wording
     """A message is asked for; a person who takes messages may say so too."""
     mailbox_full: Wording

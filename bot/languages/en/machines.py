@@ -42,6 +42,15 @@ ENGLISH_MACHINES = Answering(
         r"answering machine",
         r"sorry (?:i|we) missed your call",
     ),
+    speaks_of_messages=Wording(
+        r"(?:i|we|you|he|she|they|somebody|someone|ive|weve|youve) (?:(?:just|have|had|already|only|\w+ly|never|"
+        r"didnt|think|thought) ){0,3}(?:got|gotten|received|heard|left|listened to|saw|checked|thought|sent|"
+        r"called about|was|this was|its|it was) (?:\w+ ){0,4}(?:voice ?mail|messages?)\b(?! box)",
+        r"did(?:nt)? you (?:get|hear|receive|leave)",
+        r"(?:do|should|can|could|may|shall|did|must) i (?:\w+ )?(?:leave|record|speak)",
+        r"(?:got|received|heard|about|returning|regarding) (?:your|the|a|that|his|her) (?:\w+ )?"
+        r"(?:voice ?mail|message)\b",
+    ),
     asks_for_message=Wording(
         r"(?<!to )(?<!could )(?<!can )leave (?:me |us )?(?:a|your|the) (?:\w+ )?(?:message|name|number)",
     ),

@@ -37,6 +37,12 @@ SPANISH_MACHINES = Answering(
         r"casilla de (?:voz|mensajes)",
         r"mensaje de voz",
     ),
+    speaks_of_messages=Wording(
+        r"(?:recibi|escuche|oi|deje|vi|tengo|dejaron|dejo|me dejo|me dejaron|recibimos) (?:\w+ ){0,3}"
+        r"(?:mensajes?|buzon)",
+        r"(?:dejo|puedo dejar|tengo que dejar|debo dejar|grabo|hablo) (?:\w+ ){0,3}(?:mensaje|despues|tras)",
+        r"pense que (?:\w+ ){0,4}(?:buzon|contestador)",
+    ),
     asks_for_message=Wording(
         r"(?:deje|deja|dejen|dejenos|dejeme|dejame|dejanos) (?:su|un|tu|el|sus|aqui su) (?:breve )?"
         r"(?:mensaje|recado|nombre|datos)",

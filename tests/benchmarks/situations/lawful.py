@@ -28,7 +28,7 @@ from tests.simulators.llm_replies import Reply, RuleReplies, ToolUse
 
 MATTER = "Does Thursday at two still work for you?"
 NEUTRAL = "Hello, this is Alex, calling for Downtown Dental. Am I speaking with John?"
-DISCLOSED = "Hi John, this is Alex, an AI assistant, from Downtown Dental."
+DISCLOSED = "Hi John, this is Alex, an A I assistant, from Downtown Dental."
 QUEUE = Say("Your call is important to us. Please stay on the line.", pitch=MACHINE_PITCH)
 
 

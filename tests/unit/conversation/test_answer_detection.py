@@ -29,6 +29,36 @@ MENU = "For sales, press one. For service, press two."
 RECEPTION = "Good morning, Downtown Dental, this is Mary speaking, how can I help you?"
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "I got your voicemail about the appointment.",
+        "You left me a voicemail yesterday.",
+        "Oh, I thought this was your voicemail.",
+        "Do I leave a message after the tone?",
+        "I just heard your message.",
+        "I'm returning your voicemail.",
+        "Yes, I received a voice mail from you.",
+    ],
+)
+def test_who_answers_the_opening_with_a_word_of_messages_is_no_mailbox(words: str) -> None:
+    assert machine_of(words, ENGLISH, spoken_to=True) is None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        MAILBOX,
+        "You have reached the voicemail box of John.",
+        "Your call has been forwarded to voice mail. At the tone, please record your message.",
+        "Hi, this is John, leave a message after the beep and I will get back to you.",
+        "I can't take your call. If you get my voicemail, leave a message after the tone.",
+    ],
+)
+def test_a_mailbox_that_the_opening_was_said_to_is_one(words: str) -> None:
+    assert machine_of(words, ENGLISH, spoken_to=True) is AnsweredBy.VOICEMAIL
+
+
 def detection(first: Speaker = Speaker.CALLEE) -> AnswerDetection:
     return AnswerDetection(first, answered_at=100.0, wait_seconds=1.5, pause_seconds=0.25)
 
