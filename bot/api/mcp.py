@@ -239,7 +239,8 @@ def _number(given: str) -> str:
 
 
 async def _seen(call_id: str) -> dict[str, Any]:
-    record = await _caller.get().agent.store.find(call_id)
+    agent = _caller.get().agent
+    record = agent.planner.shown(await agent.store.find(call_id))
     answer = CallAnswer.of(record, "")
     finished = record.ended_at is not None
     return {

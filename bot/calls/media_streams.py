@@ -20,6 +20,7 @@ from bot.calls.live.reporting import LiveCall
 from bot.calls.process import Process
 from bot.conversation.call import Call, CallBackend, CallEnd, NeverAgain
 from bot.conversation.recorder import Recorder
+from bot.conversation.scenario.compliance import Storage
 from bot.errors import BusyError
 from bot.phone_numbers import is_browser
 from bot.pipeline.line.line import Line
@@ -117,7 +118,7 @@ class MediaStreams:
             await try_hang_up(process.carrier, line.call_sid)
             await line.close()
         finally:
-            await _put_away(recorder, keeping, recording, redacted=plan.scenario.storage.recording == "redacted")
+            await put_away(recorder, keeping, recording, plan.scenario.storage)
             metrics.turn_taken({"answer_to_first_audio": end.answer_to_first_audio_ms})
             process.active_calls.resources.scripts.forget(stream.call_sid)
             slot.call = None
@@ -172,9 +173,10 @@ async def _opened(recording: Recording) -> bool:
     return True
 
 
-async def _put_away(
-    recorder: Recorder, keeping: asyncio.Task[None], recording: Recording, *, redacted: bool
+async def put_away(
+    recorder: Recorder, keeping: asyncio.Task[None], recording: Recording, storage: Storage
 ) -> None:
+    """Keep the last turns, and of the recording what may be."""
     recorder.trace.close()
     try:
         await recorder.close()
@@ -187,7 +189,7 @@ async def _put_away(
         await recording.close()
     except OSError as e:
         logger.error("the recording is cut short: {}", e)
-    if redacted:
+    if storage.recording == "redacted":
         await _redact(recording, recorder.cut_spans())
 
 

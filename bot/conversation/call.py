@@ -27,6 +27,7 @@ from bot.conversation.hang_up import Goodbye
 from bot.conversation.keys import Keys
 from bot.conversation.machines.answering import MachineHandling
 from bot.conversation.notes import Notes
+from bot.conversation.opt_out import keys_of
 from bot.conversation.recorder import Recorder
 from bot.conversation.replies import Replies
 from bot.conversation.stages import Stages
@@ -154,13 +155,10 @@ class Call:
             put_through=plan.extension is not None,
         )
         detection.deaf()
-        opt_out = scenario.compliance
         self._keys = Keys(
             scenario.keys,
             stages.user,
-            actions={opt_out.opt_out_key: self._opt_out_by_key}
-            if opt_out.opt_out and opt_out.opt_out_key
-            else {},
+            actions=keys_of(scenario.compliance, self._opt_out_by_key),
             secrets=recorder.secrets,
             interrupts=lambda: scenario.interruption.allowed and not self._output.saying.protected,
             entered=self._callee_entered,

@@ -9,8 +9,14 @@ from loguru import logger
 from bot import languages
 from bot.conversation.call_plan import Plan
 from bot.conversation.hang_up import Goodbye
+from bot.conversation.scenario.compliance import Compliance
 from bot.phone_numbers import can_be_called_back
 from bot.records import EndedReason
+
+
+def keys_of(rules: Compliance, leave: Callable[[], Awaitable[None]]) -> dict[str, Callable[[], Awaitable[None]]]:
+    """The key that opts out, and what it does; none where the scenario has none."""
+    return {rules.opt_out_key: leave} if rules.opt_out and rules.opt_out_key else {}
 
 
 class OptOut:
