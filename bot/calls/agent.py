@@ -168,7 +168,11 @@ class PhoneAgent:
         self._others = OtherProcesses(news, self.active_calls, transfers, self._ingress, self.engine.others)
         self._neighbours = Neighbours(backends.live, news, self.active_calls.holds)
         self.supervision = Supervision(store, self.active_calls, news)
-        self.feeds = Feeds(backends.live, self._neighbours, store, deliveries, self.active_calls.holds)
+        self.feeds = Feeds(
+            *(backends.live, self._neighbours, store, deliveries),
+            held_here=self.active_calls.holds,
+            shown=self.planner.shown,
+        )
         self.carrier_events = CarrierEvents(process, self._ingress, self._dialler, self._others)
         self.media_streams = MediaStreams(
             process, self._ingress, self._others, self.carrier_events, self.do_not_call, carrier

@@ -30,13 +30,15 @@ MOST_STREAMS = 250
 
 @dataclass(frozen=True)
 class Feeds:
-    """One process's streams. `held_here`: whether a call's line is in this process."""
+    """One process's streams. `held_here`: whether a call's line is in this process; `shown`: what may be seen of
+    a record."""
 
     hub: EventHub
     neighbours: Neighbours
     store: SqlCallStore
     deliveries: SqlDeliveryStore
     held_here: Callable[[str], bool]
+    shown: Callable[[CallRecord], CallRecord] = lambda record: record
 
     async def of_call(self, call_id: str, names: frozenset[str] | None, after: EventId | None) -> Feed:
         """NotFoundError; BusyError."""
@@ -53,7 +55,7 @@ class Feeds:
             if covers and after is not None:
                 feed.begin([entry for entry in kept if entry.id.is_after(after)], record)
             else:
-                told = history(record, await self._deliveries(record))
+                told = history(self.shown(record), await self._deliveries(record))
                 feed.begin([*told, *(entry for entry in kept if not is_told(entry.event, record))], record)
         except BaseException:
             feed.close()
