@@ -141,7 +141,8 @@ class Plan:
         """What may have to be said at once, so that it is spoken before the call is answered."""
         scenario = self.scenario
         own = [tool.meanwhile for tool in scenario.declared if tool.meanwhile]
-        return (*scenario.phrases.fillers, *scenario.phrases.bridges, *own)
+        last = [scenario.phrases.opted_out] if scenario.compliance.opt_out else []
+        return (*scenario.phrases.fillers, *scenario.phrases.bridges, *own, *last)
 
     @property
     def calls_declared_tools(self) -> bool:

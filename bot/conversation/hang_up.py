@@ -100,6 +100,8 @@ class Goodbye:
         if not self._begin(reason):
             return
         self._default_said = True
+        # A turn that is open yet would be answered when it is over, in the midst of the goodbye.
+        self._stages.user.hear_only()
         await self._stages.hush()
         text = text or self._apology
         speech = self._plan.spoken(text)

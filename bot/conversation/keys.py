@@ -8,19 +8,23 @@ of it is MASK, also where a tool's arguments or the agent's words hold it.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 
 from bot.conversation import prompt
 from bot.conversation.masking import MASK, Secrets
 from bot.conversation.scenario.parts import KeySettings
 from bot.pipeline.turns.context import KeysBeganFrame, KeysEnteredFrame, UserContext
 
+ACTION_SECONDS = 1.0
+"""A key with an action that begins an entry is alone after so long: digits of a number follow each other faster,
+and who wants no more calls is let go soon."""
+
 
 class Gathering:
-    """One call's. All times are seconds of one clock."""
+    """One call's. All times are seconds of one clock. `actions`: keys that do something by themselves."""
 
-    def __init__(self, settings: KeySettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: KeySettings, actions: Collection[str] = ()) -> None:
+        self._settings, self._actions = settings, frozenset(actions)
         self._keys = ""
         self._whole_at: float | None = None
         """When the entry is over, while there is one."""
@@ -34,7 +38,10 @@ class Gathering:
         ends = key == self._settings.end and bool(self._keys)
         self._keys += "" if ends else key
         ends = ends or len(self._keys) >= self._settings.longest
-        self._whole_at = now if ends else now + self._settings.timeout_seconds
+        timeout = self._settings.timeout_seconds
+        if self._keys in self._actions:
+            timeout = min(timeout, ACTION_SECONDS)
+        self._whole_at = now if ends else now + timeout
 
     def take(self, now: float) -> str | None:
         """The entry, once it is whole."""
@@ -65,7 +72,7 @@ class Keys:
     ) -> None:
         """`actions`: key → what it does where it is an entry by itself."""
         self._settings, self._user, self._actions = settings, user, actions
-        self._gathering, self._secrets = Gathering(settings), secrets
+        self._gathering, self._secrets = Gathering(settings, actions), secrets
         self._interrupts, self._entered = interrupts, entered
 
     @property

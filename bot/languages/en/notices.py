@@ -36,7 +36,7 @@ ENGLISH_NOTICES = Notices(
     recording_stopped="I have stopped the recording.",
     recording_deleted="I have stopped the recording and deleted it.",
     opt_out='To not be called again, say "stop calling" or press {key}.',
-    opted_out="You will not be called again. Goodbye.",
+    opted_out="We won't call you again. Goodbye.",
     # "Don't call me before nine" and "did you stop calling her?" ask for something else.
     call_back_number="You can call us back at {number}, also to not be called again.",
     asks_not_to_be_called=Wording(

@@ -27,7 +27,7 @@ SPANISH_NOTICES = Notices(
     recording_stopped="He detenido la grabación.",
     recording_deleted="He detenido la grabación y la he borrado.",
     opt_out='Para que no le llamemos más, diga "no me llamen más" o pulse el {key}.',
-    opted_out="No le volveremos a llamar. Adiós.",
+    opted_out="No le llamaremos más. Adiós.",
     call_back_number="Puede llamarnos al {number}, también para que no le llamemos más.",
     asks_not_to_be_called=Wording(
         r"no (?:me |nos )?(?:vuelvan?|vuelvas) a (?:llamar|molestar|contactar|marcar)(?:me|nos)?",

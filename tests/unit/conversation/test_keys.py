@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.conversation.keys import Gathering, Keys
+from bot.conversation.keys import ACTION_SECONDS, Gathering, Keys
 from bot.conversation.masking import MASK, Secrets
 from bot.conversation.scenario.parts import KeySettings
 from bot.pipeline.turns.context import KeysBeganFrame, KeysEnteredFrame
@@ -123,3 +123,14 @@ def test_a_short_secret_is_not_looked_for_in_other_words() -> None:
     secrets = Secrets()
     secrets.add("12")
     assert secrets.masked("at 12 o'clock") == "at 12 o'clock"
+
+
+def test_a_key_with_an_action_waits_less_for_others() -> None:
+    gathering = Gathering(KeySettings(timeout_seconds=2.5), {"9"})
+    gathering.press("9", 0.0)
+    assert gathering.take(ACTION_SECONDS - 0.01) is None
+    gathering.press("1", ACTION_SECONDS - 0.01)
+    assert gathering.take(ACTION_SECONDS + 2.4) is None, "it is a number"
+    assert gathering.take(ACTION_SECONDS + 2.5) == "91"
+    gathering.press("9", 10.0)
+    assert gathering.take(10.0 + ACTION_SECONDS) == "9"

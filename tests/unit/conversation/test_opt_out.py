@@ -149,7 +149,7 @@ class Bench:
         return self.log
 
 
-ENDED = ("opted_out", "You will not be called again. Goodbye.")
+ENDED = ("opted_out", "We won't call you again. Goodbye.")
 
 
 async def test_the_call_ends_and_the_number_is_listed() -> None:
