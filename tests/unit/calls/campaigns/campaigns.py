@@ -40,6 +40,14 @@ SCENARIO = Scenario.model_validate(
         "outcome": [{"name": "confirmed", "type": "boolean", "description": "Whether."}],
     }
 )
+OFFER = Scenario.model_validate(
+    {
+        "compliance": {"profile": "us_marketing"},
+        "name": "offer",
+        "description": "A test.",
+        "instructions": "Offer.",
+    }
+)
 COMPLETED = (Status.COMPLETED, EndedReason.AGENT_HANGUP)
 BUSY = (Status.BUSY, EndedReason.DIAL_BUSY)
 FAILED = (Status.FAILED, EndedReason.DIAL_FAILED)
@@ -87,7 +95,7 @@ class CampaignHarness:
 
     def __post_init__(self) -> None:
         self.after_calls = AfterCallQueue(self.engine)
-        planner = planner_of(SCENARIO)
+        planner = planner_of(SCENARIO, OFFER)
         self.campaigns = Campaigns(
             engine=self.engine, store=self.kept, planner=planner, queue=cast(DialQueue, self)
         )

@@ -20,7 +20,7 @@ from bot.calls.campaigns.rounds import call_id_of, next_call
 from bot.calls.campaigns.rules import BREAKER_CALLS
 from bot.calls.dialling.policy import Refuse, WaitUntil
 from bot.errors import ConflictError, NotFoundError, RequestError
-from bot.policy import HoursTerms, Terms
+from bot.policy import CallConsent, HoursTerms, Terms
 from bot.records import CallRecord, EndedReason, Status, Wait
 from bot.store import CallChange
 from bot.store.campaign_records import CampaignStatus, Contact, ContactState
@@ -456,3 +456,30 @@ def test_a_contact_s_call_has_one_id_for_each_attempt() -> None:
     assert record.terms.extension is None
     behind = replace(contact, variables={"extension": ",204"})
     assert next_call(a_campaign(), behind, now).terms.extension == "WW204"
+
+
+@pytest.mark.parametrize(
+    ("scenario", "abandoned", "pauses"), [("offer", 2, True), ("offer", 1, False), ("reminder", 50, False)]
+)
+async def test_a_marketing_campaign_pauses_above_three_percent_abandoned(
+    tmp_path: Path, scenario: str, abandoned: int, pauses: bool
+) -> None:
+    """Of fifty callees who said hello."""
+    terms = Terms(consent=CallConsent("written", "2026-01-01", "form 17"))
+    spec = replace(a_campaign().spec, scenario=scenario)
+    async with campaign_harness(tmp_path) as harness:
+        await harness.create(table(3), spec=spec, terms=terms)
+        await harness.until(lambda: len(harness.placed) == 2)
+        first, now = harness.placed[0], datetime.now(UTC)
+        for index in range(50):
+            over = replace(first, call_id=f"over_{index}", contact_id=None, status=Status.COMPLETED)
+            await harness.store.add(replace(over, ended_at=now, abandoned=index < abandoned))
+        await harness.end(first)
+        if not pauses:
+            await harness.until(lambda: len(harness.placed) == 3)
+            return
+        paused = await harness.stands(CampaignStatus.PAUSED)
+        assert paused.why is not None
+        assert "2 of the 50 callees who said hello heard no word within two seconds" in paused.why
+        await quiet(harness)
+        assert len(harness.placed) == 2
