@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.calls.server import Vendors, hear, running_server, say, steps, texts_of, vendors, wait
-from tests.simulators import anthropic, deepgram, elevenlabs
+from tests.calls.server import README_BODY, Vendors, hear, running_server, say, steps, texts_of, vendors, wait
+from tests.simulators import anthropic, deepgram, elevenlabs, twilio
 from tests.simulators.faults import Plan
 from tests.simulators.llm_replies import RuleReplies
 
@@ -59,3 +59,22 @@ async def test_the_callee_hears_an_apology(tmp_path: Path, case: str, reason: st
             apology = stream.played()[-8 * 500 :]
             assert any(byte not in (0xFF, 0x7F) for byte in apology), "silence at the far end"
             assert stream.received_of("media")[-1].at < stream.sent_of("mark")[-1].at < hang_up.at
+
+
+async def test_an_outage_of_twilio_is_a_502_and_nobody_is_dialled_twice(tmp_path: Path) -> None:
+    """Whatever is asked of it: the dialling, and the list in which a dialling without an answer is looked for."""
+    outages = {"+12025550155": twilio.ServerError(500), "+12025550156": twilio.ServerError(503, acted=True)}
+    async with (
+        vendors(steps(hear(), wait()), RuleReplies([], otherwise="Fine.")) as sims,
+        running_server(tmp_path, **sims.keys()) as server,
+    ):
+        for number, outage in outages.items():
+            sims.twilio.rest = Plan(then=outage)
+            body = README_BODY | {"phone_number": number}
+            answer = await server.http.post("/api/phone/call", json=body, timeout=40.0)
+            assert answer.status_code == 502, answer.text
+            error = answer.json()["error"]
+            assert (error["provider"], error["retryable"]) == ("twilio", True)
+            assert "Traceback" not in answer.text
+            dialled = [r for r in sims.twilio.requests if ("To", number) in r.form]
+            assert len(dialled) == 1, "a dialling without an answer is not repeated"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from bot.api import router
 from bot.errors import ConflictError
 from bot.policy import CallPurpose
 from bot.records import CallSpec, Speaker, Status
+from tests.unit.api import fake_agent
 from tests.unit.api.fake_agent import FakeAgent
 
 README_REQUEST: dict[str, Any] = {
@@ -284,6 +286,19 @@ def test_a_recording_that_is_gone_is_404(client: TestClient, tmp_path: Path) -> 
     answer = client.get("/api/phone/calls/c_01/recording")
     assert answer.status_code == 404
     assert str(tmp_path) not in answer.text
+
+
+def test_a_recording_of_a_call_that_is_on_is_a_409(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "recordings" / "c_01.wav"
+    path.parent.mkdir()
+    path.write_bytes(b"RIFF")
+    on_the_line = replace(fake_agent.A_CALL, status=Status.IN_PROGRESS)
+    monkeypatch.setattr(fake_agent, "A_CALL", on_the_line)
+    answer = client.get("/api/phone/calls/c_01/recording")
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["retryable"]) == (409, "not_yet", True)
 
 
 def test_hanging_up_answers_the_call(client: TestClient) -> None:

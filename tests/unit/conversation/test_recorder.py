@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pipecat.frames.frames import MetricsFrame
 from pipecat.metrics.metrics import TextAggregationMetricsData, TTFBMetricsData
 
@@ -390,3 +394,39 @@ def test_turns_that_something_was_cut_out_of_are_known(call: Call) -> None:
         "So that is [redacted].",
     ]
     assert recorder.cut_spans() == ((2500, 3000), (4500, None))
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("wait"), st.floats(0, 3)),
+        st.tuples(st.just("speech"), st.floats(0, 2)),
+        st.tuples(st.just("silence"), st.floats(0, 2)),
+        st.tuples(st.sampled_from(["interim", "final", "over", "noise", "mhm", "keys", "agent", "agent over"])),
+    ),
+    max_size=40,
+)
+
+
+@given(STEPS)
+def test_a_turn_never_ends_before_it_begins(steps: list[tuple[Any, ...]]) -> None:
+    """However late a busy machine hears of speech and silence, and in whatever order words and ends come."""
+    media_ms = [0]
+    recorder = Recorder("call-1", MemoryStore(), lambda: media_ms[0], vad_start_ms=160)
+    acts: dict[str, Callable[..., object]] = {
+        "wait": lambda seconds: media_ms.__setitem__(0, media_ms[0] + round(seconds * 1000)),
+        "speech": recorder.callee_speech_started,
+        "silence": lambda seconds: recorder.callee_speech_stopped(0.2, seconds),
+        "interim": lambda: recorder.callee_words("I was", final=False),
+        "final": lambda: recorder.callee_words("I was saying", final=True),
+        "over": lambda: recorder.callee_turn_over("I was saying"),
+        "noise": lambda: recorder.callee_turn_over(""),
+        "mhm": lambda: recorder.callee_backchannel("mhm", 1.5),
+        "keys": lambda: recorder.callee_keys("12"),
+        "agent": lambda: recorder.agent_words("Hello"),
+        "agent over": lambda: recorder.agent_turn_over("Hello", interrupted=False),
+    }
+    for name, *values in steps:
+        acts[name](*values)
+    for turn in recorder.turns:
+        assert turn.start_ms >= 0
+        assert turn.end_ms is None or turn.start_ms <= turn.end_ms, (turn, steps)
