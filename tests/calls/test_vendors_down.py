@@ -70,7 +70,7 @@ async def test_an_outage_of_twilio_is_a_502_and_nobody_is_dialled_twice(tmp_path
     ):
         for number, outage in outages.items():
             sims.twilio.rest = Plan(then=outage)
-            body = README_BODY | {"phone_number": number}
+            body = {**README_BODY, "phone_number": number}
             answer = await server.http.post("/api/phone/call", json=body, timeout=40.0)
             assert answer.status_code == 502, answer.text
             error = answer.json()["error"]

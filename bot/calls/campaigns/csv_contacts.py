@@ -23,6 +23,16 @@ _MOST_LINES = 100
 _MOST_COLUMNS = 200
 _SAMPLE_LINES = 50
 """Read ahead where the column of numbers has to be found."""
+_OTHER_FILES = {
+    b"pk\x03\x04": "an Excel workbook: save it as CSV UTF-8",
+    b"\xd0\xcf\x11\xe0": "an Excel workbook: save it as CSV UTF-8",
+    b"%pdf": "a PDF: send the table as CSV",
+    b"\x1f\x8b": "packed: send the table itself",
+    b"<": "HTML or XML: save the table as CSV UTF-8",
+    b"{": "JSON: send it as application/json",
+    b"[": "JSON: send it as application/json, in an object with a list `contacts`",
+}
+"""By how they begin, in lower case."""
 _MARKS = ("\ufeff", "\u00ef\u00bb\u00bf")
 """Byte-order marks that were taken for text: a second one, and one of UTF-8 read as windows-1252."""
 
@@ -38,10 +48,9 @@ class CsvContacts:
         """RequestError when the header cannot be used. `encoding`: as its sender says; `country`: of numbers
         without +."""
         file.seek(0)
-        start = file.read(4)
-        file.seek(0)
-        if start == b"PK\x03\x04":
-            raise RequestError("This is an Excel workbook: save it as CSV UTF-8.", code="no_header")
+        start = file.read(64).lstrip().lower()
+        if kind := next((kind for mark, kind in _OTHER_FILES.items() if start.startswith(mark)), None):
+            raise RequestError(f"This is {kind}.", code="no_header")
         found = encoding_of(file, encoding)
         file.seek(0)
         # What is no UTF-8 is carried along, so that it can be told of by its line.

@@ -19,7 +19,7 @@ from bot.phone_numbers import read_number
 
 BROKEN_BYTE = re.compile(r"[\udc80-\udcff]")
 """A byte that is no UTF-8, as Python carries it along."""
-_SEPARATORS = ",;\t"
+_SEPARATORS = ",;\t|"
 _TITLE_LINES = 5
 _FITTING = 0.8
 """Of a column's cells are numbers, where it is one of numbers."""
@@ -41,6 +41,11 @@ def names_a_number(name: str) -> bool:
     return _bare(name) in _NAMES
 
 
+def resembles_one(name: str) -> bool:
+    """Whether it has a word of such a name in it: "Home Phone", "phone_2". Its content has to agree."""
+    return any(_bare(word) in _NAMES for word in re.split(r"[\W\d_]+", name) if word)
+
+
 @dataclass(frozen=True)
 class FileForm:
     """How an upload was read, for the answer."""
@@ -54,7 +59,7 @@ class FileForm:
 
 
 def separator_of(line: str) -> str:
-    """What stands most often outside of quotes: a comma, a semicolon or a tab."""
+    """What stands most often outside of quotes: a comma, a semicolon, a tab or a bar."""
     return max(_SEPARATORS, key=re.sub(r'"[^"]*"', "", line).count)
 
 
@@ -64,7 +69,9 @@ def column_of_numbers(names: Sequence[str], ahead: Iterable[str], separator: str
     RequestError where it is none or more than one, or where the line is no header.
     """
     lines = [line for line in ahead if line.strip()]
-    called = [name for name in names if names_a_number(name)]
+    rows = [_cells(line, separator) for line in lines]
+    fitting = [name for place, name in enumerate(names) if name and _fits(_column(rows, place), country)]
+    called = [name for name in names if names_a_number(name) or (name in fitting and resembles_one(name))]
     if len(called) == 1:
         return called[0]
     if any(_DIGITS.fullmatch(name.replace("_", " ").strip("' =\"")) for name in names):
@@ -81,8 +88,6 @@ def column_of_numbers(names: Sequence[str], ahead: Iterable[str], separator: str
             code="title_above_header",
             field=PHONE_NUMBER,
         )
-    rows = [_cells(line, separator) for line in lines]
-    fitting = [name for place, name in enumerate(names) if name and _fits(_column(rows, place), country)]
     found = [name for name in fitting if not called or name in called]
     if len(found) == 1:
         return found[0]

@@ -20,7 +20,13 @@ from charset_normalizer import from_bytes
 
 from bot.errors import RequestError
 
-_MARKED = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_MARKED = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
 _BLOCK = 64 * 1024
 _SAMPLE_BYTES = 16 * 1024
 """Of lines that are not ASCII: enough to tell code pages apart, in some milliseconds."""

@@ -13,7 +13,7 @@ from typing import IO, Any
 import ijson  # type: ignore[import-untyped]  # ships no types
 
 from bot.calls.campaigns.contacts import KEPT_TEXT, MAX_ROW_BYTES, PHONE_NUMBER, RawRow, variable_name
-from bot.calls.campaigns.csv_form import FileForm, names_a_number
+from bot.calls.campaigns.csv_form import FileForm, names_a_number, resembles_one
 from bot.errors import RequestError
 from bot.store.kept_json import MAX_DEPTH, check_json
 
@@ -22,6 +22,7 @@ _BLOCK = 16 * 1024
 _LONGEST_VALUE = 1024 * 1024
 """Bytes of a JSON value: what is not closed by then is not JSON."""
 _CONTACTS = "contacts"
+_FEWEST_DIGITS = 7
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 _ESCAPES = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}|\\.",
@@ -86,7 +87,7 @@ class JsonContacts:
         if not isinstance(element, dict):
             return RawRow.bad(line, text, "not_an_object", "is no object with a phone_number")
         said = dict(element)
-        called = [PHONE_NUMBER] if PHONE_NUMBER in said else [key for key in said if names_a_number(key)]
+        called = [PHONE_NUMBER] if PHONE_NUMBER in said else [key for key in said if _is_number(key, said[key])]
         if len(called) > 1:
             words = f"has no {PHONE_NUMBER}, and {' and '.join(called)} may be one: call it {PHONE_NUMBER}"
             return RawRow.bad(line, text, "no_phone_number", words)
@@ -133,6 +134,11 @@ class JsonContacts:
             reason = str(e).removeprefix("b'").split("\n")[0].partition("\\n")[0]
             place = f", behind contact {line}" if line else ""
             raise RequestError(f"The body is not JSON: {reason}{place}.", code="invalid_json") from e
+
+
+def _is_number(key: str, value: Any) -> bool:
+    """Whether a key is called like a phone number, or nearly so and holds digits."""
+    return names_a_number(key) or (resembles_one(key) and len(re.sub(r"\D", "", str(value))) >= _FEWEST_DIGITS)
 
 
 def _built(first: tuple[str, Any], events: Iterator[tuple[str, Any]]) -> _Value:

@@ -128,7 +128,11 @@ def _fits(spec: CallSpec, words: Words) -> bool:
     """Whether the action is in the language, and an order or a subject rather than a prompt, a list or data."""
     action = spec.action.strip()
     own, other = (len(words.rules[rule].findall(plain(action))) for rule in ("own_words", "other_words"))
-    data = "\n" in action or re.search(r"[{}<>\[\]]|^(?:[-*•]|\d+[.)])\s|\b[A-Z]{4,}:", action)
+    data = (
+        "\n" in action
+        or words.written["for_agent"].search(action)
+        or re.search(r"[{}<>\[\]]|^(?:[-*•]|\d+[.)])\s|\b[A-Z]{4,}:", action)
+    )
     return not data and bool(plain(action)) and own >= other and len(action.split()) <= MOST_WORDS
 
 

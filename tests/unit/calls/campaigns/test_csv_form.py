@@ -118,3 +118,47 @@ def test_a_large_file_is_looked_through_quickly() -> None:
     begun = time.perf_counter()
     assert read(data + b"%s,Zo\xeb\n" % B.encode()).form.encoding == "windows-1252"
     assert time.perf_counter() - begun < 5
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "column"),
+    [
+        ("Home Phone,Name", f"{A},Zoe", "home_phone"),
+        ("Phone 1,Phone Type", f"{A},mobile", "phone_1"),
+        ("Home Phone,Mobile", f",{B}", "mobile"),
+        ("Mobile,Phone notes", f"{A},call late", "mobile"),
+        ("phone_number|name", f"{A}|Zoe", "phone_number"),
+    ],
+)
+def test_a_column_that_is_nearly_called_so_is_one_where_it_holds_numbers(
+    header: str, row: str, column: str
+) -> None:
+    assert read(f"{header}\n{row}\n".encode()).form.phone_number_column == column
+
+
+def test_two_columns_of_numbers_are_told_of() -> None:
+    with pytest.raises(RequestError, match="home_phone and mobile seem to be") as raised:
+        read(f"Home Phone,Mobile\n{A},{B}\n".encode())
+    assert raised.value.code == "no_phone_number_column"
+
+
+def test_utf_32_is_decoded() -> None:
+    (row,) = read(f"phone_number,name\n{A},Zoë".encode("utf-32"))
+    assert row.variables == {"name": "Zoë"}
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"PK\x03\x04\x14", "Excel"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "Excel"),
+        (b"%PDF-1.7", "PDF"),
+        (b"\x1f\x8b\x08\x00", "packed"),
+        (b"<html><table>", "HTML"),
+        (b'{"contacts": []}', "application/json"),
+        (b' [{"phone": "+12025550123"}]', "application/json"),
+    ],
+)
+def test_a_file_of_another_kind_is_called_by_its_name(data: bytes, words: str) -> None:
+    with pytest.raises(RequestError, match=words):
+        read(data)

@@ -25,6 +25,13 @@ def spec(action: str, name: str | None = "John") -> CallSpec:
         "Remind you that rent is due Dec. 1st. Late fee is $50.",
         "Confirm the appointment. Do not mention the price.",
         "John still owes us $310",
+        "Confirm the appointment on Thursday at 2pm (patient is deaf in one ear; speak slowly).",
+        "Call John and confirm Thursday at 2pm, but if he is rude, hang up.",
+        "Verify, e.g. by asking the date of birth, that it's John; then confirm the visit",
+        "Ask John: does Thursday work?",
+        "Confirm the visit on Friday (he owes $300)",
+        "Confirm the order, if asked say it is free",
+        "We are a dental practice in Boston",
         "Confirm the appointment. " + "Be kind to everybody on the line " * 8,
     ],
 )
@@ -36,6 +43,9 @@ def test_a_prompt_a_list_or_a_note_is_not_read_out(action: str) -> None:
 @pytest.mark.parametrize(
     ("action", "said"),
     [
+        ("We'd like to invite you to our open house on Sat. at 10", "invite you to our open house on Sat. at 10"),
+        ("I'm calling to confirm the visit on Friday", "confirm the visit on Friday"),
+        ("Confirm the visit at 7:30 (ref. KR-88)", "confirm the visit at 7:30 (ref. KR-88)"),
         (
             "Confirm appt. with Dr. Smith on Thursday at 2pm",
             "confirm your appointment with Dr. Smith on Thursday at 2pm",
