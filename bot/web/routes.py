@@ -11,6 +11,7 @@ from starlette.types import Scope
 
 from bot.web import calls, campaigns, docs, figures, phone, scenarios, sign_in
 
+PARTS = (calls, phone, campaigns, figures, scenarios, sign_in, docs)
 STATIC = Path(__file__).parent / "static"
 
 
@@ -25,6 +26,6 @@ class _Static(StaticFiles):
 
 def install(app: FastAPI) -> None:
     """Adds the pages and /static."""
-    for part in (calls, phone, campaigns, figures, scenarios, sign_in, docs):
+    for part in PARTS:
         app.include_router(part.router)
     app.mount("/static", _Static(directory=STATIC), name="static")

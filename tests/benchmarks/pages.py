@@ -37,7 +37,8 @@ PAGES = (
     "/campaigns",
     "/campaigns/new",
     f"/campaigns/{CAMPAIGN}",
-    f"/campaigns/{CAMPAIGN}/live?sort=ended_at&down=1",
+    f"/campaigns/{CAMPAIGN}/live",
+    f"/campaigns/{CAMPAIGN}/results?sort=ended_at&down=1",
     "/scenarios",
     "/scenarios/appointment_confirmation",
     "/figures",
@@ -46,7 +47,7 @@ PAGES = (
     "/phone",
 )
 """Every page; the parts that change by themselves; lists as they are filtered."""
-LINES = 100
+CALLED, WAITING = 4000, 6000
 """Contacts of the campaign."""
 
 
@@ -65,7 +66,7 @@ async def measure(count: int, times: int, **environment: Any) -> dict[str, list[
             kept = list(calls(count))
             for begin in range(0, count, 1000):
                 await keep_calls(server.agent.store.database, kept[begin : begin + 1000])
-            await keep_campaign(server.agent.store.database, kept[:LINES])
+            await keep_campaign(server.agent.store.database, kept[:CALLED], WAITING)
             found: dict[str, list[Taken]] = {}
             for path in PAGES:
                 answer = await server.http.get(path)

@@ -60,8 +60,8 @@ async def test_a_campaign_that_is_not_there(pages: Pages) -> None:
 @pytest.mark.parametrize("column", ORDERS)
 async def test_results_by_every_column(pages: Pages, column: str) -> None:
     await keep(pages)
-    up = await pages.http.get(f"/campaigns/{CAMPAIGN}/live?sort={column}")
-    down = await pages.http.get(f"/campaigns/{CAMPAIGN}/live?sort={column}&down=1")
+    up = await pages.http.get(f"/campaigns/{CAMPAIGN}/results?sort={column}")
+    down = await pages.http.get(f"/campaigns/{CAMPAIGN}/results?sort={column}&down=1")
     assert (up.status_code, down.status_code) == (200, 200)
     assert 'aria-sort="ascending"' in up.text
     assert 'aria-sort="descending"' in down.text
