@@ -29,7 +29,7 @@ from bot.pipeline.turns.vad import FADED_SECONDS, VoiceActivity
 
 ASKED_AT = "asked_at"
 """Metadata of a final transcript: when it was asked for, time.monotonic()."""
-GUESSES = 3
+GUESSES = 2
 """Speculations on hushes within one turn; each costs a request, and speech full of pauses has many."""
 
 
@@ -76,6 +76,8 @@ class EarlyReply(BaseUserTurnStopStrategy):  # type: ignore[no-untyped-call]  # 
         self._open = self._quiet = False
         self._final_words: list[str] = []
         self._interim_words = ""
+        self._steady = False
+        """The words are final, or the STT has said them twice: at a hush its interim words lack the last ones."""
         self._guess: Guess | None = None
         self._guesses = 0
         self._refused: str | None = None
@@ -90,7 +92,7 @@ class EarlyReply(BaseUserTurnStopStrategy):  # type: ignore[no-untyped-call]  # 
         await super().handle_user_turn_started()  # type: ignore[no-untyped-call]
         # What starts a turn may be its first words: they are given to the stop strategies after this.
         self._open, self._quiet, self._guesses, self._refused = True, False, 0, None
-        self._final_words, self._interim_words = [], ""
+        self._final_words, self._interim_words, self._steady = [], "", False
 
     async def handle_user_turn_stopped(self) -> None:
         self._open = False
@@ -101,11 +103,13 @@ class EarlyReply(BaseUserTurnStopStrategy):  # type: ignore[no-untyped-call]  # 
     async def process_frame(self, frame: Frame) -> ProcessFrameResult:
         match frame:
             case TranscriptionFrame():
+                self._steady = True
                 if self._voice.voiced_at > frame.metadata.get(ASKED_AT, self._voice.voiced_at):
                     frame.finalized = False  # more was said since it was asked for
                 self._final_words.append(frame.text.strip())
                 self._interim_words = ""
             case InterimTranscriptionFrame():
+                self._steady = plain(self._interim_words) == plain(frame.text)
                 self._interim_words = frame.text.strip()
             case VADUserStartedSpeakingFrame():
                 self._quiet = False
@@ -128,13 +132,17 @@ class EarlyReply(BaseUserTurnStopStrategy):  # type: ignore[no-untyped-call]  # 
     async def _pass_on(self, frame: Frame) -> ProcessFrameResult:
         return await super().process_frame(frame) or ProcessFrameResult.CONTINUE
 
+    def goes_on(self) -> bool:
+        """Whether the words are no end of a sentence: they are answered when the turn is over, not before."""
+        return False
+
     async def _consider(self, speculating: Speculating) -> None:
         words = self.turn_words
         if self._guess is not None:
             if plain(self._guess.text) == plain(words):
                 return
             await self._drop()
-        hush = speculating.voice.hush_seconds >= FADED_SECONDS
+        hush = self._steady and speculating.voice.hush_seconds >= FADED_SECONDS and not self.goes_on()
         if plain(words) == self._refused:
             return
         if not words or not (self._quiet or (hush and self._guesses < GUESSES)) or not speculating.allowed():

@@ -134,6 +134,9 @@ class SmartStop(EarlyReply, AnalyzedStop):  # type: ignore[no-untyped-call]
             return EndOfTurnState.COMPLETE
         return EndOfTurnState.INCOMPLETE if self._language.is_unfinished(words) else None
 
+    def goes_on(self) -> bool:
+        return self._verdict_of_words() is EndOfTurnState.INCOMPLETE
+
     @property
     def _asked_whole(self) -> bool:
         """A question mark ends what was said, and its melody did not."""

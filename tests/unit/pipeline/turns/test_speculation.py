@@ -107,7 +107,7 @@ async def turns_harness(*, vendor_turns: bool = False, allowed: bool = True) -> 
 
 async def test_the_reply_begins_at_a_hush_and_is_kept_when_the_words_stay() -> None:
     async with turns_harness() as harness:
-        await harness.hear(BEGIN, partly("what is the address"))
+        await harness.hear(BEGIN, partly("what is the address"), partly("what is the address"))
         await harness.hush()
         await harness.until_asked((True, "what is the address"))
         assert harness.context.get_messages() == [], "nothing is written before the turn is over"
@@ -129,7 +129,7 @@ async def test_without_a_hush_it_begins_when_the_vad_says_stop() -> None:
 
 async def test_other_words_drop_it_and_the_model_is_asked_again() -> None:
     async with turns_harness() as harness:
-        await harness.hear(BEGIN, partly("what is the"))
+        await harness.hear(BEGIN, partly("what is the"), partly("what is the"))
         await harness.hush()
         await harness.until_asked((True, "what is the"))
         await harness.hear(STOP, said("What is the address?"))
@@ -141,9 +141,17 @@ async def test_other_words_drop_it_and_the_model_is_asked_again() -> None:
         assert runs[0] < cancelled < runs[1], "the model stops the first before it begins the second"
 
 
+async def test_words_that_may_lack_the_last_ones_are_not_guessed_at_until_they_are_final() -> None:
+    async with turns_harness() as harness:
+        await harness.hear(BEGIN, partly("what is the"))
+        await harness.hush()
+        await harness.hear(said("What is the address?"), WINDOW)
+        await harness.until_asked((True, "What is the address?"))
+
+
 async def test_a_caller_who_goes_on_is_let_go_on() -> None:
     async with turns_harness() as harness:
-        await harness.hear(BEGIN, partly("I would like to come"))
+        await harness.hear(BEGIN, partly("I would like to come"), partly("I would like to come"))
         await harness.hush()
         await harness.until_asked((True, "I would like to come"))
         harness.voice.hush_seconds = 0.0
@@ -157,10 +165,13 @@ async def test_guesses_within_one_turn_are_few() -> None:
     async with turns_harness() as harness:
         await harness.hear(BEGIN)
         for count in range(GUESSES + 3):
-            await harness.hear(partly(" ".join(["word"] * (count + 1))))
+            await harness.hear(*[partly(" ".join(["word"] * (count + 1)))] * 2)
             await harness.hush()
         await until(
-            lambda: harness.diary.of("interim") == [" ".join(["word"] * n) for n in range(1, GUESSES + 4)]
+            lambda: (
+                harness.diary.of("interim")
+                == [" ".join(["word"] * n) for n in range(1, GUESSES + 4) for _ in range(2)]
+            )
         )
         marker = TextFrame("all before has passed")
         await harness.hear(WINDOW, marker)
@@ -171,7 +182,7 @@ async def test_guesses_within_one_turn_are_few() -> None:
 async def test_what_the_model_refuses_is_asked_in_earnest_when_the_turn_is_over() -> None:
     """It wanted a tool, which no guess may run."""
     async with turns_harness() as harness:
-        await harness.hear(BEGIN, partly("please call me back"))
+        await harness.hear(BEGIN, partly("please call me back"), partly("please call me back"))
         await harness.hush()
         await harness.until_asked((True, "please call me back"))
         await harness.behind.push_frame(EagerEndOfTurnCancelFrame(), FrameDirection.UPSTREAM)
@@ -204,7 +215,7 @@ async def test_an_ear_that_proposes_turns_proposes_early_ones_too(committed: str
 
 async def test_a_request_that_its_withdrawal_overtook_carries_the_news() -> None:
     async with turns_harness() as harness:
-        await harness.hear(BEGIN, partly("what is the"))
+        await harness.hear(BEGIN, partly("what is the"), partly("what is the"))
         await harness.hush()
         await harness.until_asked((True, "what is the"))
         await harness.hear(STOP, said("What is the address?"))
@@ -215,7 +226,7 @@ async def test_a_request_that_its_withdrawal_overtook_carries_the_news() -> None
 
 async def test_a_guess_that_somebody_interrupts_is_not_taken_for_an_answer() -> None:
     async with turns_harness() as harness:
-        await harness.hear(BEGIN, partly("what is the address"))
+        await harness.hear(BEGIN, partly("what is the address"), partly("what is the address"))
         await harness.hush()
         await harness.until_asked((True, "what is the address"))
         await harness.hear(InterruptionFrame())
@@ -240,7 +251,7 @@ async def test_an_early_turn_that_somebody_interrupts_is_asked_about_in_earnest(
 async def test_what_the_model_refuses_while_the_turn_ends_is_asked_in_earnest() -> None:
     """The refusal and the news that the guess is kept pass each other."""
     async with turns_harness() as harness:
-        await harness.hear(BEGIN, partly("please call me back"))
+        await harness.hear(BEGIN, partly("please call me back"), partly("please call me back"))
         await harness.hush()
         await harness.until_asked((True, "please call me back"))
         await harness.hear(STOP, said("Please call me back."))
