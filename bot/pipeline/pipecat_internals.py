@@ -15,11 +15,24 @@ from pipecat.audio.turn.smart_turn.base_smart_turn import BaseSmartTurn, SmartTu
 from pipecat.audio.turn.smart_turn.local_smart_turn_v3 import LocalSmartTurnAnalyzerV3
 from pipecat.audio.vad.silero import SileroOnnxModel, SileroVADAnalyzer
 from pipecat.audio.vad.vad_analyzer import VADAnalyzer, VADParams, VADState
-from pipecat.frames.frames import EagerTranscriptionFrame, Frame, InputAudioRawFrame, TextFrame
+from pipecat.frames.frames import (
+    CancelFrame,
+    EagerTranscriptionFrame,
+    EndFrame,
+    Frame,
+    InputAudioRawFrame,
+    StartFrame,
+    TextFrame,
+)
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineWorker
 from pipecat.processors.aggregators.llm_response_universal import LLMAssistantAggregator, LLMUserAggregator
-from pipecat.processors.frame_processor import FrameDirection, FrameProcessor, FrameProcessorSetup
+from pipecat.processors.frame_processor import (
+    FrameCallback,
+    FrameDirection,
+    FrameProcessor,
+    FrameProcessorSetup,
+)
 from pipecat.services.stt_service import STTService
 from pipecat.services.tts_service import TTSService
 from pipecat.turns.types import UserTurnSpeculation
@@ -43,6 +56,31 @@ class PassesAudio(FrameProcessor):
             await self.next.queue_frame(frame, direction)
         else:
             await super().push_frame(frame, direction)
+
+
+class TakesAudioAtOnce(PassesAudio):
+    """Takes the callee's audio where it is given, once it has started; the rest comes through pipecat's queues.
+
+    For a stage that notes audio and hands it on: a hop through a queue costs more than that.
+    """
+
+    _started = False
+
+    async def queue_frame(
+        self,
+        frame: Frame,
+        direction: FrameDirection = FrameDirection.DOWNSTREAM,
+        callback: FrameCallback | None = None,
+    ) -> None:
+        if self._started and isinstance(frame, InputAudioRawFrame):
+            await self.process_frame(frame, direction)
+        else:
+            await super().queue_frame(frame, direction, callback)
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        if isinstance(frame, StartFrame | EndFrame | CancelFrame):
+            self._started = isinstance(frame, StartFrame)
 
 
 class UnobservedPipeline(Pipeline):

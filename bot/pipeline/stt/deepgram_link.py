@@ -22,6 +22,7 @@ from pipecat.frames.frames import Frame, VADUserStartedSpeakingFrame, VADUserSto
 from pipecat.processors.frame_processor import FrameDirection
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
+from bot.pipeline.pipecat_internals import TakesAudioAtOnce
 from bot.pipeline.stt.deepgram_internals import LinkHooks
 from bot.pipeline.stt.fallback import SttFallback
 from bot.pipeline.stt.kept_audio import BYTES_PER_SECOND, KeptAudio
@@ -59,7 +60,7 @@ class Wire(Protocol):
     def close_reason(self) -> str | None: ...
 
 
-class DeepgramLink(LinkHooks, Metered, SttFallback):
+class DeepgramLink(TakesAudioAtOnce, LinkHooks, Metered, SttFallback):
     """A mixin of pipecat's Deepgram services: their words and settings, this connection.
 
     A subclass gives `open_link`, `send_audio`, `say_goodbye` and `hear`, and may say what it `owes`, what to send
