@@ -12,6 +12,7 @@ from pipecat.frames.frames import (
     LLMContextFrame,
     LLMFullResponseEndFrame,
     LLMTextFrame,
+    TextFrame,
     TTSAudioRawFrame,
     TTSSpeakFrame,
     TTSStoppedFrame,
@@ -149,7 +150,8 @@ class _Collector(FrameProcessor):
             self.text += frame.text
         elif isinstance(frame, LLMFullResponseEndFrame | TTSStoppedFrame):
             self.complete.set()
-        await self.push_frame(frame, direction)
+        if not isinstance(frame, TTSAudioRawFrame | TextFrame):
+            await self.push_frame(frame, direction)
 
 
 @dataclass
