@@ -37,6 +37,7 @@ ANEW_EVERY, ANEW_MS = 10, 15_000
 """One call in ten lasts that long, and a new one takes its place."""
 SLOWER_MS = 300.0
 """Than one call, at p95, is not clean."""
+WARM_UP_SECONDS = 90.0
 LATE_MS = 10.0
 """The far end's own p99 beyond which a step is void, too: it heard late what came in time."""
 BUSY = 0.7
@@ -135,7 +136,10 @@ class Bench:
         """The first call of a process pays for what its libraries build at their first use."""
         callees = self.callees(1)
         callees[0].hang_up_after_ms = 12_000
-        await self.exchange.hold(server, callees)
+        try:
+            await asyncio.wait_for(self.exchange.hold(server, callees), WARM_UP_SECONDS)
+        except TimeoutError:
+            raise RuntimeError(f"{server.name} holds no call; its log ends:\n{server.log_end}") from None
 
     async def step(self, server: Server, calls: int) -> Step:
         callees = self.callees(calls)
