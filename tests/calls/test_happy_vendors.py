@@ -14,10 +14,12 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from bot.audio import mulaw_to_pcm
 from bot.telemetry import tracing
 from tests.calls.server import CHARACTER_MS, Vendors, hear, running_server, say, steps, texts_of, vendors, wait
+from tests.calls.work import Holding, Work, counted
 from tests.simulators.llm_replies import Reply, RuleReplies, ToolUse
 from tests.simulators.tts_sound import speak
 
 GOODBYE = "You are welcome, John. Goodbye."
+HEARING = ("Vad", "NovaService", "FluxService", "BargeIn", "UserContext")
 OUTCOME = {"reached_goal": True, "summary": "John confirmed.", "confirmed": True}
 CALLEE = steps(
     say("Hello?"),
@@ -46,10 +48,17 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
 
 
 @pytest.mark.parametrize("scenario", ["quick", "quick_flux"])
-async def test_question_and_goodbye(tmp_path: Path, scenario: str, sent: InMemorySpanExporter) -> None:
+async def test_question_and_goodbye(
+    tmp_path: Path, scenario: str, sent: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with vendors(CALLEE, replies()) as sims, running_server(tmp_path, **sims.keys()) as server:
-        call = await server.ended(await server.call(scenario=scenario, first_speaker="callee"))
-        await server.all_over()
+        with counted(monkeypatch) as work:
+            before = Holding.now()
+            call_id = await server.call(scenario=scenario, first_speaker="callee")
+            await server.talking(call_id)
+            held = Holding.now()
+            call = await server.ended(call_id)
+            await server.all_over()
         assert (call["status"], call["ended_reason"], call["error"]) == ("completed", "agent_hangup", None)
         stt = "deepgram_flux" if scenario == "quick_flux" else "deepgram"
         assert call["vendors"] == {"carrier": "twilio", "stt": stt, "llm": "anthropic", "tts": "elevenlabs"}
@@ -64,13 +73,14 @@ async def test_question_and_goodbye(tmp_path: Path, scenario: str, sent: InMemor
         _check_voice(sims)
         _check_ear(sims, flux=scenario == "quick_flux")
         _check_the_end(sims)
+        _check_work(sims, work, before, held)
     _check_trace(call["call_id"], sent)
 
 
 def _check_claude(sims: Vendors) -> None:
     requests = [exchange.request for exchange in sims.anthropic.exchanges]
-    # Replies are begun early, some of them on words that turn out to be too few.
-    assert 2 <= len(requests) <= 8
+    # Three turns, the last two of them answered by the model; a reply begun early on too few words is one more.
+    assert 2 <= len(requests) <= 4
     for request in requests:
         assert request.model == "claude-haiku-5-5"
         assert request.stream
@@ -115,6 +125,22 @@ def _check_the_end(sims: Vendors) -> None:
     goodbye = speak(GOODBYE, 8000, character_ms=CHARACTER_MS).pcm
     assert _energy(mulaw_to_pcm(stream.audio)[-len(goodbye) :]) == pytest.approx(_energy(goodbye), rel=0.05)
     assert len(stream.played()) == len(stream.audio)
+
+
+def _check_work(sims: Vendors, work: Work, before: Holding, held: Holding) -> None:
+    """What a call costs in counts; each was about two thirds of its bound when this was written."""
+    seconds = len(sims.deepgram.connections[0].audio) / 16_000
+    for name, count in work.frames.items():
+        # 31 windows of audio a second pass the stages that hear, and no stage behind them.
+        assert count / seconds <= (52 if name in HEARING else 48), name
+    assert work.runs / seconds <= 17, "of models: Silero not while nobody speaks, smart turn once a hush"
+    assert work.sessions == 0, "an ONNX session was built during a call"
+    assert work.tls_contexts == 0, "a TLS context was built during a call"
+    written = sum(count for what, count in work.statements.items() if not what.startswith(("SELECT", "BEGIN")))
+    assert written <= 110, work.statements
+    assert held.tasks - before.tasks <= 125
+    assert held.threads - before.threads <= 10
+    assert held.files - before.files <= 20
 
 
 def _energy(pcm: bytes) -> float:
