@@ -100,7 +100,7 @@ class BrowserCalls:
         record = replace(record, vendors=planner.vendors(planner.plan(record)))
         await self.process.store.add(record)
         await self.clients.callees.call_in(
-            origin=await self.ingress.origin(),
+            origin=await self.ingress.origin(phones=False),
             to=spec.from_number or "",
             from_number=spec.phone_number,
             scenario=spec.scenario,

@@ -55,7 +55,7 @@ class CarrierEvents:
 
     async def handle(self, request: CarrierRequest) -> CarrierReply:
         """Act on a webhook. ForbiddenError when the carrier did not sign it, RequestError when it is none."""
-        origin, carrier = await self.ingress.origin(), self.process.carrier
+        origin, carrier = await self.ingress.origin(phones=False), self.process.carrier
         instruction: Instruction | None = None
         match carrier.read(request, origin):
             case Answered() as event:

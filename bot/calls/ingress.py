@@ -77,13 +77,18 @@ class Ingress:
 
     async def _find(self) -> str | None:
         if self.carrier.simulated:
-            return self._settings.public_host or f"http://127.0.0.1:{self._settings.port}"
+            return self._settings.public_host or self._local
         return await find_public_url(self._settings)
 
-    async def origin(self) -> str:
-        """Our public origin. SettingsError when the carrier could not reach us."""
+    async def origin(self, *, phones: bool = True) -> str:
+        """Our public origin. SettingsError when the carrier could not reach us.
+
+        Without `phones` an address of this machine alone will do: simulated callees are in it.
+        """
         if self.public_url is None:
             await self.open()
+        if self.public_url is None and not phones:
+            return self._local
         if self.public_url is None:
             raise SettingsError(
                 f"{self.carrier.vendor.capitalize()} has to reach this server: set PUBLIC_HOST, or start ngrok "
@@ -92,6 +97,10 @@ class Ingress:
             )
         return self.public_url
 
+    @property
+    def _local(self) -> str:
+        return f"http://127.0.0.1:{self._settings.port}"
+
     async def stream(self, call_id: str, seconds: float, *, held_here: bool = True) -> StreamAddress:
         """A media stream of the call may open, once, within `seconds`.
 
@@ -99,7 +108,7 @@ class Ingress:
         """
         home = None if self.address is None else Home(self.address, held_here)
         token = await self._issue(call_id, seconds, home)
-        origin = with_scheme(await self.origin(), websocket=True)
+        origin = with_scheme(await self.origin(phones=False), websocket=True)
         return StreamAddress(f"{origin}{MEDIA_PATH}", token)
 
     async def browser_token(self, call_id: str, seconds: float, bound: str) -> str:
@@ -126,7 +135,7 @@ class Ingress:
 
         `bound`: of a browser's socket; None: a carrier's.
         """
-        if bound is None and not self.carrier.admits(request, await self.origin()):
+        if bound is None and not self.carrier.admits(request, await self.origin(phones=False)):
             await socket.close(1008)
             return None
         try:

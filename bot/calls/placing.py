@@ -44,7 +44,7 @@ class Placing:
         CarrierError as the carrier refused it, RequestError, BusyError when the caller does not wait,
         ConflictError when the key came with another request.
         """
-        await self.ingress.origin()
+        await self.ingress.origin(phones=not is_client(spec.phone_number))
         record = self.process.planner.record(spec, Direction.OUTBOUND, terms, call_id=asked.id_of("call"))
         record = replace(record, key_id=asked.key_id, request_hash=asked.request_hash)
         known = None if asked.idempotency_key is None else await self.process.store.get(record.call_id)

@@ -13,7 +13,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from bot.calls.access import SESSION_COOKIE, session_of
-from tests.calls.server import RunningServer, running_server
+from tests.calls.server import HANG_UP, RunningServer, running_server, steps, vendors
+from tests.simulators.llm_replies import RuleReplies
 
 KEY = "secret-one"
 
@@ -90,3 +91,30 @@ async def test_a_browser_needs_its_session_and_its_token_once(tmp_path: Path) ->
             speech = await mine.post("/speech", {"text": "Yes please."}, status=200)
             assert speech["text"] == "Yes please."
             assert len(speech["words"]) == 2
+
+
+async def test_neither_browsers_nor_watched_callees_are_twilios(tmp_path: Path) -> None:
+    """Nor do they need an address where Twilio reaches us."""
+    async with (
+        vendors(steps(HANG_UP), RuleReplies([], otherwise="Pardon?")) as accounts,
+        running_server(
+            tmp_path, api_keys=(SecretStr(KEY),), **{**accounts.keys(), "public_host": None}
+        ) as server,
+    ):
+        mine = SignedIn(server)
+        async with mine.http:
+            await mine.sign_in()
+            placed = await mine.post("/calls", {"words": "heard", "callee_name": "John"})
+            assert await mine.knock(placed) == "media", "the opening"
+            watched = await mine.post("/watch", {"callee": "hangs_up", "callee_name": "John"})
+            server.http.headers["Authorization"] = f"Bearer {KEY}"
+            for call_id, carrier in ((placed["call_id"], "browser"), (watched["call_id"], "simulated")):
+                call = await server.ended(call_id)
+                assert (call["status"], call["ended_reason"]) == ("completed", "callee_hangup")
+                assert call["vendors"] == {
+                    "carrier": carrier,
+                    "stt": "deepgram",
+                    "llm": "anthropic",
+                    "tts": "elevenlabs",
+                }
+        assert accounts.twilio.streams == []

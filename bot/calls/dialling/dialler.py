@@ -30,6 +30,7 @@ from bot.calls.queues import DIAL, HOLD_KEY, KEYS, LINES, DialQueue, hop_id, key
 from bot.calls.webhooks import EventType
 from bot.calls.webhooks.delivery import CallEvents
 from bot.errors import BusyError, CarrierError, ConflictError, DialUnconfirmedError, PhoneAgentError
+from bot.phone_numbers import is_client
 from bot.records import CallRecord, Direction, EndedReason, Status, Wait
 from bot.store import CallChange
 from bot.store.claims import Claim
@@ -240,7 +241,7 @@ class Dialler:
         call_id = record.call_id
         try:
             plan = self._planner.plan(record)
-            origin = await self._ingress.origin()
+            origin = await self._ingress.origin(phones=not is_client(record.spec.phone_number))
             slot = self._active_calls.take_line(plan)
         except BusyError:
             if record.dialling_at is None:
