@@ -134,22 +134,26 @@ def onsets(frames: Sequence[Any]) -> list[float]:
     return found
 
 
+def fake_microphone(path: Path) -> tuple[str, ...]:
+    """Chrome's flags for a microphone that hears the file once."""
+    return (
+        "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-audio-capture={path}%noloop",
+    )
+
+
 async def test_a_spoken_call_from_microphone_to_loudspeaker(tmp_path: Path) -> None:
     voice = shared_voice()
     lines = ("Hello?", "Mhm.", "Mhm.", "Yes, Thursday at two works for me.", "No, thank you. Goodbye.")
     said = [voice.say(text, pitch=CALLEE_PITCH) for text in lines]
     write_microphone(tmp_path / "microphone.wav", zip((3.0, 6.0, 8.5, 11.0, 20.0), said, strict=True))
-    microphone = (
-        "--use-fake-ui-for-media-stream",
-        "--use-fake-device-for-media-stream",
-        f"--use-file-for-fake-audio-capture={tmp_path / 'microphone.wav'}%noloop",
-    )
     async with (
         DeepgramSimulator(lambda _: ScriptedRecogniser(said), api_key="deepgram-key") as deepgram,
         running_server(
             tmp_path, deepgram_api_key=SecretStr("deepgram-key"), deepgram_base_url=deepgram.url
         ) as server,
-        open_browser(*microphone) as browser,
+        open_browser(*fake_microphone(tmp_path / "microphone.wav")) as browser,
     ):
         page = await (await context(browser)).new_page()
         await page.add_init_script(RECORD)
@@ -202,3 +206,48 @@ async def test_a_simulated_callee_is_watched_and_heard(tmp_path: Path) -> None:
         callee, agent = samples(recorded[44:]).reshape(-1, 2).T
         assert most_alike(callee, agent, heard) > 0.9
         assert most_alike(agent, callee, heard) > 0.9
+
+
+RECOGNITION = """
+  window.SpeechRecognition = class {
+    start() {
+      const lines = %s;
+      let quiet = -1;
+      this.listen = ({ detail }) => {
+        if (detail.level > 0.012) quiet = 0;
+        else if (quiet >= 0) quiet += 1;
+        if (quiet !== 25 || !lines.length) return;
+        quiet = -1;
+        const result = Object.assign([{ transcript: lines.shift() }], { isFinal: true });
+        this.onresult({ resultIndex: 0, results: [result] });
+      };
+      document.addEventListener("phone:frame", this.listen);
+    }
+    stop() { document.removeEventListener("phone:frame", this.listen); }
+  };
+"""
+"""A browser's own speech recognition: half a second behind each speech it knows the next line."""
+
+
+async def test_the_browser_may_listen_where_its_person_agrees(tmp_path: Path) -> None:
+    voice, lines = shared_voice(), ("Hello?", "Yes, Thursday at two works for me.")
+    said = [voice.say(text, pitch=CALLEE_PITCH) for text in lines]
+    write_microphone(tmp_path / "microphone.wav", zip((3.0, 12.0), said, strict=True))
+    async with (
+        running_server(tmp_path) as server,
+        open_browser(*fake_microphone(tmp_path / "microphone.wav")) as browser,
+    ):
+        page = await (await context(browser)).new_page()
+        await page.add_init_script(RECOGNITION % list(lines))
+        await page.goto(server.url + "/phone")
+        await page.get_by_label("Speak, and this browser listens").check()
+        await page.get_by_role("button", name="Let the agent call me").click()
+        await expect(page.get_by_role("alert")).to_contain_text("Agree first")
+        await page.get_by_label("I agree").check()
+        await page.get_by_role("button", name="Let the agent call me").click()
+        await said_by_agent(page, 2)
+        await page.get_by_role("button", name="Hang up").click()
+        call = await server.ended(await id_of(page))
+        assert (call["phone_number"], call["vendors"]["stt"]) == ("client:typed", "scripted")
+        assert [turn["text"] for turn in call["transcript"] if turn["speaker"] == "callee"] == list(lines)
+        assert call["outcome"]["fields"]["confirmed"] is True
