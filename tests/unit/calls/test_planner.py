@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from bot.calls.planner import Planner
 from bot.conversation.scenario.scenario import Scenario, Scenarios
@@ -100,3 +101,45 @@ def test_a_simulated_callee_knows_what_the_call_wants_to_find_out() -> None:
     assert brief.callee == "busy"
     assert [(asked.name, asked.options) for asked in brief.fields] == [("meal", ("a", "b"))]
     assert planner("none", tables={"outcome": (field,)}).order(one.plan(record), "http://x").brief.fields == ()
+
+
+def test_a_callee_without_a_phone_is_called_at_any_hour_and_as_often_as_one_likes() -> None:
+    one = planner("us_marketing")
+    for number in ("client:browser", "client:hedges.1f"):
+        one.check_consent(one.record(CallSpec(number, "s"), Direction.OUTBOUND))
+        assert one.hours("s", None, number) == HoursTerms()
+        assert one.max_per_subject("s", number) is None
+    assert one.hours("s", None, "+12025550123") != HoursTerms()
+
+
+@pytest.mark.parametrize(
+    ("number", "carrier", "stt"),
+    [
+        ("client:browser", "browser", "pocketsphinx"),
+        ("client:typed", "browser", "scripted"),
+        ("client:hedges.1f", "simulated", "scripted"),
+        ("+12025550123", "twilio", "pocketsphinx"),
+    ],
+)
+def test_who_listens_follows_from_the_number(
+    monkeypatch: pytest.MonkeyPatch, number: str, carrier: str, stt: str
+) -> None:
+    monkeypatch.setattr("bot.calls.planner.moonshine_installed", lambda: False)
+    one = planner("none")
+    plan = one.plan(one.record(CallSpec(number, "s"), Direction.OUTBOUND))
+    assert one.vendors(plan) == {"carrier": carrier, **plan.slots.vendors}
+    assert plan.slots.stt.vendor == stt
+
+
+def test_moonshine_listens_to_a_browser_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.calls.planner.moonshine_installed", lambda: True)
+    one = planner("none")
+    assert one.slots("s", "client:browser").stt.vendor == "moonshine"
+    assert one.slots("s", "client:typed").stt.vendor == "scripted"
+
+
+def test_words_that_are_given_need_no_recogniser_with_a_key() -> None:
+    one = planner("none")
+    keyed = replace(one, settings=Settings(_env_file=None, deepgram_api_key=SecretStr("k")))
+    assert keyed.slots("s", "client:typed").stt.vendor == "scripted"
+    assert keyed.slots("s", "client:browser").stt.vendor == "deepgram"
