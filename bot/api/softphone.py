@@ -36,6 +36,8 @@ _PLACED: dict[str, JsonValue] = {
     "expires_seconds": 30.0,
     "media_path": "/api/phone/softphone/media-stream",
 }
+BeginAndEnd = Annotated[list[float], Field(min_length=2, max_length=2)]
+"""No tuple: OpenAPI as FastAPI writes it has no form for one that readers of OpenAPI 3.1 take."""
 _LINE: dict[str, JsonValue] = {"audio": "/////w==", "text": "Yes please.", "words": [[20, 310], [330, 700]]}
 
 
@@ -107,7 +109,7 @@ class SpeechAnswer(BaseModel):
 
     audio: str = Field(description="Base64 of μ-law, 8 kHz.")
     text: str
-    words: list[tuple[float, float]] = Field(description="Begin and end of each word of the text, in ms.")
+    words: list[BeginAndEnd] = Field(description="Begin and end of each word of the text, in ms.")
 
 
 @router.post(
@@ -155,7 +157,7 @@ async def speak(body: SpeechRequest, request: Request) -> SpeechAnswer:
     return SpeechAnswer(
         audio=base64.b64encode(pcm_to_mulaw(speech.pcm)).decode(),
         text=" ".join(word.text for word in speech.words),
-        words=[(word.start_ms, word.end_ms) for word in speech.words],
+        words=[[word.start_ms, word.end_ms] for word in speech.words],
     )
 
 
