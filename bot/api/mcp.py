@@ -9,6 +9,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import importlib
+import json
+import os
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
@@ -48,6 +52,9 @@ INSTRUCTIONS = (
     "Places phone calls that an AI agent holds by itself. place_call returns at once; then ask wait_for_call "
     "until it says finished. Say what a call reached by its outcome and evidence, not by your own request."
 )
+_SIMULATE = "import os; os.nice(10); from bot.cli.main import main; main()"
+_simulations = asyncio.Semaphore(1)
+"""One at a time: it takes half a core."""
 router = APIRouter(route_class=ProblemRoute)
 PhoneNumber = Annotated[str, Field(description="E.164, as in +12025550123.")]
 CallId = Annotated[str, Field(description="As place_call returned it.")]
@@ -75,7 +82,7 @@ class McpEndpoint:
             "phone-agent", instructions=INSTRUCTIONS
         )
         annotations = importlib.import_module("mcp.types").ToolAnnotations
-        acting: tuple[ToolFunction, ...] = (place_call, say_in_call, hang_up)
+        acting: tuple[ToolFunction, ...] = (place_call, simulate_call, say_in_call, hang_up)
         reading: tuple[ToolFunction, ...] = (get_call, wait_for_call, list_calls, check_do_not_call)
         for tool in (*acting, *reading):
             server.add_tool(_told(tool), annotations=annotations(read_only_hint=tool in reading))
@@ -183,6 +190,44 @@ async def _check_real(caller: Asking, body: CallRequest, confirm_number: str, no
             retry_after_seconds=seconds,
             code="daily_limit",
         )
+
+
+async def simulate_call(
+    scenario: str = DEFAULT_OUTBOUND,
+    action: Annotated[str | None, Field(description="The scenario's example, if left out.")] = None,
+    context: Annotated[str | None, Field(description="The scenario's example, if left out.")] = None,
+    callee: Annotated[str | None, Field(description="A simulated callee, as in voicemail, silent, busy.")] = None,
+) -> dict[str, Any]:
+    """Hold a call with a simulated callee: free, offline, nobody's phone rings. Takes up to 50 seconds."""
+    settings = _caller.get().agent.settings
+    given = {"--action": action, "--context": context, "--callee": callee}
+    options = [word for name, value in given.items() if value is not None for word in (f"{name}={value}",)]
+    # In a process of its own, without our keys: its sound must not make the calls of this one late.
+    environment = {"PATH": os.environ.get("PATH", ""), "PIPELINES_DIR": str(settings.pipelines_dir.resolve())}
+    with tempfile.TemporaryDirectory(prefix="simulate-") as folder:
+        async with _simulations:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-c", _SIMULATE, "simulate", "--json", *options, "--", scenario),
+                cwd=folder,
+                env=environment,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
+            try:
+                async with asyncio.timeout(WAIT_SECONDS):
+                    said, failed = await process.communicate()
+            except TimeoutError:
+                raise BusyError("The simulated call did not end in time.", retry_after_seconds=60) from None
+            finally:
+                if process.returncode is None:
+                    process.kill()
+                    await process.wait()
+    if not said:
+        raise RequestError(failed.decode(errors="replace").strip().removeprefix("error: "))
+    record = json.loads(said)
+    lines = [f"{turn['speaker']}: {turn['text']}" for turn in record["transcript"]]
+    return {**{name: value for name, value in record.items() if name in _KEPT}, "transcript": lines}
 
 
 async def get_call(call_id: CallId) -> dict[str, Any]:

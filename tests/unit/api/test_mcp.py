@@ -70,12 +70,12 @@ async def test_every_tool_is_told_with_a_schema_that_a_model_can_fill(tmp_path: 
         tools = {tool.name: tool for tool in (await session.list_tools()).tools}
     assert set(tools) == {
         *("place_call", "get_call", "wait_for_call", "list_calls", "hang_up", "check_do_not_call"),
-        "say_in_call",
+        *("say_in_call", "simulate_call"),
     }
     assert all(tool.description for tool in tools.values())
     assert tools["place_call"].input_schema["required"] == ["phone_number", "action"]
     reads = {name for name, tool in tools.items() if tool.annotations and tool.annotations.read_only_hint}
-    assert reads == set(tools) - {"place_call", "say_in_call", "hang_up"}
+    assert reads == set(tools) - {"place_call", "simulate_call", "say_in_call", "hang_up"}
 
 
 async def test_a_call_that_costs_money_is_confirmed(tmp_path: Path) -> None:
