@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from fastapi import FastAPI
 
 from bot.api.answers import as_event
+from bot.api.documentation import complete
 from bot.api.mcp import router as mcp_router
 from bot.api.metrics import router as metrics_router
 from bot.api.problems import install
@@ -49,5 +50,5 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(metrics_router)
     app.include_router(mcp_router)
     install(app)
-
+    complete(app)
     return app

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -173,10 +174,13 @@ def views(turns: Sequence[Turn]) -> list[TurnView]:
     ]
     totals = [sum(ms for _, ms in parts) for parts in stages]
     longest = max([*totals, 1000.0])
-    ends = itertools.accumulate((turn.end_ms or turn.start_ms for turn in turns), max, initial=0)
+    # A turn that goes on has no silence behind it.
+    ends = itertools.accumulate(
+        (turn.end_ms or sys.maxsize for turn in turns), max, initial=turns[0].start_ms if turns else 0
+    )
     gaps = [turn.start_ms - end for turn, end in zip(turns, ends, strict=False)]
     return [
-        TurnView(turn, list(_placed(parts, longest)), total, gap if gap >= LONG_GAP_MS and turn.index else 0)
+        TurnView(turn, list(_placed(parts, longest)), total, gap if gap >= LONG_GAP_MS else 0)
         for turn, parts, total, gap in zip(turns, stages, totals, gaps, strict=True)
     ]
 

@@ -58,10 +58,10 @@ async def test_a_call_is_watched_heard_spoken_into_and_ended(tmp_path: Path) -> 
         assert problems.said == []
         assert await faults(page) == []
         problems.said.clear()  # axe-core's own style sheet is refused, as it should be
+        await page.evaluate("() => { window.sameLoad = true; }")
         await page.get_by_role("button", name="Hang up").click()
-        await expect(page.locator(".player[data-ready]")).to_be_visible(
-            timeout=SLOW
-        )  # without loading the page again
+        await expect(page.locator(".player[data-ready]")).to_be_visible(timeout=SLOW)
+        assert await page.evaluate("() => window.sameLoad === true")  # the page was not loaded again
         await expect(page.locator("#live")).to_have_count(0)
         assert problems.said == []
         assert (await server.read(call_id))["ended_reason"] == "api_hangup"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -89,6 +90,15 @@ def test_bars_of_all_turns_have_one_scale() -> None:
     assert [part.stage for part in parts] == ["vad", "stt", "turn", "llm", "sentence", "tts", "line"]
     assert parts[0].width == 210.0
     assert all(a.x + a.width == pytest.approx(b.x, abs=0.2) for a, b in itertools.pairwise(parts))
+
+
+def test_long_silences_are_shown_and_none_behind_a_turn_that_goes_on() -> None:
+    one, two, three, *_ = talk(NOON)
+    assert one.end_ms is not None
+    late = replace(two, start_ms=one.end_ms + 3000, end_ms=one.end_ms + 4000)
+    later = replace(three, start_ms=one.end_ms + 4500)
+    assert [view.gap_ms for view in views([one, later, late])] == [0, 3000, 0]
+    assert [view.gap_ms for view in views([replace(one, end_ms=None), late])] == [0, 0]
 
 
 def test_a_quote_leads_to_its_turn() -> None:
