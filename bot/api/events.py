@@ -22,7 +22,7 @@ from bot.api.problems import ProblemRoute, responses
 from bot.calls.live import Feed
 from bot.calls.live.events import CallEvent, EventName
 from bot.calls.live.feed import END
-from bot.calls.live.hub import EventId
+from bot.calls.live.hub import EventId, Stamped
 from bot.errors import RequestError
 
 SEND_SECONDS = 10.0
@@ -56,11 +56,13 @@ class EventStream(StreamingResponse):
 
 async def _lines(feed: Feed) -> AsyncIterator[bytes]:
     yield format_sse_event(comment="events", retry=RETRY_MS)
-    async for stamped in feed.events():
-        if stamped is None:
-            yield KEEPALIVE_COMMENT
-        else:
-            yield format_sse_event(event=stamped.event.event, id=str(stamped.id), data_str=stamped.json)
+    async for moment in feed.moments():
+        yield "".join(map(_wire, moment)).encode() or KEEPALIVE_COMMENT
+
+
+def _wire(stamped: Stamped) -> str:
+    """JSON of ours has no line breaks."""
+    return f"event: {stamped.event.event}\ndata: {stamped.json}\nid: {stamped.id}\n\n"
 
 
 class _AsText:

@@ -107,6 +107,7 @@ async def once(server: ServerProcess, follow: Follow | None, seconds: float) -> 
         async with following(follow, server, call_id):
             before = spent(server.process.pid)
             await asyncio.sleep(seconds)
+            assert not talking.done(), talking
             return 100 * (spent(server.process.pid) - before) / seconds
     finally:
         talking.cancel()

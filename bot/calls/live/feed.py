@@ -6,6 +6,7 @@ what came after its last event where the log still reaches back to it, and else 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from bot.store.deliveries import Delivery, SqlDeliveryStore
 LINGER_SECONDS = 20.0
 """How long a call's stream goes on after its end: the model's outcome and the webhooks come then."""
 HEARTBEAT_SECONDS = 15.0
+GATHER_SECONDS = 0.05
 END = "end"
 """Origin of the id of a stream's last event: who resumes with it has all."""
 MOST_STREAMS = 250
@@ -131,6 +133,18 @@ class Feed:
             yield self.last(self.subscription.call_id)
         finally:
             self.close()
+
+    async def moments(self) -> AsyncIterator[list[Stamped]]:
+        """The same, what happens within GATHER_SECONDS together: a sending costs more than what it carries."""
+        first, self._first = self._first, []
+        yield [stamped for stamped in first if self._notes(stamped)]
+        async for stamped in self.events():
+            if stamped is None:
+                yield []
+                continue
+            if stamped.id.origin != END:
+                await asyncio.sleep(GATHER_SECONDS)
+            yield [stamped, *(more for more in self.subscription.drain() if self._notes(more))]
 
     def _left(self) -> float:
         return HEARTBEAT_SECONDS if self._over_at is None else self._over_at - time.time()
