@@ -96,7 +96,7 @@ class PhoneAgent:
     ) -> None:
         """`own_port`: where this process alone listens, where several listen on PORT."""
         resources, store = backends.resources, backends.store
-        settings, database = resources.settings, store.database
+        settings, database, listener = resources.settings, store.database, listener or CallListener()
         carrier = with_clients(backends.carrier, resources, own_port)
         self.settings, self.store, self.carrier, self._resources = settings, store, backends.carrier, resources
         self.engine = backends.engine or DurableEngine(database.address)
@@ -108,6 +108,7 @@ class PhoneAgent:
             carrier.vendor,
             simulated_line=carrier.simulated,
             callees=callees_of(backends.carrier),
+            tool_rules=lambda: listener.tool_rules,
         )
         self._mcp = McpServers(resources.environment, lambda: resources.outgoing)
         self._openings = SqlOpeningStore(database)
@@ -126,7 +127,7 @@ class PhoneAgent:
             carrier,
             self.planner,
             self.active_calls,
-            listener or CallListener(),
+            listener,
             backends.live,
         )
         self.recordings = process.recordings

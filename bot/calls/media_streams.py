@@ -155,6 +155,7 @@ class MediaStreams:
             transfers,
             self.do_not_call,
             simulated=process.planner.is_simulated(plan.spec.phone_number),
+            declared=process.listener.tools,
         )
         slot.call = call = Call(plan, line=line, services=services, recorder=recorder, backend=backend)
         if slot.end_early is not None:

@@ -1,7 +1,7 @@
 """From a wish to a call: its record, the plan of how it is held, the order to dial it."""
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -16,6 +16,7 @@ from bot.conversation.scenario.scenario import Scenario, Scenarios
 from bot.errors import RequestError, did_you_mean
 from bot.json_schema import Schema, checked
 from bot.phone_numbers import TYPED, is_browser, is_client
+from bot.pipeline.offline.rules.tool_rules import ToolRule
 from bot.pipeline.stt.vendors import Moonshine, moonshine_installed
 from bot.policy import DEFAULT_TERMS, CallPurpose, HoursTerms, RetryTerms, Terms
 from bot.records import CallRecord, CallSpec, Direction, Status
@@ -44,6 +45,8 @@ class Planner:
     simulated_line: bool
     callees: Sequence[str] = ()
     """Who may pick up, by name, where callees are simulated."""
+    tool_rules: Callable[[], tuple[ToolRule, ...]] = tuple
+    """When the local LLM calls declared tools."""
     _plans: OrderedDict[str, tuple[_Asked, Plan]] = field(default_factory=OrderedDict, init=False, repr=False)
 
     def record(
@@ -103,6 +106,7 @@ class Planner:
             time_zone=record.terms.time_zone,
             extension=record.terms.extension,
             simulated_callee=record.terms.simulated_callee,
+            tool_rules=self.tool_rules(),
             our_number=record.spec.from_number or self.settings.twilio_phone_number,
             outcome_schema=None if schema is None else checked(schema),
         )

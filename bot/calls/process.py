@@ -1,11 +1,15 @@
 """What the parts of one server process share."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from bot.calls.active_calls import ActiveCalls
 from bot.calls.live.hub import EventHub
 from bot.calls.planner import Planner
 from bot.calls.recordings import Recordings
+from bot.conversation.call_plan import Plan
+from bot.conversation.tools import Tool
+from bot.pipeline.offline.rules.tool_rules import ToolRule
 from bot.records import Turn
 from bot.settings import Settings
 from bot.store import SqlCallStore
@@ -18,6 +22,11 @@ class CallListener:
 
     Called in the event loop; it must not block.
     """
+
+    tools: Callable[[Plan], Iterable[Tool]] | None = None
+    """What its calls use in the place of the scenario's HTTP tools and MCP servers: a suite's mocks."""
+    tool_rules: tuple[ToolRule, ...] = ()
+    """When the local LLM calls them."""
 
     def turn_completed(self, call_id: str, turn: Turn) -> None:
         return

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from bot.cli import names
 from bot.errors import PhoneAgentError
 from bot.telemetry.logs import set_up
 
@@ -33,10 +34,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "mcp", help="offer a running server's tools to an MCP client, over stdin and stdout"
     )
     mcp.add_argument("--server", metavar="URL", help="default: PHONE_AGENT_URL, or http://127.0.0.1:8000")
+    simulate.add_argument("--tools-from", metavar="FILE", help="[[tool]] tables: what HTTP and MCP tools answer")
+    chat = commands.add_parser("chat", help="be the callee of a scenario, by typing")
+    chat.add_argument("scenario", nargs="?", help="default: appointment_confirmation")
+    chat.add_argument("--action", help="what the agent calls for; default: the scenario's example")
+    chat.add_argument("--context", help="what it may know; default: the scenario's example")
+    chat.add_argument("--callee-name", help="your name; default: the scenario's example")
+    chat.add_argument("--organization", help="for whom; default: the scenario's example")
     test = commands.add_parser("test", help="hold the calls of a suite and check what is expected of them")
     test.add_argument("suites", nargs="*", help="names or files of suites; default: all of pipelines/suites/")
     test.add_argument(
         "--text", action="store_true", help="without audio: seconds, many calls at once; the default"
+    )
+    test.add_argument(
+        "--audio", action="store_true", help="through voice and line, as simulate: cases with audio = true"
     )
     test.add_argument("--case", metavar="WORDS", help="only cases whose names hold these words")
     test.add_argument("--new", metavar="SCENARIO", help="write a first suite for a scenario")
@@ -48,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     set_up(chosen.log_level)
     try:
+        names.check(chosen)
         sys.exit(_run(chosen))
     except PhoneAgentError as e:
         sys.exit(f"error: {e.message}")

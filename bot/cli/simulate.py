@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import functools
 import json
 import socket
 import tempfile
@@ -25,6 +26,8 @@ from bot.conversation.scenario.scenario import DEFAULT_OUTBOUND, Scenario, Scena
 from bot.policy import CallConsent, Terms
 from bot.records import CallRecord, CallSpec, ToolUse, Turn, TurnLatency
 from bot.settings import Settings, load_settings
+from bot.suites.mocks import mocked_tools, rules_of
+from bot.suites.suite import ToolMock, load_tools
 from bot.telephony.simulated.carrier import SimulatedCarrier
 
 SIMULATED_NUMBER = "+12025550123"
@@ -48,6 +51,7 @@ class Wish:
     callee_name: str | None = None
     organization: str | None = None
     as_json: bool = False
+    tools: tuple[ToolMock, ...] = ()
 
 
 async def run(chosen: argparse.Namespace) -> int:
@@ -61,22 +65,25 @@ async def run(chosen: argparse.Namespace) -> int:
         chosen.callee_name,
         chosen.organization,
         chosen.json,
+        load_tools(Path(chosen.tools_from)) if chosen.tools_from else (),
     )
     settings = load_settings()
     with tempfile.TemporaryDirectory(prefix="simulate-") as folder:
-        return await _simulate(_without_account(settings, Path(folder)), wish)
+        return await _simulate(without_account(settings, Path(folder)), wish)
 
 
 class _Terminal(CallListener):
     """Prints the turns."""
 
-    def __init__(self, *, silent: bool) -> None:
+    def __init__(self, wish: Wish) -> None:
         self.ended = asyncio.Event()
-        self._silent = silent
+        self._silent = wish.as_json
+        if wish.tools:
+            self.tools, self.tool_rules = functools.partial(mocked_tools, wish.tools), rules_of(wish.tools)
 
     def turn_completed(self, call_id: str, turn: Turn) -> None:
         if not self._silent:
-            _print_turn(turn)
+            print_turn(turn)
 
     def call_ended(self, call_id: str) -> None:
         self.ended.set()
@@ -84,10 +91,10 @@ class _Terminal(CallListener):
 
 async def _simulate(settings: Settings, wish: Wish) -> int:
     scenarios = Scenarios.load(settings.pipelines_dir, settings.compliance_profile)
-    terminal = _Terminal(silent=wish.as_json)
+    terminal = _Terminal(wish)
     scenario = scenarios.get(wish.scenario or DEFAULT_OUTBOUND)
     if scenario.direction == "inbound":
-        scenarios = _with_example(scenarios, scenario, wish)
+        scenarios = with_example(scenarios, scenario, wish)
     async with serving(settings, scenarios=scenarios, listener=terminal) as agent:
         if not wish.as_json:
             _print_slots(agent, scenario)
@@ -134,15 +141,7 @@ async def with_outcome(
 async def _begin(agent: PhoneAgent, carrier: SimulatedCarrier, scenario: Scenario, wish: Wish) -> str:
     example = scenario.example
     if scenario.direction == "inbound":
-        origin = f"http://127.0.0.1:{agent.settings.port}"
-        sid = await carrier.call_in(
-            origin=origin,
-            to=OUR_NUMBER,
-            from_number=SIMULATED_NUMBER,
-            scenario=scenario.name,
-            brief=callee_brief(scenario),
-        )
-        return await _call_id_of(agent, sid)
+        return await call_in(agent, carrier, scenario)
     spec = CallSpec(
         phone_number=SIMULATED_NUMBER,
         scenario=scenario.name,
@@ -156,6 +155,18 @@ async def _begin(agent: PhoneAgent, carrier: SimulatedCarrier, scenario: Scenari
     return (await agent.placing.place(spec, Terms(consent=consent))).call_id
 
 
+async def call_in(agent: PhoneAgent, carrier: SimulatedCarrier, scenario: Scenario) -> str:
+    """A simulated caller calls our number; the id of the call."""
+    sid = await carrier.call_in(
+        origin=f"http://127.0.0.1:{agent.settings.port}",
+        to=OUR_NUMBER,
+        from_number=SIMULATED_NUMBER,
+        scenario=scenario.name,
+        brief=callee_brief(scenario),
+    )
+    return await _call_id_of(agent, sid)
+
+
 async def _call_id_of(agent: PhoneAgent, call_sid: str) -> str:
     """The call of a carrier's id, which comes in within a moment."""
     async with asyncio.timeout(_COMES_IN_SECONDS):
@@ -164,7 +175,7 @@ async def _call_id_of(agent: PhoneAgent, call_sid: str) -> str:
     return record.call_id
 
 
-def _with_example(scenarios: Scenarios, scenario: Scenario, wish: Wish) -> Scenarios:
+def with_example(scenarios: Scenarios, scenario: Scenario, wish: Wish) -> Scenarios:
     """The same scenarios, `scenario` answering our number and knowing what its example says.
 
     A caller from outside brings no request, so an inbound scenario has to know it by itself.
@@ -178,7 +189,7 @@ def _with_example(scenarios: Scenarios, scenario: Scenario, wish: Wish) -> Scena
     return Scenarios(filled if name == scenario.name else scenarios.get(name) for name in scenarios.names)
 
 
-def _without_account(settings: Settings, folder: Path) -> Settings:
+def without_account(settings: Settings, folder: Path) -> Settings:
     """The same vendors, the simulated carrier, a port of its own, and a database in `folder`.
 
     Its own: another process of the same database would take this call from the queue and dial it.
@@ -202,7 +213,7 @@ def _without_account(settings: Settings, folder: Path) -> Settings:
     )
 
 
-def _print_turn(turn: Turn) -> None:
+def print_turn(turn: Turn) -> None:
     who = f"{turn.speaker:<6}"
     cut = "  (interrupted)" if turn.interrupted else ""
     print(f"{turn.start_ms / 1000:6.1f} s  {who}  {turn.text}{cut}", flush=True)

@@ -1,10 +1,12 @@
 """Suites of scenarios: hold their calls, say what was expected and is not so; write a first suite."""
 
 import argparse
+import asyncio
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from bot.cli.audio_cases import run_in_audio
 from bot.conversation.scenario.scenario import Scenarios
 from bot.errors import ScenarioError
 from bot.records import CallRecord
@@ -26,11 +28,14 @@ def main(chosen: argparse.Namespace) -> int:
         return _write_new(chosen.new, scenarios, settings)
     suites = _suites(chosen, scenarios, settings)
     began = time.perf_counter()
-    results = clock.run(_in_text(settings, scenarios, suites))
+    if chosen.audio:
+        results = asyncio.run(_in_audio(settings, scenarios, suites, chosen.html))
+    else:
+        results = clock.run(_in_text(settings, scenarios, suites))
     for line in reports.table(results):
         print(line)
     print(reports.summary(results, time.perf_counter() - began))
-    _write(chosen, results)
+    _write(chosen, results, mode="audio" if chosen.audio else "text")
     worse = _compare(chosen.baseline, results)
     return 0 if all(result.passed for result in results) and not worse else 1
 
@@ -59,6 +64,16 @@ async def _in_text(settings: Settings, scenarios: Scenarios, suites: Sequence[Su
         await room.close()
 
 
+async def _in_audio(
+    settings: Settings, scenarios: Scenarios, suites: Sequence[Suite], page: str | None
+) -> list[CaseResult]:
+    """Their sound lies beside the HTML page, where one is written."""
+    if not any(case.audio for suite in suites for case in suite.case):
+        raise ScenarioError("no case here has audio = true", code="no_case")
+    sound = None if page is None else Path(page).with_suffix("") / "sound"
+    return await run_in_audio(settings, scenarios, suites, _finder(settings), sound)
+
+
 def _finder(settings: Settings) -> Find:
     async def find(call_id: str) -> CallRecord | None:
         store = SqlCallStore(open_database(settings))
@@ -71,8 +86,7 @@ def _finder(settings: Settings) -> Find:
     return find
 
 
-def _write(chosen: argparse.Namespace, results: Sequence[CaseResult]) -> None:
-    mode = "text"
+def _write(chosen: argparse.Namespace, results: Sequence[CaseResult], *, mode: str) -> None:
     for path, made in (
         (chosen.junit, reports.as_junit),
         (chosen.json_report, lambda results: reports.as_json(results, mode=mode)),

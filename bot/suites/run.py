@@ -10,13 +10,14 @@ from typing import Any
 
 from bot.calls.planner import callee_brief
 from bot.conversation.scenario.scenario import Scenario
+from bot.errors import ScenarioError
 from bot.records import CallRecord, CallSpec, Direction, FirstSpeaker, Speaker
 from bot.suites.checks import Check, checked
 from bot.suites.mocks import mocked_tools, rules_of
 from bot.suites.players import Judged, Models, PlayedCallee, judged
 from bot.suites.suite import Case, Persona, Suite
 from bot.suites.text_call import NUMBER, TextRequest, TextRoom, hold
-from bot.suites.typed_line import ReplayedCallee, ScriptedCallee, TypedCallee
+from bot.suites.typed_line import ScriptedCallee, TypedCallee, replayed
 from bot.telephony.simulated.script import Conversation, ConverseStep, callee_named
 
 _SPEAKERS: dict[str, FirstSpeaker] = {"agent": Speaker.AGENT, "callee": Speaker.CALLEE}
@@ -126,17 +127,23 @@ class TextRunner:
         return await finished(case, record, prepared, self.models, scenario)
 
 
-async def prepare(case: Case, scenario: Scenario, models: Models, find: Find) -> Prepared:
-    """Who picks up, and what the call is about. LookupError where the call to replay is not there."""
+async def prepare(case: Case, scenario: Scenario, models: Models, find: Find, *, audio: bool = False) -> Prepared:
+    """Who picks up, and what the call is about. ScenarioError where the call to replay is not there.
+
+    In audio all that a callee says is spoken beforehand, so a script plays its persona.
+    """
     direction = Direction(scenario.direction)
     spec = _spec(case, scenario, direction)
     brief = callee_brief(scenario)
     if case.replay is not None:
         record = await find(case.replay)
         if record is None:
-            raise LookupError(f"there is no call {case.replay!r} to replay in the database of DATABASE_URL")
-        told = callee_named("cooperative").told(brief)
-        return Prepared(spec, direction, told, ReplayedCallee(record.turns))
+            raise ScenarioError(
+                f"case {case.name!r}: there is no call {case.replay!r} to replay in the database of DATABASE_URL",
+                code="no_call",
+            )
+        told = replayed(record.turns).told(brief)
+        return Prepared(spec, direction, told, ScriptedCallee(told))
     if isinstance(case.callee, str):
         told = callee_named(case.callee).told(brief)
         return Prepared(spec, direction, told, ScriptedCallee(told))
@@ -144,10 +151,11 @@ async def prepare(case: Case, scenario: Scenario, models: Models, find: Find) ->
     if persona.language is not None:
         brief = replace(brief, language=persona.language)
     told = as_scripted(persona).told(brief)
-    player = models.build_asker(scenario)
+    player = None if audio else models.build_asker(scenario)
     if player is not None and persona.persona:
         return Prepared(spec, direction, told, PlayedCallee(persona, spec, brief.language, player))
-    note = (f"no model to play the persona: {persona.like} stood in",) if persona.persona else ()
+    why = "in audio" if audio else "no model to play the persona"
+    note = (f"{why}: {persona.like} stood in",) if persona.persona else ()
     return Prepared(spec, direction, told, ScriptedCallee(told), note)
 
 

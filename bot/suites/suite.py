@@ -7,7 +7,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, model_validator
 
@@ -247,6 +247,13 @@ class Suite(Part):
 
 def load_suite(path: Path, scenarios: Scenarios | None = None) -> Suite:
     """One suite. ScenarioError names the file, each wrong key and its line."""
+    return _read(path, Suite, {"scenario": path.stem}, scenarios)
+
+
+M = TypeVar("M", bound=Part)
+
+
+def _read(path: Path, model: type[M], given: Mapping[str, str], scenarios: Scenarios | None = None) -> M:
     try:
         text = path.read_text(encoding="utf-8")
         data = tomllib.loads(text)
@@ -258,11 +265,22 @@ def load_suite(path: Path, scenarios: Scenarios | None = None) -> Suite:
         raise ScenarioError(f"{path}: {toml_mistake(e)}", code="bad_suite") from e
     try:
         # As JSON, because strict validation takes an array for a tuple there and nowhere else.
-        document = json.dumps({"scenario": path.stem} | data, default=str)
-        return Suite.model_validate_json(document, strict=True, context={"scenarios": scenarios})
+        document = json.dumps({**given, **data}, default=str)
+        return model.model_validate_json(document, strict=True, context={"scenarios": scenarios})
     except ValidationError as e:
-        wrong = "\n".join(f"{path}: {mistake}" for mistake in mistakes(e, Suite, data, text))
+        wrong = "\n".join(f"{path}: {mistake}" for mistake in mistakes(e, model, data, text))
         raise ScenarioError(wrong, code="bad_suite") from e
+
+
+class ToolsFile(Part):
+    """A file of `phone-agent simulate --tools-from`: the [[tool]] tables of a case."""
+
+    tool: tuple[ToolMock, ...] = Field(min_length=1)
+
+
+def load_tools(path: Path) -> tuple[ToolMock, ...]:
+    """What the tools of one call answer. ScenarioError names the file, each wrong key and its line."""
+    return _read(path, ToolsFile, {}).tool
 
 
 def find_suites(names: list[str], pipelines: Path) -> list[Path]:

@@ -36,7 +36,7 @@ from bot.policy import DEFAULT_TERMS, Terms
 from bot.records import CallRecord, CallSpec, Direction, EndedReason, Status, Turn
 from bot.settings import Settings
 from bot.suites.text_phone import TextPhone
-from bot.suites.typed import SilentVoice, TypedSpeech
+from bot.suites.typed import WORD_SECONDS, SilentVoice, TypedSpeech
 from bot.suites.typed_line import TypedCallee, TypedLine
 
 LONGEST_SECONDS = 900.0
@@ -50,11 +50,13 @@ class TextRoom:
 
     settings: Settings
     scenarios: Scenarios
+    word_seconds: float = WORD_SECONDS
+    """Of the agent's speech."""
     resources: Resources = field(init=False)
     planner: Planner = field(init=False)
 
     def __post_init__(self) -> None:
-        resources = Resources(self.settings, voice=SilentVoice())
+        resources = Resources(self.settings, voice=SilentVoice(self.word_seconds))
         typed = Scenarios(_typed(self.scenarios.get(name)) for name in self.scenarios.names)
         planner = Planner(typed, self.settings, resources.environment, "simulated", simulated_line=True)
         object.__setattr__(self, "resources", resources)
@@ -168,7 +170,9 @@ async def _end(task: asyncio.Task[None]) -> None:
 
 
 def _recorded(record: CallRecord, plan: Plan, end: CallEnd, recorder: Recorder, seconds: float) -> CallRecord:
-    turns, begun_at = recorder.kept_turns(), datetime.now(UTC)
+    # Nothing was spoken, so nothing says how long a voice would have been waited for.
+    turns = tuple(replace(turn, latency=None) for turn in recorder.kept_turns())
+    begun_at = datetime.now(UTC)
     outcome = outcome_by_rules(
         plan, turns, ended_reason=end.reason, answered_by=end.answered_by, recorded=end.outcome
     )

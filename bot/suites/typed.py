@@ -6,7 +6,7 @@ give for a spoken one, over as much time as it would take to say.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 from pipecat.frames.frames import (
     Frame,
@@ -84,7 +84,7 @@ class TypedSpeech(SpeechDetector):
 class SilentVoice(LocalVoice):
     """A voice whose speech lasts as long as it should and has no sound. Nothing is loaded."""
 
-    def __init__(self, word_seconds: Callable[[], float] = lambda: WORD_SECONDS) -> None:
+    def __init__(self, word_seconds: float = WORD_SECONDS) -> None:
         super().__init__()
         self._word_seconds = word_seconds
 
@@ -102,7 +102,7 @@ class SilentVoice(LocalVoice):
         yield self.say(text)
 
     def say(self, text: str, *, speed: float = 1.0, pitch: float = 1.0) -> Speech:
-        ms, words = self._word_seconds() * 1000, text.split()
+        ms, words = self._word_seconds * 1000, text.split()
         timed = tuple(TimedWord(word, n * ms, (n + 1) * ms) for n, word in enumerate(words))
         return Speech(text, bytes(2 * round(len(words) * ms * SAMPLE_RATE / 1000)), timed)
 

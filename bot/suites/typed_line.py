@@ -30,8 +30,6 @@ from bot.telephony.simulated.script import (
 )
 
 TICK_SECONDS = 0.02
-GOODBYE_SECONDS = 15.0
-"""For the agent to end a call in which nothing is left to say."""
 QUIET_SECONDS = 1.5
 """Behind music, so that it is heard to be over."""
 
@@ -170,8 +168,11 @@ class ScriptedCallee:
             reply = answers.reply(line.new_words())
             if reply is None:
                 return
-            await line.wait(step.think_ms / 1000)
-            await self._say(line, reply)
+            if reply:
+                await line.wait(step.think_ms / 1000)
+                await self._say(line, reply)
+            else:
+                line.far.sounded.clear()
 
     @staticmethod
     async def _music(line: TypedLine, seconds: float) -> None:
@@ -193,23 +194,19 @@ class ScriptedCallee:
         return False
 
 
-class ReplayedCallee:
-    """Says what the callee of an earlier call said, each turn when the agent has finished."""
-
-    def __init__(self, turns: Sequence[Turn]) -> None:
-        self._turns = turns
-
-    async def talk(self, line: TypedLine) -> None:
-        spoke = False
-        for turn in self._turns:
-            if turn.speaker is Speaker.AGENT:
-                spoke = True
-            elif turn.text and turn.speaker is Speaker.CALLEE:
-                if spoke and not await line.hear():
-                    return
-                spoke = False
-                await line.say(turn.text)
-        await line.wait(GOODBYE_SECONDS)
+def replayed(turns: Sequence[Turn]) -> Conversation:
+    """A callee who says what the one of an earlier call said, each turn when the agent has finished."""
+    steps: list[Step] = []
+    spoke = False
+    for turn in turns:
+        if turn.speaker is Speaker.AGENT:
+            spoke = True
+        elif turn.text and turn.speaker is Speaker.CALLEE:
+            steps += [HearStep(do="hear")] if spoke else []
+            steps.append(SayStep(do="say", text=turn.text))
+            spoke = False
+    steps.append(WaitForHangUpStep(do="wait_for_hang_up"))
+    return Conversation(name="replay", description="The callee of an earlier call.", steps=steps)
 
 
 def _mulaw(payloads: tuple[str, ...]) -> bytes:

@@ -18,7 +18,7 @@ from bot import languages
 from bot.languages import plain
 from bot.telephony.carrier import AskedField, CalleeBrief
 
-PATTERNS = ("goodbye", "anything_else", "permission", "identity", "help", "yes_or_no")
+PATTERNS = ("goodbye", "anything_else", "permission", "identity", "help", "yes_or_no", "waits")
 _STEM_LETTERS = 5
 """So many first letters of a word are compared: "satisfied" and "satisfaction" ask for one thing."""
 _SHORT = 3
@@ -108,9 +108,11 @@ class Answers:
         yield from (self._field_answer(field) for field in self._brief.fields)
 
     def reply(self, heard: str) -> str | None:
-        """To what the agent said since the last time; None where it has said goodbye."""
+        """To what the agent said since the last time; "": nothing, more is to come; None: it has said goodbye."""
         says = self._words.says
         asked = _questions(heard)
+        if heard and not asked and all(self._words.found("waits", part) for part in _sentences(heard)):
+            return ""
         if self._words.found("goodbye", heard) and not asked:
             return None
         for pattern, say in self._own:
@@ -180,5 +182,9 @@ class Answers:
         return {word[:_STEM_LETTERS] for word in words if len(word) > _SHORT and word not in self._words.small}
 
 
+def _sentences(heard: str) -> list[str]:
+    return [part.strip() for part in _SENTENCE.findall(heard) if part.strip()]
+
+
 def _questions(heard: str) -> list[str]:
-    return [part.strip() for part in _SENTENCE.findall(heard) if part.strip().endswith("?")]
+    return [part for part in _sentences(heard) if part.endswith("?")]

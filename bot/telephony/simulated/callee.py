@@ -335,8 +335,9 @@ class Callee:
             known = len(said)
             if reply is None:
                 return
-            yield from self._wait(step.think_ms)
-            yield from self._say(reply)
+            if reply:
+                yield from self._wait(step.think_ms)
+                yield from self._say(reply)
             self._ear.attend()
 
     def _say_mhm(self, text: Text, pause_ms: int) -> Generator[str, None, None]:

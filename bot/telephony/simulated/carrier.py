@@ -128,6 +128,13 @@ class SimulatedCarrier(TwilioWebhooks):
             TRANSFER_TARGET if scenario == TRANSFER_TARGET else next(self._varied) if name == ALL else name
         )
 
+    def answer_as(self, callee: Conversation) -> None:
+        """From now on every callee is this one."""
+        self._lines = ()
+        self._conversations = lambda scenario: (
+            callee_named(TRANSFER_TARGET) if scenario == TRANSFER_TARGET else callee
+        )
+
     def _callee(self, scenario: str, brief: CalleeBrief) -> Conversation:
         if brief.callee is None:
             found = self._conversations(scenario)

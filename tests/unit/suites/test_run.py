@@ -197,7 +197,7 @@ def test_a_call_is_replayed(tmp_path: Path) -> None:
         return [turn.text for turn in call.turns if turn.speaker is Speaker.CALLEE]
 
     assert callee(again.runs[0].record) == callee(record)
-    with pytest.raises(LookupError, match="there is no call 'call_1' to replay"):
+    with pytest.raises(ScenarioError, match="there is no call 'call_1' to replay"):
         held(path)
 
 

@@ -31,6 +31,8 @@ FLIGHT = CalleeBrief("en", (COMES, MEAL, SEATS, RATING, PHONE))
         ("Could you open the window?", "Yes."),
         ("What colour is the seat of the captain?", "I'm not sure, sorry."),
         ("I have noted that.", "Okay."),
+        ("One moment. Let me see.", ""),
+        ("Let me see. Do you have a minute?", "Sure, go ahead."),
         ("Thank you, and goodbye!", None),
     ],
 )
