@@ -9,7 +9,7 @@ from itertools import cycle
 
 from bot.records import AnsweredBy
 from tests.benchmarks.acts import Act, AgentQuiet, AgentSaid, Circuit, HangUp, Noise, Pause, Say, UntilHungUp
-from tests.benchmarks.rules import Never, Rule, Sounds, TakenFor
+from tests.benchmarks.rules import Never, Rule, TakenFor
 from tests.benchmarks.situations.situation import OPENING, Situation
 from tests.simulators.twilio import AmdNews
 
@@ -163,7 +163,7 @@ def _persons() -> list[Situation]:
             _said(text, next(_voices)),
             AgentSaid(700),
             HangUp(),
-            rules=(Sounds("greeting", 2500.0),),
+            rules=(),
             circuit=_line(index),
         )
         for index, text in enumerate(PERSONS)
