@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 
-from bot.pipeline import warm_up
+from bot.pipeline import warm_up, websocket_masks
 from bot.pipeline.offline.moonshine_stt import MoonshineModel
 from bot.pipeline.offline.scripted_stt import CalleeScripts
 from bot.pipeline.offline.sphinx import Decoders
@@ -108,6 +108,7 @@ class Resources:
     def build_clients(self) -> None:
         """Those of the vendors whose keys are set. Blocks some 50 ms."""
         self.tls = ssl.create_default_context()
+        websocket_masks.install()
         key = self.settings.anthropic_api_key
         if key is not None:
             from anthropic import AsyncAnthropic, DefaultAsyncHttpxClient
