@@ -9,6 +9,7 @@ nobody who answers either.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 import numpy as np
@@ -29,11 +30,19 @@ _BREAK = 0.25
 """Of the level that a quarter of the windows exceed: 12 dB below it."""
 _AUDIBLE = 32768 * 10 ** (-38 / 20)
 """That level at least: what is played to one who waits is as loud as a voice."""
+_SILENT = _AUDIBLE / 16
+"""Below it no window is asked for tones: most of a call is as silent."""
 _LATELY = 10
 """Windows."""
 _BIN_HERTZ = SAMPLE_RATE / INPUT_FRAME_SAMPLES
 _BAND = slice(round(280 / _BIN_HERTZ), round(3400 / _BIN_HERTZ))
 _HANN = np.hanning(INPUT_FRAME_SAMPLES + 1)[:-1].astype(np.float32)
+
+
+def _is_tonal(samples: np.ndarray[tuple[int], np.dtype[np.float32]]) -> bool:
+    spectrum = np.fft.rfft(samples * _HANN)[_BAND]
+    energy = spectrum.real**2 + spectrum.imag**2 + 1.0
+    return bool(np.exp(np.log(energy).mean()) < _TONAL * energy.mean())
 
 
 class MusicDetector:
@@ -54,10 +63,9 @@ class MusicDetector:
     def hear(self, pcm: bytes) -> bool:
         """`pcm`: 256 samples, 16 bit. True where `sounding` has changed."""
         samples = np.frombuffer(pcm, dtype=np.int16).astype(np.float32)
-        spectrum = np.fft.rfft(samples * _HANN)[_BAND]
-        energy = spectrum.real**2 + spectrum.imag**2 + 1.0
-        self._levels.append(float(np.sqrt(np.dot(samples, samples) / len(samples))))
-        self._tonal.append(bool(np.exp(np.log(energy).mean()) < _TONAL * energy.mean()))
+        level = math.sqrt(float(np.dot(samples, samples)) / len(samples))
+        self._levels.append(level)
+        self._tonal.append(level >= _SILENT and _is_tonal(samples))
         self._windows += 1
         if self._windows % _EVERY or len(self._levels) < WINDOWS:
             return False
@@ -65,7 +73,10 @@ class MusicDetector:
         return before != self.sounding
 
     def _is_music(self) -> bool:
+        tonal = sum(self._tonal) / WINDOWS
+        if tonal < _SCORE:
+            return False
         levels = np.array(self._levels)
         loud = float(np.percentile(levels, 75))
         breaks = float((levels < _BREAK * loud).mean())
-        return loud >= _AUDIBLE and breaks <= _MOST_BREAKS and sum(self._tonal) / WINDOWS - breaks >= _SCORE
+        return loud >= _AUDIBLE and breaks <= _MOST_BREAKS and tonal - breaks >= _SCORE
