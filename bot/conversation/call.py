@@ -467,6 +467,9 @@ class Call:
         if self._backend.simulated:
             self._backend.resources.scripts.agent_said(self._line.call_sid, text)
 
+    def agent_words_cut(self, text: str) -> None:
+        self._recorder.agent_words_cut(text)
+
     def agent_turn_over(self, text: str, *, interrupted: bool) -> None:
         self._disclosure.note_turn_over(interrupted=interrupted)
         self._flow.note_agent_turn(text)

@@ -226,6 +226,12 @@ class Recorder:
         """Of a piece, which is nearly always one word."""
         return (max(0, at_ms),) * len(text.split())
 
+    def agent_words_cut(self, text: str) -> None:
+        """`text` is not kept: it was never heard."""
+        index = self._open.get(Speaker.AGENT)
+        if index is not None and text:
+            self.reports.words_cut(self.turns[index], self.secrets.said(text))
+
     def agent_turn_over(self, text: str, *, interrupted: bool) -> None:
         index = self._open.pop(Speaker.AGENT, None)
         if index is None:

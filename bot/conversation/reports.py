@@ -9,6 +9,9 @@ class CallReports:
     def words_came(self, turn: Turn) -> None:
         """The turn has other words than before: what was recognised, or heard of the agent, so far."""
 
+    def words_cut(self, turn: Turn, text: str) -> None:
+        """The callee cut the turn off: `text` was spoken already and is not heard."""
+
     def turn_completed(self, turn: Turn) -> None:
         """Again where a later word changed a turn that was complete."""
 

@@ -87,6 +87,14 @@ class AgentWords(TurnWords):
     event: Literal["agent_words"] = "agent_words"
 
 
+class AgentCut(LiveEvent):
+    """The callee cut the agent off."""
+
+    event: Literal["agent_cut"] = "agent_cut"
+    turn: int = Field(description="The turn's index in the transcript.")
+    text: str = Field(description="Words that were spoken already and that the callee did not get to hear.")
+
+
 class TurnCompleted(LiveEvent):
     """A turn as the transcript keeps it; again where a later word changed it."""
 
@@ -183,6 +191,7 @@ AnyEvent = Annotated[
     | AnswerDetected
     | CalleeWords
     | AgentWords
+    | AgentCut
     | TurnCompleted
     | TurnPassed
     | ReplyTimed
@@ -205,6 +214,7 @@ EventName = Literal[
     "answer_detected",
     "callee_words",
     "agent_words",
+    "agent_cut",
     "turn_completed",
     "turn_passed",
     "reply_timed",

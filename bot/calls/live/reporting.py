@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bot.calls.live.events import (
+    AgentCut,
     AnswerDetected,
     ReplyGuessed,
     ReplyTimed,
@@ -35,6 +36,9 @@ class LiveCall(CallReports):
 
     def words_came(self, turn: Turn) -> None:
         self._hub.publish(words_of(self._call_id, turn))
+
+    def words_cut(self, turn: Turn, text: str) -> None:
+        self._hub.publish(AgentCut(call_id=self._call_id, turn=turn.index, text=text))
 
     def turn_completed(self, turn: Turn) -> None:
         self._listener.turn_completed(self._call_id, turn)

@@ -278,8 +278,8 @@ class Line:
     def held(self) -> bool:
         return self._playout.held
 
-    async def interrupt(self) -> None:
-        """Silence the agent now; what was heard by now is reported, the rest is dropped."""
+    async def interrupt(self) -> tuple[Payload, ...]:
+        """Silence the agent now; what was heard by now is reported, the rest is dropped and returned."""
         silent = self._playout.idle or self._playout.held
         self._clears += 1
         self._held_until = None
@@ -288,6 +288,7 @@ class Line:
             await self._clear()
         await self._report(news)
         self._record_offset_ms = None
+        return news.dropped
 
     async def _clear(self) -> None:
         self.cleared_at = time.monotonic()

@@ -76,6 +76,8 @@ class UnfinishedFrame(DataFrame):
     """The reply ends with its last whole sentence: what waits behind that is not spoken."""
 
 
+UNHEARD = "unheard"
+"""In an InterruptionFrame's metadata: the words that were spoken and that it keeps from being heard."""
 NOTED = "noted"
 """In the metadata of an interruption that passes the callee's half: set once the agent's half knows of it."""
 MADE_AT = "made_at"
@@ -304,7 +306,8 @@ class LineOutput(FrameProcessor):
         if self._playback is not None:
             self._playback.stop()
             self._playback = None
-        await self._line.interrupt()
+        dropped = await self._line.interrupt()
+        frame.metadata[UNHEARD] = " ".join(each.text for each in dropped if isinstance(each, HeardTextFrame))
         self._starts.clear()
         await self._note_silent()
         if isinstance(frame, HushFrame):

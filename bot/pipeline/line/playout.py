@@ -16,7 +16,7 @@ would stop the agent in mid-word.
 """
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -85,6 +85,8 @@ class Heard(Generic[T]):
     points: tuple[T, ...]
     playing: int
     """Where playback stands at this news: `position` where a mark says so, further where the clock does."""
+    dropped: tuple[T, ...] = ()
+    """Points that will never be passed."""
 
 
 @dataclass
@@ -216,6 +218,7 @@ class Playout(Generic[T]):
     def clear(self, now: float) -> Heard[T]:
         """Stop here: what is not heard by now never will be. Its points are dropped with it."""
         news = self._advance(self._heard_by(now), self._playing_at(now))
+        news = replace(news, dropped=tuple(point.payload for point in self._points))
         self._held = False
         self._waiting.clear()
         self._offset = 0

@@ -42,7 +42,7 @@ from pipecat.turns.types import UserTurnSpeculation
 from pipecat.turns.user_mute.base_user_mute_strategy import BaseUserMuteStrategy
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
-from bot.pipeline.line.line_ends import FILLER, MADE_AT, NOTED, HeardTextFrame, ReplyWithdrawnFrame
+from bot.pipeline.line.line_ends import FILLER, MADE_AT, NOTED, UNHEARD, HeardTextFrame, ReplyWithdrawnFrame
 from bot.pipeline.pipecat_internals import AssistantAggregator, UserAggregator
 
 CUT_SIGN = "—"
@@ -89,6 +89,10 @@ class ConversationListener(Protocol):
 
     def agent_words(self, text: str) -> None:
         """Words of the agent that were heard."""
+        ...
+
+    def agent_words_cut(self, text: str) -> None:
+        """Words of the agent that would have followed, and will not be heard."""
         ...
 
     def agent_turn_over(self, text: str, *, interrupted: bool) -> None: ...
@@ -321,6 +325,7 @@ class AssistantContext(AssistantAggregator):
         if isinstance(frame, EndFrame | CancelFrame):
             self._over = True
         if isinstance(frame, InterruptionFrame) and self.has_words:
+            self._listener.agent_words_cut(frame.metadata.get(UNHEARD, ""))
             await self.add_words(CUT_SIGN)
         await super().process_frame(frame, direction)
         if NOTED in frame.metadata:

@@ -258,6 +258,7 @@
     constructor(watched) {
       this.names = { agent: "Agent", callee: watched ? "Callee" : "You", recording: "Recording", business: "Business" };
       this.turns = new Map();
+      this.cut = new Map(); // by turn: words that were not heard
       this.waiting = null; // the times of a reply that has no turn yet
       this.longest = 1000;
       this.over = new Promise((resolve) => { this.ended = resolve; });
@@ -301,9 +302,11 @@
         badge.className = "badge warn";
         badge.textContent = "cut off";
         item.querySelector(".meta").append(badge);
+      }
+      if (event.interrupted && this.cut.has(event.turn)) {
         const rest = document.createElement("s");
-        rest.textContent = " …";
-        item.querySelector(".said").append(rest);
+        rest.textContent = this.cut.get(event.turn);
+        item.querySelector(".said").append(" ", rest);
       }
       part("aloud").textContent = `${this.names[event.speaker]}: ${event.text}`;
     }
@@ -341,6 +344,7 @@
     happened(name, event) {
       if (name === "callee_words") this.words(event, "callee");
       else if (name === "agent_words") this.words(event, "agent");
+      else if (name === "agent_cut") this.cut.set(event.turn, event.text);
       else if (name === "turn_completed") this.completed(event);
       else if (name === "reply_timed") this.waiting = event;
       else if (name === "turn_passed") this.passed(event);
@@ -377,7 +381,7 @@
     }
   }
 
-  const EVENTS = ["callee_words", "agent_words", "turn_completed", "reply_timed", "turn_passed", "status_changed", "answer_detected", "tool_used", "vendor_trouble", "outcome_written"];
+  const EVENTS = ["callee_words", "agent_words", "agent_cut", "turn_completed", "reply_timed", "turn_passed", "status_changed", "answer_detected", "tool_used", "vendor_trouble", "outcome_written"];
 
   let events = null; // of the call that is shown
 

@@ -40,6 +40,9 @@ class Diary:
     def agent_words(self, text: str) -> None:
         self._note("heard", text)
 
+    def agent_words_cut(self, text: str) -> None:
+        self._note("cut", text)
+
     def agent_turn_over(self, text: str, *, interrupted: bool) -> None:
         self._note("agent, cut" if interrupted else "agent", text)
 
