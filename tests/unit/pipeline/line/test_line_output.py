@@ -125,7 +125,7 @@ async def test_an_interruption_keeps_exactly_the_heard_words_and_the_cut_sign() 
         assert 1 <= len(heard) < 7
         assert call.assistant == [" ".join([*map(str, heard), "—"])]
         assert call.diary.of("agent, cut") == call.assistant
-        said = "one two three four five six seven".split()
+        said = ["one", "two", "three", "four", "five", "six", "seven"]
         assert str(call.diary.of("cut")[0]).split() == said[len(heard) :], "the words that nobody heard"
         sent = [message["event"] for message in call.socket.sent]
         assert sent[-1] == "clear"
