@@ -5,11 +5,12 @@ What is None here is the scenario's or the settings' to say.
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 ProfileName = Literal["us_service", "us_marketing", "eu", "none"]
 """Whose law a call keeps by default: see docs/compliance.md."""
@@ -159,6 +160,10 @@ def zone(name: str) -> ZoneInfo:
         raise ValueError(
             f"{name!r} is an abbreviation, and its clock never changes to summer time: write {meant}"
         )
+    if re.fullmatch(r"(?:Etc/)?(?:GMT|UTC)?[+-]\d{1,2}(?::?\d\d)?", name):
+        raise ValueError(
+            f"{name!r} is an offset, and its clock never changes to summer time: write a place, as Europe/Madrid"
+        )
     return zone_named(name)
 
 
@@ -168,4 +173,11 @@ def zone_named(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (OSError, ValueError, KeyError):
         # An OSError is a name that leads to a folder of the database ("Europe").
-        raise ValueError(f"{name!r} is no IANA time zone like Europe/Madrid") from None
+        wanted = "_".join(name.casefold().split())
+        near = sorted(known for known in available_timezones() if wanted in (known.casefold(), _city(known)))
+        hint = f": write {near[0]}" if wanted and near else ""
+        raise ValueError(f"{name!r} is no IANA time zone like Europe/Madrid{hint}") from None
+
+
+def _city(zone: str) -> str:
+    return zone.rpartition("/")[2].casefold()

@@ -44,6 +44,21 @@ def test_an_abbreviation_is_no_zone(name: str, meant: str) -> None:
         zone(name)
 
 
+@pytest.mark.parametrize("name", ["Etc/GMT+5", "GMT-3", "UTC+2", "+02:00", "-0500"])
+def test_an_offset_is_no_zone(name: str) -> None:
+    with pytest.raises(ValueError, match="never changes to summer time"):
+        zone(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("america/new_york", "America/New_York"), ("New York", "America/New_York"), ("Madrid", "Europe/Madrid")],
+)
+def test_a_zone_that_is_nearly_named_is_told(name: str, meant: str) -> None:
+    with pytest.raises(ValueError, match=f"write {meant}"):
+        zone(name)
+
+
 def test_a_zone_that_was_kept_before_stays() -> None:
     assert zones_of("+12025550123", "EST") == (ZoneInfo("EST"),)
 
