@@ -8,10 +8,13 @@ from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, Response, async_playwright
 from playwright.sync_api import sync_playwright
+
+from bot.web.routes import STATIC
 
 NAMES = ("google-chrome", "google-chrome-stable", "chromium", "chromium-browser")
 FLAGS = (
@@ -68,7 +71,7 @@ class Problems:
 
 
 class Loaded:
-    """What a page was sent, from now on."""
+    """What a page takes from the server."""
 
     def __init__(self, page: Page) -> None:
         self._answers: list[Response] = []
@@ -78,9 +81,20 @@ class Loaded:
         self._answers.append(answer)
 
     async def sizes(self) -> dict[str, int]:
-        """Bytes, by address, as the heads of answers say: the browser forgets bodies. Streams are left out."""
-        heads = {answer.url: await answer.all_headers() for answer in self._answers}
-        return {url: int(head["content-length"]) for url, head in heads.items() if "content-length" in head}
+        """Bytes since the last time, by path: files whole, though this browser may have them already; what else
+        has a length. Recordings and streams are no part of a page."""
+        answers, self._answers = self._answers, []
+        found: dict[str, int] = {}
+        for answer in answers:
+            if not answer.url.startswith("http"):
+                continue  # what a script made itself
+            path = urlsplit(answer.url).path
+            head = await answer.all_headers()
+            if path.startswith("/static/"):
+                found[path] = (STATIC / path.removeprefix("/static/")).stat().st_size
+            elif "content-length" in head and not path.endswith("/recording"):
+                found[path] = int(head["content-length"])
+        return found
 
 
 async def faults(page: Page) -> Sequence[str]:

@@ -67,7 +67,7 @@ async def seeded_server(data_dir: Path, *, count: int = 70, key: str = "") -> As
 @pytest.mark.parametrize("phone", [False, True], ids=["desktop", "phone"])
 async def test_every_page_in_every_dress(tmp_path: Path, phone: bool) -> None:
     SHOTS.mkdir(parents=True, exist_ok=True)
-    async with seeded_server(tmp_path) as server, open_browser() as browser:
+    async with seeded_server(tmp_path, count=24) as server, open_browser() as browser:
         for dark in (False, True):
             await _look(server, browser, phone=phone, dark=dark)
 
@@ -76,9 +76,12 @@ async def _look(server: RunningServer, browser: Browser, *, phone: bool, dark: b
     dress = f"{'phone' if phone else 'desktop'}-{'dark' if dark else 'light'}"
     visit = await context(browser, phone=phone, dark=dark)
     page = await visit.new_page()
-    problems = Problems(page)
+    problems, loaded = Problems(page), Loaded(page)
     for name, path in PAGES.items():
         await page.goto(server.url + path, wait_until="load")
+        sizes = await loaded.sizes()
+        assert {path, "/static/app.css", "/static/app.js"} <= set(sizes)
+        assert sum(sizes.values()) < MOST_BYTES, f"{name}: {sizes}"
         if name in READY:
             await expect(page.locator(READY[name])).to_be_visible()
         await page.screenshot(path=SHOTS / f"{name}-{dress}.png", full_page=True)
@@ -89,22 +92,6 @@ async def _look(server: RunningServer, browser: Browser, *, phone: bool, dark: b
             assert await faults(page) == [], f"{name} {dress}"
         problems.said.clear()  # axe-core's own style sheet is refused, as it should be
     await visit.close()
-
-
-async def test_every_page_is_light(tmp_path: Path) -> None:
-    """What a browser that comes for the first time is sent for each."""
-    async with seeded_server(tmp_path) as server, open_browser() as browser:
-        for name, path in PAGES.items():
-            visit = await context(browser)
-            page = await visit.new_page()
-            loaded = Loaded(page)
-            await page.goto(server.url + path, wait_until="load")
-            sizes = {url: size for url, size in (await loaded.sizes()).items() if not url.endswith("/recording")}
-            assert {server.url + path, f"{server.url}/static/app.css", f"{server.url}/static/app.js"} <= set(
-                sizes
-            )
-            assert sum(sizes.values()) < MOST_BYTES, f"{name}: {sizes}"
-            await visit.close()
 
 
 async def test_days_are_the_readers_from_the_first_visit(tmp_path: Path) -> None:

@@ -51,7 +51,8 @@ document.addEventListener("click", async (event) => {
     notice("");
     await api(button.dataset.post, undefined, button.dataset.method || "POST");
     if (button.dataset.then) location.href = button.dataset.then;
-    else if (button.dataset.stay === undefined && !button.closest("[hx-trigger]")) location.reload();
+    else if (button.closest("[hx-trigger]")) htmx.trigger(button.closest("[hx-trigger]"), "refresh");
+    else if (button.dataset.stay === undefined) location.reload();
   } catch (error) {
     notice(error.message);
     button.disabled = false;
