@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from loguru import logger
 
 from tests.busy import Lateness
 from tests.calls.server import (
@@ -30,7 +31,15 @@ from tests.simulators.llm_replies import RuleReplies
 AT_ANY_TIME = {"hours": {"start": "00:00", "end": "24:00"}}
 GOODBYE = "We won't call you again. Goodbye."
 CARD = "My card is 4111 1111 1111 1111."
-STORAGE = '[storage]\ntranscript = "redacted"\nrecording = "redacted"\nnumbers = "redacted"\n'
+DISCREET = """
+[compliance]
+disclosure = false
+
+[storage]
+transcript = "redacted"
+recording = "redacted"
+numbers = "redacted"
+"""
 LET_GO_MS = 2000
 
 
@@ -64,8 +73,9 @@ async def test_who_calls_back_after_a_message_is_let_go_too(tmp_path: Path) -> N
 
 
 async def test_a_key_lets_go_as_well_and_little_is_kept_of_a_discreet_call(tmp_path: Path) -> None:
+    """Whose file says nothing of an AI: the record and the log say that this is switched off."""
     quick = (SCENARIO_FOLDERS[1] / "quick.toml").read_text(encoding="utf-8")
-    (tmp_path / "discreet.toml").write_text(f"{quick}\n{STORAGE}", encoding="utf-8")
+    (tmp_path / "discreet.toml").write_text(f"{quick}\n{DISCREET}", encoding="utf-8")
     callee = steps(hear(), say(CARD), hear(), press("9"), wait())
     async with (
         vendors(callee, RuleReplies([], otherwise="I call for Thursday.")) as sims,
@@ -74,7 +84,15 @@ async def test_a_key_lets_go_as_well_and_little_is_kept_of_a_discreet_call(tmp_p
         ) as server,
     ):
         body = {"scenario": "discreet", "callee_name": f"John {CARD}", **AT_ANY_TIME}
-        await little_is_kept(server, await let_go(server, await server.call(**body), TO))
+        lines: list[str] = []
+        sink = logger.add(lines.append, level="INFO")
+        call = await let_go(server, await server.call(**body), TO)
+        logger.remove(sink)
+        assert "AI" not in texts_of(call, "agent")[0]
+        assert call["compliance"]["switched_off"] == ["compliance.disclosure"]
+        assert any("answered: discreet" in line and "off: compliance.disclosure" in line for line in lines)
+        assert "4111" not in "".join(lines)
+        await little_is_kept(server, call)
 
 
 async def let_go(server: RunningServer, call_id: str, number: str) -> dict[str, Any]:

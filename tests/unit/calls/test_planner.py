@@ -143,3 +143,11 @@ def test_words_that_are_given_need_no_recogniser_with_a_key() -> None:
     keyed = replace(one, settings=Settings(_env_file=None, deepgram_api_key=SecretStr("k")))
     assert keyed.slots("s", "client:typed").stt.vendor == "scripted"
     assert keyed.slots("s", "client:browser").stt.vendor == "deepgram"
+
+
+def test_what_of_a_profile_is_switched_off_stands_in_the_record() -> None:
+    off = planner("us_service", tables={"compliance": {"profile": "us_service", "disclosure": False}})
+    rules = off.record(CallSpec("+12025550123", "s"), Direction.OUTBOUND).compliance
+    assert rules is not None
+    assert (rules.profile, rules.switched_off) == ("us_service", ("compliance.disclosure",))
+    assert str(rules) == "us_service, switched off: compliance.disclosure", "as the log has it"

@@ -86,21 +86,23 @@ class Ending:
 class Bench:
     """A call with a handover, whose voice needs no time."""
 
-    def __init__(self) -> None:
+    def __init__(self, scenario: Scenario = SCENARIO) -> None:
         self.socket, self.carrier = MemorySocket(), NotingCarrier()
         self.line = Line(stream_on(self.socket))
         self.pipeline, self.goodbye = SpokenAtOnce(), Ending()
         self.context = LLMContext(messages=[])
         self.transfers = Transfers(self.carrier, Addresses())
         self.keys_answered = 0
-        plan = SimpleNamespace(call_id="call-1", scenario=SCENARIO, spec=CallSpec("+12025550123", "s"))
+        plan = SimpleNamespace(call_id="call-1", scenario=scenario, spec=CallSpec("+12025550123", "s"))
+        wanted, sentence = scenario.compliance.disclosure, scenario.phrases.disclosure
+        self.disclosure = DisclosureWatch(languages.of("en"), sentence, wanted=wanted)
         user, output = cast(Any, SimpleNamespace(last_turn_at=1.0)), cast(Any, SimpleNamespace(last_word_at=0.0))
         self.handover = Handover(
             cast(Any, plan),
             self.transfers,
             stages=Stages(self.line, user, output, cast(Any, self.pipeline), self.context, ()),
             goodbye=cast(Any, self.goodbye),
-            disclosure=DisclosureWatch(languages.of("en"), "", wanted=False),
+            disclosure=self.disclosure,
             callee_speaks=lambda: False,
             no_reply_owed=self._no_reply,
         )
@@ -135,8 +137,8 @@ async def bench() -> AsyncIterator[Bench]:
 
 
 @asynccontextmanager
-async def opened() -> AsyncIterator[Bench]:
-    bench = Bench()
+async def opened(scenario: Scenario = SCENARIO) -> AsyncIterator[Bench]:
+    bench = Bench(scenario)
     running = asyncio.create_task(bench.line.run(Reports()))
     yield bench
     await bench.handover.close()
@@ -325,6 +327,23 @@ async def test_a_callee_nobody_took_is_told_so_on_the_next_stream(bench: Bench) 
     await until(lambda: FAILED in bench.pipeline.said)
     assert "Nobody took the transfer to sales: no answer." in bench.notes
     attached.cancel()
+
+
+@pytest.mark.parametrize(("disclosure", "again"), [(True, "This is the AI assistant again. "), (False, "")])
+async def test_who_comes_back_hears_again_that_an_ai_speaks(disclosure: bool, again: str) -> None:
+    rules = Compliance(profile="us_service", disclosure=disclosure)
+    scenario = Scenario.model_validate(
+        {**SCENARIO.model_dump(exclude_unset=True), "compliance": rules.model_dump(exclude_unset=True)}
+    )
+    async with opened(scenario) as bench:
+        await bench.begin("sales")
+        bench.socket.hang_up()
+        await until(lambda: bench.line.away)
+        await bench.report("dialled", DialCallStatus="no-answer")
+        attached = bench.next_stream()
+        await until(lambda: f"{again}{FAILED}" in bench.pipeline.said)
+        assert bench.disclosure.pending is disclosure, "they do not interrupt before they have heard it"
+        attached.cancel()
 
 
 @pytest.mark.parametrize("acted", [True, False])
