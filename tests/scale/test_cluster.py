@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
 
@@ -112,14 +115,45 @@ async def test_the_opening_goes_with_the_call(running: ClusterHarness) -> None:
     raise AssertionError("one server got every socket")
 
 
-async def test_a_hang_up_finds_the_call(running: ClusterHarness) -> None:
+async def test_a_supervisor_finds_the_call_and_follows_it_to_its_hang_up(running: ClusterHarness) -> None:
+    """By a server that does not have it."""
     await running.dials(PATIENT)
     call_id = await running.cluster.call(phone_number="+12025550110")
     await running.cluster.talking(call_id)
-    answer = await (await running.not_holding()).http.post(f"/api/phone/calls/{call_id}/hangup")
+    other = (await running.not_holding()).http
+    url = f"/api/phone/calls/{call_id}"
+    events: list[dict[str, Any]] = []
+    following = asyncio.create_task(_follow(other, f"{url}/events", events))
+    for _ in range(2):
+        answer = await other.post(f"{url}/say", json={"text": "One moment."}, headers={"Idempotency-Key": "k"})
+        assert answer.status_code == 200, answer.text
+    async with asyncio.timeout(20.0):
+        while not any(_heard(event, "One moment.") for event in events):  # of another process
+            assert not following.done(), following
+            await asyncio.sleep(0.05)
+    answer = await other.post(f"{url}/hangup")
     assert answer.status_code == 200, answer.text
     call = await running.cluster.ended(call_id, within=10.0)
     assert (call["status"], call["ended_reason"]) == ("completed", "api_hangup")
+    assert [turn["tools"][0]["name"] for turn in call["transcript"] if turn["speaker"] == "business"] == [
+        "say",
+        "hangup",
+    ]
+    await asyncio.wait_for(following, 40.0)
+    assert {"turn_completed", "turn_passed", "outcome_written"} <= {event["event"] for event in events}
+    assert any(event["event"] == "status_changed" and event["status"] == "completed" for event in events)
+    assert events[-1]["event"] == "stream_ended"
+
+
+def _heard(event: dict[str, Any], words: str) -> bool:
+    return event["event"] == "agent_words" and words in event["text"]
+
+
+async def _follow(http: httpx.AsyncClient, url: str, events: list[dict[str, Any]]) -> None:
+    async with http.stream("GET", url, timeout=60.0) as answer:
+        async for line in answer.aiter_lines():
+            if line.startswith("data: "):
+                events.append(json.loads(line.removeprefix("data: ")))  # noqa: PERF401  # read as it grows
 
 
 async def test_the_carriers_detection_finds_the_call(running: ClusterHarness) -> None:
