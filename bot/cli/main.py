@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from bot.cli import names
+from bot.cli import names, remote
 from bot.errors import PhoneAgentError
 from bot.telemetry.logs import set_up
 
@@ -56,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     test.add_argument("--html", metavar="FILE", help="write a page with the transcripts")
     test.add_argument("--baseline", metavar="FILE", help="say what got worse since an earlier --json-report")
     commands.add_parser("doctor", help="check what a first call needs")
+    remote.add_commands(commands)
     chosen = parser.parse_args(arguments)
     set_up(chosen.log_level)
     try:
@@ -69,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(chosen: argparse.Namespace) -> int:
     """The command of the module of its name: `main(chosen)`, or the coroutine `run(chosen)`."""
-    command = import_module(f"bot.cli.{chosen.command}")
+    command = import_module(f"bot.cli.{getattr(chosen, 'module', chosen.command)}")
     if hasattr(command, "main"):
         return int(command.main(chosen))
     code: int = asyncio.run(command.run(chosen))

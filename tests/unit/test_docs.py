@@ -78,7 +78,7 @@ def test_commands_exist(page: Page) -> None:
         if words[:3] == ["uv", "run", "poe"]:
             assert words[3] in POE, words
         elif words[:3] == ["uv", "run", "phone-agent"]:
-            assert words[3] in ("simulate", "test", "chat", "doctor", "mcp"), words
+            assert words[3] in ("simulate", "test", "chat", "call", "calls", "dnc", "doctor", "mcp"), words
         else:
             assert words[0] in ("claude", "curl", "make"), words
     for name in re.findall(r"`(?:uv run )?poe ([a-z-]+)", page.prose):
