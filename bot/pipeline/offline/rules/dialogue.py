@@ -12,7 +12,7 @@ from collections.abc import Callable
 from bot.languages import plain
 from bot.pipeline.offline.rules.purpose import Answers, Ask
 from bot.pipeline.offline.rules.state import Await, RuleReply, TalkState, was_heard
-from bot.pipeline.offline.rules.words import Intent, capital
+from bot.pipeline.offline.rules.words import Intent, capital, field_rule
 
 CUT_SIGN = "—"
 """Ends what was heard of a reply that was interrupted."""
@@ -337,6 +337,8 @@ class Dialogue(TalkState):
         declines = Intent.DECLINE in meant and spec.type != "boolean"
         if not declines:
             value = spec.parsed(heard, self._words)
+            unsure = value is True and self._doubts(heard)
+            value = None if unsure and field_rule("confirmed").search(spec.name) else value
         elif not self._words.found("prefers_not", heard):
             return self._close("declined", self._say("understood"))
         if value is None and not declines and self._retries == 0:

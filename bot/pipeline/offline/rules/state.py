@@ -358,6 +358,8 @@ class TalkState:
 
     def _left_open(self) -> list[str]:
         self._note("unsure", what=self._what())
+        same = (s.name for s in self._fields if s.type == "boolean" and s.asked_by(self._ask.question))
+        self._skipped.update(same)
         return [self._say("unsure"), *self._onward()]
 
     # What is asked.
