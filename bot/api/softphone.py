@@ -83,7 +83,7 @@ class SoftphoneAnswer(BaseModel):
 
     call_id: str
     call_sid: str = Field(description="Of the media stream's `start`.")
-    token: str = Field(description="Of its `customParameters`; for one socket of the same session.")
+    token: str = Field(description="Of its custom parameters; for one socket of the same session.")
     expires_seconds: float
     media_path: str = Field(description="Where the media socket opens.")
 

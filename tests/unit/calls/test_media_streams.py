@@ -87,7 +87,9 @@ async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     slot = board.take_line(Plan("call-1", spec, Direction.OUTBOUND, SCENARIO, slots))
     settings = Settings(_env_file=None, data_dir=tmp_path)
     engine = cast(DurableEngine, SimpleNamespace(name=None))
-    process = Process(settings, store, engine, carrier, cast(Planner, None), board)
+    process = Process(
+        settings, store, engine, carrier, cast(Planner, SimpleNamespace(is_simulated=lambda number: True)), board
+    )
     others = cast(OtherProcesses, SimpleNamespace(transfers=None))
     holder = MediaStreams(
         process, cast(Ingress, None), others, cast(CarrierEvents, _NoEvents()), None, cast(WithClients, None)
