@@ -17,7 +17,7 @@ from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import TextContent
 
-from bot.api import install, mcp_router
+from bot.api import install, mcp, mcp_router
 from bot.api.requests import CallRequest
 from tests.unit.calls.agent.agents import TO, AgentHarness, build
 from tests.unit.calls.calls_in_memory import hold_quietly
@@ -113,6 +113,29 @@ async def test_a_call_that_costs_money_is_confirmed(tmp_path: Path) -> None:
         assert (ended["finished"], ended["ended_reason"]) == (True, "canceled")
         known, _ = await ask(session, "wait_for_call", call_id=placed["call_id"])
         assert known == ended
+
+
+async def test_a_simulated_call_is_held_by_a_program_without_our_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = {"ended_reason": "dial_busy", "transcript": [{"speaker": "callee", "text": "Hello?"}]}
+    program = (
+        "import json, os, sys; asked = sys.argv[1:]; "
+        "sys.exit('error: There is no scenario of this name.') if asked[-1] == 'surwey' else None; "
+        "assert 'ANTHROPIC_API_KEY' not in os.environ; "
+        f"print(json.dumps({{**{record}, 'action': ' '.join(asked)}}))"
+    )
+    monkeypatch.setattr(mcp, "_SIMULATE", program)
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "secret")
+    async with running(tmp_path) as harness, asking(harness) as session:
+        tried, _ = await ask(session, "simulate_call", scenario="survey", action="-ask", callee="busy")
+        assert tried == {
+            "ended_reason": "dial_busy",
+            "action": "simulate --json --action=-ask --callee=busy -- survey",
+            "transcript": ["callee: Hello?"],
+        }
+        _, refusal = await ask(session, "simulate_call", scenario="surwey")
+        assert "There is no scenario of this name." in refusal
 
 
 async def test_what_is_not_there_is_said(tmp_path: Path) -> None:
