@@ -20,7 +20,7 @@ ANY_LAG_MS = 60_000
 """A server that takes calls however late its event loop is, for MAX_LOOP_LAG_MS."""
 ANY_CALLS = 1000
 """Calls with one number at a time, for tests whose calls all go to the same: MAX_CALLS_PER_NUMBER."""
-PLACES = 4 * (os.cpu_count() or 1)
+PLACES = 5 * (os.cpu_count() or 1)
 """A test of a call takes a fifth of a core, and more as it begins: both ends, its vendors and its server."""
 TOO_LATE_MS = 250
 """A machine later than this stood still for a whole pause of a callee: what a call did on it says nothing. On two

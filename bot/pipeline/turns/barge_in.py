@@ -3,7 +3,6 @@
 `BargeIn` stands between the STT and the callee's context, and acts on what `Interjection` decides.
 """
 
-import asyncio
 import time
 from collections.abc import Callable
 
@@ -79,8 +78,8 @@ UNHEEDED_SECONDS = 0.2
 class BargeIn(PassesAudio):
     """Withholds the callee's sounds over the agent's voice until it is decided what they are.
 
-    Frames are taken where they are given, one after the other: a queue and a task of its own would cost each
-    piece of audio one more hop.
+    It keeps its own queue: an interruption has to overtake what waits in it. Where frames were taken as they were
+    given, a beep over a message was not followed by the message once more.
     """
 
     def __init__(
@@ -94,8 +93,7 @@ class BargeIn(PassesAudio):
         longest_turn_seconds: float,
     ) -> None:
         """`listening`: what the callee says may interrupt. `on_backchannel`: what they said, seconds ago."""
-        super().__init__(name="BargeIn", enable_direct_mode=True)
-        self._one_at_a_time = asyncio.Lock()
+        super().__init__(name="BargeIn")
         self._interjection = interjection
         self._voice = voice
         self._agent = agent
@@ -112,10 +110,6 @@ class BargeIn(PassesAudio):
         """Behind: words that come now are its own, however late, and it does not end without them."""
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        async with self._one_at_a_time:
-            await self._process(frame, direction)
-
-    async def _process(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
         if direction is FrameDirection.UPSTREAM:
             if isinstance(frame, UserStartedSpeakingFrame | UserStoppedSpeakingFrame):
