@@ -6,7 +6,10 @@ language without a folder can still be spoken by a scenario that brings its own 
 lists, which then hardly ever match, and every sound interrupts.
 """
 
+import tomllib
 from dataclasses import replace
+from importlib.resources import files
+from typing import Any
 
 from bot.languages.en.phrases import ENGLISH
 from bot.languages.es.phrases import SPANISH
@@ -24,6 +27,8 @@ __all__ = [
     "Notices",
     "Wording",
     "asking",
+    "data_of",
+    "folder_of",
     "knows",
     "of",
     "plain",
@@ -48,6 +53,16 @@ def of(code: str) -> Language:
 def knows(code: str) -> bool:
     """Whether `of` has the language itself and no substitute."""
     return _base(code) in KNOWN
+
+
+def folder_of(code: str) -> str:
+    """The name of its folder; English's where it has none."""
+    return _base(code) if knows(code) else ENGLISH.code
+
+
+def data_of(code: str, file: str) -> dict[str, Any]:
+    """What a TOML file of its folder holds, read anew."""
+    return tomllib.loads(files(__name__).joinpath(folder_of(code), file).read_text("utf-8"))
 
 
 def asking(code: str) -> ColleagueWords:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Sequence
 from functools import cache
-from importlib.resources import files
 from typing import Any, NamedTuple
 
 from bot import languages
@@ -113,5 +111,4 @@ def _value(run: Sequence[_Said]) -> str | None:
 
 @cache
 def _words(language: str) -> dict[str, Any]:
-    code = languages.of(language).code if languages.knows(language) else "en"
-    return tomllib.loads(files(languages).joinpath(code, "digits.toml").read_text("utf-8"))
+    return languages.data_of(language, "digits.toml")

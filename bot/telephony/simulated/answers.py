@@ -8,11 +8,9 @@ there anything else) is recognised by the patterns of the language, in `bot/lang
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 
 from bot import languages
 from bot.languages import plain
@@ -50,8 +48,7 @@ class AnswerWords:
 @cache
 def words_of(language: str) -> AnswerWords:
     """Of a code like "es-MX"; English where there is no such file."""
-    code = languages.of(language).code if languages.knows(language) else "en"
-    data = tomllib.loads((files("bot.languages") / code / "callee.toml").read_text("utf-8"))
+    data = languages.data_of(language, "callee.toml")
     return AnswerWords(
         {name: re.compile(rf"\b(?:{rule})") for name, rule in data.items() if name in PATTERNS},
         frozenset(data["small_words"].split()),

@@ -8,12 +8,10 @@ commitment.toml of each language. A turn is read clause by clause: people correc
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 from bot import languages
@@ -370,18 +368,17 @@ def _expanded(rule: str | list[str], parts: Mapping[str, str]) -> str:
 
 @cache
 def _commitment_words(code: str) -> CommitmentWords:
-    data = tomllib.loads(files(languages).joinpath(code, "commitment.toml").read_text("utf-8"))
-    return CommitmentWords(data, words_of(code).parts)
+    return CommitmentWords(languages.data_of(code, "commitment.toml"), words_of(code).parts)
 
 
 def commitment_words(language: str) -> CommitmentWords:
     """The words of a code like "es-MX"; English where the language has none."""
-    return _commitment_words(languages.of(language).code if languages.knows(language) else "en")
+    return _commitment_words(languages.folder_of(language))
 
 
 def says_something(text: str, language: str) -> bool:
     """Whether a turn is more than a greeting, thanks, or a goodbye: nothing is reached by those."""
-    known = languages.of(language) if languages.knows(language) else languages.of("en")
+    known = languages.of(languages.folder_of(language))
     if known.is_greeting(text) or commitment_words(language).found("whole", text):
         return False
     return any(

@@ -10,11 +10,9 @@ day without a year is the next one there is. No words name a day that does not e
 from __future__ import annotations
 
 import re
-import tomllib
 from calendar import monthrange
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
-from importlib.resources import files
 from typing import NamedTuple
 
 from bot import languages
@@ -41,7 +39,7 @@ class DayWords:
 
     def __init__(self, code: str, numbers: Mapping[str, int]) -> None:
         """`code`: of a language's folder; `numbers`: words and what they count."""
-        data = tomllib.loads(files(languages).joinpath(code, "days.toml").read_text("utf-8"))
+        data = languages.data_of(code, "days.toml")
         self._numbers = {word: n for word, n in numbers.items() if n > 0}
         self._counts, self._near, self._units = data["counts"], data["near"], data["units"]
         self._weekdays = data["weekdays"].split()

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from enum import StrEnum
 from functools import cache, lru_cache
-from importlib.resources import files
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -56,7 +54,7 @@ class Words:
     def __init__(self, code: str) -> None:
         """`code`: of a language's folder."""
         self.code = code
-        data = tomllib.loads(files(languages).joinpath(code, "rules.toml").read_text("utf-8"))
+        data = languages.data_of(code, "rules.toml")
         parts = data["parts"] | data["rules"]
         spoken = data["rules"] | data["moods"] | data["meanings"]
         self.rules = {name: _compiled(rule, parts) for name, rule in spoken.items()}
@@ -306,7 +304,7 @@ def _words(code: str) -> Words:
 
 def words_of(language: str) -> Words:
     """The words of a code like "es-MX"; English where the language has none."""
-    return _words(languages.of(language).code if languages.knows(language) else "en")
+    return _words(languages.folder_of(language))
 
 
 @cache
