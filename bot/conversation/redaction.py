@@ -21,6 +21,7 @@ from stdnum.it import codicefiscale
 from stdnum.mx import curp, rfc
 
 from bot.languages import Language, plain
+from bot.languages.wording import BETWEEN_DIGITS, TOKEN
 
 REDACTED = "[redacted]"
 LONG = 9
@@ -41,8 +42,6 @@ _LOCAL = re.compile(r"(?<![\w.-])\d{3}[-.]\d{4}(?![\w-]|\.\d)")
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]{4}){3,7}(?:[ -]?[A-Z0-9]{1,3})?\b")
 _LETTERED = re.compile(r"(?<![\w-])(?=[A-Za-z]*\d)[A-Za-z0-9-]{8,34}(?![\w-])")
 _CARD = re.compile(r"(?<!\d)\d(?:[\W_]{0,2}\d){12,18}(?!\d)")
-_TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
-_BETWEEN = re.compile(r"[\s\-–,.;:…]*")
 _AMOUNT = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+[.:]\d{2}(?!\d)")
 _IDENTITIES: tuple[ModuleType, ...] = (iban, nif, nie, pps, codicefiscale, curp, rfc)
 
@@ -92,14 +91,14 @@ def _runs(text: str, language: Language) -> tuple[list[_Run], int]:
     runs: list[_Run] = []
     count, open_run = 0, False
     known = _words(language.digits, language.notices.tens, language.notices.between_digits)
-    for token in _TOKEN.finditer(text):
+    for token in TOKEN.finditer(text):
         digits = _digits(token.group(), known)
         if digits is None or any(begin <= token.start() < end for begin, end in amounts):
             open_run = False
             count += 1
             continue
         count += digits > 0
-        if open_run and _BETWEEN.fullmatch(text, runs[-1].end, token.start()):
+        if open_run and BETWEEN_DIGITS.fullmatch(text, runs[-1].end, token.start()):
             last = runs[-1]
             runs[-1] = _Run(last.begin, token.end(), last.digits + digits, last.tokens + (digits > 0))
         elif digits:

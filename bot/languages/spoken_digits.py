@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
 from bot import languages
 from bot.languages import plain
-
-_TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
-_BETWEEN = re.compile(r"[\s,.;:\-–…]*")
+from bot.languages.wording import BETWEEN_DIGITS, TOKEN
 
 
 class _Said(NamedTuple):
@@ -53,9 +50,9 @@ def _runs(text: str, words: dict[str, Any]) -> Iterator[list[_Said]]:
     """What is said one digit after the other, nothing else between."""
     run: list[_Said] = []
     times, end, tens = 1, 0, False
-    for token in _TOKEN.finditer(text):
+    for token in TOKEN.finditer(text):
         word = plain(token.group())
-        if run and not _BETWEEN.fullmatch(text, end, token.start()):
+        if run and not BETWEEN_DIGITS.fullmatch(text, end, token.start()):
             yield run
             run, times, tens = [], 1, False
         end = token.end()

@@ -9,6 +9,11 @@ import re
 import unicodedata
 from functools import lru_cache
 
+TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+"""A word or digits, as they stand in a text: an apostrophe within is part of them."""
+BETWEEN_DIGITS = re.compile(r"[\s,.;:\-–…]*")
+"""What is written between two digits of one number that was said."""
+
 
 @lru_cache(maxsize=1024)
 def plain(text: str) -> str:

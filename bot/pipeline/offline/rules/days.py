@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 from bot import languages
 from bot.languages import plain
+from bot.languages.wording import TOKEN
 
 MAX_CHARACTERS = 2000
 """Of a text that days are looked for in; the rest names none."""
-_TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _ISO = r"(?P<iso>\d{4} \d\d \d\d)"
 _YEARS = 8
 """Within so many years there is every day, a leap day too."""
@@ -170,7 +170,7 @@ class DayWords:
 def _folded(text: str) -> tuple[str, list[int], list[int]]:
     """The plain words with one blank between them; of each of its characters, where its word begins and ends."""
     words, starts, ends = [], [], []
-    for token in _TOKEN.finditer(text):
+    for token in TOKEN.finditer(text):
         word = plain(token.group()).replace(" ", "")
         words.append(word)
         starts += [token.start()] * (len(word) + 1)
