@@ -127,8 +127,6 @@ class InlineSilero(SileroOnSession):
         super().__init__(params, load())
         self.voice = VoiceActivity()
         self._unasked: deque[bytes] = deque(maxlen=LEAD_WINDOWS)
-        self.runs = 0
-        """Of the model."""
 
     def voice_confidence(self, buffer: bytes) -> float:
         samples = np.frombuffer(buffer, dtype=np.int16).astype(np.float32)
@@ -138,7 +136,6 @@ class InlineSilero(SileroOnSession):
             self._unasked.append(buffer)
         else:
             for window in (*self._unasked, buffer):
-                self.runs += 1
                 confidence = float(super().voice_confidence(window))
             self._unasked.clear()
         self.voice.note(confidence >= self.threshold, rms, len(samples) / self.sample_rate, time.monotonic())
