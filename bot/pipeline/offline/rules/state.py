@@ -205,7 +205,7 @@ class TalkState:
         language: str = "en",
     ) -> None:
         self._spec, self._fields, self._tools, self._goal = spec, fields, tools, goal
-        self._words, self._language = words_of(language), language
+        self._words = words_of(language)
         self._say, self._meant, self._when = self._words.say, self._words.meant, self._words.when
         self._purpose = purpose(spec, self._words, has_questions=any(f.question for f in fields))
         self._ask = self._purpose.ask if self._purpose else Ask("", Answers.WORDS)
@@ -352,7 +352,7 @@ class TalkState:
 
     def _doubts(self, heard: str) -> bool:
         """Whether an answer is no yes and no no: "I think so", "I should be able to"."""
-        words = commitment_words(self._language)
+        words = commitment_words(self._words.code)
         threat = words.found("if_you", heard) and Intent.YES not in self._meant(heard)
         return not threat and words.heard(heard, self._ask.question) is Said.HEDGE
 
@@ -457,7 +457,7 @@ class TalkState:
 
     def _asked_to_record(self, spoken: str) -> bool:
         """Whether the opening stops to ask for the recording: the answer is not ours, the rest follows."""
-        asked = languages.of(self._language).notices.recording_question
+        asked = languages.of(self._words.code).notices.recording_question
         return plain(spoken).endswith(plain(asked))
 
     def _was_cut(self, spoken: str) -> bool:
