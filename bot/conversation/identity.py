@@ -41,8 +41,8 @@ class IdentityTalk:
     ) -> None:
         """`at_person`: what is heard is a person's. `otherwise_asked`: they have another question to answer."""
         self._plan, self._stages, self._goodbye = plan, stages, goodbye
-        self._words = languages.of(plan.scenario.language).identity
         self._language = languages.of(plan.scenario.language)
+        self._words = self._language.identity
         self._at_person, self._otherwise_asked = at_person, otherwise_asked
         self._withheld = plan.withholds
         self._opened = False

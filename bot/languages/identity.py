@@ -58,17 +58,21 @@ class IdentityWords:
     denies: Wording
     wonders: Wording
     """Asks who calls, or why."""
-    no_name: frozenset[str]
-    """Words that follow "I am", and are no name."""
+    no_name: str
+    """Words that follow "I am", and are no name; blanks between them."""
+    _beside: str = field(init=False, repr=False, compare=False)
     _speaking: re.Pattern[str] = field(init=False, repr=False, compare=False)
     _yes: re.Pattern[str] = field(init=False, repr=False, compare=False)
     _courtesy: re.Pattern[str] = field(init=False, repr=False, compare=False)
+    _no_name: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         beside = rf"(?:(?:{self.yes}|{self.courtesies}) )*"
+        object.__setattr__(self, "_beside", beside)
         object.__setattr__(self, "_speaking", re.compile(rf"{beside}(?:{self.speaking})"))
         object.__setattr__(self, "_yes", re.compile(rf"{beside}(?:{self.yes})(?: (?:{self.courtesies}))*"))
         object.__setattr__(self, "_courtesy", re.compile(rf"(?:{self.courtesies})(?: (?:{self.courtesies}))*"))
+        object.__setattr__(self, "_no_name", frozenset(self.no_name.split()))
 
     def judge(self, text: str, name: str | None, *, asked: bool = True) -> Identity:
         """What `text` says to the question whether it is `name` (None: who it is).
@@ -90,12 +94,12 @@ class IdentityWords:
         return Identity.ASKS if wonders else Identity.UNCLEAR
 
     def _introduces(self, words: str, name: str | None) -> bool:
-        lead = rf"(?:(?:{self.yes}|{self.courtesies}) )*"
+        lead = self._beside
         if name is None:
             own = rf"(?:(?:{self.titles}) )?([^\W\d]{{2,}})"
             behind = re.match(rf"{lead}(?:{self.introduces}) {own}", words)
             before = re.fullmatch(rf"{lead}{own} (?:{self.presents})", words)
-            return any(found is not None and found[1] not in self.no_name for found in (behind, before))
+            return any(found is not None and found[1] not in self._no_name for found in (behind, before))
         given = [part for part in plain(name).split() if len(part) > 1]
         parts = "|".join(re.escape(part) for part in given if not re.fullmatch(self.titles, part))
         if not parts:

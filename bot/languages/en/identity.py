@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from bot.languages.identity import IdentityWords
 from bot.languages.wording import Wording
 
@@ -68,14 +66,11 @@ ENGLISH_IDENTITY = IdentityWords(
         r"are you (?:a |an )?(?:robot|bot|machine|computer|real|human|ai|person|recording)",
         r"is this (?:a |an )?(?:robot|bot|machine|computer|real|human|ai|scam|recording|sales)",
     ),
-    no_name=frozenset(
-        re.findall(
-            r"\w+",
-            "sorry not busy fine good well here in at on the a an his her their just so very okay ok "
-            "afraid sure glad happy calling speaking about going driving working listening who what why "
-            "he she him it me they no nobody none private your my our all too now yes right that this "
-            "is am are trying looking wondering asking for with to from of still nothing someone "
-            "somebody anybody home hello ",
-        )
+    no_name=(
+        "sorry not busy fine good well here in at on the a an his her their just so very okay ok "
+        "afraid sure glad happy calling speaking about going driving working listening who what why "
+        "he she him it me they no nobody none private your my our all too now yes right that this "
+        "is am are trying looking wondering asking for with to from of still nothing someone "
+        "somebody anybody home hello"
     ),
 )

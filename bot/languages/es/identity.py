@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from bot.languages.identity import IdentityWords
 from bot.languages.wording import Wording
 
@@ -57,12 +55,9 @@ SPANISH_IDENTITY = IdentityWords(
         r"de donde (?:llama|me llama|es)",
         r"(?:es|eres|hablo con) (?:usted )?(?:un |una )?(?:robot|maquina|bot|persona|grabacion|computadora)",
     ),
-    no_name=frozenset(
-        re.findall(
-            r"\w+",
-            "yo el ella la lo un una su mi no si que quien con de en aqui asi bueno ocupado ocupada "
-            "solo otra otro nadie alguien para por muy casa tarde cierto verdad posible mejor "
-            "importante privado correcto claro ",
-        )
+    no_name=(
+        "yo el ella la lo un una su mi no si que quien con de en aqui asi bueno ocupado ocupada "
+        "solo otra otro nadie alguien para por muy casa tarde cierto verdad posible mejor "
+        "importante privado correcto claro"
     ),
 )
