@@ -16,8 +16,9 @@ from bot.conversation.scenario.scenario import Scenario, Scenarios
 from bot.errors import RequestError, did_you_mean
 from bot.json_schema import Schema, checked
 from bot.phone_numbers import TYPED, is_browser, is_client
+from bot.pipeline.offline.moonshine_stt import moonshine_installed
 from bot.pipeline.offline.rules.tool_rules import ToolRule
-from bot.pipeline.stt.vendors import Moonshine, moonshine_installed
+from bot.pipeline.stt.vendors import Moonshine
 from bot.policy import DEFAULT_TERMS, CallPurpose, HoursTerms, RetryTerms, Terms
 from bot.records import CallRecord, CallSpec, Direction, Status
 from bot.settings import Settings

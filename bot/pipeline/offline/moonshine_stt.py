@@ -15,6 +15,11 @@ from bot.errors import SettingsError
 from bot.pipeline.offline.recognizer import RecognizerSTTService
 
 
+def moonshine_installed() -> bool:
+    """Whether the extra is there."""
+    return importlib.util.find_spec("moonshine_voice") is not None
+
+
 class MoonshineModel:
     """One English model for all calls of the process. `load` blocks, at first use for a download.
 
@@ -22,7 +27,7 @@ class MoonshineModel:
     """
 
     def __init__(self) -> None:
-        if importlib.util.find_spec("moonshine_voice") is None:
+        if not moonshine_installed():
             raise SettingsError("moonshine-voice is not installed: run `uv sync --extra moonshine`")
         self._transcriber: Any = None
 

@@ -5,7 +5,6 @@ A member is a vendor or a local engine with its settings, the environment it `ne
 
 from __future__ import annotations
 
-import importlib.util
 from typing import Annotated, ClassVar, Literal, TypeVar
 
 from pipecat.services.stt_service import STTService
@@ -139,10 +138,6 @@ Stt = Annotated[SttVendor, Field(discriminator="vendor")]
 def offline(*, simulated_line: bool) -> SttVendor:
     """The member that stands in when keys are missing."""
     return Scripted() if simulated_line else PocketSphinx()
-
-
-def moonshine_installed() -> bool:
-    return importlib.util.find_spec("moonshine_voice") is not None
 
 
 E = TypeVar("E", bound=STTService)
