@@ -149,27 +149,16 @@ class Recorder:
     def callee_backchannel(self, text: str, ended_seconds_ago: float) -> None:
         """An "mhm" while the agent spoke: kept as a turn that nothing answers."""
         self.trace.backchannel()
-        before = self._open.pop(Speaker.CALLEE, None)
         end_ms = self._media_ms() - round(ended_seconds_ago * 1000)
-        self._begin(Speaker.CALLEE, text, end_ms - BACKCHANNEL_MS)
-        index = self._open.pop(Speaker.CALLEE)
-        self._change(index, end_ms=end_ms)
-        self._complete(index)
-        if before is not None:
-            self._open[Speaker.CALLEE] = before
+        self._keep_whole(Speaker.CALLEE, text, end_ms - BACKCHANNEL_MS, end_ms)
 
     def callee_keys(self, keys: str) -> None:
         """An entry of keys, as it is kept: a turn of its own."""
         self.trace.turn_over()
         self._timing.turn_at = time.monotonic()
         self._timing.owed = True
-        before = self._open.pop(Speaker.CALLEE, None)
-        self._begin(Speaker.CALLEE, keys, self._media_ms())
-        index = self._open.pop(Speaker.CALLEE)
-        self._change(index, end_ms=self._media_ms(), keys=True)
-        self._complete(index)
-        if before is not None:
-            self._open[Speaker.CALLEE] = before
+        now_ms = self._media_ms()
+        self._keep_whole(Speaker.CALLEE, keys, now_ms, now_ms, keys=True)
 
     def speculated(self, *, kept: bool) -> None:
         """A reply that was begun before the turn was over was used, or dropped unheard."""
@@ -257,10 +246,8 @@ class Recorder:
     def supervised(self, act: str, text: str, arguments: dict[str, Any], result: Any) -> None:
         """A supervisor's act: a turn of its own, at once complete."""
         masked, now_ms = self.secrets.masked, self._media_ms()
-        index = self._begin_turn(Speaker.BUSINESS, text, now_ms)
         use = ToolUse(act, masked(arguments), masked(result), now_ms)
-        self._change(index, end_ms=now_ms, tools=(use,))
-        self._complete(index)
+        self._keep_whole(Speaker.BUSINESS, text, now_ms, now_ms, tools=(use,))
 
     def tool_used(self, name: str, arguments: dict[str, Any], result: Any) -> None:
         """Belongs to the reply being spoken, or to the next one."""
@@ -400,6 +387,10 @@ class Recorder:
             self._change(turn.index, text=text)
         self._touch(turn.index)
         return turn.index
+
+    def _keep_whole(self, speaker: Speaker, text: str, start_ms: int, end_ms: int, **changes: Any) -> None:
+        """A turn that is at once complete, beside those that are open."""
+        self._change(self._begin_turn(speaker, text, start_ms), end_ms=end_ms, complete=True, **changes)
 
     def _change(self, index: int, **changes: Any) -> None:
         if "text" in changes:
