@@ -382,7 +382,7 @@ class Call:
         self.notes.note_do_not_call()
         if self._backend.do_not_call is None:
             return {"error": prompt.NO_DO_NOT_CALL_LIST}
-        silent = reason is None or self.plan.scenario.storage.transcript == "none"
+        silent = reason is None or self.plan.scenario.storage.silent
         kept = None if silent else self._recorder.secrets.said(reason or "")
         await self._backend.do_not_call.asked_for(number, self.plan.call_id, kept)
         return {"status": prompt.NEVER_CALLED_AGAIN}

@@ -1,6 +1,5 @@
 """What is decided about a call before it is answered, and the services that will hold it."""
 
-import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -20,7 +19,6 @@ from bot.conversation.fillers import PhraseBook
 from bot.conversation.machine_words import Detections
 from bot.conversation.masking import Redact
 from bot.conversation.opening import SpeechStream
-from bot.conversation.redaction import redacted
 from bot.conversation.scenario.scenario import Scenario
 from bot.json_schema import Schema
 from bot.phone_numbers import country_of, zones_of_number
@@ -132,9 +130,7 @@ class Plan:
     @property
     def redact(self) -> Redact | None:
         """What is done to what was said before it is kept; None: nothing."""
-        if self.scenario.storage.transcript == "full":
-            return None
-        return functools.partial(redacted, language=languages.of(self.scenario.language))
+        return self.scenario.storage.redact(languages.of(self.scenario.language))
 
     @property
     def phrases_ahead(self) -> tuple[str, ...]:

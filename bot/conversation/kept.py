@@ -6,11 +6,9 @@ again. What webhooks carry meanwhile, and the API and pages show afterwards, is 
 
 from __future__ import annotations
 
-import functools
 from dataclasses import replace
 
 from bot.conversation.masking import Secrets
-from bot.conversation.redaction import redacted
 from bot.conversation.scenario.compliance import Storage
 from bot.languages import Language
 from bot.phone_numbers import masked_number, parts
@@ -22,12 +20,11 @@ def kept(record: CallRecord, storage: Storage, language: Language) -> CallRecord
     """`record` as `storage` lets it stay; the same one where all of it does. Done twice it does nothing more."""
     if storage.transcript == "full" and storage.numbers == "full":
         return record
-    cut = None if storage.transcript == "full" else functools.partial(redacted, language=language)
-    secrets, number = Secrets(cut), record.spec.phone_number
+    secrets, number = Secrets(storage.redact(language)), record.spec.phone_number
     if storage.numbers != "full" and (digits := parts(number)) is not None:
         secrets.add(number)
         secrets.add(digits[1])
-    silent = storage.transcript == "none"
+    silent = storage.silent
     return replace(
         record,
         spec=_spec(record.spec, storage, secrets),
@@ -43,7 +40,7 @@ def _spec(spec: CallSpec, storage: Storage, secrets: Secrets) -> CallSpec:
     clean, number = secrets.masked, spec.phone_number
     if storage.numbers != "full":
         number = masked_number(number, digits=2 if storage.numbers == "redacted" else 0)
-    silent = storage.transcript == "none"
+    silent = storage.silent
     return replace(
         spec,
         phone_number=number,

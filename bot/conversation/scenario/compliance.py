@@ -7,13 +7,16 @@ one; what it changed stands in the record and in the log.
 from __future__ import annotations
 
 import tomllib
-from functools import cache
+from functools import cache, partial
 from importlib import resources
 from typing import Any, Literal
 
 from pydantic import Field
 
+from bot.conversation.masking import Redact
+from bot.conversation.redaction import redacted
 from bot.conversation.scenario.parts import Part
+from bot.languages import Language
 from bot.policy import DEFAULT_PROFILE, CallPurpose, ProfileName
 from bot.records import RulesOfCall
 
@@ -67,6 +70,15 @@ class Storage(Part):
     """redacted: silent where something was cut out of the transcript. none: there is none, as with mode "off"."""
     numbers: Kept = "full"
     """redacted: country and last two digits stay of the callee's number. none: the country."""
+
+    @property
+    def silent(self) -> bool:
+        """Whether no word of the call stays."""
+        return self.transcript == "none"
+
+    def redact(self, language: Language) -> Redact | None:
+        """What is done to every text before it is kept; None: nothing."""
+        return None if self.transcript == "full" else partial(redacted, language=language)
 
 
 def storage_of(rules: RulesOfCall | None) -> Storage:
