@@ -112,10 +112,10 @@ class RuleLLMService(LLMService[Any]):
         await self.start_processing_metrics()
         await self.start_ttfb_metrics()
         try:
-            talk = read(context.get_messages())
-            menu = open_menu(context.get_messages())
-            act = menu or self._tool_due(talk, context.get_messages())
-            act = act or (wish_for_a_person(talk, context) if talk.open else told(context.get_messages()))
+            messages = context.get_messages()
+            talk, menu = read(messages), open_menu(messages)
+            act = menu or self._tool_due(talk, messages)
+            act = act or (wish_for_a_person(talk, context) if talk.open else told(messages))
             # In a thread: a large context takes 20 ms.
             reply = await asyncio.to_thread(self._reply, talk) if act is None else act
             await self.stop_ttfb_metrics()
