@@ -256,9 +256,12 @@ class CallFlow:
     async def _attend_speaking_up(self) -> None:
         if self._speaks_up and self._in_gap and self._line.idle and not self._replies.owed:
             self._speaks_up = False
-            self._silence.owe_reply(time.monotonic())
-            self._replies.owe()
+            self._owe_reply()
             await self._stages.run_model()
+
+    def _owe_reply(self) -> None:
+        self._silence.owe_reply(time.monotonic())
+        self._replies.owe()
 
     def no_reply_owed(self) -> None:
         """What the callee said was answered otherwise: by a key."""
@@ -342,8 +345,7 @@ class CallFlow:
     def note_callee_keys(self) -> None:
         """An entry of keys: a turn that is answered as a spoken one is."""
         if self._detection.opened and not (self._detection.machine or self._user.muted):
-            self._silence.owe_reply(time.monotonic())
-            self._replies.owe()
+            self._owe_reply()
         self.note_callee_presence()
 
     def note_callee_words(self, piece: str, *, final: bool) -> None:
@@ -363,8 +365,7 @@ class CallFlow:
         if text and self._identity.awaiting:
             self._detection.turn_over(text)
         if text and self._user.owes_reply:
-            self._silence.owe_reply(time.monotonic())
-            self._replies.owe()
+            self._owe_reply()
             self._speaks_up = False
             self._detection.turn_over(text)
         self._changed.set()
