@@ -187,9 +187,14 @@ def opening_text(spec: CallSpec, scenario: Scenario) -> str | None:
 
 def opening_rest(spec: CallSpec, scenario: Scenario) -> str:
     """What follows the callee's answer to the recording; "": the model goes on."""
-    asked = scenario.model_copy(update={"recording": scenario.recording.model_copy(update={"mode": "off"})})
+    asked = _unrecorded(scenario)
     text = opening_text(spec, asked) or spare_opening(spec, asked) or ""
     return text[first_sentence(text) :].strip()
+
+
+def _unrecorded(scenario: Scenario) -> Scenario:
+    """The scenario, with nothing said or asked of a recording."""
+    return scenario.model_copy(update={"recording": RecordingRules(mode="off")})
 
 
 def identity_question(spec: CallSpec, scenario: Scenario) -> str:
@@ -251,7 +256,7 @@ def screening_text(spec: CallSpec, scenario: Scenario) -> str:
 def hold_text(spec: CallSpec, scenario: Scenario) -> str:
     """Who calls and why, for the person who comes on after hold music."""
     if scenario.withholds:
-        return opening_text(spec, scenario.model_copy(update={"recording": RecordingRules(mode="off")})) or ""
+        return opening_text(spec, _unrecorded(scenario)) or ""
     return render(scenario.hold.text, variables(spec, scenario))
 
 
