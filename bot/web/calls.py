@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Literal
@@ -20,14 +20,14 @@ from bot.calls.agent import PhoneAgent
 from bot.calls.costs import total_usd
 from bot.records import CallRecord, EndedReason, Status, Turn
 from bot.store.call_search import CallFilter, CallSearch
-from bot.web.page import LockedPage, agent_of, render
+from bot.web.bars import StagePart, stage_parts
+from bot.web.page import STAGE_WORDS, LockedPage, agent_of, render
 
 router = APIRouter(route_class=LockedPage, include_in_schema=False)
 ZONE_COOKIE = "zone"
 """The reader's time zone, as app.js found it."""
 LONG_GAP_MS = 2000
 """Silence that a reader of the transcript should see."""
-STAGES = ("vad", "stt", "turn", "llm", "sentence", "tts", "line")
 
 
 class CallQuery(BaseModel):
@@ -145,16 +145,6 @@ async def _chain(store: Any, record: CallRecord) -> list[CallRecord]:
 
 
 @dataclass(frozen=True)
-class StagePart:
-    """A stage's share of a reply, in thousandths of the longest reply's bar."""
-
-    stage: str
-    ms: float
-    x: float
-    width: float
-
-
-@dataclass(frozen=True)
 class TurnView:
     """A turn as the page draws it."""
 
@@ -170,9 +160,10 @@ def views(turns: Sequence[Turn]) -> list[TurnView]:
     """In the order of their beginnings; the bars of all have one scale."""
     turns = sorted(turns, key=lambda turn: turn.start_ms)
     stages = [
-        [(stage, ms) for stage in STAGES if (ms := getattr(turn.latency, f"{stage}_ms", None))] for turn in turns
+        {stage: ms for stage in STAGE_WORDS if (ms := getattr(turn.latency, f"{stage}_ms", None))}
+        for turn in turns
     ]
-    totals = [sum(ms for _, ms in parts) for parts in stages]
+    totals = [sum(parts.values()) for parts in stages]
     longest = max([*totals, 1000.0])
     # A turn that goes on has no silence behind it.
     ends = itertools.accumulate(
@@ -180,17 +171,9 @@ def views(turns: Sequence[Turn]) -> list[TurnView]:
     )
     gaps = [turn.start_ms - end for turn, end in zip(turns, ends, strict=False)]
     return [
-        TurnView(turn, list(_placed(parts, longest)), total, gap if gap >= LONG_GAP_MS else 0)
+        TurnView(turn, stage_parts(parts, longest), total, gap if gap >= LONG_GAP_MS else 0)
         for turn, parts, total, gap in zip(turns, stages, totals, gaps, strict=True)
     ]
-
-
-def _placed(parts: Sequence[tuple[str, float]], longest: float) -> Iterator[StagePart]:
-    x = 0.0
-    for stage, ms in parts:
-        width = round(1000 * ms / longest, 1)
-        yield StagePart(stage, ms, round(x, 1), width)
-        x += width
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from bot.records import Direction
 from bot.store.campaign_records import Campaign, ContactState, Progress
 from bot.store.campaign_search import ORDERS, CampaignSearch
+from bot.web.bars import placed
 from bot.web.page import LockedPage, agent_of, render
 
 router = APIRouter(route_class=LockedPage, include_in_schema=False)
@@ -71,12 +72,8 @@ def shares(campaign: Campaign, progress: Progress) -> list[Share]:
         "queued": progress.queued,
         "left": progress.left,
     }
-    found, x = [], 0.0
-    for name, count in counts.items():
-        width = 1000 * count / max(campaign.accepted, 1)
-        found.append(Share(name, count, round(x, 1), round(width, 1)))
-        x += width
-    return found
+    places = placed(counts.values(), max(campaign.accepted, 1))
+    return [Share(name, count, *place) for (name, count), place in zip(counts.items(), places, strict=True)]
 
 
 @router.get("/campaigns")

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from bot.store.figures import MOST_COUNTED, STAGES, CallFigures, FigureSearch, Percentiles, Period, ReplyFigures
+from bot.web.bars import StagePart, stage_parts
 from bot.web.calls import zone_of
 from bot.web.page import STAGE_WORDS, LockedPage, agent_of, render
 
@@ -127,23 +128,10 @@ def _percent(share: float | None) -> float | None:
     return None if share is None else round(100 * share, 1)
 
 
-@dataclass(frozen=True)
-class StackPart:
-    """A stage's share of a scenario's mean reply, in thousandths of the longest."""
-
-    stage: str
-    ms: float
-    x: float
-    width: float
-
-
-def _stacks(means: Mapping[str, Mapping[str, float]]) -> dict[str, list[StackPart]]:
+def _stacks(means: Mapping[str, Mapping[str, float]]) -> dict[str, list[StagePart]]:
+    """The mean reply of each scenario."""
     longest = max((sum(mean.values()) for mean in means.values()), default=0.0) or 1.0
-    stacks: dict[str, list[StackPart]] = {}
-    for scenario, mean in means.items():
-        x, stacks[scenario] = 0.0, []
-        for stage, ms in mean.items():
-            width = 1000 * ms / longest
-            stacks[scenario].append(StackPart(stage.removesuffix("_ms"), ms, round(x, 1), round(width, 1)))
-            x += width
-    return stacks
+    return {
+        scenario: stage_parts({stage.removesuffix("_ms"): ms for stage, ms in mean.items()}, longest)
+        for scenario, mean in means.items()
+    }
