@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -72,11 +71,9 @@ class CallSearch:
 
     async def page(self, wanted: CallFilter, *, limit: int = 50, cursor: str | None = None) -> Page[CallRecord]:
         """Newest first, without their turns. RequestError on a cursor that is not ours."""
-        query, order = self._found(wanted), (calls.c.created_at, calls.c.call_id)
+        query = sa.select(calls).where(*wanted.conditions(self._database.secret))
+        order = (calls.c.created_at, calls.c.call_id)
         return await read_page(self._database.reader, query, order, call_record, limit=limit, cursor=cursor)
-
-    def _found(self, wanted: CallFilter) -> sa.Select[Any]:
-        return sa.select(calls).where(*wanted.conditions(self._database.secret))
 
     async def counts(self, since: datetime) -> DayCounts:
         reached = calls.c.outcome["reached_goal"].as_boolean() == sa.true()

@@ -1,16 +1,18 @@
 """The tables of campaigns, and their rows to records and back."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.policy import DEFAULT_TERMS, Terms
 from bot.records import CallSpec, EndedReason, Status
-from bot.store.campaign_records import BadRow, Campaign, CampaignStatus, Contact, ContactState
+from bot.store.campaign_records import BadRow, Campaign, CampaignStatus, Contact, ContactState, Result
 from bot.store.kept_json import as_object, read, to_json
-from bot.store.rows import Row, storable, word
+from bot.store.rows import Row, call_record, storable, word
 from bot.store.schema import UtcDateTime, calls, metadata
 
 campaigns = sa.Table(
@@ -139,6 +141,16 @@ def contact_record(row: RowMapping) -> Contact:
             "ended_reason": word(EndedReason, row["ended_reason"]),
         }
     )
+
+
+async def read_results(connection: AsyncConnection, query: sa.Select[Any]) -> Sequence[Result]:
+    """The contacts that `query` selects, in its order, each with its last call."""
+    found = [contact_record(row) for row in (await connection.execute(query)).mappings()]
+    ids = [contact.call_id for contact in found if contact.call_id is not None]
+    theirs = sa.select(calls).where(calls.c.call_id.in_(ids))
+    rows = (await connection.execute(theirs)).mappings().all() if ids else []
+    records = {row["call_id"]: call_record(row) for row in rows}
+    return [Result(contact, records.get(contact.call_id or "")) for contact in found]
 
 
 def bad_row_record(row: RowMapping) -> BadRow:

@@ -9,9 +9,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from bot.store.campaign_records import ContactState, Result
-from bot.store.campaign_rows import contact_record, contacts
+from bot.store.campaign_rows import contacts, read_results
 from bot.store.database import Database
-from bot.store.rows import call_record, word
+from bot.store.rows import word
 from bot.store.schema import calls
 
 _ORDERS: Mapping[str, Any] = {
@@ -63,9 +63,4 @@ class CampaignSearch:
         if order in ("ended_at", "duration_seconds"):
             query = query.select_from(contacts.outerjoin(calls, calls.c.call_id == contacts.c.call_id))
         async with self._database.reader.connect() as connection:
-            found = [contact_record(row) for row in (await connection.execute(query)).mappings()]
-            ids = [contact.call_id for contact in found if contact.call_id is not None]
-            theirs = sa.select(calls).where(calls.c.call_id.in_(ids))
-            rows = (await connection.execute(theirs)).mappings().all() if ids else []
-        records = {row["call_id"]: call_record(row) for row in rows}
-        return [Result(contact, records.get(contact.call_id or "")) for contact in found]
+            return await read_results(connection, query)

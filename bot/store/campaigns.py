@@ -37,6 +37,7 @@ from bot.store.campaign_rows import (
     contacts,
     new_bad_row,
     new_contact,
+    read_results,
 )
 from bot.store.database import Database, upsert
 from bot.store.pages import Page, read_page
@@ -158,12 +159,7 @@ class SqlCampaignStore:
             .limit(limit)
         )
         async with self._database.reader.connect() as connection:
-            found = [contact_record(row) for row in (await connection.execute(mine)).mappings()]
-            ids = [contact.call_id for contact in found if contact.call_id is not None]
-            theirs = sa.select(calls).where(calls.c.call_id.in_(ids))
-            rows = (await connection.execute(theirs)).mappings().all() if ids else []
-        records = {row["call_id"]: call_record(row) for row in rows}
-        return [Result(contact, records.get(contact.call_id or "")) for contact in found]
+            return await read_results(connection, mine)
 
     async def progress(self, campaign_id: str, now: datetime) -> Progress:
         table = contacts.c
