@@ -158,13 +158,13 @@ async def _with_number(connection: AsyncConnection, phone_number: str, call_id: 
 
 
 async def _dialled(
-    connection: AsyncConnection, has_number: sa.ColumnElement[bool], since: datetime, scenario: str | None = None
+    connection: AsyncConnection, theirs: sa.ColumnElement[bool], since: datetime, scenario: str | None = None
 ) -> int:
     refused = sa.and_(calls.c.status == Status.FAILED.value, calls.c.call_sid.is_(None))
     # A call that its owner dials by himself has no dialling_at.
     at = sa.func.coalesce(calls.c.dialling_at, calls.c.started_at)
     query = sa.select(sa.func.count()).where(
-        has_number,
+        theirs,
         calls.c.direction == Direction.OUTBOUND.value,
         at >= since,
         sa.not_(refused),
