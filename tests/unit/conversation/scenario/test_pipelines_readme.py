@@ -26,22 +26,10 @@ from bot.conversation.tools.transfer_call import TransferTarget
 from bot.pipeline.llm.vendors import LlmVendor, OpenAICompatible
 from bot.pipeline.stt.vendors import SttVendor
 from bot.pipeline.tts.vendors import TtsVendor
+from bot.web.scenarios import explanations
 
-README = (Path(__file__).parents[4] / "pipelines" / "README.md").read_text(encoding="utf-8")
-ROW = re.compile(r"^\| `(?P<name>\w+)` \| (?P<kind>[^|]+) \| (?P<default>[^|]+) \| (?P<meaning>.+) \|$", re.M)
-
-
-def sections() -> dict[str, dict[str, tuple[str, str, str]]]:
-    """Heading in backticks → field → type, default, meaning."""
-    found: dict[str, dict[str, tuple[str, str, str]]] = {}
-    for part in re.split(r"^## ", README, flags=re.M)[1:]:
-        heading = re.match(r"`([^`]+)`", part)
-        if heading:
-            rows = ROW.finditer(part)
-            found[heading.group(1)] = {
-                row["name"]: (row["kind"].strip(), row["default"].strip(), row["meaning"].strip()) for row in rows
-            }
-    return found
+PAGE = Path(__file__).parents[4] / "pipelines" / "README.md"
+README = PAGE.read_text(encoding="utf-8")
 
 
 def models() -> Iterator[tuple[str, type[BaseModel]]]:
@@ -113,7 +101,7 @@ def default_of(info: FieldInfo) -> str:
 
 @pytest.mark.parametrize(("section", "model"), MODELS, ids=[section for section, _ in MODELS])
 def test_every_field_is_documented_with_its_type_and_default(section: str, model: type[BaseModel]) -> None:
-    documented = sections()
+    documented = explanations(PAGE)
     assert section in documented, f"pipelines/README.md has no section `{section}`"
     rows, expected = documented[section], fields(model)
     assert list(rows) == list(expected), f"`{section}`: fields, in the model's order"
@@ -125,7 +113,7 @@ def test_every_field_is_documented_with_its_type_and_default(section: str, model
 
 
 def test_nothing_is_documented_that_does_not_exist() -> None:
-    assert list(sections()) == [section for section, _ in MODELS]
+    assert list(explanations(PAGE)) == [section for section, _ in MODELS]
 
 
 def test_every_name_is_documented() -> None:
