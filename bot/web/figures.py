@@ -74,12 +74,9 @@ async def figures(request: Request) -> Response:
 
 
 def _charts(period: Period, replies: ReplyFigures, calls: CallFigures) -> dict[str, Any]:
-    counted = replies.means_by_day.keys() | calls.by_day.keys()
     # From the first day that has something to show, but not less than a week.
-    days = [
-        day for n, day in enumerate(reversed(period.days)) if n < SPANS[0] or day >= min(counted, default=day)
-    ]
-    days.reverse()
+    first = min([*replies.means_by_day, *calls.by_day, *period.days[-SPANS[0] :]])
+    days = [day for day in period.days if day >= first]
     hours = list(range(24))
     x = [(day - _EPOCH).days * 86_400 for day in days]
     of_day = [replies.by_day.get(day) for day in days]

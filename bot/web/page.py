@@ -36,7 +36,7 @@ STAGE_WORDS = {
     "tts": "voice",
     "line": "line",
 }
-"""The stages of a reply, as readers are told of them."""
+"""What the pages call each stage of a reply, in order."""
 _STATUS = ((NotFoundError, 404), (ConflictError, 409), (RequestError, 422))
 
 
@@ -169,7 +169,7 @@ def _utc(moment: datetime | None) -> str:
 
 
 def _seconds(value: float | None) -> str:
-    """1:05, or 0:07.3 s of a call."""
+    """65 → 1:05"""
     return "–" if value is None else f"{int(value // 60)}:{int(value % 60):02}"
 
 
