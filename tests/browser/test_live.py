@@ -75,7 +75,7 @@ async def _listen(page: Page) -> None:
     await expect(page.get_by_role("button", name="Mute")).to_be_visible()
     loud = "() => [...document.querySelectorAll('meter')].every((meter) => Number(meter.dataset.peak) > 0.02)"
     await page.get_by_label("Tell the agent a fact").fill("the garage is behind the house")
-    await page.get_by_label("to speak of now").check()
+    await page.get_by_label("have it mention this in the next pause").check()
     await page.get_by_role("button", name="Tell").click()
     await page.wait_for_function(loud, timeout=SLOW)
     await page.get_by_role("button", name="Mute").click()
