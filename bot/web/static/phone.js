@@ -358,7 +358,6 @@
     passed({ holder, speaking }) {
       const words = { agent: speaking ? "The agent speaks" : "The agent thinks", callee: speaking ? `${this.names.callee === "You" ? "You speak" : "The callee speaks"}` : "A pause" };
       part("holder").textContent = holder ? words[holder] : "Either may speak";
-      part("holder").dataset.holder = holder ?? "";
     }
 
     status({ status, ended_reason }) {
@@ -405,7 +404,6 @@
 
   function fresh(watched, callId) {
     notice("");
-    panel.dataset.watched = watched ? "yes" : "";
     part("status").textContent = "begins";
     part("who").textContent = "";
     part("holder").textContent = "";
