@@ -1,4 +1,4 @@
-// What all pages share: times in the reader's zone, buttons that ask the API, errors in words.
+// What all pages share: times in the reader's zone, buttons that ask the API, errors in words; small parts of scripts.
 "use strict";
 
 const csrf = document.querySelector("meta[name=csrf]").content;
@@ -40,6 +40,22 @@ async function api(path, body, method = "POST", more = {}) {
   const said = await answer.json().catch(() => ({}));
   if (!answer.ok) throw Object.assign(new Error(said.error?.message || `The server answered ${answer.status}.`), { said, status: answer.status });
   return said;
+}
+
+const socketUrl = (path) => `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${path}`;
+
+// 32 hex digits. Not randomUUID: browsers have that on https and localhost alone.
+const randomId = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+
+// A variable of app.css, as it is now.
+const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+// An element with its content, a text or nodes, and its attributes.
+function node(name, content, attributes = {}) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...[content].flat());
+  return made;
 }
 
 document.addEventListener("click", async (event) => {

@@ -38,8 +38,6 @@
     if (!player || player.dataset.made !== undefined) return;
     player.dataset.made = "";
     wave?.destroy();
-    const css = getComputedStyle(document.documentElement);
-    const color = (name) => css.getPropertyValue(name).trim();
     const play = document.getElementById("play");
     const clock = document.getElementById("clock");
     const side = (name) => ({ waveColor: color(`--${name}-soft`), progressColor: color(`--${name}`), height: 56 });

@@ -6,13 +6,6 @@
   const preview = document.getElementById("preview");
   let key = "";
 
-  function node(name, words, attributes = {}) {
-    const made = document.createElement(name);
-    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-    made.append(...[words].flat());
-    return made;
-  }
-
   function table(name, heads, rows) {
     const body = rows.map((cells) => node("tr", cells.map((cell) => node("td", cell ?? "–", {}))));
     const made = node("table", [
@@ -107,7 +100,7 @@
       if (dry) {
         preview.hidden = true;
         tried(await api("/api/phone/campaigns", sent));
-        key = Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(16)).join("");
+        key = randomId();
         preview.focus();
         preview.scrollIntoView({ block: "start" });
       } else {

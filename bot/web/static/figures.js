@@ -2,8 +2,6 @@
 "use strict";
 
 (() => {
-  const css = getComputedStyle(document.documentElement);
-  const color = (name) => css.getPropertyValue(name).trim();
   const units = {
     ms: (value) => `${Math.round(value).toLocaleString()} ms`,
     "%": (value) => `${Math.round(value)} %`,

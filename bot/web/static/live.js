@@ -42,8 +42,7 @@ const live = (() => {
       this.open();
     }
     open() {
-      const scheme = location.protocol === "https:" ? "wss" : "ws";
-      this.socket = new WebSocket(`${scheme}://${location.host}/api/phone/calls/${this.callId}/listen`);
+      this.socket = new WebSocket(socketUrl(`/api/phone/calls/${this.callId}/listen`));
       this.socket.onmessage = ({ data }) => {
         const message = JSON.parse(data);
         if (message.event === "media") this.play(message.media);
@@ -113,7 +112,7 @@ const live = (() => {
     event.preventDefault();
     const button = form.querySelector("button"), said = form.querySelector("output");
     const body = Object.fromEntries([...form.elements].filter((field) => field.name).map((field) => [field.name, field.type === "checkbox" ? field.checked : field.value]));
-    form.dataset.key ||= `${Date.now()}-${Math.random()}`;
+    form.dataset.key ||= randomId();
     button.disabled = true;
     try {
       notice("");

@@ -14,8 +14,6 @@
 
   const base64 = (bytes) => btoa(String.fromCharCode(...bytes));
   const bytesOf = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-  const hex = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-  const socketUrl = (path) => `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${path}`;
   const announce = (name, detail) => document.dispatchEvent(new CustomEvent(`phone:${name}`, { detail }));
 
   // -- the form -----------------------------------------------------------------------------------------
@@ -112,7 +110,7 @@
     constructor(sound, placed, given) {
       this.sound = sound;
       this.given = given; // the words go beside the sound
-      this.ids = { callSid: placed.call_sid, streamSid: `BR${hex()}` };
+      this.ids = { callSid: placed.call_sid, streamSid: `BR${randomId()}` };
       this.sequence = 0;
       this.frames = 0;
       this.spoke = null; // frames of the microphone's last speech: first, last
@@ -167,7 +165,7 @@
     // A typed line, in the local voice.
     async say(text) {
       const speech = await api("/api/phone/softphone/speech", { text });
-      const id = hex();
+      const id = randomId();
       this.clips.set(id, speech);
       this.sound.node.port.postMessage({ clip: bytesOf(speech.audio), id });
     }
@@ -269,10 +267,8 @@
     turn(index, speaker) {
       let item = this.turns.get(index);
       if (!item) {
-        item = document.createElement("li");
-        item.className = `turn ${speaker}`;
-        item.innerHTML = '<div class="meta"><strong></strong></div><p class="said"></p>';
-        item.querySelector("strong").textContent = this.names[speaker];
+        const meta = node("div", node("strong", this.names[speaker]), { class: "meta" });
+        item = node("li", [meta, node("p", "", { class: "said" })], { class: `turn ${speaker}` });
         const after = [...this.turns.keys()].filter((each) => each > index).sort((a, b) => a - b)[0];
         part("turns").insertBefore(item, after === undefined ? null : this.turns.get(after));
         this.turns.set(index, item);
@@ -298,15 +294,10 @@
       item.querySelector("strong").textContent = this.names[event.speaker];
       item.dataset.complete = "";
       if (event.interrupted && !item.querySelector(".badge")) {
-        const badge = document.createElement("span");
-        badge.className = "badge warn";
-        badge.textContent = "cut off";
-        item.querySelector(".meta").append(badge);
+        item.querySelector(".meta").append(node("span", "cut off", { class: "badge warn" }));
       }
       if (event.interrupted && this.cut.has(event.turn)) {
-        const rest = document.createElement("s");
-        rest.textContent = this.cut.get(event.turn);
-        item.querySelector(".said").append(" ", rest);
+        item.querySelector(".said").append(" ", node("s", this.cut.get(event.turn)));
       }
       part("aloud").textContent = `${this.names[event.speaker]}: ${event.text}`;
     }
@@ -316,8 +307,6 @@
       const total = parts.reduce((sum, [, ms]) => sum + ms, 0);
       if (!total) return;
       this.longest = Math.max(this.longest, total);
-      const line = document.createElement("div");
-      line.className = "latency";
       const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
       svg.setAttribute("preserveAspectRatio", "none");
       svg.setAttribute("role", "img");
@@ -332,11 +321,8 @@
         svg.append(box);
         x += ms;
       }
-      const told = document.createElement("span");
-      told.className = "num";
-      told.textContent = `${Math.round(times.voice_to_voice_ms ?? total)} ms`;
-      line.append(svg, told);
-      item.append(line);
+      const told = node("span", `${Math.round(times.voice_to_voice_ms ?? total)} ms`, { class: "num" });
+      item.append(node("div", [svg, told], { class: "latency" }));
       for (const each of part("turns").querySelectorAll("svg")) each.setAttribute("viewBox", `0 0 ${this.longest} 10`);
       part("legend").hidden = false;
     }
@@ -366,10 +352,7 @@
     }
 
     noted(words) {
-      const item = document.createElement("li");
-      item.className = "noted";
-      item.textContent = words;
-      part("turns").append(item);
+      part("turns").append(node("li", words, { class: "noted" }));
     }
 
     outcome({ reached_goal, summary }) {
