@@ -9,18 +9,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import APIRouter, Request, Response, WebSocket
-from loguru import logger
-from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
 from bot.api.lifespan import agent_of
 from bot.api.problems import ProblemRoute, responses
-from bot.api.websocket import StarletteSocket
+from bot.api.websocket import StarletteSocket, closed_at_end
 from bot.calls.carriers import CARRIERS, CarrierType
 from bot.telephony.carrier import CarrierRequest, Webhook
-
-_INTERNAL_ERROR = 1011
-_TRY_AGAIN_LATER = 1013
 
 router = APIRouter(route_class=ProblemRoute)
 
@@ -84,13 +79,6 @@ for _kind in CARRIERS:
 async def media_stream(websocket: WebSocket) -> None:
     """From the handshake to the end of the call."""
     socket = StarletteSocket(websocket)
-    try:
+    async with closed_at_end(socket, "a media socket"):
         agent = agent_of(websocket)
         await agent.media_streams.receive(socket, carrier_request(websocket), websocket.path_params.get("token"))
-    except HTTPException:
-        await socket.close(_TRY_AGAIN_LATER)
-    except Exception as error:
-        logger.opt(exception=error).error("a media socket failed")
-        await socket.close(_INTERNAL_ERROR)
-    else:
-        await socket.close(1000)

@@ -14,13 +14,14 @@ from starlette.exceptions import HTTPException
 
 from bot.api.auth import check, given_keys
 from bot.api.lifespan import agent_of
-from bot.api.websocket import StarletteSocket
+from bot.api.websocket import OVER, TRY_AGAIN_LATER, StarletteSocket
+from bot.calls.ingress import UNAUTHORIZED_CLOSE
 from bot.errors import NotFoundError, UnauthorizedError
 from bot.pipeline.line.live_sound import Listening, SoundPiece
 from bot.records import Speaker
 from bot.telephony.media import SocketClosedError
 
-UNAUTHORIZED, NO_CALL, NOT_ON_LINE, ELSEWHERE, AGAIN = 4401, 4404, 4409, 4421, 1013
+NO_CALL, NOT_ON_LINE, ELSEWHERE = 4404, 4409, 4421
 SEND_SECONDS = 10.0
 _TRACKS = {Speaker.CALLEE: "inbound", Speaker.AGENT: "outbound"}
 
@@ -38,7 +39,7 @@ async def listen(websocket: WebSocket, call_id: str) -> None:
     except (SocketClosedError, TimeoutError):
         code, reason = 1008, "too slow"
     except HTTPException:
-        code, reason = AGAIN, "the server is starting or stopping"
+        code, reason = TRY_AGAIN_LATER, "the server is starting or stopping"
     await socket.close(code, reason)
 
 
@@ -49,7 +50,7 @@ async def _serve(websocket: WebSocket, socket: StarletteSocket, call_id: str) ->
         check(websocket, *given_keys(websocket))
         record = await agent.store.find(call_id)
     except UnauthorizedError as e:
-        return UNAUTHORIZED, e.message
+        return UNAUTHORIZED_CLOSE, e.message
     except NotFoundError as e:
         return NO_CALL, e.message
     slot = agent.active_calls.slot_of(call_id)
@@ -72,7 +73,7 @@ async def _serve(websocket: WebSocket, socket: StarletteSocket, call_id: str) ->
     for failure in ended:
         if isinstance(failure, Exception):
             raise failure
-    return 1000, "the call is over"
+    return OVER, "the call is over"
 
 
 async def _until_gone(socket: StarletteSocket) -> None:

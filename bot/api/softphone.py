@@ -7,9 +7,7 @@ import base64
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Request, WebSocket
-from loguru import logger
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
-from starlette.exceptions import HTTPException
 
 from bot.api.answers import PlacedAnswer
 from bot.api.auth import KEY_REQUIRED, bound_to, check, given_keys
@@ -17,14 +15,13 @@ from bot.api.carrier import carrier_request
 from bot.api.lifespan import agent_of
 from bot.api.problems import ProblemRoute, responses
 from bot.api.requests import Action, Context, Name
-from bot.api.websocket import StarletteSocket
+from bot.api.websocket import StarletteSocket, closed_at_end
 from bot.audio import pcm_to_mulaw
+from bot.calls.ingress import UNAUTHORIZED_CLOSE
 from bot.conversation.scenario.scenario import DEFAULT_OUTBOUND
 from bot.errors import UnauthorizedError
 from bot.phone_numbers import BROWSER, TYPED
 from bot.records import CallSpec
-
-_UNAUTHORIZED, _INTERNAL_ERROR, _TRY_AGAIN_LATER = 4401, 1011, 1013
 
 router = APIRouter(prefix="/softphone", tags=["softphone"], route_class=ProblemRoute)
 
@@ -165,17 +162,11 @@ async def speak(body: SpeechRequest, request: Request) -> SpeechAnswer:
 async def softphone_stream(websocket: WebSocket) -> None:
     """A browser's media stream. Beside the token it needs what the call was asked for with: session, or key."""
     socket = StarletteSocket(websocket)
-    try:
+    async with closed_at_end(socket, "a browser's media socket"):
         agent = agent_of(websocket)
-        check(websocket, *given_keys(websocket))
-        request = carrier_request(websocket)
-        await agent.media_streams.receive(socket, request, None, bound_to(websocket))
-    except UnauthorizedError as e:
-        await socket.close(_UNAUTHORIZED, e.message[:120])
-    except HTTPException:
-        await socket.close(_TRY_AGAIN_LATER)
-    except Exception as error:
-        logger.opt(exception=error).error("a browser's media socket failed")
-        await socket.close(_INTERNAL_ERROR)
-    else:
-        await socket.close(1000)
+        try:
+            check(websocket, *given_keys(websocket))
+        except UnauthorizedError as e:
+            await socket.close(UNAUTHORIZED_CLOSE, e.message[:120])
+            return
+        await agent.media_streams.receive(socket, carrier_request(websocket), None, bound_to(websocket))

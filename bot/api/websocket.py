@@ -1,9 +1,15 @@
 """Starlette's WebSocket as the Socket that bot/ knows."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from loguru import logger
+from starlette.exceptions import HTTPException
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from bot.telephony.media import ServerLeavesError, SocketClosedError
 
+OVER, INTERNAL_ERROR, TRY_AGAIN_LATER = 1000, 1011, 1013
 _SERVICE_RESTART = 1012
 """With which uvicorn closes the sockets that are open when it stops: in an app that is not ours, the only word of
 it that comes in time. A far end that says the same spoils nothing but its own call's reason."""
@@ -49,3 +55,17 @@ class StarletteSocket:
             await websocket.close(code, reason)
         except _GONE:
             return
+
+
+@asynccontextmanager
+async def closed_at_end(socket: StarletteSocket, what: str) -> AsyncIterator[None]:
+    """Close a media socket when the block is over; the code says how it ended. `what` it is, for the log."""
+    try:
+        yield
+    except HTTPException:
+        await socket.close(TRY_AGAIN_LATER)
+    except Exception as error:
+        logger.opt(exception=error).error("{} failed", what)
+        await socket.close(INTERNAL_ERROR)
+    else:
+        await socket.close(OVER)
