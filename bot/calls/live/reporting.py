@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,12 +9,11 @@ from bot.calls.live.events import (
     AgentCut,
     AnswerDetected,
     ReplyGuessed,
-    ReplyTimed,
     StatusChanged,
     TurnPassed,
     VendorTrouble,
 )
-from bot.calls.live.history import outcome_written, tool_used, turn_completed, words_of
+from bot.calls.live.history import outcome_written, reply_timed, tool_used, turn_completed, words_of
 from bot.calls.live.hub import EventHub
 from bot.calls.process import CallListener
 from bot.conversation.reports import CallReports
@@ -52,7 +50,7 @@ class LiveCall(CallReports):
             )
 
     def reply_timed(self, latency: TurnLatency) -> None:
-        self._hub.publish(ReplyTimed(call_id=self._call_id, **asdict(latency)))
+        self._hub.publish(reply_timed(self._call_id, latency))
 
     def tool_used(self, use: ToolUse) -> None:
         self._hub.publish(tool_used(self._call_id, use))
