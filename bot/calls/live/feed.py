@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from bot.calls.live.events import StatusChanged, StreamEnded
@@ -44,9 +45,7 @@ class Feeds:
 
     async def of_call(self, call_id: str, names: frozenset[str] | None, after: EventId | None) -> Feed:
         """NotFoundError; BusyError."""
-        await self.store.find(call_id)
-        feed = self._begin(call_id, names)
-        try:
+        with self._begun(call_id, names) as feed:
             record = await self.store.find(call_id)
             others = Replay()
             if not (record.status.final or self.held_here(call_id)):
@@ -59,21 +58,14 @@ class Feeds:
             else:
                 told = history(self.shown(record), await self._deliveries(record))
                 feed.begin([*told, *(entry for entry in kept if not is_told(entry.event, record))], record)
-        except BaseException:
-            feed.close()
-            raise
         return feed
 
     async def of_all(self, names: frozenset[str] | None, after: EventId | None) -> Feed:
         """From now on, or from `after` on as far as the logs reach. BusyError."""
-        feed = self._begin(None, names)
-        try:
+        with self._begun(None, names) as feed:
             others = await self.neighbours.join(feed.subscription, after)
             logged = [] if after is None else self.hub.logged(None, after)
             feed.begin([*logged, *others.events, *feed.subscription.drain()], None)
-        except BaseException:
-            feed.close()
-            raise
         return feed
 
     async def _deliveries(self, record: CallRecord) -> list[Delivery]:
@@ -83,13 +75,20 @@ class Feeds:
         kept = [await self.deliveries.get(one.delivery_id) for one in page.items]
         return [delivery for delivery in kept if delivery is not None]
 
-    def _begin(self, call_id: str | None, names: frozenset[str] | None) -> Feed:
+    @contextmanager
+    def _begun(self, call_id: str | None, names: frozenset[str] | None) -> Iterator[Feed]:
+        """A feed that hears from here on; closed where what comes before cannot be had. BusyError."""
         if len(self.hub.subscriptions) >= MOST_STREAMS:
             words = f"This server has {MOST_STREAMS} streams of events open; close some."
             raise BusyError(words, retry_after_seconds=5)
         # Its end is known by its status.
         heard = names if names is None or call_id is None else names | {"status_changed"}
-        return Feed(self.hub, self.hub.subscribe(call_id, heard), names)
+        feed = Feed(self.hub, self.hub.subscribe(call_id, heard), names)
+        try:
+            yield feed
+        except BaseException:
+            feed.close()
+            raise
 
 
 @dataclass
