@@ -239,7 +239,7 @@ async def wait_for_call(call_id: CallId) -> dict[str, Any]:
     """Wait until the call is over, for at most 50 seconds; then says what is known, and when to ask again."""
     store = _caller.get().agent.store
     deadline = time.monotonic() + WAIT_SECONDS
-    while (await store.find(call_id)).ended_at is None and time.monotonic() < deadline:  # noqa: ASYNC110
+    while await store.goes_on(call_id) and time.monotonic() < deadline:  # noqa: ASYNC110
         await asyncio.sleep(LOOK_SECONDS)  # any process may hold it: the database is what knows
     return await _seen(call_id)
 

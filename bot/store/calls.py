@@ -66,6 +66,10 @@ class SqlCallStore:
             raise NotFoundError(f"There is no call {call_id!r}.", field="call_id")
         return record
 
+    async def goes_on(self, call_id: str) -> bool:
+        """Whether there is such a call, and it has not ended: for who asks that again and again."""
+        return bool(await self._ids(sa.and_(calls.c.call_id == call_id, calls.c.ended_at.is_(None))))
+
     async def get_by_sid(self, call_sid: str) -> CallRecord | None:
         """The call with its turns, by the carrier's id."""
         return await self._one(calls.c.call_sid == call_sid)

@@ -39,6 +39,14 @@ async def test_ids_and_sids_are_taken_once(store: SqlCallStore) -> None:
     assert found.call_id == "one"
 
 
+async def test_a_call_goes_on_until_its_end(store: SqlCallStore) -> None:
+    await store.add(a_call())
+    assert await store.goes_on("call-1")
+    await store.advance("call-1", Status.NO_ANSWER, at=NOON)
+    assert not await store.goes_on("call-1")
+    assert not await store.goes_on("nobody")
+
+
 async def test_times_of_other_zones_are_kept_in_utc(store: SqlCallStore) -> None:
     elsewhere = NOON.astimezone(timezone(timedelta(hours=-7)))
     await store.add(a_call(created_at=elsewhere))
