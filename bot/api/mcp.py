@@ -44,10 +44,10 @@ from bot.records import Status
 WAIT_SECONDS = 50.0
 """Clients give up on a tool after 60 seconds (the default of the TypeScript SDK)."""
 LOOK_SECONDS = 0.5
-_KEPT = (
+_KEPT = {
     *("call_id", "status", "ended_reason", "error", "answered_by", "phone_number", "scenario", "action"),
     *("created_at", "answered_at", "duration_seconds", "waiting_for", "scheduled_at", "retried_as", "outcome"),
-)
+}
 INSTRUCTIONS = (
     "Places phone calls that an AI agent holds by itself. place_call returns at once; then ask wait_for_call "
     "until it says finished. Say what a call reached by its outcome and evidence, not by your own request."
@@ -297,4 +297,4 @@ async def _seen(call_id: str) -> dict[str, Any]:
 
 
 def _short(call: CallSummary) -> dict[str, Any]:
-    return {name: value for name, value in call.model_dump(mode="json").items() if name in _KEPT}
+    return call.model_dump(mode="json", include=_KEPT)
