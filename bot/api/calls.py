@@ -12,7 +12,7 @@ from bot.api.auth import KEY_REQUIRED, asked_by
 from bot.api.lifespan import agent_of
 from bot.api.problems import ProblemRoute, responses
 from bot.api.requests import CallRequest, ListQuery, RegisterRequest, request_hash
-from bot.records import Status
+from bot.records import CallRecord, Status
 
 _RANGE = re.compile(r"([0-9]{0,18})-([0-9]{0,18})", re.ASCII)
 
@@ -75,9 +75,7 @@ async def list_calls(query: Annotated[ListQuery, Query()], request: Request) -> 
 
 @router.get("/calls/{call_id}", summary="Read a call", responses=responses(401, 404, 422, 500))
 async def get_call(call_id: str, request: Request) -> CallAnswer:
-    agent = agent_of(request)
-    record = agent.planner.shown(await agent.store.find(call_id))
-    return CallAnswer.of(record, _path(request, "get_recording", call_id))
+    return _answer(request, await agent_of(request).store.find(call_id))
 
 
 @router.get(
@@ -127,8 +125,8 @@ async def hang_up(
         ),
     ] = None,
 ) -> CallAnswer:
-    record = await agent_of(request).hang_ups.hang_up(call_id, again=idempotency_key is not None)
-    return CallAnswer.of(record, _path(request, "get_recording", call_id))
+    again = idempotency_key is not None
+    return _answer(request, await agent_of(request).hang_ups.hang_up(call_id, again=again))
 
 
 @router.delete(
@@ -137,8 +135,7 @@ async def hang_up(
     responses=responses(401, 404, 409, 422, 500),
 )
 async def cancel_call(call_id: str, request: Request) -> CallAnswer:
-    record = await agent_of(request).placing.cancel(call_id)
-    return CallAnswer.of(record, _path(request, "get_recording", record.call_id))
+    return _answer(request, await agent_of(request).placing.cancel(call_id))
 
 
 def can_be_had(asked: str, size: int) -> bool:
@@ -154,6 +151,12 @@ def can_be_had(asked: str, size: int) -> bool:
         if not first and (not last or int(last) == 0):
             return False
     return True
+
+
+def _answer(request: Request, record: CallRecord) -> CallAnswer:
+    """The call as it may be looked at."""
+    shown = agent_of(request).planner.shown(record)
+    return CallAnswer.of(shown, _path(request, "get_recording", shown.call_id))
 
 
 def _path(request: Request, route: str, call_id: str) -> str:

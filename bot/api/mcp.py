@@ -250,8 +250,9 @@ async def list_calls(
 ) -> dict[str, Any]:
     """The newest calls, without what was said in them."""
     query = ListQuery(status=status, limit=limit)
-    page = await _caller.get().agent.store.page(status=query.status, limit=query.limit)
-    return {"calls": [_short(CallSummary.of(call, "")) for call in page.items]}
+    agent = _caller.get().agent
+    page = await agent.store.page(status=query.status, limit=query.limit)
+    return {"calls": [_short(CallSummary.of(call, "")) for call in map(agent.planner.shown, page.items)]}
 
 
 async def say_in_call(

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 from bot.api import router
 from bot.errors import ConflictError
 from bot.policy import CallPurpose
-from bot.records import CallSpec, Speaker, Status
+from bot.records import CallRecord, CallSpec, Speaker, Status
 from tests.unit.api import fake_agent
 from tests.unit.api.fake_agent import FakeAgent
 
@@ -316,6 +316,22 @@ def test_a_waiting_call_is_canceled(client: TestClient, agent: FakeAgent) -> Non
     agent.error = ConflictError("The call is on the line.")
     refused = client.delete("/api/phone/calls/c_01")
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "conflict")
+
+
+def test_every_answer_has_what_may_be_looked_at_of_a_call(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shown(_: FakeAgent, record: CallRecord) -> CallRecord:
+        return replace(record, spec=replace(record.spec, action=""))
+
+    monkeypatch.setattr(FakeAgent, "shown", shown)
+    (listed,) = client.get("/api/phone/calls").json()["calls"]
+    answers = (
+        client.get("/api/phone/calls/c_01"),
+        client.post("/api/phone/calls/c_01/hangup"),
+        client.delete("/api/phone/calls/c_01"),
+    )
+    assert [listed["action"], *(answer.json()["action"] for answer in answers)] == [""] * 4
 
 
 def test_paths_follow_the_prefix_of_the_app(agent: FakeAgent) -> None:

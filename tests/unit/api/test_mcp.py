@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from mcp.types import TextContent
 
 from bot.api import install, mcp, mcp_router
 from bot.api.requests import CallRequest
+from bot.calls.planner import Planner
 from tests.unit.calls.agent.agents import TO, AgentHarness, build
 from tests.unit.calls.calls_in_memory import hold_quietly
 
@@ -113,6 +115,19 @@ async def test_a_call_that_costs_money_is_confirmed(tmp_path: Path) -> None:
         assert (ended["finished"], ended["ended_reason"]) == (True, "canceled")
         known, _ = await ask(session, "wait_for_call", call_id=placed["call_id"])
         assert known == ended
+
+
+async def test_a_list_has_what_may_be_looked_at_of_a_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path) as harness, asking(harness) as session:
+        placed, _ = await ask(session, "place_call", **REAL)
+        await ask(session, "hang_up", call_id=placed["call_id"])
+        monkeypatch.setattr(
+            Planner, "shown", lambda _, record: replace(record, spec=replace(record.spec, action=""))
+        )
+        listed, _ = await ask(session, "list_calls")
+    assert [call["action"] for call in listed["calls"]] == [""]
 
 
 async def test_a_simulated_call_is_held_by_a_program_without_our_keys(
