@@ -29,7 +29,6 @@ from bot.errors import UnauthorizedError
 bearer_scheme = HTTPBearer(auto_error=False, description="One of API_KEYS.")
 header_scheme = APIKeyHeader(name="X-API-Key", auto_error=False, description="One of API_KEYS.")
 
-
 _OF_PROXIES = ("basic", "digest", "negotiate", "ntlm")
 
 
@@ -106,10 +105,14 @@ def bound_to(connection: HTTPConnection) -> str:
 def given_keys(connection: HTTPConnection) -> list[str]:
     """All that is sent as a key, right or wrong. What a proxy in front asks for (Basic and the like) is none."""
     said, header = connection.headers.get("authorization"), connection.headers.get("x-api-key")
-    scheme, _, token = (said or "").strip().partition(" ")
-    bearer = token.strip() if scheme.lower() == "bearer" else None if said is None else ""
-    found = None if scheme.lower() in _OF_PROXIES else bearer
-    return [key for key in (found, header) if key is not None]
+    given = []
+    if said is not None:
+        scheme, _, token = said.strip().partition(" ")
+        if scheme.lower() not in _OF_PROXIES:
+            given.append(token.strip() if scheme.lower() == "bearer" else "")
+    if header is not None:
+        given.append(header)
+    return given
 
 
 def _keys(connection: HTTPConnection) -> list[str]:
