@@ -30,13 +30,9 @@ class HangUps:
         """
         store, active_calls = self.process.store, self.process.active_calls
         record = await store.find(call_id)
-        if (
-            record.status.final
-            and again
-            and record.ended_reason in (EndedReason.API_HANGUP, EndedReason.CANCELED)
-        ):
-            return record
         if record.status.final:
+            if again and record.ended_reason in (EndedReason.API_HANGUP, EndedReason.CANCELED):
+                return record
             raise ConflictError(f"Call {call_id!r} is over already: {record.status}.", field="call_id")
         slot = active_calls.slot_of(call_id)
         if slot is not None and slot.holding is not None:
