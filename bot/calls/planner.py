@@ -157,12 +157,9 @@ class Planner:
         if scenario not in self.scenarios.names:
             return None
         found = self.scenarios.get(scenario)
-        own = "compliance.max_per_day_and_subject" in found.rules.changed
-        return (
-            None
-            if (self.simulated_line or is_client(number)) and not own
-            else found.compliance.max_per_day_and_subject or None
-        )
+        if self._rings_nobody(number) and "compliance.max_per_day_and_subject" not in found.rules.changed:
+            return None
+        return found.compliance.max_per_day_and_subject or None
 
     def hours(self, scenario: str, asked: HoursTerms | None, number: str = "") -> HoursTerms:
         """When a callee may be called: as `asked`, or as the scenario says.
@@ -173,11 +170,7 @@ class Planner:
         if asked is not None or scenario not in self.scenarios.names:
             return asked or HoursTerms()
         found = self.scenarios.get(scenario)
-        return (
-            HoursTerms()
-            if (self.simulated_line or is_client(number)) and not found.has_own_hours
-            else found.hours.terms
-        )
+        return HoursTerms() if self._rings_nobody(number) and not found.has_own_hours else found.hours.terms
 
     def kept(self, record: CallRecord) -> CallRecord:
         """What stays of the call, once it is over."""
@@ -206,7 +199,11 @@ class Planner:
 
     def is_simulated(self, number: str) -> bool:
         """Whether the callee is ours."""
-        return (self.simulated_line or is_client(number)) and not is_browser(number)
+        return self._rings_nobody(number) and not is_browser(number)
+
+    def _rings_nobody(self, number: str) -> bool:
+        """Whether no phone rings."""
+        return self.simulated_line or is_client(number)
 
     def _carrier_of(self, number: str) -> str:
         if is_browser(number):
