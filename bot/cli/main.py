@@ -6,7 +6,8 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from bot.cli import names, remote
+from bot.cli import names, running_server
+from bot.cli.running_server import DEFAULT_URL, PHONE_AGENT_URL
 from bot.errors import PhoneAgentError
 from bot.telemetry.logs import set_up
 
@@ -30,11 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     simulate.add_argument("--callee-name", help="whom the agent calls; default: the scenario's example")
     simulate.add_argument("--organization", help="for whom; default: the scenario's example")
     simulate.add_argument("--json", action="store_true", help="print the call's record as JSON, and nothing else")
+    simulate.add_argument("--tools-from", metavar="FILE", help="[[tool]] tables: what HTTP and MCP tools answer")
     mcp = commands.add_parser(
         "mcp", help="offer a running server's tools to an MCP client, over stdin and stdout"
     )
-    mcp.add_argument("--server", metavar="URL", help="default: PHONE_AGENT_URL, or http://127.0.0.1:8000")
-    simulate.add_argument("--tools-from", metavar="FILE", help="[[tool]] tables: what HTTP and MCP tools answer")
+    mcp.add_argument("--server", metavar="URL", help=f"default: {PHONE_AGENT_URL}, or {DEFAULT_URL}")
     chat = commands.add_parser("chat", help="be the callee of a scenario, by typing")
     chat.add_argument("scenario", nargs="?", help="default: appointment_confirmation")
     chat.add_argument("--action", help="what the agent calls for; default: the scenario's example")
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     test.add_argument("--html", metavar="FILE", help="write a page with the transcripts")
     test.add_argument("--baseline", metavar="FILE", help="say what got worse since an earlier --json-report")
     commands.add_parser("doctor", help="check what a first call needs")
-    remote.add_commands(commands)
+    running_server.add_commands(commands)
     chosen = parser.parse_args(arguments)
     set_up(chosen.log_level)
     try:

@@ -1,7 +1,6 @@
 """`phone-agent mcp`: a running server's /mcp, for clients that talk to a program over its stdin and stdout."""
 
 import argparse
-import os
 from typing import Any
 
 import httpx2
@@ -11,25 +10,24 @@ from mcp.server.lowlevel.server import Server
 from mcp.server.stdio import stdio_server
 from mcp.types import CallToolRequestParams, CallToolResult, ListToolsResult, PaginatedRequestParams
 
+from bot.cli.running_server import PHONE_AGENT_URL, address_of
 from bot.errors import PhoneAgentError
 
-URL, KEY = "PHONE_AGENT_URL", "PHONE_AGENT_KEY"
-DEFAULT_URL = "http://127.0.0.1:8000"
 TOOL_SECONDS = 60.0
 """wait_for_call takes 50."""
 
 
 async def run(chosen: argparse.Namespace) -> int:
     """Until stdin ends. PhoneAgentError where no server answers."""
-    url = (chosen.server or os.environ.get(URL) or DEFAULT_URL).rstrip("/")
-    key = os.environ.get(KEY)
+    given, key = address_of(chosen)
+    url = given.rstrip("/")
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     async with httpx2.AsyncClient(headers=headers, timeout=TOOL_SECONDS) as http:
         try:
             answer = await http.get(f"{url}/api/phone/health")
             answer.raise_for_status()
         except httpx2.HTTPError as e:
-            raise PhoneAgentError(f"no server answers at {url} ({e}): start it, or set {URL}") from e
+            raise PhoneAgentError(f"no server answers at {url} ({e}): start it, or set {PHONE_AGENT_URL}") from e
         connection = streamable_http_client(f"{url}/mcp", http_client=http)
         async with connection as (read, write), ClientSession(read, write) as session:
             known = await session.initialize()
