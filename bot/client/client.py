@@ -71,14 +71,6 @@ def _headers(key: str | None) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 
-def _body(
-    phone_number: str, action: str, idempotency_key: str | None, more: Mapping[str, Any]
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """Of a call: JSON and headers. Repeated with the same key it is the same call, dialled once."""
-    body = {"phone_number": phone_number, "action": action, **more}
-    return body, _once(idempotency_key)
-
-
 def _once(key: str | None = None) -> dict[str, str]:
     """Repeated with it, a request is done once."""
     return {"Idempotency-Key": key or uuid.uuid4().hex}
@@ -137,9 +129,11 @@ class AsyncPhoneClient:
     async def place(
         self, phone_number: str, action: str, *, idempotency_key: str | None = None, **more: Any
     ) -> PlacedCall:
-        """`more`: the other fields of POST /call: context, callee_name, scenario, schedule_at …"""
-        body, headers = _body(phone_number, action, idempotency_key, more)
-        return PlacedCall.model_validate(await self.request("POST", "/api/phone/call", body, headers=headers))
+        """`more`: the other fields of POST /call: context, callee_name, scenario, schedule_at … Repeated with the
+        same key it is the same call, dialled once."""
+        body = {"phone_number": phone_number, "action": action, **more}
+        placed = await self.request("POST", "/api/phone/call", body, headers=_once(idempotency_key))
+        return PlacedCall.model_validate(placed)
 
     async def get(self, call_id: str) -> PhoneCall:
         return PhoneCall.model_validate(await self.request("GET", _call(call_id)))
