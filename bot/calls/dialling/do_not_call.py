@@ -46,7 +46,7 @@ class DoNotCall:
         """The callee asked for it in the call. Doing it twice does it once."""
         now = datetime.now(UTC)
         if await self.store.add([phone_number], at=now, source=ListedBy.CALL, reason=reason, call_id=call_id):
-            logger.info("call {}: the callee is not to be called again", call_id)
+            logger.info("the callee is on the do-not-call list now")
 
     async def keep_promise(self, record: CallRecord) -> None:
         """After a call in which the agent said that it is the last: the list may have been out of reach then."""
