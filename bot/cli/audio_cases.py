@@ -5,7 +5,7 @@ import functools
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -122,10 +122,4 @@ def _with_sound(run: Run, recordings: Path, sound: Path) -> Run:
         return run
     sound.mkdir(parents=True, exist_ok=True)
     shutil.copy(recordings / run.record.recording, sound / run.record.recording)
-    return Run(
-        run.record,
-        run.checks,
-        run.judgements,
-        run.notes,
-        f"{sound.parent.name}/{sound.name}/{run.record.recording}",
-    )
+    return replace(run, sound=f"{sound.parent.name}/{sound.name}/{run.record.recording}")
