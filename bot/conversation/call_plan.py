@@ -154,7 +154,7 @@ class Plan:
     @property
     def zone(self) -> str:
         """Where the callee's days begin: theirs, or the first their number may be in, or the business's."""
-        return (*self._zones, *([self.scenario.time_zone] if self.scenario.time_zone else []), "UTC")[0]
+        return next(iter(self._zones), self.scenario.time_zone or "UTC")
 
     def frame_of(self, turns: Sequence[Turn]) -> Frame:
         """What the values of a talk are read by: its day where the callee is, their country, the language.
@@ -183,10 +183,8 @@ class Plan:
     @property
     def first_brief(self) -> LlmBrief:
         """What the LLM knows when the call is answered: of a matter that is held back, nothing."""
-        if not self.withholds:
-            return self.brief
         brief = self.brief
-        return replace(brief, spec=replace(brief.spec, action="", context=""))
+        return replace(brief, spec=replace(brief.spec, action="", context="")) if self.withholds else brief
 
     @property
     def brief(self) -> LlmBrief:
